@@ -1,0 +1,2 @@
+//! The kernel shell.
+fn main() {}

@@ -1,0 +1,58 @@
+//! The control protocol between `elver run` and those who steer it.
+//!
+//! One request, one response, each a JSON value on a line of its own, over a Unix
+//! stream socket that only root can open. A connection may carry several pairs.
+
+use serde::{Deserialize, Serialize};
+
+use crate::service::{Edit, EditError};
+
+/// What a client asks of the running director.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// Change the table of services, as `ipvsadm` does.
+    Edit(Edit),
+    /// Read the configuration file again.
+    Reload,
+    /// Tell what runs, for a person to read.
+    Status,
+}
+
+/// The director's answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Response {
+    /// Done.
+    Done,
+    /// The edit was refused and nothing has changed.
+    Refused(EditError),
+    /// The request failed for another reason, in words.
+    Failed(String),
+    /// The answer to [`Request::Status`].
+    Status(Status),
+}
+
+/// What runs in a director.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Status {
+    /// VRRP instances in the order of the configuration: name, state in keepalived's words.
+    pub instances: Vec<(String, String)>,
+    /// Real servers under check: service, real server, `up` or `down`, the last result in words.
+    pub checks: Vec<CheckStatus>,
+    /// Process ids by role.
+    pub processes: Vec<(String, u32)>,
+    /// Devices with the kind of attachment.
+    pub devices: Vec<(String, String)>,
+}
+
+/// One real server under check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckStatus {
+    /// The virtual service.
+    pub service: String,
+    /// The real server.
+    pub real_server: String,
+    /// Whether it takes connections.
+    pub up: bool,
+    /// The last result, in words.
+    pub detail: String,
+}

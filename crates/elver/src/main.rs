@@ -1,0 +1,2 @@
+//! elver.
+fn main() {}
