@@ -163,12 +163,18 @@ impl Scheduler {
 
     /// The scheduler of that name.
     pub fn from_name(name: &str) -> Option<Scheduler> {
-        Self::NAMES.iter().find(|(_, n)| *n == name).map(|(s, _)| *s)
+        Self::NAMES
+            .iter()
+            .find(|(_, n)| *n == name)
+            .map(|(s, _)| *s)
     }
 
     /// The name that ipvsadm and keepalived use.
     pub fn name(self) -> &'static str {
-        Self::NAMES.iter().find(|(s, _)| *s == self).map_or("", |(_, n)| n)
+        Self::NAMES
+            .iter()
+            .find(|(s, _)| *s == self)
+            .map_or("", |(_, n)| n)
     }
 }
 
@@ -228,6 +234,16 @@ pub struct Statistics {
     pub bytes_out: u64,
 }
 
+/// Who put a service or destination into the data plane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub enum Origin {
+    /// An operator, by `ipvsadm`: stays until an operator takes it away.
+    #[default]
+    Operator,
+    /// The configuration file: goes when the file no longer has it.
+    Configuration,
+}
+
 /// A destination as it is in the data plane.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DestinationState {
@@ -235,6 +251,8 @@ pub struct DestinationState {
     pub address: SocketAddr,
     /// Its settings.
     pub settings: DestinationSettings,
+    /// Who put it there.
+    pub origin: Origin,
     /// Connections in a state that IPVS counts as active.
     pub active: u32,
     /// The other connections.
@@ -252,6 +270,8 @@ pub struct ServiceState {
     pub key: ServiceKey,
     /// Its settings.
     pub settings: ServiceSettings,
+    /// Who put it there.
+    pub origin: Origin,
     /// Its destinations, in the order in which the scheduler sees them (newest first).
     pub destinations: Vec<DestinationState>,
     /// Its totals.
@@ -263,17 +283,34 @@ pub struct ServiceState {
 #[allow(missing_docs, reason = "fields are named as the types that they hold")]
 pub enum Edit {
     /// A new service without destinations.
-    AddService { service: ServiceKey, settings: ServiceSettings },
+    AddService {
+        service: ServiceKey,
+        settings: ServiceSettings,
+    },
     /// New settings for an existing service; its destinations and connections stay.
-    EditService { service: ServiceKey, settings: ServiceSettings },
+    EditService {
+        service: ServiceKey,
+        settings: ServiceSettings,
+    },
     /// A service goes, with its destinations; its connections stay until they time out.
     RemoveService { service: ServiceKey },
     /// A new destination.
-    AddDestination { service: ServiceKey, address: SocketAddr, settings: DestinationSettings },
+    AddDestination {
+        service: ServiceKey,
+        address: SocketAddr,
+        settings: DestinationSettings,
+    },
     /// New settings for an existing destination.
-    EditDestination { service: ServiceKey, address: SocketAddr, settings: DestinationSettings },
+    EditDestination {
+        service: ServiceKey,
+        address: SocketAddr,
+        settings: DestinationSettings,
+    },
     /// A destination goes.
-    RemoveDestination { service: ServiceKey, address: SocketAddr },
+    RemoveDestination {
+        service: ServiceKey,
+        address: SocketAddr,
+    },
     /// All services go.
     Flush,
     /// Totals of one service, or of all, start again from 0.
@@ -353,8 +390,14 @@ impl ServiceKey {
     /// The address family of the packets that the service takes.
     pub fn family(&self) -> Family {
         match self {
-            ServiceKey::Address { address: SocketAddr::V4(_), .. } => Family::Inet,
-            ServiceKey::Address { address: SocketAddr::V6(_), .. } => Family::Inet6,
+            ServiceKey::Address {
+                address: SocketAddr::V4(_),
+                ..
+            } => Family::Inet,
+            ServiceKey::Address {
+                address: SocketAddr::V6(_),
+                ..
+            } => Family::Inet6,
             ServiceKey::Mark { family, .. } => *family,
         }
     }
@@ -364,8 +407,14 @@ impl fmt::Display for ServiceKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ServiceKey::Address { protocol, address } => write!(f, "{protocol} {address}"),
-            ServiceKey::Mark { mark, family: Family::Inet } => write!(f, "FWM {mark}"),
-            ServiceKey::Mark { mark, family: Family::Inet6 } => write!(f, "FWM {mark} IPv6"),
+            ServiceKey::Mark {
+                mark,
+                family: Family::Inet,
+            } => write!(f, "FWM {mark}"),
+            ServiceKey::Mark {
+                mark,
+                family: Family::Inet6,
+            } => write!(f, "FWM {mark} IPv6"),
         }
     }
 }

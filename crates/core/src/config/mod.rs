@@ -1,0 +1,3 @@
+//! The configuration language: `keepalived.conf`.
+
+pub mod model;

@@ -1,0 +1,165 @@
+//! What a configuration file means, with every default filled in and every unit typed.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::service::{DestinationSettings, ServiceKey, ServiceSettings};
+
+/// A whole configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Configuration {
+    /// `global_defs`.
+    pub global: Global,
+    /// `vrrp_sync_group` blocks, in the order of the file.
+    pub sync_groups: Vec<SyncGroup>,
+    /// `vrrp_instance` blocks, in the order of the file.
+    pub instances: Vec<VrrpInstance>,
+    /// `virtual_server` blocks, in the order of the file.
+    pub virtual_servers: Vec<VirtualServer>,
+}
+
+/// `global_defs`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Global {
+    /// Name of this director in mails and logs.
+    pub router_id: Option<String>,
+    /// Who gets mail.
+    pub notification_email: Vec<String>,
+    /// Whom mail is from.
+    pub notification_email_from: Option<String>,
+    /// The mail server as written, with its port.
+    pub smtp_server: Option<(String, u16)>,
+    /// How long a mail connection may take to be made.
+    pub smtp_connect_timeout: Option<Duration>,
+}
+
+/// VRRP instances that change state together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncGroup {
+    /// The group's name.
+    pub name: String,
+    /// Names of its instances.
+    pub members: Vec<String>,
+}
+
+/// The state that the file asks an instance to begin in; the protocol decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum InitialState {
+    /// `state MASTER`.
+    Master,
+    /// `state BACKUP`.
+    #[default]
+    Backup,
+}
+
+/// Version of the protocol on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+pub enum VrrpVersion {
+    /// RFC 3768.
+    #[default]
+    V2,
+    /// RFC 9568.
+    V3,
+}
+
+/// How advertisements are authenticated.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Authentication {
+    /// `auth_type PASS`: eight octets, padded with zeros, in the clear.
+    Password([u8; 8]),
+}
+
+impl std::fmt::Debug for Authentication {
+    // A password is in no log and no dump.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Password(redacted)")
+    }
+}
+
+/// An address that follows a VRRP instance.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct VirtualAddress {
+    /// The address.
+    pub address: IpAddr,
+    /// Its prefix length; 32 or 128 unless the file says otherwise.
+    pub prefix_length: u8,
+    /// The interface, where it is not that of the instance.
+    pub interface: Option<String>,
+    /// The label, for IPv4.
+    pub label: Option<String>,
+}
+
+/// One virtual router.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VrrpInstance {
+    /// Its name in this file.
+    pub name: String,
+    /// The state that the file asks for.
+    pub initial_state: InitialState,
+    /// The interface on which it speaks.
+    pub interface: String,
+    /// VRID, 1 to 255.
+    pub virtual_router_id: u8,
+    /// Priority, 1 to 255.
+    pub priority: u8,
+    /// Time between two advertisements of the master.
+    pub advertisement_interval: Duration,
+    /// Version on the wire.
+    pub version: VrrpVersion,
+    /// Authentication, version 2 only.
+    pub authentication: Option<Authentication>,
+    /// The addresses that it advertises and holds as master.
+    pub virtual_addresses: Vec<VirtualAddress>,
+    /// Whether a higher priority takes over from a lower one that is master.
+    pub preempt: bool,
+    /// Whether changes of state are mailed.
+    pub smtp_alert: bool,
+}
+
+/// `virtual_server`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VirtualServer {
+    /// What identifies it.
+    pub key: ServiceKey,
+    /// What the data plane needs to know of it.
+    pub settings: ServiceSettings,
+    /// Its real servers, in the order of the file.
+    pub real_servers: Vec<RealServer>,
+}
+
+/// `real_server`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RealServer {
+    /// RIP and rport.
+    pub address: SocketAddr,
+    /// Method and weight.
+    pub settings: DestinationSettings,
+    /// Its health checks; without any it counts as up.
+    pub checks: Vec<Check>,
+}
+
+/// A health check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Check {
+    /// `TCP_CHECK`: up while a connection can be made.
+    Tcp(TcpCheck),
+}
+
+/// `TCP_CHECK` with everything that it inherits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TcpCheck {
+    /// Where it connects to.
+    pub connect_to: SocketAddr,
+    /// How long a connection may take to be made.
+    pub connect_timeout: Duration,
+    /// `delay_loop`: time from the end of one check to the next.
+    pub interval: Duration,
+    /// `retry`: how often a failed check is repeated before the real server counts as down.
+    pub retries: u32,
+    /// Time from a failed check to its repetition.
+    pub delay_before_retry: Duration,
+    /// `warmup`: the first check comes at a random time up to this long after the start.
+    pub warmup: Duration,
+}
