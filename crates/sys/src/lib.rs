@@ -1,1 +1,3 @@
-//! Linux for elver.
+//! Linux for elver: BPF, netlink, sockets, namespaces. All userspace `unsafe` is here.
+
+pub mod bpf;

@@ -1,0 +1,93 @@
+//! The maps. Their sizes here are placeholders; the loader sets them.
+
+use aya_ebpf::bindings::BPF_F_MMAPABLE;
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::{Array, HashMap, PerCpuArray};
+use elver_packet::reason::Reason;
+use elver_packet::table::service::ServiceKey;
+use elver_packet::table::{Tables, Traffic, connection, destination, service, settings};
+
+use crate::shared::Entry;
+
+#[map]
+static SETTINGS: Array<[u64; settings::WORDS]> = Array::pinned(1, BPF_F_MMAPABLE);
+#[map]
+static SERVICE_INDEX: HashMap<ServiceKey, u32> = HashMap::pinned(1, 0);
+#[map]
+static SERVICES: Array<[u64; service::WORDS]> = Array::pinned(1, BPF_F_MMAPABLE);
+#[map]
+static MEMBERS: Array<u64> = Array::pinned(1, BPF_F_MMAPABLE);
+#[map]
+static DESTINATIONS: Array<[u64; destination::WORDS]> = Array::pinned(1, BPF_F_MMAPABLE);
+#[map]
+static CONNECTIONS: Array<[u64; connection::WORDS]> = Array::pinned(8, BPF_F_MMAPABLE);
+#[map]
+static STATISTICS: PerCpuArray<[u64; destination::STATISTICS_WORDS]> = PerCpuArray::pinned(1, 0);
+#[map]
+static REASONS: PerCpuArray<u64> = PerCpuArray::pinned(Reason::COUNT as u32, 0);
+
+/// The maps of this data plane.
+pub(crate) struct Maps;
+
+impl Tables for Maps {
+    // Entries differ in length only; the verifier holds every access to its map's own.
+    type Words = Entry<{ settings::WORDS }>;
+
+    #[inline(always)]
+    fn settings(&self) -> Option<Self::Words> {
+        SETTINGS.get_ptr_mut(0).map(|entry| Entry(entry.cast()))
+    }
+
+    #[inline(always)]
+    fn service_id(&self, key: &ServiceKey) -> Option<u32> {
+        // SAFETY: the value is an aligned word that the controller writes once.
+        unsafe { SERVICE_INDEX.get(key) }.copied()
+    }
+
+    #[inline(always)]
+    fn service(&self, id: u32) -> Option<Self::Words> {
+        SERVICES.get_ptr_mut(id).map(|entry| Entry(entry.cast()))
+    }
+
+    #[inline(always)]
+    fn member(&self, place: u32) -> Option<u32> {
+        // SAFETY: the pointer is that of a map's value.
+        MEMBERS.get_ptr(place).map(|member| unsafe { core::ptr::read_volatile(member) } as u32)
+    }
+
+    #[inline(always)]
+    fn destination(&self, id: u32) -> Option<Self::Words> {
+        DESTINATIONS.get_ptr_mut(id).map(|entry| Entry(entry.cast()))
+    }
+
+    #[inline(always)]
+    fn connection(&self, index: u32) -> Option<Self::Words> {
+        CONNECTIONS.get_ptr_mut(index).map(|entry| Entry(entry.cast()))
+    }
+
+    #[inline(always)]
+    fn count(&self, destination: u32, event: Traffic) {
+        let Some(totals) = STATISTICS.get_ptr_mut(destination) else { return };
+        // SAFETY: the pointer is that of this processor's value.
+        let [connections, packets_in, packets_out, octets_in, octets_out] = unsafe { &mut *totals };
+        match event {
+            Traffic::Connection => *connections = connections.wrapping_add(1),
+            Traffic::In(octets) => {
+                *packets_in = packets_in.wrapping_add(1);
+                *octets_in = octets_in.wrapping_add(u64::from(octets));
+            }
+            Traffic::Out(octets) => {
+                *packets_out = packets_out.wrapping_add(1);
+                *octets_out = octets_out.wrapping_add(u64::from(octets));
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn count_reason(&self, reason: Reason) {
+        if let Some(counter) = REASONS.get_ptr_mut(reason as u32) {
+            // SAFETY: the pointer is that of this processor's value.
+            unsafe { *counter = (*counter).wrapping_add(1) };
+        }
+    }
+}

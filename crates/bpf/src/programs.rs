@@ -1,0 +1,74 @@
+//! The entry points.
+
+use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC};
+use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_ns};
+use aya_ebpf::macros::{classifier, map};
+use aya_ebpf::maps::ProgramArray;
+use aya_ebpf::programs::TcContext;
+use elver_packet::frame::Verdict;
+use elver_packet::process::{Stage, Step, step};
+use elver_packet::table::settings::Settings;
+use elver_packet::table::{Tables, Words};
+
+use crate::maps::Maps;
+use crate::skb::{Skb, redirect, redirect_to_neighbour};
+
+/// The stages, by number, so that one can go on with another.
+#[map]
+static STAGES: ProgramArray = ProgramArray::pinned(Stage::COUNT, 0);
+
+/// What arrives at a device.
+#[classifier]
+pub(crate) fn elver_arrive(context: TcContext) -> i32 {
+    run(Stage::Arrive, context)
+}
+
+/// See [`Stage::Open4`].
+#[classifier]
+pub(crate) fn elver_open_4(context: TcContext) -> i32 {
+    run(Stage::Open4, context)
+}
+
+/// See [`Stage::Arrive6`].
+#[classifier]
+pub(crate) fn elver_arrive_6(context: TcContext) -> i32 {
+    run(Stage::Arrive6, context)
+}
+
+/// See [`Stage::Open6`].
+#[classifier]
+pub(crate) fn elver_open_6(context: TcContext) -> i32 {
+    run(Stage::Open6, context)
+}
+
+#[inline(always)]
+fn run(stage: Stage, context: TcContext) -> i32 {
+    let Some(settings) = Maps.settings() else { return TC_ACT_UNSPEC };
+    // SAFETY: a helper without arguments.
+    let now = unsafe { bpf_jiffies64() } >> Settings(settings).tick_shift();
+    let mut frame = Skb::new(context.skb.skb);
+    match step(stage, &mut frame, &Maps, now as u32) {
+        // Other programs on the device, and then the stack.
+        Step::Done(Verdict::Pass) => TC_ACT_UNSPEC,
+        Step::Done(Verdict::Drop) => TC_ACT_SHOT,
+        Step::Done(Verdict::Transmit { device }) => redirect(device),
+        Step::Done(Verdict::Resolve { device }) => redirect_to_neighbour(device),
+        Step::Next(stage) => {
+            // SAFETY: does not come back, unless the stage is not there.
+            let _ = unsafe { STAGES.tail_call(&context, stage as u32) };
+            TC_ACT_UNSPEC
+        }
+    }
+}
+
+/// Shows the controller the clock of the programs: jiffies and nanoseconds of the same
+/// moment, in the settings' own words. Run once by the loader, attached nowhere.
+#[classifier]
+pub(crate) fn elver_clock(_context: TcContext) -> i32 {
+    let Some(settings) = Maps.settings() else { return 0 };
+    // SAFETY: helpers without arguments.
+    let (jiffies, nanoseconds) = unsafe { (bpf_jiffies64(), bpf_ktime_get_ns()) };
+    settings.store(elver_packet::table::settings::JIFFIES_WORD, jiffies);
+    settings.store(elver_packet::table::settings::NANOSECONDS_WORD, nanoseconds);
+    1
+}

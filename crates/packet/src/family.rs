@@ -1,0 +1,280 @@
+//! What differs between IPv4 and IPv6, so that nothing else has to.
+
+use crate::checksum::Difference;
+use crate::frame::Frame;
+use crate::reason::Reason;
+use crate::table::Words;
+use crate::table::connection::Hash;
+use crate::wire::{Ethernet, Ipv4, Ipv6};
+
+/// A packet whose network header has been read.
+#[derive(Clone, Copy)]
+pub struct Packet<F: Family> {
+    /// Who sent it.
+    pub source: F::Address,
+    /// Whom it is for.
+    pub destination: F::Address,
+    /// IP protocol number of what follows.
+    pub protocol: u8,
+    /// Hops that are left.
+    pub time_to_live: u8,
+    /// Where the transport header begins, in octets from the start of the frame.
+    pub transport: u32,
+    /// Octets from the network header to the end of the packet.
+    pub length: u32,
+}
+
+/// An Internet protocol.
+pub trait Family: Copy {
+    /// An address, as it stands in memory.
+    type Address: Copy + PartialEq;
+    /// 4 or 6.
+    const NUMBER: u8;
+    /// Whether an entry of the connection table has room for a next hop.
+    const CACHES_NEXT_HOP: bool;
+
+    /// Reads the network header that begins after the Ethernet header.
+    ///
+    /// # Errors
+    /// Why the packet is no business of ours.
+    fn parse<P: Frame>(frame: &P) -> Result<Packet<Self>, Reason>;
+
+    /// Writes a new source and destination address, takes one hop away, and keeps the
+    /// header's own checksum right. False if the frame cannot be written.
+    fn rewrite<P: Frame>(frame: &mut P, source: Self::Address, destination: Self::Address) -> bool;
+
+    /// How a checksum over the address changes.
+    fn difference(old: Self::Address, new: Self::Address) -> Difference;
+
+    /// The address's first `prefix` bits, the others 0.
+    fn network(address: Self::Address, prefix: u32) -> Self::Address;
+
+    /// The address in the form of the service index.
+    fn to_octets(address: Self::Address) -> [u8; 16];
+
+    /// The address in two words of a service or destination.
+    fn from_words(first: u64, second: u64) -> Self::Address;
+
+    /// The words of an entry of the connection table that hold its two addresses.
+    fn store_addresses<W: Words>(line: W, sender: Self::Address, receiver: Self::Address);
+
+    /// The addresses of an entry: sender, receiver.
+    fn load_addresses<W: Words>(line: W) -> (Self::Address, Self::Address);
+
+    /// Whether the entry has these addresses.
+    fn same_addresses<W: Words>(line: W, sender: Self::Address, receiver: Self::Address) -> bool;
+
+    /// Takes the addresses into a hash.
+    fn hash(state: Hash, sender: Self::Address, receiver: Self::Address) -> Hash;
+}
+
+/// The first word of an entry of the connection table that holds addresses.
+const ADDRESSES_WORD: usize = 1;
+
+/// IPv4.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct V4;
+
+impl Family for V4 {
+    type Address = u32;
+    const NUMBER: u8 = 4;
+    const CACHES_NEXT_HOP: bool = true;
+
+    #[inline(always)]
+    fn parse<P: Frame>(frame: &P) -> Result<Packet<V4>, Reason> {
+        let header: Ipv4 = frame.read(Ethernet::LENGTH).ok_or(Reason::Malformed)?;
+        let header_length = header.header_length();
+        let total = u32::from(header.total_length.get());
+        let room = frame.length().wrapping_sub(Ethernet::LENGTH);
+        if header.version() != 4 || header_length < Ipv4::LENGTH || total < header_length || total > room {
+            return Err(Reason::Malformed);
+        }
+        if header.is_fragment() {
+            return Err(Reason::Fragment);
+        }
+        Ok(Packet {
+            source: u32::from_ne_bytes(header.source),
+            destination: u32::from_ne_bytes(header.destination),
+            protocol: header.protocol,
+            time_to_live: header.time_to_live,
+            transport: Ethernet::LENGTH + header_length,
+            length: total,
+        })
+    }
+
+    #[inline(always)]
+    fn rewrite<P: Frame>(frame: &mut P, source: u32, destination: u32) -> bool {
+        let Some(mut header) = frame.read::<Ipv4>(Ethernet::LENGTH) else { return false };
+        // TTL and protocol are one 16-bit word of the sum.
+        let old_ttl = u16::from_ne_bytes([header.time_to_live, header.protocol]);
+        header.time_to_live = header.time_to_live.wrapping_sub(1);
+        let new_ttl = u16::from_ne_bytes([header.time_to_live, header.protocol]);
+        let difference = Difference::of_word(u32::from_ne_bytes(header.source), source)
+            .add(Difference::of_word(u32::from_ne_bytes(header.destination), destination))
+            .add(Difference::of_half(old_ttl, new_ttl));
+        header.checksum = difference.apply(u16::from_ne_bytes(header.checksum)).to_ne_bytes();
+        header.source = source.to_ne_bytes();
+        header.destination = destination.to_ne_bytes();
+        frame.write(Ethernet::LENGTH, &header)
+    }
+
+    #[inline(always)]
+    fn difference(old: u32, new: u32) -> Difference {
+        Difference::of_word(old, new)
+    }
+
+    #[inline(always)]
+    fn network(address: u32, prefix: u32) -> u32 {
+        match prefix {
+            32.. => address,
+            0 => 0,
+            _ => address & (u32::MAX << (32 - prefix)).to_be(),
+        }
+    }
+
+    #[inline(always)]
+    fn to_octets(address: u32) -> [u8; 16] {
+        let [a, b, c, d] = address.to_ne_bytes();
+        [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+    }
+
+    #[inline(always)]
+    fn from_words(first: u64, _second: u64) -> u32 {
+        first as u32
+    }
+
+    #[inline(always)]
+    fn store_addresses<W: Words>(line: W, sender: u32, receiver: u32) {
+        line.store(ADDRESSES_WORD, u64::from(sender) | u64::from(receiver) << 32);
+    }
+
+    #[inline(always)]
+    fn load_addresses<W: Words>(line: W) -> (u32, u32) {
+        let word = line.load(ADDRESSES_WORD);
+        (word as u32, (word >> 32) as u32)
+    }
+
+    #[inline(always)]
+    fn same_addresses<W: Words>(line: W, sender: u32, receiver: u32) -> bool {
+        line.load(ADDRESSES_WORD) == u64::from(sender) | u64::from(receiver) << 32
+    }
+
+    #[inline(always)]
+    fn hash(state: Hash, sender: u32, receiver: u32) -> Hash {
+        state.absorb(u64::from(sender) | u64::from(receiver) << 32)
+    }
+}
+
+/// IPv6.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct V6;
+
+impl Family for V6 {
+    type Address = [u64; 2];
+    const NUMBER: u8 = 6;
+    const CACHES_NEXT_HOP: bool = false;
+
+    #[inline(always)]
+    fn parse<P: Frame>(frame: &P) -> Result<Packet<V6>, Reason> {
+        let header: Ipv6 = frame.read(Ethernet::LENGTH).ok_or(Reason::Malformed)?;
+        let total = Ipv6::LENGTH + u32::from(header.payload_length.get());
+        let room = frame.length().wrapping_sub(Ethernet::LENGTH);
+        if header.version() != 6 || total > room {
+            return Err(Reason::Malformed);
+        }
+        Ok(Packet {
+            source: words(header.source),
+            destination: words(header.destination),
+            protocol: header.next_header,
+            time_to_live: header.hop_limit,
+            transport: Ethernet::LENGTH + Ipv6::LENGTH,
+            length: total,
+        })
+    }
+
+    #[inline(always)]
+    fn rewrite<P: Frame>(frame: &mut P, source: [u64; 2], destination: [u64; 2]) -> bool {
+        let Some(mut header) = frame.read::<Ipv6>(Ethernet::LENGTH) else { return false };
+        header.hop_limit = header.hop_limit.wrapping_sub(1);
+        header.source = octets(source);
+        header.destination = octets(destination);
+        frame.write(Ethernet::LENGTH, &header)
+    }
+
+    #[inline(always)]
+    fn difference(old: [u64; 2], new: [u64; 2]) -> Difference {
+        let [old_first, old_second] = old;
+        let [new_first, new_second] = new;
+        Difference::of_word(old_first as u32, new_first as u32)
+            .add(Difference::of_word((old_first >> 32) as u32, (new_first >> 32) as u32))
+            .add(Difference::of_word(old_second as u32, new_second as u32))
+            .add(Difference::of_word((old_second >> 32) as u32, (new_second >> 32) as u32))
+    }
+
+    #[inline(always)]
+    fn network(address: [u64; 2], prefix: u32) -> [u64; 2] {
+        let [first, second] = address;
+        [first & leading_bits(prefix), second & leading_bits(prefix.saturating_sub(64))]
+    }
+
+    #[inline(always)]
+    fn to_octets(address: [u64; 2]) -> [u8; 16] {
+        octets(address)
+    }
+
+    #[inline(always)]
+    fn from_words(first: u64, second: u64) -> [u64; 2] {
+        [first, second]
+    }
+
+    #[inline(always)]
+    fn store_addresses<W: Words>(line: W, sender: [u64; 2], receiver: [u64; 2]) {
+        let ([a, b], [c, d]) = (sender, receiver);
+        line.store(ADDRESSES_WORD, a);
+        line.store(ADDRESSES_WORD + 1, b);
+        line.store(ADDRESSES_WORD + 2, c);
+        line.store(ADDRESSES_WORD + 3, d);
+    }
+
+    #[inline(always)]
+    fn load_addresses<W: Words>(line: W) -> ([u64; 2], [u64; 2]) {
+        (
+            [line.load(ADDRESSES_WORD), line.load(ADDRESSES_WORD + 1)],
+            [line.load(ADDRESSES_WORD + 2), line.load(ADDRESSES_WORD + 3)],
+        )
+    }
+
+    #[inline(always)]
+    fn same_addresses<W: Words>(line: W, sender: [u64; 2], receiver: [u64; 2]) -> bool {
+        Self::load_addresses(line) == (sender, receiver)
+    }
+
+    #[inline(always)]
+    fn hash(state: Hash, sender: [u64; 2], receiver: [u64; 2]) -> Hash {
+        let ([a, b], [c, d]) = (sender, receiver);
+        state.absorb(a).absorb(b).absorb(c).absorb(d)
+    }
+}
+
+#[inline(always)]
+fn words(octets: [u8; 16]) -> [u64; 2] {
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = octets;
+    [u64::from_ne_bytes([a, b, c, d, e, f, g, h]), u64::from_ne_bytes([i, j, k, l, m, n, o, p])]
+}
+
+#[inline(always)]
+fn octets(words: [u64; 2]) -> [u8; 16] {
+    let [first, second] = words;
+    let [a, b, c, d, e, f, g, h] = first.to_ne_bytes();
+    let [i, j, k, l, m, n, o, p] = second.to_ne_bytes();
+    [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]
+}
+
+#[inline(always)]
+fn leading_bits(prefix: u32) -> u64 {
+    match prefix {
+        64.. => u64::MAX,
+        0 => 0,
+        _ => (u64::MAX << (64 - prefix)).to_be(),
+    }
+}

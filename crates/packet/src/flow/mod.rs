@@ -1,0 +1,3 @@
+//! States of a connection, as IPVS keeps them.
+
+pub mod tcp;

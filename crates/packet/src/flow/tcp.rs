@@ -1,0 +1,180 @@
+//! States of a TCP connection, seen by someone in the middle.
+//!
+//! The tables are those of the kernel (`net/netfilter/ipvs/ip_vs_proto_tcp.c`), for
+//! `secure_tcp` 0: rows are events, columns the state in which the event happens.
+
+use core::fmt;
+
+use crate::table::destination::Activity;
+use crate::wire::TcpFlags;
+
+/// A state. The numbers are the kernel's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TcpState(pub u8);
+
+#[allow(missing_docs, reason = "the names are those of RFC 9293 and of the kernel")]
+impl TcpState {
+    pub const NONE: TcpState = TcpState(0);
+    pub const ESTABLISHED: TcpState = TcpState(1);
+    pub const SYN_SENT: TcpState = TcpState(2);
+    pub const SYN_RECEIVED: TcpState = TcpState(3);
+    pub const FIN_WAIT: TcpState = TcpState(4);
+    pub const TIME_WAIT: TcpState = TcpState(5);
+    pub const CLOSE: TcpState = TcpState(6);
+    pub const CLOSE_WAIT: TcpState = TcpState(7);
+    pub const LAST_ACK: TcpState = TcpState(8);
+    pub const LISTEN: TcpState = TcpState(9);
+    pub const SYN_ACK: TcpState = TcpState(10);
+
+    /// How many states there are.
+    pub const COUNT: usize = 11;
+
+    /// How long a connection stays in each state without a packet, in seconds
+    /// (`tcp_timeouts` in the kernel).
+    pub const TIMEOUT_SECONDS: [u32; Self::COUNT] = [2, 900, 120, 60, 120, 120, 10, 60, 30, 120, 120];
+
+    const NAMES: [&'static str; Self::COUNT] = [
+        "NONE", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT", "TIME_WAIT", "CLOSE", "CLOSE_WAIT", "LAST_ACK",
+        "LISTEN", "SYNACK",
+    ];
+
+    /// Whether a connection in this state counts as active (`tcp_state_active_table`).
+    #[inline(always)]
+    pub fn activity(self) -> Activity {
+        match self {
+            Self::ESTABLISHED | Self::SYN_SENT | Self::SYN_RECEIVED | Self::SYN_ACK => Activity::Active,
+            _ => Activity::Inactive,
+        }
+    }
+
+    /// Whether the connection has not come about yet.
+    pub fn is_embryonic(self) -> bool {
+        matches!(self, Self::NONE | Self::SYN_SENT | Self::SYN_RECEIVED | Self::SYN_ACK)
+    }
+}
+
+impl fmt::Display for TcpState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(Self::NAMES.get(usize::from(self.0)).unwrap_or(&"ERR!"))
+    }
+}
+
+/// Who sent a segment, and whether we see both sides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The client, where the real server's answers pass here as well (NAT).
+    Client,
+    /// The real server.
+    Server,
+}
+
+const NO: u8 = TcpState::NONE.0;
+const ES: u8 = TcpState::ESTABLISHED.0;
+const SS: u8 = TcpState::SYN_SENT.0;
+const SR: u8 = TcpState::SYN_RECEIVED.0;
+const FW: u8 = TcpState::FIN_WAIT.0;
+const TW: u8 = TcpState::TIME_WAIT.0;
+const CL: u8 = TcpState::CLOSE.0;
+const CW: u8 = TcpState::CLOSE_WAIT.0;
+const LA: u8 = TcpState::LAST_ACK.0;
+const LI: u8 = TcpState::LISTEN.0;
+
+/// Rows are padded to 16 states and there are four to a side, so that an index is a shift.
+type Rows = [[u8; 16]; 8];
+
+static TRANSITIONS: Rows = [
+    //        NO  ES  SS  SR  FW  TW  CL  CW  LA  LI  SA
+    /* syn */ [SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SR, NO, NO, NO, NO, NO],
+    /* fin */ [CL, CW, SS, TW, TW, TW, CL, CW, LA, LI, TW, NO, NO, NO, NO, NO],
+    /* ack */ [ES, ES, SS, ES, FW, TW, CL, CW, CL, LI, ES, NO, NO, NO, NO, NO],
+    /* rst */ [CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, SR, NO, NO, NO, NO, NO],
+    // from the real server
+    /* syn */ [SS, ES, SS, SR, SS, SS, SS, SS, SS, LI, SR, NO, NO, NO, NO, NO],
+    /* fin */ [TW, FW, SS, TW, FW, TW, CL, TW, LA, LI, TW, NO, NO, NO, NO, NO],
+    /* ack */ [ES, ES, SS, ES, FW, TW, CL, CW, LA, ES, ES, NO, NO, NO, NO, NO],
+    /* rst */ [CL, CL, SS, CL, CL, TW, CL, CL, CL, CL, CL, NO, NO, NO, NO, NO],
+];
+
+/// The state after a segment.
+///
+/// Of several flags RST counts before SYN, FIN and ACK, in this order; a segment with
+/// none of them closes the connection, as in the kernel.
+#[inline(always)]
+pub fn next(side: Side, flags: TcpFlags, state: TcpState) -> TcpState {
+    let event = if flags.any(TcpFlags::RST) {
+        3
+    } else if flags.any(TcpFlags::SYN) {
+        0
+    } else if flags.any(TcpFlags::FIN) {
+        1
+    } else if flags.any(TcpFlags::ACK) {
+        2
+    } else {
+        return TcpState::CLOSE;
+    };
+    let row = match side {
+        Side::Client => event,
+        Side::Server => 4 + event,
+    };
+    let column = usize::from(state.0 & 0xf);
+    TcpState(TRANSITIONS.get(row).and_then(|states| states.get(column)).copied().unwrap_or(NO))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SYN: TcpFlags = TcpFlags(TcpFlags::SYN);
+    const SYN_ACK: TcpFlags = TcpFlags(TcpFlags::SYN | TcpFlags::ACK);
+    const ACK: TcpFlags = TcpFlags(TcpFlags::ACK);
+    const FIN: TcpFlags = TcpFlags(TcpFlags::FIN | TcpFlags::ACK);
+    const RST: TcpFlags = TcpFlags(TcpFlags::RST);
+
+    fn trace(events: &[(Side, TcpFlags)]) -> Vec<String> {
+        let mut state = TcpState::NONE;
+        let step = |(side, flags): &(Side, TcpFlags)| {
+            state = next(*side, *flags, state);
+            state.to_string()
+        };
+        events.iter().map(step).collect()
+    }
+
+    /// As traced on kernel IPVS: the client closes first.
+    #[test]
+    fn client_closes() {
+        let states = trace(&[
+            (Side::Client, SYN), (Side::Server, SYN_ACK), (Side::Client, ACK), (Side::Client, FIN), (Side::Server, FIN),
+        ]);
+        assert_eq!(states, ["SYN_RECV", "SYN_RECV", "ESTABLISHED", "CLOSE_WAIT", "TIME_WAIT"]);
+    }
+
+    /// As traced on kernel IPVS: the real server closes first.
+    #[test]
+    fn server_closes() {
+        let states = trace(&[(Side::Client, SYN), (Side::Client, ACK), (Side::Server, FIN), (Side::Client, FIN)]);
+        assert_eq!(states, ["SYN_RECV", "ESTABLISHED", "FIN_WAIT", "TIME_WAIT"]);
+    }
+
+    #[test]
+    fn server_resets() {
+        assert_eq!(trace(&[(Side::Client, SYN), (Side::Server, RST)]), ["SYN_RECV", "CLOSE"]);
+    }
+
+    #[test]
+    fn a_segment_without_flags_closes() {
+        assert_eq!(next(Side::Client, TcpFlags(0), TcpState::ESTABLISHED), TcpState::CLOSE);
+    }
+
+    /// No event leads out of the states that exist.
+    #[test]
+    fn every_transition_ends_in_a_state() {
+        for side in [Side::Client, Side::Server] {
+            for flags in 0..=255 {
+                for state in 0..=255 {
+                    let after = next(side, TcpFlags(flags), TcpState(state));
+                    assert!(usize::from(after.0) < TcpState::COUNT);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The tables on the host: in memory of our own for tests and simulation, or in the
+//! kernel's memory, mapped.
+
+use std::collections::HashMap;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::reason::Reason;
+use crate::table::service::ServiceKey;
+use crate::table::{Tables, Traffic, Words, connection, destination, service, settings};
+
+/// An entry of a shared map.
+pub type Slice<'a> = &'a [AtomicU64];
+
+impl Words for &[AtomicU64] {
+    fn load(self, word: usize) -> u64 {
+        // The programs in the kernel publish by an exchange; this pairs with it.
+        self.get(word).map_or(0, |word| word.load(Ordering::Acquire))
+    }
+
+    fn store(self, word: usize, value: u64) {
+        if let Some(word) = self.get(word) {
+            word.store(value, Ordering::Relaxed);
+        }
+    }
+
+    fn exchange(self, word: usize, value: u64) -> u64 {
+        self.get(word).map_or(0, |word| word.swap(value, Ordering::SeqCst))
+    }
+
+    fn compare_exchange(self, word: usize, expected: u64, new: u64) -> bool {
+        self.get(word).is_some_and(|word| {
+            word.compare_exchange(expected, new, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+        })
+    }
+
+    fn fetch_add(self, word: usize, amount: u64) -> u64 {
+        self.get(word).map_or(0, |word| word.fetch_add(amount, Ordering::SeqCst))
+    }
+}
+
+/// Words in memory of our own.
+#[derive(Debug, Default)]
+pub struct SharedWords(Vec<AtomicU64>);
+
+impl SharedWords {
+    /// So many words, all 0.
+    pub fn new(words: usize) -> SharedWords {
+        SharedWords((0..words).map(|_| AtomicU64::new(0)).collect())
+    }
+}
+
+impl Deref for SharedWords {
+    type Target = [AtomicU64];
+
+    fn deref(&self) -> &[AtomicU64] {
+        &self.0
+    }
+}
+
+impl SharedWords {
+    /// The entry with this number, of so many words.
+    pub fn entry(&self, number: u32, words: usize) -> Option<Slice<'_>> {
+        entry(self, number, words)
+    }
+}
+
+/// The entry with this number of a map whose entries have so many words.
+pub fn entry(map: &[AtomicU64], number: u32, words: usize) -> Option<Slice<'_>> {
+    let start = usize::try_from(number).ok()?.checked_mul(words)?;
+    map.get(start..start.checked_add(words)?)
+}
+
+/// The tables of a data plane that lives in this process.
+#[derive(Debug)]
+pub struct HostTables {
+    /// `SETTINGS`.
+    pub settings: SharedWords,
+    /// `SERVICES`.
+    pub services: SharedWords,
+    /// `MEMBERS`.
+    pub members: SharedWords,
+    /// `DESTINATIONS`.
+    pub destinations: SharedWords,
+    /// `CONNECTIONS`.
+    pub connections: SharedWords,
+    /// `STATISTICS`.
+    pub statistics: SharedWords,
+    /// `REASONS`.
+    pub reasons: SharedWords,
+    /// `SERVICE_INDEX`.
+    pub index: Mutex<HashMap<ServiceKey, u32>>,
+}
+
+impl HostTables {
+    /// Empty tables: so many services and destinations, and `sets` (a power of two) sets
+    /// of connections.
+    pub fn new(services: usize, destinations: usize, sets: usize) -> HostTables {
+        HostTables {
+            settings: SharedWords::new(settings::WORDS),
+            services: SharedWords::new(services * service::WORDS),
+            members: SharedWords::new(destinations),
+            destinations: SharedWords::new(destinations * destination::WORDS),
+            connections: SharedWords::new(sets * connection::STRIDE as usize * connection::WORDS),
+            statistics: SharedWords::new(destinations * destination::STATISTICS_WORDS),
+            reasons: SharedWords::new(Reason::COUNT),
+            index: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// How often a reason was counted.
+    pub fn reason(&self, reason: Reason) -> u64 {
+        self.reasons.as_words().load(reason as usize)
+    }
+}
+
+impl SharedWords {
+    fn as_words(&self) -> Slice<'_> {
+        &self.0
+    }
+}
+
+impl<'a> Tables for &'a HostTables {
+    type Words = Slice<'a>;
+
+    fn settings(&self) -> Option<Slice<'a>> {
+        self.settings.entry(0, settings::WORDS)
+    }
+
+    fn service_id(&self, key: &ServiceKey) -> Option<u32> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner).get(key).copied()
+    }
+
+    fn service(&self, id: u32) -> Option<Slice<'a>> {
+        self.services.entry(id, service::WORDS)
+    }
+
+    fn member(&self, place: u32) -> Option<u32> {
+        Some(self.members.entry(place, 1)?.load(0) as u32)
+    }
+
+    fn destination(&self, id: u32) -> Option<Slice<'a>> {
+        self.destinations.entry(id, destination::WORDS)
+    }
+
+    fn connection(&self, index: u32) -> Option<Slice<'a>> {
+        self.connections.entry(index, connection::WORDS)
+    }
+
+    fn count(&self, destination: u32, event: Traffic) {
+        let Some(totals) = self.statistics.entry(destination, destination::STATISTICS_WORDS) else { return };
+        match event {
+            Traffic::Connection => {
+                totals.fetch_add(0, 1);
+            }
+            Traffic::In(octets) => {
+                totals.fetch_add(1, 1);
+                totals.fetch_add(3, u64::from(octets));
+            }
+            Traffic::Out(octets) => {
+                totals.fetch_add(2, 1);
+                totals.fetch_add(4, u64::from(octets));
+            }
+        }
+    }
+
+    fn count_reason(&self, reason: Reason) {
+        self.reasons.as_words().fetch_add(reason as usize, 1);
+    }
+}

@@ -1,0 +1,93 @@
+//! Why a packet went where it went. Every outcome has a name: it is a counter in the
+//! kernel, a metric outside, and a word in a trace.
+
+/// What became of a packet, and why.
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $name:ident = $number:literal, $word:literal;)+) => {
+        /// What became of a packet, and why.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum Reason {
+            $($(#[doc = $doc])+ $name = $number,)+
+        }
+
+        impl Reason {
+            /// Every reason, in the order of its number.
+            pub const ALL: &[Reason] = &[$(Reason::$name,)+];
+
+            /// Its name for metrics and traces.
+            pub const fn name(self) -> &'static str {
+                match self { $(Reason::$name => $word,)+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Forwarded to a real server.
+    ForwardedToServer = 0, "forwarded_to_server";
+    /// Forwarded to a client, as an answer of a real server.
+    ForwardedToClient = 1, "forwarded_to_client";
+
+    /// Passed: the link layer says that it is not for this host.
+    NotForUs = 2, "pass_not_for_us";
+    /// Passed: neither IPv4 nor IPv6.
+    NotIp = 3, "pass_not_ip";
+    /// Passed: a transport protocol that no virtual service can have.
+    NotTransport = 4, "pass_not_transport";
+    /// Passed: headers that are cut off or contradict themselves; the stack counts them.
+    Malformed = 5, "pass_malformed";
+    /// Passed: no connection and no virtual service.
+    NoService = 6, "pass_no_service";
+    /// Passed: a fragment.
+    Fragment = 7, "pass_fragment";
+    /// Passed: a virtual service, but its address is not held here.
+    NotHeld = 8, "pass_not_held";
+    /// Passed: no connection, and the packet cannot open one; the stack answers with a reset.
+    NotFirst = 9, "pass_not_first";
+    /// Passed: the data plane has not been set up yet.
+    NotReady = 10, "pass_not_ready";
+
+    /// Dropped: a connection to a real server that has been removed.
+    DestinationRemoved = 11, "drop_destination_removed";
+    /// Dropped: a virtual service without a real server that can take the connection.
+    NoDestination = 12, "drop_no_destination";
+    /// Dropped: the time to live ran out here.
+    TimeToLive = 13, "drop_time_to_live";
+    /// Dropped: no route to the real server or client.
+    NoRoute = 14, "drop_no_route";
+    /// Dropped: larger than the next link takes.
+    TooBig = 15, "drop_too_big";
+    /// Dropped: two processors opened the same connection at once, or its sets were full of claims.
+    Contended = 16, "drop_contended";
+    /// Dropped: the frame could not be rewritten.
+    NotWritable = 17, "drop_not_writable";
+    /// Dropped: the real server is this host itself.
+    LocalDestination = 18, "drop_local_destination";
+
+    /// Counted beside the outcome: an expired entry gave its place to a new one.
+    ReplacedExpired = 19, "replaced_expired";
+    /// Counted beside the outcome: a connection that never came about gave its place to a new one.
+    ReplacedEmbryonic = 20, "replaced_embryonic";
+    /// Counted beside the outcome: a live connection, the one idle longest, gave its place to a new one.
+    ReplacedLive = 21, "replaced_live";
+    /// Counted beside the outcome: a persistence template gave its place to a new entry.
+    ReplacedTemplate = 22, "replaced_template";
+}
+
+impl Reason {
+    /// How many reasons there are.
+    pub const COUNT: usize = Self::ALL.len();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_positions() {
+        for (position, reason) in Reason::ALL.iter().enumerate() {
+            assert_eq!(*reason as usize, position, "{}", reason.name());
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! The connection table.
+//!
+//! A set-associative table in a plain array. A set is 512 octets: a header and seven
+//! entries, each one cache line. An entry can stand in either of two sets, which a
+//! seeded hash of its key names; a look-up reads the two headers, and an entry only if
+//! the header has its tag.
+//!
+//! ```text
+//! header   word 0    spare
+//!          word 1…7  control of ways 1…7: phase 8 | generation 24 | tag 32
+//! entry    word 0    expires, in ticks 32 | state 8 | flags 8 | generation 16
+//!          word 1    IPv4: sender 32 | receiver 32                 IPv6: sender …
+//!          word 2    IPv4: largest packet of the next hop 16 | stamp of the next hop 16 | spare
+//!                                                                  IPv6: … sender
+//!          word 3    IPv4: next hop, destination MAC 48 | source MAC, first 16
+//!                                                                  IPv6: receiver …
+//!          word 4    IPv4: source MAC, last 32 | device 32         IPv6: … receiver
+//!          word 5    sender's port 16 | receiver's port 16 | protocol 8 | class 8 | direction 8 | spare 8
+//!          word 6    destination id 32 | its generation 16 | template's generation 16
+//!          word 7    peer entry 32 | template entry 32;  of a template: connections that it holds
+//! ```
+//!
+//! # Who may write what
+//! A way is *free*, *busy* or *live*, and its control word tells which. Whoever turns it
+//! from free or live to busy by compare-and-exchange owns it alone until it is given
+//! back. An entry becomes live by an exchange, after everything else has been written,
+//! and goes from live to free by way of busy: whoever took it gives back what it counts
+//! for, so that happens once. The generation changes each time a way is freed. A reader
+//! looks at the control word again after it has read.
+//!
+//! Word 0 of a live entry changes by compare-and-exchange only. It has the lower bits of
+//! the generation in it, so that nobody renews an entry that has become another one.
+//!
+//! A connection that is translated stands twice: *forward*, as the client sends, and
+//! *reverse*, as the real server answers. Each names the other as its peer. The forward
+//! entry has the state; the pair is taken by taking the forward entry, and goes as a whole.
+
+use crate::family::Family;
+use crate::reason::Reason;
+use crate::table::destination::{Activity, Destination};
+use crate::table::settings::{Settings, Ticks, ticks_between};
+use crate::table::{Tables, Words, part};
+
+/// Words of an entry, and of a header.
+pub const WORDS: usize = 8;
+/// Ways of a set, the header among them: the stride of sets.
+pub const STRIDE: u32 = 8;
+/// Ways of a set that hold entries.
+pub const WAYS: u32 = STRIDE - 1;
+
+const LIFE_WORD: usize = 0;
+const HOP_STAMP_WORD: usize = 2;
+const HOP_WORD: usize = 3;
+const PORTS_WORD: usize = 5;
+const DESTINATION_WORD: usize = 6;
+const PEER_WORD: usize = 7;
+
+/// The part of [`PORTS_WORD`] that belongs to the key.
+const PORTS_KEY_MASK: u64 = 0x0000_ffff_ffff_ffff;
+
+mod claim;
+mod entry;
+mod reclaim;
+
+pub use claim::{Claim, claim, rival};
+pub use entry::{Direction, Entry, Life, Links, flags};
+pub use reclaim::reclaim;
+
+/// What a way is used for: the lowest octet of its control word.
+mod phase {
+    pub(super) const FREE: u64 = 0;
+    pub(super) const BUSY: u64 = 1;
+    pub(super) const LIVE: u64 = 2;
+}
+
+/// The control word of a way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Control(pub u64);
+
+impl Control {
+    const PHASE: u64 = 0xff;
+    const TAG_AND_PHASE: u64 = 0xffff_ffff_0000_00ff;
+
+    #[inline(always)]
+    fn phase(self) -> u64 {
+        self.0 & Self::PHASE
+    }
+
+    /// Whether the way holds an entry that can be found.
+    #[inline(always)]
+    pub fn is_live(self) -> bool {
+        self.phase() == phase::LIVE
+    }
+
+    /// Whether someone is at work on the way.
+    pub fn is_busy(self) -> bool {
+        self.phase() == phase::BUSY
+    }
+
+    #[inline(always)]
+    fn is_free(self) -> bool {
+        self.phase() == phase::FREE
+    }
+
+    /// How often the way has been freed; 24 bits.
+    #[inline(always)]
+    pub fn generation(self) -> u32 {
+        part(self.0, 8, 0xff_ffff) as u32
+    }
+
+    #[inline(always)]
+    fn tag(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    /// Live, with this tag, of any generation.
+    #[inline(always)]
+    fn shows(self, tag: u32) -> bool {
+        self.0 & Self::TAG_AND_PHASE == u64::from(tag) << 32 | phase::LIVE
+    }
+
+    #[inline(always)]
+    fn busy(self) -> Control {
+        Control(self.0 & !Self::PHASE | phase::BUSY)
+    }
+
+    #[inline(always)]
+    fn live(self) -> Control {
+        Control(self.0 & !Self::PHASE | phase::LIVE)
+    }
+
+    /// Free, with the next generation.
+    #[inline(always)]
+    fn freed(self) -> Control {
+        Control(u64::from(self.generation().wrapping_add(1) & 0xff_ffff) << 8 | phase::FREE)
+    }
+
+    /// Busy, claimed for an entry with this tag.
+    #[inline(always)]
+    fn claimed(self, tag: u32) -> Control {
+        Control(u64::from(tag) << 32 | u64::from(self.generation()) << 8 | phase::BUSY)
+    }
+}
+
+/// The key of an entry: a packet's addresses and ports as its sender wrote them, or a
+/// client and a service that persistence ties together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key<F: Family> {
+    /// Who sends.
+    pub sender: F::Address,
+    /// Who receives.
+    pub receiver: F::Address,
+    /// The sender's port in the lower half, the receiver's in the upper one, as in memory.
+    pub ports: u32,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// Whether it is a persistence template's; then the sender's port is 0.
+    pub template: bool,
+}
+
+impl<F: Family> Key<F> {
+    /// The key under which packets in the other direction are found.
+    #[inline(always)]
+    pub fn reversed(&self) -> Key<F> {
+        Key { sender: self.receiver, receiver: self.sender, ports: self.ports.rotate_left(16), ..*self }
+    }
+
+    #[inline(always)]
+    fn ports_word(&self) -> u64 {
+        let class = if self.template { F::NUMBER | 0x80 } else { F::NUMBER };
+        u64::from(self.ports) | u64::from(self.protocol) << 32 | u64::from(class) << 40
+    }
+
+    #[inline(always)]
+    fn is_of<W: Words>(&self, line: W) -> bool {
+        line.load(PORTS_WORD) & PORTS_KEY_MASK == self.ports_word()
+            && F::same_addresses(line, self.sender, self.receiver)
+    }
+
+    /// Where an entry with this key can stand.
+    #[inline(always)]
+    pub fn place<W: Words>(&self, settings: Settings<W>) -> Place {
+        let hash = F::hash(Hash::new(settings.seeds()), self.sender, self.receiver)
+            .absorb(self.ports_word())
+            .finish();
+        let first = hash as u32 & settings.set_mask();
+        // The second set is told by the tag and the first, as different from it as can be.
+        let tag = (hash >> 32) as u32;
+        let second = (tag.wrapping_mul(0x9e37_79b1) ^ hash as u32).rotate_left(13) & settings.set_mask();
+        Place { sets: [first, second], tag }
+    }
+}
+
+/// A seeded hash of words, good enough to spread what strangers choose: multiplication
+/// by an odd number and a shift for each word.
+#[derive(Clone, Copy)]
+pub struct Hash(u64);
+
+impl Hash {
+    #[inline(always)]
+    fn new(seed: u64) -> Hash {
+        Hash(seed)
+    }
+
+    /// Takes a word in.
+    #[inline(always)]
+    pub fn absorb(self, word: u64) -> Hash {
+        let mixed = (self.0 ^ word).wrapping_mul(0x9fb2_1c65_1e98_df25);
+        Hash(mixed ^ mixed >> 32)
+    }
+
+    #[inline(always)]
+    fn finish(self) -> u64 {
+        let mixed = self.0.wrapping_mul(0xd6e8_feb8_6659_fd93);
+        mixed ^ mixed >> 29
+    }
+}
+
+/// The two sets in which an entry can stand, and its tag in their headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Numbers of the sets; they can be the same.
+    pub sets: [u32; 2],
+    /// The tag.
+    pub tag: u32,
+}
+
+/// An entry that was found.
+#[derive(Clone, Copy)]
+pub struct Found<W> {
+    /// Where it stands.
+    pub index: u32,
+    /// What is in it.
+    pub entry: Entry<W>,
+}
+
+/// The index of a set's header.
+#[inline(always)]
+fn header_index(set: u32) -> u32 {
+    set.wrapping_mul(STRIDE)
+}
+
+/// The control word of an entry, by the entry's index.
+#[inline(always)]
+fn control_of<T: Tables>(tables: &T, index: u32) -> Option<(T::Words, usize)> {
+    let header = tables.connection(index & !(STRIDE - 1))?;
+    Some((header, (index & (STRIDE - 1)) as usize))
+}
+
+/// Reads the control word of an entry.
+pub fn control<T: Tables>(tables: &T, index: u32) -> Option<Control> {
+    let (header, way) = control_of(tables, index)?;
+    Some(Control(header.load(way)))
+}
+
+/// The live entry with this key, expired or not.
+#[inline(always)]
+pub fn find<F: Family, T: Tables>(tables: &T, key: &Key<F>, place: &Place) -> Option<Found<T::Words>> {
+    let [first, second] = place.sets;
+    find_in_set(tables, key, place.tag, first).or_else(|| find_in_set(tables, key, place.tag, second))
+}
+
+#[inline(always)]
+fn find_in_set<F: Family, T: Tables>(tables: &T, key: &Key<F>, tag: u32, set: u32) -> Option<Found<T::Words>> {
+    let header = tables.connection(header_index(set))?;
+    let mut way = 1;
+    while way < STRIDE {
+        if Control(header.load(way as usize)).shows(tag) {
+            let index = header_index(set) + way;
+            if let Some(line) = tables.connection(index)
+                && key.is_of(line)
+            {
+                return Some(Found { index, entry: Entry(line) });
+            }
+        }
+        way += 1;
+    }
+    None
+}
+
+/// Whether the entry counts as absent.
+#[inline(always)]
+pub fn has_expired(life: Life, now: Ticks) -> bool {
+    ticks_between(life.expires, now) >= 0
+}
+
+/// What a connection counts as for its destination.
+#[inline(always)]
+fn activity_of(life: Life) -> Activity {
+    if life.flags & flags::INACTIVE != 0 { Activity::Inactive } else { Activity::Active }
+}
+
+/// The destination of an entry, if it is still the same one.
+#[inline(always)]
+pub fn destination_of<T: Tables>(tables: &T, entry: Entry<T::Words>) -> Option<Destination<T::Words>> {
+    let (id, generation) = entry.destination();
+    let destination = Destination(tables.destination(id)?);
+    (destination.heading().generation() == generation).then_some(destination)
+}
+
+/// Counts a reason that stands beside a packet's outcome.
+/// A connection comes under a template.
+#[inline(always)]
+pub fn hold<W: Words>(template: Entry<W>) {
+    template.hold();
+}
+
+fn note<T: Tables>(tables: &T, reason: Reason) {
+    tables.count_reason(reason);
+}

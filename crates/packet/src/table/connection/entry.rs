@@ -1,0 +1,230 @@
+//! The fields of an entry.
+
+use super::{DESTINATION_WORD, HOP_STAMP_WORD, HOP_WORD, Key, LIFE_WORD, PEER_WORD, PORTS_WORD};
+use crate::family::Family;
+use crate::frame::NextHop;
+use crate::table::settings::Ticks;
+use crate::table::{Words, part};
+
+/// Bits of an entry's flags.
+pub mod flags {
+    /// The connection counts as inactive for its destination.
+    pub const INACTIVE: u8 = 1 << 0;
+    /// Persistence: the entry's template counts it.
+    pub const CONTROLLED: u8 = 1 << 1;
+}
+
+/// How an entry is told apart from its peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// As the client sends; also a template.
+    Forward,
+    /// As the real server answers.
+    Reverse,
+}
+
+/// What changes while a connection lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Life {
+    /// When it expires.
+    pub expires: Ticks,
+    /// The state, by the numbers of its protocol.
+    pub state: u8,
+    /// Of [`flags`].
+    pub flags: u8,
+    /// The lower bits of the way's generation.
+    pub generation: u16,
+}
+
+impl Life {
+    #[inline(always)]
+    fn to_word(self) -> u64 {
+        u64::from(self.expires)
+            | u64::from(self.state) << 32
+            | u64::from(self.flags) << 40
+            | u64::from(self.generation) << 48
+    }
+
+    #[inline(always)]
+    fn from_word(word: u64) -> Life {
+        Life {
+            expires: word as u32,
+            state: part(word, 32, 0xff) as u8,
+            flags: part(word, 40, 0xff) as u8,
+            generation: part(word, 48, 0xffff) as u16,
+        }
+    }
+}
+
+/// What an entry refers to. 0 is no entry, since it is a header's index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Links {
+    /// The destination's id.
+    pub destination: u32,
+    /// The destination's generation.
+    pub destination_generation: u16,
+    /// The entry of the other direction.
+    pub peer: u32,
+    /// The entry of the persistence template.
+    pub template: u32,
+    /// The lower bits of the template's generation.
+    pub template_generation: u16,
+}
+
+/// An entry, read where it is used.
+#[derive(Clone, Copy)]
+pub struct Entry<W>(pub W);
+
+impl<W: Words> Entry<W> {
+    /// What changes.
+    #[inline(always)]
+    pub fn life(self) -> Life {
+        Life::from_word(self.0.load(LIFE_WORD))
+    }
+
+    /// Writes the first life of an entry that is not live yet.
+    #[inline(always)]
+    pub fn set_life(self, life: Life) {
+        self.0.store(LIFE_WORD, life.to_word());
+    }
+
+    /// Replaces the life; false if it has changed meanwhile.
+    #[inline(always)]
+    pub fn renew(self, old: Life, new: Life) -> bool {
+        self.0.compare_exchange(LIFE_WORD, old.to_word(), new.to_word())
+    }
+
+    /// Writes the key of an entry that is not live yet.
+    #[inline(always)]
+    pub fn set_key<F: Family>(self, key: &Key<F>, direction: Direction) {
+        F::store_addresses(self.0, key.sender, key.receiver);
+        if F::CACHES_NEXT_HOP {
+            self.0.store(HOP_STAMP_WORD, 0);
+        }
+        let direction = match direction {
+            Direction::Forward => 0,
+            Direction::Reverse => 1u64 << 48,
+        };
+        self.0.store(PORTS_WORD, key.ports_word() | direction);
+    }
+
+    /// The key.
+    #[inline(always)]
+    pub fn key<F: Family>(self) -> Key<F> {
+        let (sender, receiver) = F::load_addresses(self.0);
+        let ports = self.0.load(PORTS_WORD);
+        Key {
+            sender,
+            receiver,
+            ports: ports as u32,
+            protocol: part(ports, 32, 0xff) as u8,
+            template: self.is_template(),
+        }
+    }
+
+    /// Whether it is a persistence template.
+    #[inline(always)]
+    pub fn is_template(self) -> bool {
+        self.0.load(PORTS_WORD) & (0x80 << 40) != 0
+    }
+
+    /// 4 or 6.
+    #[inline(always)]
+    pub fn family(self) -> u8 {
+        part(self.0.load(PORTS_WORD), 40, 0x7f) as u8
+    }
+
+    /// Which direction's packets find it.
+    #[inline(always)]
+    pub fn direction(self) -> Direction {
+        if self.0.load(PORTS_WORD) & (1 << 48) == 0 { Direction::Forward } else { Direction::Reverse }
+    }
+
+    /// The destination's id and generation.
+    #[inline(always)]
+    pub fn destination(self) -> (u32, u16) {
+        let word = self.0.load(DESTINATION_WORD);
+        (word as u32, part(word, 32, 0xffff) as u16)
+    }
+
+    /// The generation of the template, as it was when the connection came under it.
+    #[inline(always)]
+    pub(super) fn template_generation(self) -> u16 {
+        part(self.0.load(DESTINATION_WORD), 48, 0xffff) as u16
+    }
+
+    /// The entry of the other direction.
+    #[inline(always)]
+    pub fn peer(self) -> u32 {
+        self.0.load(PEER_WORD) as u32
+    }
+
+    /// The entry of the template.
+    #[inline(always)]
+    pub(super) fn template(self) -> u32 {
+        (self.0.load(PEER_WORD) >> 32) as u32
+    }
+
+    /// Writes what an entry that is not live yet refers to.
+    #[inline(always)]
+    pub(super) fn set_links(self, links: &Links) {
+        let destination = u64::from(links.destination)
+            | u64::from(links.destination_generation) << 32
+            | u64::from(links.template_generation) << 48;
+        self.0.store(DESTINATION_WORD, destination);
+        self.0.store(PEER_WORD, u64::from(links.peer) | u64::from(links.template) << 32);
+    }
+
+    /// Takes the peer away from an entry that is being freed.
+    #[inline(always)]
+    pub(super) fn clear_peer(self) {
+        self.0.store(PEER_WORD, 0);
+    }
+
+    /// How many connections a template holds.
+    #[inline(always)]
+    pub fn held_connections(self) -> u64 {
+        self.0.load(PEER_WORD)
+    }
+
+    /// A connection comes under a template.
+    #[inline(always)]
+    pub(super) fn hold(self) {
+        self.0.fetch_add(PEER_WORD, 1);
+    }
+
+    /// A connection under a template is gone.
+    #[inline(always)]
+    pub(super) fn release(self) {
+        self.0.fetch_add(PEER_WORD, 1u64.wrapping_neg());
+    }
+
+    /// The next hop, if it was learned under this stamp and takes packets of `length` octets.
+    #[inline(always)]
+    pub fn next_hop(self, stamp: u16, length: u32) -> Option<NextHop> {
+        let word = self.0.load(HOP_STAMP_WORD);
+        if part(word, 16, 0xffff) != u64::from(stamp) || length > part(word, 0, 0xffff) as u32 {
+            return None;
+        }
+        let [a, b, c, d, e, f, g, h] = self.0.load(HOP_WORD).to_ne_bytes();
+        let [i, j, k, l, device @ ..] = self.0.load(HOP_WORD + 1).to_ne_bytes();
+        Some(NextHop {
+            device: u32::from_ne_bytes(device),
+            destination: [a, b, c, d, e, f],
+            source: [g, h, i, j, k, l],
+        })
+    }
+
+    /// Remembers a next hop and the largest packet that it takes.
+    #[inline(always)]
+    pub fn remember_next_hop(self, next_hop: &NextHop, largest: u16, stamp: u16) {
+        let [a, b, c, d, e, f] = next_hop.destination;
+        let [g, h, i, j, k, l] = next_hop.source;
+        let [m, n, o, p] = next_hop.device.to_ne_bytes();
+        // Nobody takes half of it: while the stamp is 0 there is no next hop.
+        self.0.exchange(HOP_STAMP_WORD, 0);
+        self.0.store(HOP_WORD, u64::from_ne_bytes([a, b, c, d, e, f, g, h]));
+        self.0.store(HOP_WORD + 1, u64::from_ne_bytes([i, j, k, l, m, n, o, p]));
+        self.0.exchange(HOP_STAMP_WORD, u64::from(largest) | u64::from(stamp) << 16);
+    }
+}

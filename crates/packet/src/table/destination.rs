@@ -1,0 +1,176 @@
+//! Destinations: one real server of one service each.
+//!
+//! ```text
+//! word 0   flags 32 | generation 16 | method 8 | family 8 (4 or 6)
+//! word 1   service id 32 | rport 16 (0: the packet's own) | spare 16
+//! word 2   RIP (IPv4: its first 32 bits) …
+//! word 3   … RIP
+//! word 4   weight 32 | spare 32
+//! word 5   active connections 32 | inactive connections 32
+//! word 6   persistence templates
+//! word 7   upper threshold 32 | lower threshold 32
+//! ```
+
+use super::{Words, part};
+
+/// Words of a destination.
+pub const WORDS: usize = 8;
+/// The word with flags, generation, method and family.
+pub const FLAGS_WORD: usize = 0;
+/// The word with the service and the port.
+pub const SERVICE_WORD: usize = 1;
+/// The first word of the address.
+pub const ADDRESS_WORD: usize = 2;
+/// The word with the weight.
+pub const WEIGHT_WORD: usize = 4;
+/// The word with the numbers of connections.
+pub const CONNECTIONS_WORD: usize = 5;
+/// The word with the number of persistence templates.
+pub const TEMPLATES_WORD: usize = 6;
+/// The word with the thresholds.
+pub const THRESHOLDS_WORD: usize = 7;
+
+/// Words of a destination's totals: connections, packets in, out, octets in, out.
+pub const STATISTICS_WORDS: usize = 5;
+
+/// Bits of a destination's flags.
+pub mod flags {
+    /// The entry is in use, if only as a tombstone that connections still refer to.
+    pub const LIVE: u32 = 1 << 0;
+    /// The destination belongs to its service; connections to it are forwarded.
+    pub const AVAILABLE: u32 = 1 << 1;
+    /// The service's virtual address is one of this host's.
+    pub const HELD: u32 = 1 << 2;
+    /// The configuration file put it here, not an operator.
+    pub const FROM_CONFIGURATION: u32 = 1 << 3;
+}
+
+/// Numbers of the forwarding methods in a destination's first word.
+pub mod method {
+    /// Masquerading.
+    pub const NAT: u8 = 0;
+}
+
+/// What one connection is to [`CONNECTIONS_WORD`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activity {
+    /// In a state that counts as active.
+    Active,
+    /// In any other state.
+    Inactive,
+}
+
+impl Activity {
+    #[inline(always)]
+    const fn unit(self) -> u64 {
+        match self {
+            Activity::Active => 1,
+            Activity::Inactive => 1 << 32,
+        }
+    }
+}
+
+/// A destination, read where it is used.
+#[derive(Clone, Copy)]
+pub struct Destination<W>(pub W);
+
+impl<W: Words> Destination<W> {
+    /// Flags, generation, method and family in one look.
+    #[inline(always)]
+    pub fn heading(self) -> Heading {
+        Heading(self.0.load(FLAGS_WORD))
+    }
+
+    /// The real server's port as in a packet; 0 keeps the packet's own.
+    #[inline(always)]
+    pub fn port(self) -> u16 {
+        part(self.0.load(SERVICE_WORD), 32, 0xffff) as u16
+    }
+
+    /// A connection is bound to the destination.
+    #[inline(always)]
+    pub fn bind(self, activity: Activity) {
+        self.0.fetch_add(CONNECTIONS_WORD, activity.unit());
+    }
+
+    /// A connection leaves the destination.
+    #[inline(always)]
+    pub fn unbind(self, activity: Activity) {
+        self.0.fetch_add(CONNECTIONS_WORD, activity.unit().wrapping_neg());
+    }
+
+    /// A connection becomes active or inactive.
+    #[inline(always)]
+    pub fn rebind(self, now: Activity) {
+        let change = match now {
+            Activity::Active => 1u64.wrapping_sub(1 << 32),
+            Activity::Inactive => (1u64 << 32).wrapping_sub(1),
+        };
+        self.0.fetch_add(CONNECTIONS_WORD, change);
+    }
+
+    /// Active and inactive connections.
+    pub fn connections(self) -> (u32, u32) {
+        let word = self.0.load(CONNECTIONS_WORD);
+        (word as u32, (word >> 32) as u32)
+    }
+
+    /// A persistence template comes to refer to the destination.
+    #[inline(always)]
+    pub fn bind_template(self) {
+        self.0.fetch_add(TEMPLATES_WORD, 1);
+    }
+
+    /// A persistence template no longer refers to the destination.
+    #[inline(always)]
+    pub fn unbind_template(self) {
+        self.0.fetch_add(TEMPLATES_WORD, 1u64.wrapping_neg());
+    }
+}
+
+/// The first word of a destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heading(pub u64);
+
+impl Heading {
+    /// Its flags.
+    #[inline(always)]
+    pub fn flags(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// Changes when the entry is given to another destination.
+    #[inline(always)]
+    pub fn generation(self) -> u16 {
+        part(self.0, 32, 0xffff) as u16
+    }
+
+    /// The forwarding method, of [`method`].
+    #[inline(always)]
+    pub fn method(self) -> u8 {
+        part(self.0, 48, 0xff) as u8
+    }
+}
+
+#[cfg(all(test, feature = "host"))]
+mod tests {
+    use super::*;
+    use crate::host::SharedWords;
+
+    #[test]
+    fn both_numbers_of_connections_live_in_one_word() {
+        let words = SharedWords::new(WORDS);
+        let destination = Destination(words.entry(0, WORDS).unwrap());
+        destination.bind(Activity::Active);
+        destination.bind(Activity::Active);
+        destination.bind(Activity::Inactive);
+        assert_eq!(destination.connections(), (2, 1));
+        destination.rebind(Activity::Inactive);
+        assert_eq!(destination.connections(), (1, 2));
+        destination.rebind(Activity::Active);
+        destination.unbind(Activity::Active);
+        destination.unbind(Activity::Active);
+        destination.unbind(Activity::Inactive);
+        assert_eq!(destination.connections(), (0, 0));
+    }
+}

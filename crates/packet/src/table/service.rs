@@ -1,0 +1,114 @@
+//! Virtual services.
+//!
+//! ```text
+//! word 0    flags 32 | generation 16 | scheduler 8 | protocol 8
+//! word 1    first place of the member list 32 | members 32      (one store switches lists)
+//! word 2    the scheduler's cursor
+//! word 3    persistence timeout in ticks 32 | persistence timeout in seconds 32
+//! word 4    VIP (IPv4: its first 32 bits) …
+//! word 5    … VIP
+//! word 6    vport 16 | family 8 (4 or 6) | prefix length of persistence 8 | firewall mark 32
+//! word 7    places of the member list that are reserved for this service 32
+//! words 8…12   totals of destinations that are gone: connections, packets in, out, octets in, out
+//! words 13…15  spare
+//! ```
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use super::{Words, part};
+
+/// Words of a service.
+pub const WORDS: usize = 16;
+/// The word with flags, generation, scheduler and protocol.
+pub const FLAGS_WORD: usize = 0;
+/// The word with the member list.
+pub const MEMBERS_WORD: usize = 1;
+/// The word with the scheduler's cursor.
+pub const CURSOR_WORD: usize = 2;
+/// The word with the time that persistence lasts.
+pub const PERSISTENCE_WORD: usize = 3;
+/// The first word of the virtual address.
+pub const ADDRESS_WORD: usize = 4;
+/// The word with the virtual port and more of the key.
+pub const PORT_WORD: usize = 6;
+/// The word with the room of the member list.
+pub const ROOM_WORD: usize = 7;
+/// The first of the totals of destinations that are gone.
+pub const PAST_WORD: usize = 8;
+
+/// Bits of a service's flags.
+pub mod flags {
+    /// The entry is in use.
+    pub const LIVE: u32 = 1 << 0;
+    /// The virtual address is one of this host's.
+    pub const HELD: u32 = 1 << 1;
+    /// Clients keep their destination.
+    pub const PERSISTENT: u32 = 1 << 2;
+    /// The configuration file put it here, not an operator.
+    pub const FROM_CONFIGURATION: u32 = 1 << 3;
+}
+
+/// Numbers of the schedulers in a service's first word.
+pub mod scheduler {
+    /// Round robin.
+    pub const ROUND_ROBIN: u8 = 0;
+}
+
+/// The key of the index of services.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ServiceKey {
+    /// The virtual address; IPv4 in the first four octets, the others 0.
+    pub address: [u8; 16],
+    /// The firewall mark, or 0 for a service that has an address.
+    pub mark: u32,
+    /// The virtual port, as in a packet; 0 for every port.
+    pub port: [u8; 2],
+    /// IP protocol number.
+    pub protocol: u8,
+    /// 4 or 6.
+    pub family: u8,
+}
+
+/// A virtual service, read where it is used.
+#[derive(Clone, Copy)]
+pub struct Service<W>(pub W);
+
+impl<W: Words> Service<W> {
+    /// Its flags.
+    #[inline(always)]
+    pub fn flags(self) -> u32 {
+        self.0.load(FLAGS_WORD) as u32
+    }
+
+    /// Where its member list begins and how long it is.
+    #[inline(always)]
+    pub fn members(self) -> (u32, u32) {
+        let word = self.0.load(MEMBERS_WORD);
+        (word as u32, (word >> 32) as u32)
+    }
+
+    /// The cursor's position, which moves on by one.
+    #[inline(always)]
+    pub fn advance_cursor(self) -> u64 {
+        self.0.fetch_add(CURSOR_WORD, 1)
+    }
+
+    /// How long a persistence template lasts, in ticks.
+    #[inline(always)]
+    pub fn persistence_ticks(self) -> u32 {
+        self.0.load(PERSISTENCE_WORD) as u32
+    }
+
+    /// The virtual port as in a packet; 0 for every port.
+    #[inline(always)]
+    pub fn port(self) -> u16 {
+        self.0.load(PORT_WORD) as u16
+    }
+
+    /// Leading bits of a client's address that tell clients apart.
+    #[inline(always)]
+    pub fn persistence_prefix(self) -> u32 {
+        part(self.0.load(PORT_WORD), 24, 0xff) as u32
+    }
+}

@@ -1,0 +1,95 @@
+//! What holds for the whole data plane.
+//!
+//! ```text
+//! word 0   layout version 32 | ready 1
+//! word 1   hash seeds 32, 32
+//! word 2   sets of the connection table, less one 32 | route epoch 32
+//! word 3   ticks: jiffies are shifted right by this 8 | HZ 16
+//! word 4   always 0
+//! word 5   jiffies …
+//! word 6   … and nanoseconds of CLOCK_MONOTONIC at the same moment, when the loader asked
+//! words 16… timeouts of the TCP states, in ticks
+//! ```
+
+use super::Words;
+
+/// Words of the settings.
+pub const WORDS: usize = 64;
+/// The word with the layout version and whether the tables may be used.
+pub const VERSION_WORD: usize = 0;
+/// The word with the seeds of the hash.
+pub const SEEDS_WORD: usize = 1;
+/// The word with the size of the connection table and the route epoch.
+pub const SIZE_AND_EPOCH_WORD: usize = 2;
+/// The word that tells how long a tick is.
+pub const CLOCK_WORD: usize = 3;
+/// The word that is always 0.
+const ZERO_WORD: usize = 4;
+/// The word with jiffies at the moment that the loader asked for.
+pub const JIFFIES_WORD: usize = 5;
+/// The word with nanoseconds at the same moment.
+pub const NANOSECONDS_WORD: usize = 6;
+/// The first of the TCP timeouts.
+pub const TCP_TIMEOUTS_WORD: usize = 16;
+
+/// A coarse time: jiffies shifted right, so that a tick is about an eighth of a second.
+/// Differences wrap.
+pub type Ticks = u32;
+
+/// Ticks from `earlier` to `later`; negative where they are the other way round.
+#[inline(always)]
+pub const fn ticks_between(earlier: Ticks, later: Ticks) -> i32 {
+    later.wrapping_sub(earlier) as i32
+}
+
+/// The settings, read where they are used.
+#[derive(Clone, Copy)]
+pub struct Settings<W>(pub W);
+
+impl<W: Words> Settings<W> {
+    /// Whether a controller of this layout has set the tables up.
+    #[inline(always)]
+    pub fn ready(self) -> bool {
+        self.0.load(VERSION_WORD) == (1 << 32) | super::LAYOUT_VERSION as u64
+    }
+
+    /// Seeds of the connection table's hash.
+    #[inline(always)]
+    pub fn seeds(self) -> u64 {
+        self.0.load(SEEDS_WORD)
+    }
+
+    /// A mask for the number of a set of the connection table.
+    #[inline(always)]
+    pub fn set_mask(self) -> u32 {
+        self.0.load(SIZE_AND_EPOCH_WORD) as u32
+    }
+
+    /// A stamp for a next hop that is learned now. It changes about once a second and
+    /// with every change of routes and neighbours, so that a next hop is used without
+    /// asking the kernel only for as long as that, and never after such a change while
+    /// a controller watches. Never 0.
+    #[inline(always)]
+    pub fn next_hop_stamp(self, now: Ticks) -> u16 {
+        let epoch = (self.0.load(SIZE_AND_EPOCH_WORD) >> 32) as u32;
+        (epoch.wrapping_add(now >> 3) as u16) | 0x8000
+    }
+
+    /// 0, read from memory.
+    #[inline(always)]
+    pub fn zero(self) -> u64 {
+        self.0.load(ZERO_WORD)
+    }
+
+    /// How far jiffies are shifted right to make ticks.
+    #[inline(always)]
+    pub fn tick_shift(self) -> u32 {
+        (self.0.load(CLOCK_WORD) & 0x3f) as u32
+    }
+
+    /// How long a TCP connection stays in a state without a packet.
+    #[inline(always)]
+    pub fn tcp_timeout(self, state: u8) -> Ticks {
+        self.0.load(TCP_TIMEOUTS_WORD + usize::from(state & 0xf)) as Ticks
+    }
+}

@@ -1,0 +1,36 @@
+//! The Internet Protocol, version 6 (RFC 8200).
+//!
+//! ```text
+//! | 0 version 4, traffic class 8, flow label 20 | 4 payload length (2) | 6 next header | 7 hop limit |
+//! | 8 source (16) | 24 destination (16) | 40
+//! ```
+
+use zerocopy::big_endian::U16;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// An IPv6 header.
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Ipv6 {
+    version_class_label: [u8; 4],
+    /// Octets after this header.
+    pub payload_length: U16,
+    /// What follows.
+    pub next_header: u8,
+    /// Hops that are left.
+    pub hop_limit: u8,
+    /// Source address.
+    pub source: [u8; 16],
+    /// Destination address.
+    pub destination: [u8; 16],
+}
+
+impl Ipv6 {
+    /// Octets of the header.
+    pub const LENGTH: u32 = 40;
+
+    /// The version field; 6 in a header that is what it claims to be.
+    pub fn version(&self) -> u8 {
+        self.version_class_label[0] >> 4
+    }
+}

@@ -1,0 +1,28 @@
+//! Headers as they are on the wire.
+//!
+//! A header is a value that is read out of a frame and written back; nothing here
+//! refers to packet memory. Multi-byte fields are big endian.
+
+mod ethernet;
+mod ipv4;
+mod ipv6;
+mod tcp;
+
+pub use ethernet::{EtherType, Ethernet, MacAddress};
+pub use ipv4::Ipv4;
+pub use ipv6::Ipv6;
+pub use tcp::{TcpFlags, TcpStart};
+
+/// IP protocol numbers (IANA "Assigned Internet Protocol Numbers").
+pub mod protocol {
+    /// IPv4 inside IP.
+    pub const IPIP: u8 = 4;
+    /// TCP.
+    pub const TCP: u8 = 6;
+    /// UDP.
+    pub const UDP: u8 = 17;
+    /// IPv6 inside IP.
+    pub const IPV6: u8 = 41;
+    /// SCTP.
+    pub const SCTP: u8 = 132;
+}

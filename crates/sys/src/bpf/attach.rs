@@ -1,0 +1,179 @@
+//! Attaching the first stage to devices.
+//!
+//! Where the kernel has tcx (6.6 and later) the link is pinned. Before, a clsact filter of
+//! a fixed priority and handle stands in for it; it belongs to the device.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use aya::Ebpf;
+use aya::programs::links::{FdLink, Link, PinnedLink};
+use aya::programs::tc::{NlOptions, SchedClassifierLink, TcAttachOptions, TcHandle, qdisc_add_clsact};
+use aya::programs::{LinkOrder, TcAttachType};
+use aya::util::KernelVersion;
+
+use super::load::{classifier, describe};
+use super::{BpfError, directory};
+
+/// The place of our filter among those of others: early, but not the first.
+const PRIORITY: u16 = 100;
+/// The handle by which the filter is known again.
+const HANDLE: TcHandle = TcHandle::new(0, 0xe1);
+/// Ends the name of a pinned program that stands for a filter.
+const CLSACT: &str = "-clsact";
+
+/// How a device carries the data plane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attachment {
+    /// A pinned tcx link.
+    Tcx,
+    /// A clsact filter.
+    Clsact,
+}
+
+impl Attachment {
+    /// Its name in listings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Attachment::Tcx => "tc (tcx)",
+            Attachment::Clsact => "tc (clsact)",
+        }
+    }
+}
+
+/// The programs, ready to be attached to devices.
+pub struct Attachments {
+    instance: String,
+    programs: Ebpf,
+    first: &'static str,
+}
+
+impl Attachments {
+    pub(super) fn new(instance: &str, programs: Ebpf, first: &'static str) -> Attachments {
+        Attachments { instance: instance.to_owned(), programs, first }
+    }
+
+    /// Attaches to a device, or replaces in one step what an earlier process attached.
+    ///
+    /// # Errors
+    /// The kernel refuses; the device may be gone.
+    pub fn attach(&mut self, index: u32, name: &str) -> Result<Attachment, BpfError> {
+        if KernelVersion::current().is_ok_and(|version| version >= KernelVersion::new(6, 6, 0)) { self.attach_tcx(index, name) } else { self.attach_clsact(index, name) }
+    }
+
+    /// Takes the data plane off a device.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn detach(&mut self, index: u32) -> Result<(), BpfError> {
+        let pins = pins(&self.instance);
+        for name in [index.to_string(), format!("{index}{CLSACT}")] {
+            let pin = pins.join(name);
+            if pin.exists() {
+                detach(&pin)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn attach_tcx(&mut self, index: u32, name: &str) -> Result<Attachment, BpfError> {
+        let refused = |error: &dyn std::error::Error| refused(name, error);
+        let pin = pins(&self.instance).join(index.to_string());
+        let program = classifier(&mut self.programs, self.first)?;
+        if pin.exists() {
+            let old = PinnedLink::from_pin(&pin).map_err(|error| refused(&error))?;
+            let link = SchedClassifierLink::try_from(FdLink::from(old)).map_err(|error| refused(&error))?;
+            // The link of a device that is gone, whose index this one has now, cannot be updated.
+            if let Ok(id) = program.attach_to_link(link) {
+                drop(program.take_link(id).map_err(|error| refused(&error))?);
+                return Ok(Attachment::Tcx);
+            }
+            fs::remove_file(&pin).map_err(|error| refused(&error))?;
+        }
+        let options = TcAttachOptions::TcxOrder(LinkOrder::first());
+        let id = program
+            .attach_with_options(name, TcAttachType::Ingress, options)
+            .map_err(|error| refused(&error))?;
+        let link = program.take_link(id).map_err(|error| refused(&error))?;
+        let link = FdLink::try_from(link).map_err(|error| refused(&error))?;
+        fs::create_dir_all(pins(&self.instance)).map_err(|error| refused(&error))?;
+        link.pin(&pin).map_err(|error| refused(&error))?;
+        Ok(Attachment::Tcx)
+    }
+
+    fn attach_clsact(&mut self, index: u32, name: &str) -> Result<Attachment, BpfError> {
+        let refused = |error: &dyn std::error::Error| refused(name, error);
+        // That it is there already is what we want.
+        if let Err(error) = qdisc_add_clsact(name)
+            && !describe(&error).contains("exists")
+        {
+            return Err(refused(&error));
+        }
+        let program = classifier(&mut self.programs, self.first)?;
+        let ours = filter(name).map_err(|error| refused(&error))?;
+        let id = match program.attach_to_link(ours) {
+            Ok(id) => id,
+            Err(_) => {
+                let options = NlOptions { priority: PRIORITY, handle: HANDLE, ..NlOptions::default() };
+                program
+                    .attach_with_options(name, TcAttachType::Ingress, TcAttachOptions::Netlink(options))
+                    .map_err(|error| refused(&error))?
+            }
+        };
+        // The filter belongs to the device and is to outlive this process.
+        std::mem::forget(program.take_link(id).map_err(|error| refused(&error))?);
+        let pin = pins(&self.instance).join(format!("{index}{CLSACT}"));
+        fs::create_dir_all(pins(&self.instance)).map_err(|error| refused(&error))?;
+        if pin.exists() {
+            fs::remove_file(&pin).map_err(|error| refused(&error))?;
+        }
+        program.pin(&pin).map_err(|error| refused(&error))?;
+        Ok(Attachment::Clsact)
+    }
+}
+
+fn refused(device: &str, error: &dyn std::error::Error) -> BpfError {
+    BpfError::kernel(format!("attaching to the device {device}"), describe(error))
+}
+
+fn pins(instance: &str) -> PathBuf {
+    directory(instance).join("attached")
+}
+
+/// Our filter on a device.
+fn filter(device: &str) -> io::Result<SchedClassifierLink> {
+    SchedClassifierLink::attached(device, TcAttachType::Ingress, PRIORITY, HANDLE, None)
+}
+
+/// Removes a pin and what it stands for.
+fn detach(pin: &Path) -> Result<(), BpfError> {
+    let name = pin.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    if let Some(index) = name.strip_suffix(CLSACT)
+        && let Ok(index) = index.parse()
+        && let Ok(device) = rustix::net::netdevice::index_to_name(rustix::net::socket(
+            rustix::net::AddressFamily::INET,
+            rustix::net::SocketType::DGRAM,
+            None,
+        ).map_err(|error| BpfError::kernel("opening a socket", error))?, index)
+        && let Ok(filter) = filter(&device)
+    {
+        // That it is gone already, with its device or by another's hand, is what we want.
+        let _ = filter.detach();
+    }
+    fs::remove_file(pin).map_err(|error| BpfError::kernel(format!("removing {}", pin.display()), error))
+}
+
+/// Takes the data plane of an instance off every device, and names the pins removed.
+pub(super) fn detach_all(instance: &str) -> Result<Vec<String>, BpfError> {
+    let pins = pins(instance);
+    let Ok(entries) = fs::read_dir(&pins) else { return Ok(Vec::new()) };
+    let mut removed = Vec::new();
+    for entry in entries.flatten() {
+        detach(&entry.path())?;
+        removed.push(entry.path().display().to_string());
+    }
+    fs::remove_dir(&pins).map_err(|error| BpfError::kernel(format!("removing {}", pins.display()), error))?;
+    removed.push(pins.display().to_string());
+    Ok(removed)
+}

@@ -1,0 +1,186 @@
+//! Loading the programs, over new maps or over those that are pinned.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use aya::maps::{Map, ProgramArray};
+use aya::programs::{SchedClassifier, TestRun, TestRunOptions};
+use aya::{Ebpf, EbpfLoader};
+use elver_packet::host::entry;
+use elver_packet::process::Stage;
+use elver_packet::table::settings::{
+    JIFFIES_WORD, NANOSECONDS_WORD, SEEDS_WORD, SIZE_AND_EPOCH_WORD, VERSION_WORD,
+};
+use elver_packet::table::{LAYOUT_VERSION, Words, connection, settings};
+
+use super::{Attachments, BPF_FILE_SYSTEM, BpfError, Clock, Maps, OBJECT, directory};
+
+/// How large the tables are made. Tables that are there already keep their size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    /// Virtual services.
+    pub services: u32,
+    /// Destinations of all services together.
+    pub destinations: u32,
+    /// Entries of the connection table; a connection by NAT takes two.
+    pub connections: u32,
+}
+
+impl Default for Sizes {
+    fn default() -> Sizes {
+        Sizes { services: 4096, destinations: 16_384, connections: 1 << 18 }
+    }
+}
+
+impl Sizes {
+    /// Lines of the connection table: a power of two of sets, headers included.
+    fn connection_lines(self) -> u32 {
+        let sets = self.connections.div_ceil(connection::WAYS).next_power_of_two().clamp(16, 1 << 25);
+        sets * connection::STRIDE
+    }
+}
+
+/// The program of each stage, in the order of the stages.
+const STAGES: [(&str, Stage); Stage::COUNT as usize] = [
+    ("elver_arrive", Stage::Arrive),
+    ("elver_open_4", Stage::Open4),
+    ("elver_arrive_6", Stage::Arrive6),
+    ("elver_open_6", Stage::Open6),
+];
+
+/// Loads the programs over the instance's maps, which are made if they are not there.
+/// What is attached already goes on undisturbed and runs the new programs at once.
+///
+/// # Errors
+/// No permission, a kernel that lacks something, or maps of another layout.
+pub fn load(instance: &str, sizes: Sizes) -> Result<(Maps, Attachments), BpfError> {
+    if OBJECT.is_empty() {
+        return Err(BpfError::NoObject);
+    }
+    mount_bpf_file_system()?;
+    let directory = directory(instance);
+    fs::create_dir_all(&directory)
+        .map_err(|error| BpfError::kernel(format!("creating {}", directory.display()), error))?;
+    refuse_other_layouts(instance)?;
+    let mut programs = EbpfLoader::new()
+        .default_map_pin_directory(&directory)
+        .map_max_entries("SERVICES", sizes.services)
+        .map_max_entries("SERVICE_INDEX", sizes.services)
+        .map_max_entries("DESTINATIONS", sizes.destinations)
+        .map_max_entries("STATISTICS", sizes.destinations)
+        // A list that is replaced stays for a moment beside its successor.
+        .map_max_entries("MEMBERS", sizes.destinations.saturating_mul(4))
+        .map_max_entries("CONNECTIONS", sizes.connection_lines())
+        .load(OBJECT)
+        .map_err(|error| BpfError::kernel("loading the data plane", describe(&error)))?;
+    let maps = Maps::open(instance)?;
+    initialise(&mut programs, &maps)?;
+    let stages = fill_stages(&mut programs)?;
+    Ok((maps, Attachments::new(instance, programs, stages)))
+}
+
+/// The whole chain of an error's causes: the kernel's own words are at its end.
+pub(super) fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.contains(&next) {
+            text = format!("{text}: {next}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+fn refuse_other_layouts(instance: &str) -> Result<(), BpfError> {
+    let maps = match Maps::open(instance) {
+        Ok(maps) => maps,
+        Err(BpfError::NotLoaded(_)) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    match maps.settings_words().load(VERSION_WORD) as u32 {
+        // 0: somebody died between making the maps and setting them up.
+        0 | LAYOUT_VERSION => Ok(()),
+        found => Err(BpfError::Layout { instance: instance.to_owned(), found, needed: LAYOUT_VERSION }),
+    }
+}
+
+/// Puts every program into its place; gives the first, which is the one to attach.
+fn fill_stages(programs: &mut Ebpf) -> Result<&'static str, BpfError> {
+    let map = programs.take_map("STAGES").ok_or_else(|| BpfError::kernel("finding the stages", "no such map"))?;
+    let mut stages = match map {
+        Map::ProgramArray(_) => {
+            ProgramArray::try_from(map).map_err(|error| BpfError::kernel("opening the stages", error))?
+        }
+        _ => return Err(BpfError::kernel("opening the stages", "not a map of programs")),
+    };
+    // Backwards, so that no stage can go on with one that is not there yet.
+    for (name, stage) in STAGES.iter().rev() {
+        let program = classifier(programs, name)?;
+        program.load().map_err(|error| BpfError::kernel(format!("loading the program {name}"), describe(&error)))?;
+        let program = program.fd().map_err(|error| BpfError::kernel("finding a program", error))?;
+        stages
+            .set(*stage as u32, program, 0)
+            .map_err(|error| BpfError::kernel(format!("placing the program {name}"), describe(&error)))?;
+    }
+    Ok(STAGES[0].0)
+}
+
+pub(super) fn classifier<'a>(programs: &'a mut Ebpf, name: &str) -> Result<&'a mut SchedClassifier, BpfError> {
+    programs
+        .program_mut(name)
+        .and_then(|program| program.try_into().ok())
+        .ok_or_else(|| BpfError::kernel("finding a program", name))
+}
+
+/// Sets up what the programs need before the first packet. Of settings that are there
+/// already only the clock is read anew: it may be another boot's.
+fn initialise(programs: &mut Ebpf, maps: &Maps) -> Result<(), BpfError> {
+    let words = entry(maps.settings_words(), 0, settings::WORDS)
+        .ok_or_else(|| BpfError::kernel("reading the settings", "they are too short"))?;
+    read_clock(programs, words)?.store(words);
+    if words.load(VERSION_WORD) != 0 {
+        return Ok(());
+    }
+    let mut seeds = [0u8; 8];
+    rustix::rand::getrandom(&mut seeds, rustix::rand::GetRandomFlags::empty())
+        .map_err(|error| BpfError::kernel("choosing the seed of the hash", error))?;
+    words.store(SEEDS_WORD, u64::from_ne_bytes(seeds));
+    let sets = maps.connection_lines() / connection::STRIDE;
+    words.store(SIZE_AND_EPOCH_WORD, u64::from(sets - 1));
+    words.exchange(VERSION_WORD, (1 << 32) | u64::from(LAYOUT_VERSION));
+    Ok(())
+}
+
+fn read_clock<W: Words>(programs: &mut Ebpf, settings: W) -> Result<Clock, BpfError> {
+    let program = classifier(programs, "elver_clock")?;
+    program.load().map_err(|error| BpfError::kernel("loading the program elver_clock", describe(&error)))?;
+    // Twice at the most: no rate fits for a moment only.
+    for _ in 0..2 {
+        let frame = [0u8; 64];
+        let mut options = TestRunOptions::new();
+        options.data_in = Some(&frame);
+        program.test_run(options).map_err(|error| BpfError::kernel("reading the kernel's clock", describe(&error)))?;
+        let (jiffies, nanoseconds) = (settings.load(JIFFIES_WORD), settings.load(NANOSECONDS_WORD));
+        if let Some(clock) = Clock::measure(jiffies, nanoseconds) {
+            return Ok(clock);
+        }
+        std::thread::sleep(std::time::Duration::from_secs(2));
+    }
+    Err(BpfError::kernel("reading the kernel's clock", "its rate is none that is known"))
+}
+
+/// Mounts the BPF file system if it is not there: in a network namespace that `ip netns
+/// exec` entered, /sys is a new one without it.
+fn mount_bpf_file_system() -> Result<(), BpfError> {
+    /// `BPF_FS_MAGIC` of `linux/magic.h`.
+    const MAGIC: u64 = 0xcafe_4a11;
+    let mounted = rustix::fs::statfs(Path::new(BPF_FILE_SYSTEM)).is_ok_and(|found| found.f_type as u64 == MAGIC);
+    if mounted {
+        return Ok(());
+    }
+    rustix::mount::mount("bpf", BPF_FILE_SYSTEM, "bpf", rustix::mount::MountFlags::empty(), None)
+        .map_err(|error| BpfError::FileSystem(io::Error::from(error)))
+}

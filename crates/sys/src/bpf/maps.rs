@@ -1,0 +1,246 @@
+//! The maps of an instance, mapped into this process.
+
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::atomic::AtomicU64;
+
+use aya::maps::{HashMap, Map, MapData, MapType, PerCpuArray};
+use elver_packet::host::{Slice, entry};
+use elver_packet::reason::Reason;
+use elver_packet::table::service::ServiceKey;
+use elver_packet::table::{Tables, Traffic, connection, destination, service, settings};
+use rustix::mm::{MapFlags, ProtFlags};
+use zerocopy::IntoBytes;
+
+use super::{BpfError, directory};
+
+/// The totals of a destination: connections, packets in, out, octets in, out.
+pub type Totals = [u64; destination::STATISTICS_WORDS];
+
+/// The octets of a key of the index of services.
+type KeyOctets = [u8; size_of::<ServiceKey>()];
+
+/// The maps of an instance.
+pub struct Maps {
+    settings: Mapping,
+    services: Mapping,
+    members: Mapping,
+    destinations: Mapping,
+    connections: Mapping,
+    index: HashMap<MapData, KeyOctets, u32>,
+    statistics: PerCpuArray<MapData, Totals>,
+    reasons: PerCpuArray<MapData, u64>,
+}
+
+impl Maps {
+    /// Opens what is pinned for the instance.
+    ///
+    /// # Errors
+    /// Nothing is pinned, its layout is another one, or the kernel refuses.
+    pub fn open(instance: &str) -> Result<Maps, BpfError> {
+        let directory = directory(instance);
+        if !directory.join("SETTINGS").exists() {
+            return Err(BpfError::NotLoaded(instance.to_owned()));
+        }
+        let pin = |name: &str| pinned(&directory, name);
+        let settings = Mapping::new(&pin("SETTINGS")?, settings::WORDS)?;
+        let maps = Maps {
+            settings,
+            services: Mapping::new(&pin("SERVICES")?, service::WORDS)?,
+            members: Mapping::new(&pin("MEMBERS")?, 1)?,
+            destinations: Mapping::new(&pin("DESTINATIONS")?, destination::WORDS)?,
+            connections: Mapping::new(&pin("CONNECTIONS")?, connection::WORDS)?,
+            index: HashMap::try_from(Map::HashMap(pin("SERVICE_INDEX")?)).map_err(opening("SERVICE_INDEX"))?,
+            statistics: PerCpuArray::try_from(Map::PerCpuArray(pin("STATISTICS")?)).map_err(opening("STATISTICS"))?,
+            reasons: PerCpuArray::try_from(Map::PerCpuArray(pin("REASONS")?)).map_err(opening("REASONS"))?,
+        };
+        Ok(maps)
+    }
+
+    /// The settings' words.
+    pub fn settings_words(&self) -> &[AtomicU64] {
+        &self.settings
+    }
+
+    /// How many services there is room for.
+    pub fn services(&self) -> u32 {
+        self.services.entries
+    }
+
+    /// How many destinations there is room for.
+    pub fn destinations(&self) -> u32 {
+        self.destinations.entries
+    }
+
+    /// How many places the member lists have.
+    pub fn member_places(&self) -> u32 {
+        self.members.entries
+    }
+
+    /// Lines of the connection table, headers included.
+    pub fn connection_lines(&self) -> u32 {
+        self.connections.entries
+    }
+
+    /// Writes a place of the member lists.
+    pub fn set_member(&self, place: u32, destination: u32) {
+        if let Some(words) = entry(&self.members, place, 1) {
+            elver_packet::table::Words::store(words, 0, u64::from(destination));
+        }
+    }
+
+    /// Enters a service into the index.
+    ///
+    /// # Errors
+    /// The index is full.
+    pub fn index_service(&mut self, key: &ServiceKey, id: u32) -> Result<(), BpfError> {
+        self.index
+            .insert(octets(key), id, 0)
+            .map_err(|error| BpfError::kernel("entering a service into the index", error))
+    }
+
+    /// Takes a service out of the index.
+    ///
+    /// # Errors
+    /// It was not there.
+    pub fn unindex_service(&mut self, key: &ServiceKey) -> Result<(), BpfError> {
+        self.index
+            .remove(&octets(key))
+            .map_err(|error| BpfError::kernel("taking a service out of the index", error))
+    }
+
+    /// The totals of a destination, of all processors.
+    pub fn totals(&self, destination: u32) -> Totals {
+        let mut sum = Totals::default();
+        if let Ok(values) = self.statistics.get(&destination, 0) {
+            for value in values.iter() {
+                for (total, part) in sum.iter_mut().zip(value) {
+                    *total += part;
+                }
+            }
+        }
+        sum
+    }
+
+    /// Sets the totals of a destination to 0.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn clear_totals(&mut self, destination: u32) -> Result<(), BpfError> {
+        let refused = |error: &dyn std::fmt::Display| BpfError::kernel("clearing statistics", error);
+        let processors = self.statistics.get(&destination, 0).map_err(|error| refused(&error))?.len();
+        let zeros = aya::maps::PerCpuValues::try_from(vec![Totals::default(); processors])
+            .map_err(|error| refused(&error))?;
+        self.statistics.set(destination, zeros, 0).map_err(|error| refused(&error))
+    }
+
+    /// How often a reason was counted, by all processors.
+    pub fn reason(&self, reason: Reason) -> u64 {
+        self.reasons.get(&(reason as u32), 0).map_or(0, |values| values.iter().sum())
+    }
+}
+
+fn octets(key: &ServiceKey) -> KeyOctets {
+    let mut octets = KeyOctets::default();
+    octets.copy_from_slice(key.as_bytes());
+    octets
+}
+
+fn opening<E: std::fmt::Display>(name: &'static str) -> impl Fn(E) -> BpfError {
+    move |error| BpfError::kernel(format!("opening the map {name}"), error)
+}
+
+fn pinned(directory: &Path, name: &str) -> Result<MapData, BpfError> {
+    let path = directory.join(name);
+    MapData::from_pin(&path).map_err(|error| BpfError::kernel(format!("opening {}", path.display()), error))
+}
+
+impl<'a> Tables for &'a Maps {
+    type Words = Slice<'a>;
+
+    fn settings(&self) -> Option<Slice<'a>> {
+        entry(&self.settings, 0, settings::WORDS)
+    }
+
+    fn service_id(&self, key: &ServiceKey) -> Option<u32> {
+        self.index.get(&octets(key), 0).ok()
+    }
+
+    fn service(&self, id: u32) -> Option<Slice<'a>> {
+        entry(&self.services, id, service::WORDS)
+    }
+
+    fn member(&self, place: u32) -> Option<u32> {
+        entry(&self.members, place, 1).map(|words| elver_packet::table::Words::load(words, 0) as u32)
+    }
+
+    fn destination(&self, id: u32) -> Option<Slice<'a>> {
+        entry(&self.destinations, id, destination::WORDS)
+    }
+
+    fn connection(&self, index: u32) -> Option<Slice<'a>> {
+        entry(&self.connections, index, connection::WORDS)
+    }
+
+    // The counters of traffic are the programs' own; the controller moves no packets.
+    fn count(&self, _destination: u32, _event: Traffic) {}
+
+    fn count_reason(&self, _reason: Reason) {}
+}
+
+/// A map's memory.
+struct Mapping {
+    start: *const AtomicU64,
+    words: usize,
+    entries: u32,
+}
+
+// SAFETY: the memory is shared with the kernel and other processors anyway; it is only
+// reached through atomic words.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    fn new(map: &MapData, words: usize) -> Result<Mapping, BpfError> {
+        let refused = |error: &dyn std::fmt::Display| BpfError::kernel("mapping a map into memory", error);
+        let info = map.info().map_err(|error| refused(&error))?;
+        let entries = info.max_entries();
+        if info.map_type().map_err(|error| refused(&error))? != MapType::Array
+            || info.value_size() as usize != words * size_of::<u64>()
+        {
+            return Err(refused(&"its shape is not that of this version of elver"));
+        }
+        let words = entries as usize * words;
+        // SAFETY: a new mapping at an address of the kernel's choice.
+        let start = unsafe {
+            rustix::mm::mmap(
+                std::ptr::null_mut(),
+                words * size_of::<u64>(),
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::SHARED,
+                map.fd().as_fd(),
+                0,
+            )
+        }
+        .map_err(|error| refused(&error))?;
+        Ok(Mapping { start: start.cast_const().cast(), words, entries })
+    }
+}
+
+impl std::ops::Deref for Mapping {
+    type Target = [AtomicU64];
+
+    fn deref(&self) -> &[AtomicU64] {
+        // SAFETY: the mapping has so many words, aligned to a page, and lives as long as self.
+        unsafe { std::slice::from_raw_parts(self.start, self.words) }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is ours, and no reference outlives self. A failure would leave
+        // it mapped, which harms nobody.
+        let _ = unsafe { rustix::mm::munmap(self.start.cast_mut().cast(), self.words * size_of::<u64>()) };
+    }
+}
