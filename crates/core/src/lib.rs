@@ -6,5 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod check;
 pub mod config;
+pub mod lb;
 pub mod service;
