@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque, btree_map};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::machine::{BOOTSTRAP_DELAY, Due, Machine, Verdict};
+use super::machine::{BOOTSTRAP_DELAY, Due, Machine, Verdict, asks_the_same};
 use super::messages::{Assignment, Report};
 use super::{CheckName, Outcome};
 use crate::config::model::Check;
@@ -109,7 +109,7 @@ impl Checks {
         for Assignment { name, check, begin } in assignments {
             let Check::Tcp(check) = check;
             let entry = match before.remove(&name) {
-                Some(mut entry) if entry.machine.asks_the_same(&check) => {
+                Some(mut entry) if asks_the_same(entry.machine.check(), &check) => {
                     entry.machine.adopt(now, check);
                     entry
                 }

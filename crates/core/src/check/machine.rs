@@ -61,6 +61,12 @@ pub struct Verdict {
     pub detail: String,
 }
 
+/// Whether two checks ask the same question of the same place, so that the answers to
+/// one hold for the other (`compare_conn_opts`); how often they ask may differ.
+pub fn asks_the_same(one: &TcpCheck, other: &TcpCheck) -> bool {
+    one.connect_to == other.connect_to && one.connect_timeout == other.connect_timeout
+}
+
 impl Machine {
     /// A check that begins as `begin` says and connects first at `first`.
     pub fn new(check: TcpCheck, begin: Begin, first: Instant) -> Machine {
@@ -130,14 +136,7 @@ impl Machine {
         }
     }
 
-    /// Whether `check` asks the same question of the same place, so that the answers
-    /// so far stay good (`compare_conn_opts`).
-    pub fn asks_the_same(&self, check: &TcpCheck) -> bool {
-        self.check.connect_to == check.connect_to
-            && self.check.connect_timeout == check.connect_timeout
-    }
-
-    /// Goes on with other times; for a check of which [`Machine::asks_the_same`] holds.
+    /// Goes on with other times; for a check that [`asks_the_same`].
     pub fn adopt(&mut self, now: Instant, check: TcpCheck) {
         // check_api.c, migrate_checkers: "If we have already had sufficient retries for
         // the new retry value, we hadn't already failed, so just require one more

@@ -18,6 +18,7 @@
 //! seed.
 
 mod checks;
+mod health;
 pub mod machine;
 pub mod messages;
 
@@ -29,6 +30,7 @@ use serde::{Deserialize, Serialize};
 use crate::service::ServiceKey;
 
 pub use checks::{Attempt, Checks, Effect, Input};
+pub use health::{HealthRecord, Standing};
 
 /// What a check says of its real server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
