@@ -8,3 +8,4 @@
 pub mod api;
 pub mod config;
 pub mod service;
+pub mod vrrp;
