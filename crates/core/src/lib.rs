@@ -10,3 +10,4 @@ pub mod check;
 pub mod config;
 pub mod lb;
 pub mod service;
+pub mod vrrp;
