@@ -165,7 +165,10 @@ mod tests {
         let of = |number| outcome_of(&io::Error::from_raw_os_error(number));
         assert_eq!(of(libc::ECONNREFUSED), Outcome::Failed(Failure::Refused));
         assert_eq!(of(libc::ETIMEDOUT), Outcome::Failed(Failure::TimedOut));
-        assert!(matches!(of(libc::EHOSTDOWN), Outcome::Failed(Failure::Other(_))));
+        assert!(matches!(
+            of(libc::EHOSTDOWN),
+            Outcome::Failed(Failure::Other(_))
+        ));
         assert!(matches!(of(libc::EMFILE), Outcome::NotRun(_)));
         assert!(matches!(of(libc::EPERM), Outcome::NotRun(_)));
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use elver_sys::process;
@@ -36,13 +36,21 @@ impl Instance {
         self.directory().join("addresses")
     }
 
+    /// What a vrrp process holds locked for as long as it may hold addresses.
+    pub(crate) fn vrrp_lock(&self) -> PathBuf {
+        self.directory().join("vrrp")
+    }
+
     fn pid_file(&self) -> PathBuf {
         self.directory().join("pid")
     }
 
     /// Makes the directory of the instance, if it is not there.
     pub(crate) fn create_directory(&self) -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o755).create("/run/elver")?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create("/run/elver")?;
         match DirBuilder::new().mode(0o700).create(self.directory()) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
             _ => Ok(()),
@@ -134,9 +142,24 @@ impl PidFile {
         writeln!(self.file, "{}", std::process::id())
     }
 
-    /// Gives the instance back.
-    pub(crate) fn remove(self) -> io::Result<()> {
-        std::fs::remove_file(&self.path)
+    /// Gives the instance back: its socket, its lock and its directory go, if nothing
+    /// else is in there.
+    pub(crate) fn remove(self, instance: &Instance) -> io::Result<()> {
+        remove_if_there(&instance.control_socket())?;
+        remove_if_there(&instance.vrrp_lock())?;
+        std::fs::remove_file(&self.path)?;
+        match std::fs::remove_dir(instance.directory()) {
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
+            other => other,
+        }
+    }
+}
+
+/// Removes a file; that there is none is fine.
+pub(crate) fn remove_if_there(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 

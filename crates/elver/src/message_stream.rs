@@ -41,10 +41,7 @@ impl<T: DeserializeOwned> Messages<T> {
 }
 
 /// Sends one message and waits until the kernel has it.
-pub(crate) async fn send<T: Serialize>(
-    socket: &mut OwnedWriteHalf,
-    message: &T,
-) -> io::Result<()> {
+pub(crate) async fn send<T: Serialize>(socket: &mut OwnedWriteHalf, message: &T) -> io::Result<()> {
     let mut line = serde_json::to_vec(message)?;
     line.push(b'\n');
     socket.write_all(&line).await
@@ -55,7 +52,7 @@ pub(crate) async fn send<T: Serialize>(
 ///
 /// When the sender is dropped, what is queued is sent and then the socket is shut down
 /// for writing.
-pub(crate) fn queue<T: Serialize + Send + 'static>(
+pub(crate) fn queue<T: Serialize + Send + Sync + 'static>(
     mut socket: OwnedWriteHalf,
 ) -> mpsc::UnboundedSender<T> {
     let (sender, mut messages) = mpsc::unbounded_channel::<T>();

@@ -171,18 +171,27 @@ impl fmt::Display for Report {
             Event::BackupReceivedPriorityZero => {
                 f.write_str("Backup received priority 0 advertisement")
             }
-            Event::MasterReceivedPriorityZero => {
-                f.write_str("Master received priority 0 message")
-            }
+            Event::MasterReceivedPriorityZero => f.write_str("Master received priority 0 message"),
             Event::LowerPriorityDiscarded { priority, source } => {
-                write!(f, "received lower priority ({priority}) advert from {source} - discarding")
+                write!(
+                    f,
+                    "received lower priority ({priority}) advert from {source} - discarding"
+                )
             }
-            Event::LowerPriorityAnswered { priority, source, ours } => write!(
+            Event::LowerPriorityAnswered {
+                priority,
+                source,
+                ours,
+            } => write!(
                 f,
                 "Received advert from {source} with lower priority {priority}, ours {ours}, \
                  forcing new election"
             ),
-            Event::HigherPriority { priority, source, ours } => write!(
+            Event::HigherPriority {
+                priority,
+                source,
+                ours,
+            } => write!(
                 f,
                 "Master received advert from {source} with higher priority {priority}, ours {ours}"
             ),
@@ -200,7 +209,10 @@ impl fmt::Display for Report {
             ),
             Event::Rejected(rejection) => write!(f, "{rejection}"),
             Event::IntervalLearnt { from, to } => {
-                write!(f, "advertisement interval updated from {from}ms to {to}ms by master")
+                write!(
+                    f,
+                    "advertisement interval updated from {from}ms to {to}ms by master"
+                )
             }
             Event::AddressRestored { address, interface } => {
                 write!(f, "restoring {address}, which was removed from {interface}")

@@ -50,7 +50,7 @@ pub use advertisement::{
 };
 pub use effect::{Effect, Event, HeldAddress, Report};
 pub use instance::{Packet, Rejection, RejectionKind, Statistics};
-pub use routers::{InstanceView, InterfaceCondition, Input, VirtualRouters};
+pub use routers::{Input, InstanceView, InterfaceCondition, VirtualRouters};
 
 use serde::{Deserialize, Serialize};
 
