@@ -1,1 +1,5 @@
 //! Linux for elver.
+
+pub mod gratuitous_arp;
+pub mod netlink;
+pub mod vrrp_socket;

@@ -130,9 +130,21 @@ impl Advertisement {
     /// [`DecodeError`] names the first thing that is wrong.
     pub fn decode(payload: &[u8], envelope: Envelope) -> Result<Advertisement, DecodeError> {
         let Some((header, rest)) = payload.split_first_chunk::<HEADER_LENGTH>() else {
-            return Err(DecodeError::Length { length: payload.len(), expected: HEADER_LENGTH });
+            return Err(DecodeError::Length {
+                length: payload.len(),
+                expected: HEADER_LENGTH,
+            });
         };
-        let [version_and_type, virtual_router_id, priority, count, fifth, sixth, _, _] = *header;
+        let [
+            version_and_type,
+            virtual_router_id,
+            priority,
+            count,
+            fifth,
+            sixth,
+            _,
+            _,
+        ] = *header;
         let ipv6 = envelope.source.is_ipv6();
         let (version, trailer) = match (version_and_type >> 4, ipv6) {
             (2, false) => (VrrpVersion::V2, AUTHENTICATION_LENGTH),
@@ -143,7 +155,10 @@ impl Advertisement {
         let addresses_length = usize::from(count) * address_length;
         let expected = HEADER_LENGTH + addresses_length + trailer;
         if payload.len() != expected {
-            return Err(DecodeError::Length { length: payload.len(), expected });
+            return Err(DecodeError::Length {
+                length: payload.len(),
+                expected,
+            });
         }
         if version_and_type & 0x0f != TYPE_ADVERTISEMENT {
             return Err(DecodeError::Type(version_and_type & 0x0f));
@@ -154,9 +169,10 @@ impl Advertisement {
 
         let (addresses, trailer) = rest.split_at(addresses_length);
         let (interval, authentication) = match version {
-            VrrpVersion::V2 => {
-                (Duration::from_secs(u64::from(sixth)), decode_authentication(fifth, trailer)?)
-            }
+            VrrpVersion::V2 => (
+                Duration::from_secs(u64::from(sixth)),
+                decode_authentication(fifth, trailer)?,
+            ),
             // RFC 9568 5.2.6: "rsvd ... MUST be set to zero on transmission and ignored
             // on reception."
             VrrpVersion::V3 => {
@@ -165,9 +181,19 @@ impl Advertisement {
             }
         };
         let addresses = if ipv6 {
-            addresses.as_chunks::<16>().0.iter().map(|octets| IpAddr::from(*octets)).collect()
+            addresses
+                .as_chunks::<16>()
+                .0
+                .iter()
+                .map(|octets| IpAddr::from(*octets))
+                .collect()
         } else {
-            addresses.as_chunks::<4>().0.iter().map(|octets| IpAddr::from(*octets)).collect()
+            addresses
+                .as_chunks::<4>()
+                .0
+                .iter()
+                .map(|octets| IpAddr::from(*octets))
+                .collect()
         };
         Ok(Advertisement {
             version,
@@ -257,7 +283,10 @@ fn checksum_is_right(version: VrrpVersion, payload: &[u8], envelope: Envelope) -
 /// The ones' complement sum of 16-bit words (RFC 1071), not folded.
 fn sum(octets: &[u8]) -> u32 {
     let (words, last) = octets.as_chunks::<2>();
-    let words: u32 = words.iter().map(|word| u32::from(u16::from_be_bytes(*word))).sum();
+    let words: u32 = words
+        .iter()
+        .map(|word| u32::from(u16::from_be_bytes(*word)))
+        .sum();
     words + last.first().map_or(0, |octet| u32::from(*octet) << 8)
 }
 
@@ -333,13 +362,19 @@ mod tests {
     #[test]
     fn version_2_is_byte_for_byte_that_of_keepalived() {
         assert_eq!(keepalived_v2().encode(ENVELOPE), octets(KEEPALIVED_V2));
-        assert_eq!(Advertisement::decode(&octets(KEEPALIVED_V2), ENVELOPE), Ok(keepalived_v2()));
+        assert_eq!(
+            Advertisement::decode(&octets(KEEPALIVED_V2), ENVELOPE),
+            Ok(keepalived_v2())
+        );
     }
 
     #[test]
     fn version_3_is_byte_for_byte_that_of_keepalived() {
         assert_eq!(keepalived_v3().encode(ENVELOPE), octets(KEEPALIVED_V3));
-        assert_eq!(Advertisement::decode(&octets(KEEPALIVED_V3), ENVELOPE), Ok(keepalived_v3()));
+        assert_eq!(
+            Advertisement::decode(&octets(KEEPALIVED_V3), ENVELOPE),
+            Ok(keepalived_v3())
+        );
     }
 
     #[test]
@@ -348,7 +383,10 @@ mod tests {
         payload[6..8].copy_from_slice(&[0, 0]);
         let checksum = !fold(sum(&payload));
         payload[6..8].copy_from_slice(&checksum.to_be_bytes());
-        assert_eq!(Advertisement::decode(&payload, ENVELOPE), Ok(keepalived_v3()));
+        assert_eq!(
+            Advertisement::decode(&payload, ENVELOPE),
+            Ok(keepalived_v3())
+        );
     }
 
     #[test]
@@ -365,11 +403,32 @@ mod tests {
         };
         assert_eq!(
             decode(&|p| p.truncate(7)),
-            DecodeError::Length { length: 7, expected: HEADER_LENGTH }
+            DecodeError::Length {
+                length: 7,
+                expected: HEADER_LENGTH
+            }
         );
-        assert_eq!(decode(&|p| p.truncate(23)), DecodeError::Length { length: 23, expected: 24 });
-        assert_eq!(decode(&|p| p.push(0)), DecodeError::Length { length: 25, expected: 24 });
-        assert_eq!(decode(&|p| p[3] = 3), DecodeError::Length { length: 24, expected: 28 });
+        assert_eq!(
+            decode(&|p| p.truncate(23)),
+            DecodeError::Length {
+                length: 23,
+                expected: 24
+            }
+        );
+        assert_eq!(
+            decode(&|p| p.push(0)),
+            DecodeError::Length {
+                length: 25,
+                expected: 24
+            }
+        );
+        assert_eq!(
+            decode(&|p| p[3] = 3),
+            DecodeError::Length {
+                length: 24,
+                expected: 28
+            }
+        );
         assert_eq!(decode(&|p| p[0] = 0x41), DecodeError::Version(4));
         assert_eq!(decode(&|p| p[0] = 0x22), DecodeError::Type(2));
         assert_eq!(decode(&|p| p[2] ^= 1), DecodeError::Checksum(2));

@@ -26,6 +26,8 @@ pub struct HeldAddress {
 pub enum Effect {
     /// Send a VRRP packet from an interface: protocol 112, TTL 255.
     Send {
+        /// The instance that speaks.
+        instance: String,
         /// Name of the interface.
         interface: String,
         /// Source address of the packet, which the checksum of version 3 depends on.
@@ -36,12 +38,24 @@ pub enum Effect {
         payload: Vec<u8>,
     },
     /// Put addresses on interfaces; those that are there already are in order.
-    AddAddresses(Vec<HeldAddress>),
+    AddAddresses {
+        /// The instance that holds them.
+        instance: String,
+        /// What is added.
+        addresses: Vec<HeldAddress>,
+    },
     /// Take addresses off interfaces; those that are gone already are in order.
-    RemoveAddresses(Vec<HeldAddress>),
+    RemoveAddresses {
+        /// The instance that does not hold them.
+        instance: String,
+        /// What is removed.
+        addresses: Vec<HeldAddress>,
+    },
     /// Tell the neighbours where the addresses live: gratuitous ARP, or unsolicited
     /// neighbour advertisements.
     Announce {
+        /// The instance that holds them.
+        instance: String,
         /// What is announced.
         addresses: Vec<HeldAddress>,
         /// How often each; rounds go through all the addresses.
@@ -171,18 +185,27 @@ impl fmt::Display for Report {
             Event::BackupReceivedPriorityZero => {
                 f.write_str("Backup received priority 0 advertisement")
             }
-            Event::MasterReceivedPriorityZero => {
-                f.write_str("Master received priority 0 message")
-            }
+            Event::MasterReceivedPriorityZero => f.write_str("Master received priority 0 message"),
             Event::LowerPriorityDiscarded { priority, source } => {
-                write!(f, "received lower priority ({priority}) advert from {source} - discarding")
+                write!(
+                    f,
+                    "received lower priority ({priority}) advert from {source} - discarding"
+                )
             }
-            Event::LowerPriorityAnswered { priority, source, ours } => write!(
+            Event::LowerPriorityAnswered {
+                priority,
+                source,
+                ours,
+            } => write!(
                 f,
                 "Received advert from {source} with lower priority {priority}, ours {ours}, \
                  forcing new election"
             ),
-            Event::HigherPriority { priority, source, ours } => write!(
+            Event::HigherPriority {
+                priority,
+                source,
+                ours,
+            } => write!(
                 f,
                 "Master received advert from {source} with higher priority {priority}, ours {ours}"
             ),
@@ -200,7 +223,10 @@ impl fmt::Display for Report {
             ),
             Event::Rejected(rejection) => write!(f, "{rejection}"),
             Event::IntervalLearnt { from, to } => {
-                write!(f, "advertisement interval updated from {from}ms to {to}ms by master")
+                write!(
+                    f,
+                    "advertisement interval updated from {from}ms to {to}ms by master"
+                )
             }
             Event::AddressRestored { address, interface } => {
                 write!(f, "restoring {address}, which was removed from {interface}")

@@ -83,7 +83,9 @@ pub enum Rejection {
         expected: usize,
     },
     /// It does not have one of our addresses.
-    #[error("ip address associated with VRID {virtual_router_id} not present in MASTER advert: {address}")]
+    #[error(
+        "ip address associated with VRID {virtual_router_id} not present in MASTER advert: {address}"
+    )]
     AddressMissing {
         /// The VRID.
         virtual_router_id: u8,
@@ -239,7 +241,10 @@ impl Instance {
     }
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {
-        [self.deadline, self.announce_at].into_iter().flatten().min()
+        [self.deadline, self.announce_at]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -247,7 +252,10 @@ impl Instance {
     }
 
     pub(super) fn report(&self, effects: &mut VecDeque<Effect>, event: Event) {
-        effects.push_back(Effect::Report(Report { name: self.configuration.name.clone(), event }));
+        effects.push_back(Effect::Report(Report {
+            name: self.configuration.name.clone(),
+            event,
+        }));
     }
 
     fn state_changed(&self, effects: &mut VecDeque<Effect>) {
@@ -259,7 +267,11 @@ impl Instance {
     }
 
     fn master_down_interval(&self) -> Duration {
-        master_down_interval(self.configuration.version, self.priority, self.master_interval)
+        master_down_interval(
+            self.configuration.version,
+            self.priority,
+            self.master_interval,
+        )
     }
 
     /// Starts the Master_Down_Timer anew.
@@ -276,11 +288,14 @@ impl Instance {
         // RFC 3768 6.4.1: "Set the Master_Down_Timer to Master_Down_Interval; Transition to
         // the {Backup} state".
         self.restart_down_timer(now);
-        self.report(effects, if at_start {
-            Event::EnteringAtStart(State::Backup)
-        } else {
-            Event::Entering(State::Backup)
-        });
+        self.report(
+            effects,
+            if at_start {
+                Event::EnteringAtStart(State::Backup)
+            } else {
+                Event::Entering(State::Backup)
+            },
+        );
         self.state_changed(effects);
     }
 
@@ -290,11 +305,14 @@ impl Instance {
         self.state = State::Fault;
         self.wants_master = false;
         self.deadline = None;
-        self.report(effects, if at_start {
-            Event::EnteringAtStart(State::Fault)
-        } else {
-            Event::Entering(State::Fault)
-        });
+        self.report(
+            effects,
+            if at_start {
+                Event::EnteringAtStart(State::Fault)
+            } else {
+                Event::Entering(State::Fault)
+            },
+        );
         self.state_changed(effects);
     }
 
@@ -308,8 +326,8 @@ impl Instance {
         self.take_over(now, effects);
         self.report(effects, Event::Entering(State::Master));
         self.report(effects, Event::SettingAddresses);
-        effects.push_back(Effect::AddAddresses(self.addresses()));
-        self.announce(effects);
+        self.add_addresses(self.addresses(), effects);
+        self.announce(self.addresses(), effects);
         self.announce_at = Some(now + ANNOUNCE_DELAY);
         self.state_changed(effects);
     }
@@ -319,7 +337,7 @@ impl Instance {
     pub(super) fn resume_master(&mut self, now: Instant, effects: &mut VecDeque<Effect>) {
         self.take_over(now, effects);
         self.report(effects, Event::Resuming);
-        effects.push_back(Effect::AddAddresses(self.addresses()));
+        self.add_addresses(self.addresses(), effects);
         self.state_changed(effects);
     }
 
@@ -365,7 +383,10 @@ impl Instance {
     /// Takes the addresses off, wherever they come from.
     pub(super) fn remove_addresses(&self, effects: &mut VecDeque<Effect>) {
         self.report(effects, Event::RemovingAddresses);
-        effects.push_back(Effect::RemoveAddresses(self.addresses()));
+        effects.push_back(Effect::RemoveAddresses {
+            instance: self.configuration.name.clone(),
+            addresses: self.addresses(),
+        });
     }
 
     /// Ends the instance, from any state.
@@ -389,8 +410,11 @@ impl Instance {
 
     fn send(&mut self, priority: u8, effects: &mut VecDeque<Effect>) {
         let Some(source) = self.source else { return };
-        let destination =
-            if self.is_ipv6() { IpAddr::from(GROUP_IPV6) } else { IpAddr::from(GROUP_IPV4) };
+        let destination = if self.is_ipv6() {
+            IpAddr::from(GROUP_IPV6)
+        } else {
+            IpAddr::from(GROUP_IPV4)
+        };
         let advertisement = Advertisement {
             version: self.configuration.version,
             virtual_router_id: self.configuration.virtual_router_id,
@@ -400,36 +424,54 @@ impl Instance {
                 VrrpVersion::V2 => self.configuration.authentication.clone(),
                 VrrpVersion::V3 => None,
             },
-            addresses: self.configuration.virtual_addresses.iter().map(|a| a.address).collect(),
+            addresses: self
+                .configuration
+                .virtual_addresses
+                .iter()
+                .map(|a| a.address)
+                .collect(),
         };
         self.statistics.advertisements_sent += 1;
         effects.push_back(Effect::Send {
+            instance: self.configuration.name.clone(),
             interface: self.configuration.interface.clone(),
             source,
             destination,
-            payload: advertisement.encode(Envelope { source, destination }),
+            payload: advertisement.encode(Envelope {
+                source,
+                destination,
+            }),
         });
     }
 
-    /// Announces the addresses in one burst.
-    pub(super) fn announce(&self, effects: &mut VecDeque<Effect>) {
-        effects
-            .push_back(Effect::Announce { addresses: self.addresses(), repeat: ANNOUNCE_REPEAT });
+    /// Announces addresses in one burst.
+    fn announce(&self, addresses: Vec<HeldAddress>, effects: &mut VecDeque<Effect>) {
+        effects.push_back(Effect::Announce {
+            instance: self.configuration.name.clone(),
+            addresses,
+            repeat: ANNOUNCE_REPEAT,
+        });
+    }
+
+    fn add_addresses(&self, addresses: Vec<HeldAddress>, effects: &mut VecDeque<Effect>) {
+        effects.push_back(Effect::AddAddresses {
+            instance: self.configuration.name.clone(),
+            addresses,
+        });
     }
 
     /// Announces again because another router may have led the neighbours astray; at
     /// most once in an advertisement interval, whatever the other one sends.
-    pub(super) fn announce_after_conflict(
-        &mut self,
-        now: Instant,
-        effects: &mut VecDeque<Effect>,
-    ) {
+    pub(super) fn announce_after_conflict(&mut self, now: Instant, effects: &mut VecDeque<Effect>) {
         let interval = self.configuration.advertisement_interval;
-        if self.answered_at.is_some_and(|answered| now < answered + interval) {
+        if self
+            .answered_at
+            .is_some_and(|answered| now < answered + interval)
+        {
             return;
         }
         self.answered_at = Some(now);
-        self.announce(effects);
+        self.announce(self.addresses(), effects);
         self.announce_at = Some(now + ANNOUNCE_DELAY);
     }
 
@@ -438,7 +480,7 @@ impl Instance {
         if self.announce_at.is_some_and(|at| at <= now) {
             self.announce_at = None;
             if self.state == State::Master {
-                self.announce(effects);
+                self.announce(self.addresses(), effects);
             }
         }
     }
@@ -476,7 +518,10 @@ impl Instance {
     fn reject(&mut self, now: Instant, rejection: Rejection, effects: &mut VecDeque<Effect>) {
         let kind = rejection.kind();
         *self.statistics.rejected.entry(kind).or_default() += 1;
-        let quiet = self.reported.get(&kind).is_some_and(|at| now < *at + REJECTION_QUIET);
+        let quiet = self
+            .reported
+            .get(&kind)
+            .is_some_and(|at| now < *at + REJECTION_QUIET);
         if !quiet {
             self.reported.insert(kind, now);
             self.report(effects, Event::Rejected(rejection));
@@ -492,7 +537,10 @@ impl Instance {
         // "MUST verify that the received packet contains the complete VRRP packet", "MUST
         // verify the VRRP checksum", "MUST verify the VRRP version": version here is any that
         // exists.
-        let envelope = Envelope { source: packet.source, destination: packet.destination };
+        let envelope = Envelope {
+            source: packet.source,
+            destination: packet.destination,
+        };
         let advertisement = Advertisement::decode(packet.payload, envelope)?;
         let configuration = &self.configuration;
         if advertisement.version != configuration.version {
@@ -543,7 +591,10 @@ impl Instance {
                 expected: ours.len(),
             });
         }
-        match ours.iter().find(|ours| !advertisement.addresses.contains(&ours.address)) {
+        match ours
+            .iter()
+            .find(|ours| !advertisement.addresses.contains(&ours.address))
+        {
             None => Ok(advertisement),
             Some(missing) => Err(Rejection::AddressMissing {
                 virtual_router_id: configuration.virtual_router_id,
@@ -565,7 +616,11 @@ impl Instance {
             // "If the Priority in the ADVERTISEMENT is Zero, then: Set the Master_Down_Timer to
             // Skew_Time".
             self.report(effects, Event::BackupReceivedPriorityZero);
-            let skew = skew_time(self.configuration.version, self.priority, self.master_interval);
+            let skew = skew_time(
+                self.configuration.version,
+                self.priority,
+                self.master_interval,
+            );
             self.deadline = Some(now + skew);
         } else if !self.configuration.preempt || priority >= self.priority {
             // "If Preempt_Mode is False, or If the Priority in the ADVERTISEMENT is greater than
@@ -604,7 +659,14 @@ impl Instance {
         // IP Address of the sender is greater than the local primary IP Address".
         match priority.cmp(&ours).then(Some(source).cmp(&self.source)) {
             std::cmp::Ordering::Less => {
-                self.report(effects, Event::LowerPriorityAnswered { priority, source, ours });
+                self.report(
+                    effects,
+                    Event::LowerPriorityAnswered {
+                        priority,
+                        source,
+                        ours,
+                    },
+                );
                 self.advertise(now, effects);
                 self.announce_after_conflict(now, effects);
                 Heard::Answered
@@ -614,11 +676,18 @@ impl Instance {
                 Heard::Nothing
             }
             std::cmp::Ordering::Greater => {
-                self.report(effects, if priority > ours {
-                    Event::HigherPriority { priority, source, ours }
-                } else {
-                    Event::SamePriorityHigherAddress { priority, source }
-                });
+                self.report(
+                    effects,
+                    if priority > ours {
+                        Event::HigherPriority {
+                            priority,
+                            source,
+                            ours,
+                        }
+                    } else {
+                        Event::SamePriorityHigherAddress { priority, source }
+                    },
+                );
                 // "Cancel Adver_Timer; Set Master_Down_Timer to Master_Down_Interval; Transition
                 // to the {Backup} state".
                 self.learn_interval(advertisement.interval, effects);
@@ -638,10 +707,13 @@ impl Instance {
     /// the ADVERTISEMENT"; version 2 has verified that it is ours.
     fn learn_interval(&mut self, interval: Duration, effects: &mut VecDeque<Effect>) {
         if self.master_interval != interval {
-            self.report(effects, Event::IntervalLearnt {
-                from: self.master_interval.as_millis(),
-                to: interval.as_millis(),
-            });
+            self.report(
+                effects,
+                Event::IntervalLearnt {
+                    from: self.master_interval.as_millis(),
+                    to: interval.as_millis(),
+                },
+            );
             self.master_interval = interval;
         }
     }
@@ -671,15 +743,22 @@ impl Instance {
         }
         if self.state == State::Master {
             let after = self.addresses();
-            let gone: Vec<_> = before.iter().filter(|a| !after.contains(a)).cloned().collect();
+            let gone: Vec<_> = before
+                .iter()
+                .filter(|a| !after.contains(a))
+                .cloned()
+                .collect();
             let new: Vec<_> = after.into_iter().filter(|a| !before.contains(a)).collect();
             if !gone.is_empty() {
-                effects.push_back(Effect::RemoveAddresses(gone));
+                effects.push_back(Effect::RemoveAddresses {
+                    instance: self.configuration.name.clone(),
+                    addresses: gone,
+                });
             }
             if !new.is_empty() {
                 self.report(effects, Event::SettingAddresses);
-                effects.push_back(Effect::AddAddresses(new.clone()));
-                effects.push_back(Effect::Announce { addresses: new, repeat: ANNOUNCE_REPEAT });
+                self.add_addresses(new.clone(), effects);
+                self.announce(new, effects);
             }
         }
     }
@@ -697,28 +776,38 @@ impl Instance {
             .filter(|held| held.interface == interface && held.address == address)
             .collect();
         if self.state == State::Master && !lost.is_empty() {
-            self.report(effects, Event::AddressRestored {
-                address,
-                interface: interface.to_owned(),
-            });
-            effects.push_back(Effect::AddAddresses(lost.clone()));
-            effects.push_back(Effect::Announce { addresses: lost, repeat: ANNOUNCE_REPEAT });
+            self.report(
+                effects,
+                Event::AddressRestored {
+                    address,
+                    interface: interface.to_owned(),
+                },
+            );
+            self.add_addresses(lost.clone(), effects);
+            self.announce(lost, effects);
         }
     }
 }
 
 /// Whether the virtual addresses of an instance are IPv6; one family each.
 pub(super) fn is_ipv6(configuration: &VrrpInstance) -> bool {
-    configuration.virtual_addresses.first().is_some_and(|first| first.address.is_ipv6())
+    configuration
+        .virtual_addresses
+        .first()
+        .is_some_and(|first| first.address.is_ipv6())
 }
 
 /// The virtual addresses of an instance with the interfaces that they live on.
-pub(super) fn addresses_of(configuration: &VrrpInstance) -> Vec<HeldAddress> {
+pub fn addresses_of(configuration: &VrrpInstance) -> Vec<HeldAddress> {
     configuration
         .virtual_addresses
         .iter()
         .map(|address| HeldAddress {
-            interface: address.interface.as_ref().unwrap_or(&configuration.interface).clone(),
+            interface: address
+                .interface
+                .as_ref()
+                .unwrap_or(&configuration.interface)
+                .clone(),
             address: address.address,
             prefix_length: address.prefix_length,
             label: address.label.clone(),

@@ -49,8 +49,8 @@ pub use advertisement::{
     PRIORITY_STOP, PROTOCOL,
 };
 pub use effect::{Effect, Event, HeldAddress, Report};
-pub use instance::{Packet, Rejection, RejectionKind, Statistics};
-pub use routers::{InstanceView, InterfaceCondition, Input, VirtualRouters};
+pub use instance::{Packet, Rejection, RejectionKind, Statistics, addresses_of};
+pub use routers::{Input, InstanceView, InterfaceCondition, VirtualRouters};
 
 use serde::{Deserialize, Serialize};
 

@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
+use super::State;
 use super::advertisement::Advertisement;
 use super::effect::{Effect, Event, HeldAddress, Report};
 use super::instance::{self, Heard, Instance, Packet, Statistics};
 use super::messages::Resume;
 use super::timers::DOWN_TIMER_ADVERTISEMENTS;
-use super::State;
 use crate::config::model::{SyncGroup, VrrpInstance};
 
 /// A process that has been dead for longer than this is not resumed: real peers of
@@ -115,10 +115,17 @@ impl VirtualRouters {
     /// Takes in what has happened.
     pub fn handle(&mut self, now: Instant, input: Input<'_>) {
         match input {
-            Input::Configure { instances, sync_groups, resume } => {
+            Input::Configure {
+                instances,
+                sync_groups,
+                resume,
+            } => {
                 self.configure(now, instances, sync_groups, &resume);
             }
-            Input::InterfaceChanged { interface, condition } => {
+            Input::InterfaceChanged {
+                interface,
+                condition,
+            } => {
                 self.interface_changed(now, interface, condition);
             }
             Input::Received { interface, packet } => self.received(now, interface, packet),
@@ -140,7 +147,10 @@ impl VirtualRouters {
     /// When [`handle_timeout`](Self::handle_timeout) is to be called, if nothing happens
     /// before.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.instances.iter().filter_map(Instance::next_timeout).min()
+        self.instances
+            .iter()
+            .filter_map(Instance::next_timeout)
+            .min()
     }
 
     /// Lets the timers run out that are due.
@@ -165,14 +175,23 @@ impl VirtualRouters {
     /// The next thing to do.
     pub fn poll_effect(&mut self) -> Option<Effect> {
         let effect = self.effects.pop_front()?;
-        let Effect::RemoveAddresses(mut addresses) = effect else { return Some(effect) };
+        let Effect::RemoveAddresses {
+            instance,
+            mut addresses,
+        } = effect
+        else {
+            return Some(effect);
+        };
         // An address that has moved to another instance stays where that one is master.
         addresses.retain(|address| {
             !self.instances.iter().any(|instance| {
                 instance.state == State::Master && instance.addresses().contains(address)
             })
         });
-        Some(Effect::RemoveAddresses(addresses))
+        Some(Effect::RemoveAddresses {
+            instance,
+            addresses,
+        })
     }
 
     /// The instances, in the order of the configuration.
@@ -187,25 +206,39 @@ impl VirtualRouters {
 
     /// The sync groups with their states, in the order of the configuration.
     pub fn groups(&self) -> impl Iterator<Item = (&str, State)> {
-        self.groups.iter().map(|group| (group.name.as_str(), group.state))
+        self.groups
+            .iter()
+            .map(|group| (group.name.as_str(), group.state))
     }
 
     fn most_overdue(&self, now: Instant) -> Option<usize> {
         let due = |(position, instance): (usize, &Instance)| {
-            instance.deadline().filter(|deadline| *deadline <= now).map(|at| (at, position))
+            instance
+                .deadline()
+                .filter(|deadline| *deadline <= now)
+                .map(|at| (at, position))
         };
-        self.instances.iter().enumerate().filter_map(due).min().map(|(_, position)| position)
+        self.instances
+            .iter()
+            .enumerate()
+            .filter_map(due)
+            .min()
+            .map(|(_, position)| position)
     }
 
     fn received(&mut self, now: Instant, interface: &str, packet: Packet<'_>) {
-        let Some(vrid) = Advertisement::peek_virtual_router_id(packet.payload) else { return };
+        let Some(vrid) = Advertisement::peek_virtual_router_id(packet.payload) else {
+            return;
+        };
         let addressed = |instance: &Instance| {
             instance.configuration.virtual_router_id == vrid
                 && instance.is_ipv6() == packet.source.is_ipv6()
                 && instance.configuration.interface == interface
         };
         // "MUST verify that the VRID is configured on the receiving interface" (RFC 3768 7.1).
-        let Some(position) = self.instances.iter().position(addressed) else { return };
+        let Some(position) = self.instances.iter().position(addressed) else {
+            return;
+        };
         let heard = self.instances[position].receive(now, packet, &mut self.effects);
         match heard {
             Heard::Nothing => {}
@@ -265,7 +298,10 @@ impl VirtualRouters {
 
     /// An instance has lost its own reason to be in Fault; its group may have others.
     fn leave_fault(&mut self, now: Instant, position: usize) {
-        if self.fellows(position).all(|member| self.instances[member].is_usable()) {
+        if self
+            .fellows(position)
+            .all(|member| self.instances[member].is_usable())
+        {
             self.instances[position].enter_backup(now, &mut self.effects);
             self.lead_group(now, position, State::Backup);
         }
@@ -277,7 +313,9 @@ impl VirtualRouters {
             Some(group) => self.groups[group].members.clone(),
             None => Vec::new(),
         };
-        members.into_iter().filter(move |member| *member != position)
+        members
+            .into_iter()
+            .filter(move |member| *member != position)
     }
 
     /// Makes an instance master whose down timer has run out, unless its group holds it
@@ -286,8 +324,10 @@ impl VirtualRouters {
         let group_is_master = self.instances[position]
             .group
             .is_some_and(|group| self.groups[group].state == State::Master);
-        let ready =
-            group_is_master || self.fellows(position).all(|m| self.instances[m].wants_master);
+        let ready = group_is_master
+            || self
+                .fellows(position)
+                .all(|m| self.instances[m].wants_master);
         if ready {
             self.instances[position].enter_master(now, &mut self.effects);
             self.lead_group(now, position, State::Master);
@@ -298,7 +338,9 @@ impl VirtualRouters {
 
     /// One member has changed to `state`: the others follow.
     fn lead_group(&mut self, now: Instant, leader: usize, state: State) {
-        let Some(position) = self.instances[leader].group else { return };
+        let Some(position) = self.instances[leader].group else {
+            return;
+        };
         if self.groups[position].state == state {
             return;
         }
@@ -309,7 +351,11 @@ impl VirtualRouters {
             name: name.clone(),
             event: Event::GroupSynced(state),
         }));
-        for member in self.groups[position].members.iter().filter(|member| **member != leader) {
+        for member in self.groups[position]
+            .members
+            .iter()
+            .filter(|member| **member != leader)
+        {
             let member = &mut self.instances[*member];
             match (member.state, state) {
                 (from, to) if from == to => {}
@@ -370,6 +416,13 @@ impl VirtualRouters {
         for group in 0..self.groups.len() {
             self.settle_group(now, group);
         }
+        for position in 0..self.instances.len() {
+            let instance = &self.instances[position];
+            // The fault was that of a fellow in a group which it has left.
+            if instance.group.is_none() && instance.state == State::Fault && instance.is_usable() {
+                self.leave_fault(now, position);
+            }
+        }
     }
 
     fn bind_groups(&mut self, sync_groups: Vec<SyncGroup>, before: &[Group]) {
@@ -390,20 +443,28 @@ impl VirtualRouters {
                 .iter()
                 .find(|group| group.name == name)
                 .map_or(State::Initialize, |group| group.state);
-            self.groups.push(Group { name, members: bound, state });
+            self.groups.push(Group {
+                name,
+                members: bound,
+                state,
+            });
         }
     }
 
     /// Starts every instance that is not running yet.
     fn start_new(&mut self, now: Instant, resume: &[(Resume, Duration)]) {
-        let is_new =
-            |routers: &Self, position: usize| routers.instances[position].state == State::Initialize;
-        let new: Vec<usize> =
-            (0..self.instances.len()).filter(|position| is_new(self, *position)).collect();
+        let is_new = |routers: &Self, position: usize| {
+            routers.instances[position].state == State::Initialize
+        };
+        let new: Vec<usize> = (0..self.instances.len())
+            .filter(|position| is_new(self, *position))
+            .collect();
         // Members of a group start alike, so each is decided with its whole group before any
         // of them moves.
-        let starts: Vec<(usize, Start)> =
-            new.iter().map(|&position| (position, self.start_of(position, resume))).collect();
+        let starts: Vec<(usize, Start)> = new
+            .iter()
+            .map(|&position| (position, self.start_of(position, resume)))
+            .collect();
         for (position, start) in starts {
             let instance = &mut self.instances[position];
             if start != Start::Resume {
@@ -422,10 +483,13 @@ impl VirtualRouters {
     }
 
     fn start_of(&self, position: usize, resume: &[(Resume, Duration)]) -> Start {
-        let whole_group: Vec<usize> =
-            std::iter::once(position).chain(self.fellows(position)).collect();
+        let whole_group: Vec<usize> = std::iter::once(position)
+            .chain(self.fellows(position))
+            .collect();
         let all = |condition: &dyn Fn(&Instance) -> bool| {
-            whole_group.iter().all(|member| condition(&self.instances[*member]))
+            whole_group
+                .iter()
+                .all(|member| condition(&self.instances[*member]))
         };
         if !all(&Instance::is_usable) {
             Start::Fault
@@ -441,24 +505,33 @@ impl VirtualRouters {
     /// Brings the members of a group to one state after a new configuration.
     fn settle_group(&mut self, now: Instant, group: usize) {
         let members = &self.groups[group].members;
-        let with =
-            |state| members.iter().copied().find(|member| self.instances[*member].state == state);
+        let with = |state| {
+            members
+                .iter()
+                .copied()
+                .find(|member| self.instances[*member].state == state)
+        };
         let leader = with(State::Fault)
             .map(|leader| (leader, State::Fault))
             .or_else(|| with(State::Backup).map(|leader| (leader, State::Backup)))
             .or_else(|| with(State::Master).map(|leader| (leader, State::Master)));
-        let Some((leader, state)) = leader else { return };
+        let Some((leader, state)) = leader else {
+            return;
+        };
         // A leader in Fault only because of a fellow that has left the group is free.
         if state == State::Fault && members.iter().all(|m| self.instances[*m].is_usable()) {
             self.leave_fault(now, leader);
             return;
         }
-        let alike = members.iter().all(|member| self.instances[*member].state == state);
+        let alike = members
+            .iter()
+            .all(|member| self.instances[*member].state == state);
         if alike {
             if self.groups[group].state != state {
                 self.groups[group].state = state;
                 let group = self.groups[group].name.clone();
-                self.effects.push_back(Effect::GroupStateChanged { group, state });
+                self.effects
+                    .push_back(Effect::GroupStateChanged { group, state });
             }
         } else {
             self.groups[group].state = State::Initialize;

@@ -40,8 +40,14 @@ mod tests {
     #[test]
     fn version_2_skews_by_fractions_of_a_second_whatever_the_interval() {
         let interval = Duration::from_secs(5);
-        assert_eq!(skew_time(VrrpVersion::V2, 255, interval), Duration::from_micros(3906) + Duration::from_nanos(250));
-        assert_eq!(skew_time(VrrpVersion::V2, 128, interval), Duration::from_millis(500));
+        assert_eq!(
+            skew_time(VrrpVersion::V2, 255, interval),
+            Duration::from_micros(3906) + Duration::from_nanos(250)
+        );
+        assert_eq!(
+            skew_time(VrrpVersion::V2, 128, interval),
+            Duration::from_millis(500)
+        );
         assert_eq!(
             master_down_interval(VrrpVersion::V2, 100, Duration::from_secs(1)),
             Duration::from_nanos(3_609_375_000)
@@ -51,7 +57,10 @@ mod tests {
     #[test]
     fn version_3_skews_by_fractions_of_the_interval() {
         let interval = Duration::from_millis(10);
-        assert_eq!(skew_time(VrrpVersion::V3, 128, interval), Duration::from_millis(5));
+        assert_eq!(
+            skew_time(VrrpVersion::V3, 128, interval),
+            Duration::from_millis(5)
+        );
         assert_eq!(
             master_down_interval(VrrpVersion::V3, 128, interval),
             Duration::from_millis(35)
