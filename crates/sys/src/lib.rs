@@ -1,6 +1,8 @@
 //! Linux for elver.
 
 pub mod clock;
+pub mod gratuitous_arp;
 pub mod netlink;
 pub mod privilege;
 pub mod process;
+pub mod vrrp_socket;

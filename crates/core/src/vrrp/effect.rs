@@ -26,6 +26,8 @@ pub struct HeldAddress {
 pub enum Effect {
     /// Send a VRRP packet from an interface: protocol 112, TTL 255.
     Send {
+        /// The instance that speaks.
+        instance: String,
         /// Name of the interface.
         interface: String,
         /// Source address of the packet, which the checksum of version 3 depends on.
@@ -36,12 +38,24 @@ pub enum Effect {
         payload: Vec<u8>,
     },
     /// Put addresses on interfaces; those that are there already are in order.
-    AddAddresses(Vec<HeldAddress>),
+    AddAddresses {
+        /// The instance that holds them.
+        instance: String,
+        /// What is added.
+        addresses: Vec<HeldAddress>,
+    },
     /// Take addresses off interfaces; those that are gone already are in order.
-    RemoveAddresses(Vec<HeldAddress>),
+    RemoveAddresses {
+        /// The instance that does not hold them.
+        instance: String,
+        /// What is removed.
+        addresses: Vec<HeldAddress>,
+    },
     /// Tell the neighbours where the addresses live: gratuitous ARP, or unsolicited
     /// neighbour advertisements.
     Announce {
+        /// The instance that holds them.
+        instance: String,
         /// What is announced.
         addresses: Vec<HeldAddress>,
         /// How often each; rounds go through all the addresses.

@@ -326,8 +326,8 @@ impl Instance {
         self.take_over(now, effects);
         self.report(effects, Event::Entering(State::Master));
         self.report(effects, Event::SettingAddresses);
-        effects.push_back(Effect::AddAddresses(self.addresses()));
-        self.announce(effects);
+        self.add_addresses(self.addresses(), effects);
+        self.announce(self.addresses(), effects);
         self.announce_at = Some(now + ANNOUNCE_DELAY);
         self.state_changed(effects);
     }
@@ -337,7 +337,7 @@ impl Instance {
     pub(super) fn resume_master(&mut self, now: Instant, effects: &mut VecDeque<Effect>) {
         self.take_over(now, effects);
         self.report(effects, Event::Resuming);
-        effects.push_back(Effect::AddAddresses(self.addresses()));
+        self.add_addresses(self.addresses(), effects);
         self.state_changed(effects);
     }
 
@@ -383,7 +383,10 @@ impl Instance {
     /// Takes the addresses off, wherever they come from.
     pub(super) fn remove_addresses(&self, effects: &mut VecDeque<Effect>) {
         self.report(effects, Event::RemovingAddresses);
-        effects.push_back(Effect::RemoveAddresses(self.addresses()));
+        effects.push_back(Effect::RemoveAddresses {
+            instance: self.configuration.name.clone(),
+            addresses: self.addresses(),
+        });
     }
 
     /// Ends the instance, from any state.
@@ -430,6 +433,7 @@ impl Instance {
         };
         self.statistics.advertisements_sent += 1;
         effects.push_back(Effect::Send {
+            instance: self.configuration.name.clone(),
             interface: self.configuration.interface.clone(),
             source,
             destination,
@@ -440,11 +444,19 @@ impl Instance {
         });
     }
 
-    /// Announces the addresses in one burst.
-    pub(super) fn announce(&self, effects: &mut VecDeque<Effect>) {
+    /// Announces addresses in one burst.
+    fn announce(&self, addresses: Vec<HeldAddress>, effects: &mut VecDeque<Effect>) {
         effects.push_back(Effect::Announce {
-            addresses: self.addresses(),
+            instance: self.configuration.name.clone(),
+            addresses,
             repeat: ANNOUNCE_REPEAT,
+        });
+    }
+
+    fn add_addresses(&self, addresses: Vec<HeldAddress>, effects: &mut VecDeque<Effect>) {
+        effects.push_back(Effect::AddAddresses {
+            instance: self.configuration.name.clone(),
+            addresses,
         });
     }
 
@@ -459,7 +471,7 @@ impl Instance {
             return;
         }
         self.answered_at = Some(now);
-        self.announce(effects);
+        self.announce(self.addresses(), effects);
         self.announce_at = Some(now + ANNOUNCE_DELAY);
     }
 
@@ -468,7 +480,7 @@ impl Instance {
         if self.announce_at.is_some_and(|at| at <= now) {
             self.announce_at = None;
             if self.state == State::Master {
-                self.announce(effects);
+                self.announce(self.addresses(), effects);
             }
         }
     }
@@ -738,15 +750,15 @@ impl Instance {
                 .collect();
             let new: Vec<_> = after.into_iter().filter(|a| !before.contains(a)).collect();
             if !gone.is_empty() {
-                effects.push_back(Effect::RemoveAddresses(gone));
+                effects.push_back(Effect::RemoveAddresses {
+                    instance: self.configuration.name.clone(),
+                    addresses: gone,
+                });
             }
             if !new.is_empty() {
                 self.report(effects, Event::SettingAddresses);
-                effects.push_back(Effect::AddAddresses(new.clone()));
-                effects.push_back(Effect::Announce {
-                    addresses: new,
-                    repeat: ANNOUNCE_REPEAT,
-                });
+                self.add_addresses(new.clone(), effects);
+                self.announce(new, effects);
             }
         }
     }
@@ -771,11 +783,8 @@ impl Instance {
                     interface: interface.to_owned(),
                 },
             );
-            effects.push_back(Effect::AddAddresses(lost.clone()));
-            effects.push_back(Effect::Announce {
-                addresses: lost,
-                repeat: ANNOUNCE_REPEAT,
-            });
+            self.add_addresses(lost.clone(), effects);
+            self.announce(lost, effects);
         }
     }
 }
@@ -789,7 +798,7 @@ pub(super) fn is_ipv6(configuration: &VrrpInstance) -> bool {
 }
 
 /// The virtual addresses of an instance with the interfaces that they live on.
-pub(super) fn addresses_of(configuration: &VrrpInstance) -> Vec<HeldAddress> {
+pub fn addresses_of(configuration: &VrrpInstance) -> Vec<HeldAddress> {
     configuration
         .virtual_addresses
         .iter()

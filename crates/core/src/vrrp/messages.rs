@@ -3,7 +3,6 @@
 //! Each message is a JSON value on a line of its own, over a Unix stream socket
 //! that only these two hold. When the socket ends, the other one is dead.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -56,8 +55,6 @@ pub enum Notice {
         state: State,
         /// Its effective priority.
         priority: u8,
-        /// Its virtual addresses, which are held if and only if the state is Master.
-        addresses: Vec<IpAddr>,
     },
     /// A sync group has changed its state.
     GroupStateChanged {
@@ -66,13 +63,9 @@ pub enum Notice {
         /// Its state.
         state: State,
     },
-    /// Something that an operator must know, in words that name instance and interface.
-    Problem {
-        /// Name of the instance.
-        instance: String,
-        /// What is wrong, and what follows from it.
-        message: String,
-    },
+    /// Something that an operator must know: what is wrong and what follows from it, in
+    /// words that name instance and interface.
+    Problem(String),
     /// What each instance has counted.
     Statistics(Vec<(String, Statistics)>),
 }

@@ -49,7 +49,7 @@ pub use advertisement::{
     PRIORITY_STOP, PROTOCOL,
 };
 pub use effect::{Effect, Event, HeldAddress, Report};
-pub use instance::{Packet, Rejection, RejectionKind, Statistics};
+pub use instance::{Packet, Rejection, RejectionKind, Statistics, addresses_of};
 pub use routers::{Input, InstanceView, InterfaceCondition, VirtualRouters};
 
 use serde::{Deserialize, Serialize};

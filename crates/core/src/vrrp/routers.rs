@@ -175,7 +175,11 @@ impl VirtualRouters {
     /// The next thing to do.
     pub fn poll_effect(&mut self) -> Option<Effect> {
         let effect = self.effects.pop_front()?;
-        let Effect::RemoveAddresses(mut addresses) = effect else {
+        let Effect::RemoveAddresses {
+            instance,
+            mut addresses,
+        } = effect
+        else {
             return Some(effect);
         };
         // An address that has moved to another instance stays where that one is master.
@@ -184,7 +188,10 @@ impl VirtualRouters {
                 instance.state == State::Master && instance.addresses().contains(address)
             })
         });
-        Some(Effect::RemoveAddresses(addresses))
+        Some(Effect::RemoveAddresses {
+            instance,
+            addresses,
+        })
     }
 
     /// The instances, in the order of the configuration.
@@ -408,6 +415,13 @@ impl VirtualRouters {
         self.start_new(now, resume);
         for group in 0..self.groups.len() {
             self.settle_group(now, group);
+        }
+        for position in 0..self.instances.len() {
+            let instance = &self.instances[position];
+            // The fault was that of a fellow in a group which it has left.
+            if instance.group.is_none() && instance.state == State::Fault && instance.is_usable() {
+                self.leave_fault(now, position);
+            }
         }
     }
 
