@@ -8,6 +8,7 @@
 pub mod api;
 pub mod check;
 pub mod config;
+pub mod ipvsadm;
 pub mod lb;
 pub mod service;
 pub mod vrrp;
