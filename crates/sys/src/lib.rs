@@ -1,1 +1,4 @@
 //! Linux for elver.
+
+pub mod capture;
+pub mod namespace;
