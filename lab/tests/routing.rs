@@ -289,10 +289,7 @@ fn stay() {
     let script = std::env::var("ELVER_LAB_SCRIPT").expect("what its program does");
     let network = Routed::new(&name);
     let mut command = network.client.command("sh").expect("a command");
-    command.args([
-        "-c",
-        "trap '' TERM; echo ready; while :; do sleep 1000; done",
-    ]);
+    command.args(["-c", &script]);
     let program = network.client.start("shell", command).expect("a program");
     let ready = || Ok(program.log().contains("ready"));
     until_true("the shell", LIMIT, ready, || program.log()).expect("it says that it is");
