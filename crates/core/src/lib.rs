@@ -4,6 +4,15 @@
 //! Protocol machines take inputs and give back effects as data; the processes
 //! in the `elver` crate carry those out.
 #![forbid(unsafe_code)]
+// What clippy.toml forbids with its reasons; tests have to begin at some instant.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::disallowed_methods,
+        clippy::disallowed_macros,
+        clippy::disallowed_types
+    )
+)]
 
 pub mod api;
 pub mod check;
