@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use elver_core::service::{
-    ConnectionState, DestinationState, Edit, EditError, Origin, ServiceKey, ServiceState,
+    ConnectionState, DestinationState, Edit, EditError, Origin, Rates, ServiceKey, ServiceState,
     Statistics,
 };
 
@@ -84,6 +84,7 @@ impl DataPlane {
                     origin,
                     destinations: Vec::new(),
                     statistics: Statistics::default(),
+                    rates: Rates::default(),
                 });
             }
             Edit::EditService { service, settings } => {
@@ -110,6 +111,7 @@ impl DataPlane {
                     inactive: 0,
                     persistent: 0,
                     statistics: Statistics::default(),
+                    rates: Rates::default(),
                 };
                 service.destinations.insert(0, destination);
             }
@@ -135,7 +137,10 @@ impl DataPlane {
                 }
             }
             Edit::Flush => self.services.clear(),
-            Edit::Zero { .. } => {}
+            Edit::Zero { .. }
+            | Edit::SetTimeouts(_)
+            | Edit::StartSyncDaemon(_)
+            | Edit::StopSyncDaemon { .. } => {}
         }
         Ok(())
     }

@@ -85,6 +85,9 @@ pub(crate) enum Failure {
     /// The running director said no.
     #[error("{0}")]
     Refused(String),
+    /// What went wrong has been logged already.
+    #[error("")]
+    Said,
     /// Something else of the system, and what it was needed for.
     #[error("{what}: {error}")]
     System { what: String, error: io::Error },
@@ -100,7 +103,7 @@ impl Failure {
     /// The code with which the program ends.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Failure::System { .. } | Failure::Refused(_) => 1,
+            Failure::System { .. } | Failure::Refused(_) | Failure::Said => 1,
             Failure::ConfigurationUnreadable { .. } => 3,
             Failure::ConfigurationUnusable { .. } => 4,
             Failure::ConfigurationDoubtful { .. } => 5,

@@ -37,8 +37,22 @@ impl Instance {
     }
 
     /// What a vrrp process holds locked for as long as it may hold addresses.
-    pub(crate) fn vrrp_lock(&self) -> PathBuf {
+    fn vrrp_lock(&self) -> PathBuf {
         self.directory().join("vrrp")
+    }
+
+    /// Waits until no other vrrp process of this instance runs, and keeps others waiting
+    /// until the file is closed.
+    pub(crate) fn lock_vrrp(&self) -> io::Result<File> {
+        self.create_directory()?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(self.vrrp_lock())?;
+        process::lock(&file)?;
+        Ok(file)
     }
 
     fn pid_file(&self) -> PathBuf {
@@ -67,11 +81,11 @@ impl fmt::Display for Instance {
 impl FromStr for Instance {
     type Err = &'static str;
 
-    /// Letters, digits, `-` and `_`, at most 32: what may stand in a path everywhere
+    /// Letters, digits, `-` and `_`, at most 64: what may stand in a path everywhere
     /// that the name is used (the BPF file system allows no dot).
     fn from_str(name: &str) -> Result<Instance, Self::Err> {
-        if name.is_empty() || name.len() > 32 {
-            return Err("the name of an instance has 1 to 32 characters");
+        if name.is_empty() || name.len() > 64 {
+            return Err("the name of an instance has 1 to 64 characters");
         }
         let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if !name.chars().all(allowed) {
@@ -172,7 +186,7 @@ mod tests {
         for good in ["default", "lab-1", "A_b", "0"] {
             assert_eq!(good.parse::<Instance>().unwrap().name(), good);
         }
-        for bad in ["", ".", "..", "a/b", "a.b", "a b", "ä", &"x".repeat(33)] {
+        for bad in ["", ".", "..", "a/b", "a.b", "a b", "ä", &"x".repeat(65)] {
             assert!(bad.parse::<Instance>().is_err(), "{bad:?}");
         }
     }

@@ -16,6 +16,10 @@ pub(crate) fn run(instance: &Instance) -> Result<(), Failure> {
     director::permission()?;
     // A running director would put it all back.
     let pid_file = director::take(instance)?;
+    // One whose director was killed just now is withdrawing.
+    let vrrp = instance
+        .lock_vrrp()
+        .map_err(Failure::system("waiting for the vrrp process to end"))?;
     let record = AddressRecord::of(instance);
     let recorded = record
         .read()
@@ -23,7 +27,7 @@ pub(crate) fn run(instance: &Instance) -> Result<(), Failure> {
     let mut netlink = Netlink::open().map_err(Failure::system("opening rtnetlink"))?;
     let (addresses, result) = withdraw(&mut netlink, &recorded);
     for address in &addresses {
-        println!("removed {address}");
+        println!("removed {}", director::address_words(address));
     }
     result.map_err(Failure::system("removing virtual addresses"))?;
     let pins = DataPlane::unload(instance.name())?;
@@ -36,6 +40,7 @@ pub(crate) fn run(instance: &Instance) -> Result<(), Failure> {
     if addresses.is_empty() && pins.is_empty() {
         println!("instance {instance} had left nothing");
     }
+    drop(vrrp);
     pid_file
         .remove(instance)
         .map_err(Failure::system("removing the files of the instance"))

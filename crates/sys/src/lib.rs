@@ -1,7 +1,6 @@
 //! Linux for elver.
 
 pub mod capture;
-pub mod clock;
 pub mod gratuitous_arp;
 pub mod namespace;
 pub mod netlink;

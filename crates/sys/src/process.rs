@@ -7,7 +7,7 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -134,24 +134,10 @@ pub fn try_lock(file: &impl AsFd) -> io::Result<bool> {
     }
 }
 
-/// Whether a process with this id exists.
-pub fn exists(id: u32) -> bool {
-    i32::try_from(id)
-        .ok()
-        .and_then(Pid::from_raw)
-        .is_some_and(|id| rustix::process::test_kill_process(id) != Err(rustix::io::Errno::SRCH))
-}
-
-/// The descriptors that this process has open, by number.
-pub fn open_descriptors() -> io::Result<Vec<i32>> {
-    let directory = std::fs::File::open("/proc/self/fd")?;
-    let own = directory.as_raw_fd();
-    let mut numbers: Vec<i32> = std::fs::read_dir("/proc/self/fd")?
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter(|number| *number != own)
-        .collect();
-    numbers.sort_unstable();
-    Ok(numbers)
+/// Takes the lock of an open file for this process, and waits for it if need be.
+pub fn lock(file: &impl AsFd) -> io::Result<()> {
+    rustix::fs::flock(file, rustix::fs::FlockOperation::LockExclusive)?;
+    Ok(())
 }
 
 /// Sends SIGKILL. The process must be a child of this one that was not waited for yet,

@@ -4,62 +4,35 @@
 //! only after the vrrp process has said that it withdrew. So whoever finds the record
 //! of an instance without a running director finds every address that may be left.
 
-use std::fmt;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use elver_core::config::model::Configuration;
+use elver_core::vrrp::{self, HeldAddress};
 use elver_sys::netlink::Netlink;
-use serde::{Deserialize, Serialize};
 
 use crate::instance::{Instance, remove_if_there};
 
-/// A virtual address, and where it goes.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) struct RecordedAddress {
-    /// Name of the interface.
-    pub(crate) interface: String,
-    /// The address.
-    pub(crate) address: IpAddr,
-    /// Its prefix length.
-    pub(crate) prefix_length: u8,
-}
-
-impl fmt::Display for RecordedAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let RecordedAddress {
-            interface,
-            address,
-            prefix_length,
-        } = self;
-        write!(f, "{address}/{prefix_length} from {interface}")
-    }
-}
-
 /// The virtual addresses of a configuration, without repetition.
-pub(crate) fn addresses_of(configuration: &Configuration) -> Vec<RecordedAddress> {
-    let mut all: Vec<RecordedAddress> = configuration
-        .instances
-        .iter()
-        .flat_map(|instance| {
-            let addresses = instance.virtual_addresses.iter();
-            addresses.map(|address| RecordedAddress {
-                interface: address
-                    .interface
-                    .as_ref()
-                    .unwrap_or(&instance.interface)
-                    .clone(),
-                address: address.address,
-                prefix_length: address.prefix_length,
-            })
-        })
-        .collect();
+pub(crate) fn addresses_of(configuration: &Configuration) -> Vec<HeldAddress> {
+    let instances = configuration.instances.iter();
+    let mut all: Vec<HeldAddress> = instances.flat_map(vrrp::addresses_of).collect();
     all.sort();
     all.dedup();
     all
+}
+
+/// How a log line names an address.
+pub(crate) fn words(address: &HeldAddress) -> String {
+    let HeldAddress {
+        interface,
+        address,
+        prefix_length,
+        ..
+    } = address;
+    format!("{address}/{prefix_length} from {interface}")
 }
 
 /// The file of an instance.
@@ -76,7 +49,7 @@ impl AddressRecord {
     }
 
     /// What it says; nothing, if there is none.
-    pub(crate) fn read(&self) -> io::Result<Vec<RecordedAddress>> {
+    pub(crate) fn read(&self) -> io::Result<Vec<HeldAddress>> {
         match std::fs::read(&self.path) {
             Ok(text) => Ok(serde_json::from_slice(&text)?),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
@@ -85,7 +58,7 @@ impl AddressRecord {
     }
 
     /// Replaces what it says, at once or not at all.
-    pub(crate) fn write(&self, addresses: &[RecordedAddress]) -> io::Result<()> {
+    pub(crate) fn write(&self, addresses: &[HeldAddress]) -> io::Result<()> {
         let temporary = self.path.with_extension("new");
         let mut file = OpenOptions::new()
             .write(true)
@@ -99,7 +72,7 @@ impl AddressRecord {
     }
 
     /// Makes it say these as well.
-    pub(crate) fn add(&self, addresses: &[RecordedAddress]) -> io::Result<()> {
+    pub(crate) fn add(&self, addresses: &[HeldAddress]) -> io::Result<()> {
         let mut all = self.read()?;
         all.extend_from_slice(addresses);
         all.sort();
@@ -117,8 +90,8 @@ impl AddressRecord {
 /// those that cannot be removed, of which the first error is given back.
 pub(crate) fn withdraw(
     netlink: &mut Netlink,
-    addresses: &[RecordedAddress],
-) -> (Vec<RecordedAddress>, io::Result<()>) {
+    addresses: &[HeldAddress],
+) -> (Vec<HeldAddress>, io::Result<()>) {
     let links = match netlink.links() {
         Ok(links) => links,
         Err(error) => return (Vec::new(), Err(error)),

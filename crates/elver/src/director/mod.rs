@@ -33,7 +33,6 @@ use elver_core::config::model::Configuration;
 use elver_core::lb::{self, RealServerName, VirtualServerName};
 use elver_core::service::{Edit, Origin, ServiceKey, ServiceState};
 use elver_core::vrrp::messages::{Command, Notice};
-use elver_sys::clock;
 use elver_sys::netlink::{Netlink, NetlinkEvent, NetlinkEvents, Topic};
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
@@ -48,8 +47,9 @@ use crate::control::{self, Asked};
 use crate::data_plane::{DataPlane, Device, Sizes};
 use crate::failure::Failure;
 use crate::instance::{Instance, PidFile, Taken};
+use crate::vrrp_process::monotonic_now;
 
-pub(crate) use self::address_record::{AddressRecord, withdraw};
+pub(crate) use self::address_record::{AddressRecord, withdraw, words as address_words};
 pub(crate) use self::preconditions::permission;
 
 const RECORD: &str = "the record of virtual addresses";
@@ -273,7 +273,10 @@ impl Director {
         let (removed, result) = withdraw(&mut self.netlink, &left);
         result.map_err(Failure::system("removing virtual addresses"))?;
         for address in removed {
-            tracing::info!("removed {address}, which a process that was killed had left");
+            tracing::info!(
+                "removed {}, which a process that was killed had left",
+                address_record::words(&address)
+            );
         }
         self.address_record
             .write(&ours)
@@ -406,8 +409,7 @@ impl Director {
         tracing::error!("{} process {}", ended.role, ended.words());
         match ended.role {
             Role::Vrrp => {
-                self.virtual_routers
-                    .died(clock::monotonic(), Instant::now());
+                self.virtual_routers.died(monotonic_now(), Instant::now());
                 if let Err(error) = self.withdraw_leftovers() {
                     tracing::error!("{error}");
                 }

@@ -45,13 +45,12 @@ impl VirtualRouters {
                 instance,
                 state,
                 priority,
-                ..
             } => {
                 tracing::debug!("({instance}) {state}, priority {priority}");
                 self.states.insert(instance, state);
             }
             Notice::GroupStateChanged { .. } | Notice::Statistics(_) => {}
-            Notice::Problem { instance, message } => tracing::warn!("({instance}) {message}"),
+            Notice::Problem(words) => tracing::warn!("{words}"),
         }
         false
     }
@@ -130,7 +129,6 @@ mod tests {
             instance: "VI_1".to_owned(),
             state,
             priority: 100,
-            addresses: Vec::new(),
         }
     }
 

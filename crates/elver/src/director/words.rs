@@ -55,8 +55,12 @@ pub(crate) fn of_edit(edit: &Edit) -> String {
             RealServerName { service, address },
             VirtualServerName(service)
         ),
-        Edit::Flush => "Removing all virtual services".to_owned(),
-        Edit::Zero { .. } => "Setting statistics to zero".to_owned(),
+        // Plans have none of these; an operator's edits are not logged.
+        Edit::Flush
+        | Edit::Zero { .. }
+        | Edit::SetTimeouts(_)
+        | Edit::StartSyncDaemon(_)
+        | Edit::StopSyncDaemon { .. } => format!("{edit:?}"),
     }
 }
 
