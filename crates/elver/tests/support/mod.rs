@@ -95,7 +95,7 @@ impl Network {
         let file = self.directory.join(format!("{number}.pcap"));
         let mut child = Command::new("ip")
             .args(["netns", "exec", &self.routers[router]])
-            .args(["tcpdump", "-U", "-i", interface, "-w"])
+            .args(["tcpdump", "-U", "--immediate-mode", "-i", interface, "-w"])
             .arg(&file)
             .arg(filter)
             .stderr(Stdio::piped())
@@ -164,9 +164,14 @@ pub(crate) struct Capture {
 }
 
 impl Capture {
-    /// Stops, and gives what tshark makes of the packets: a line each, fields by tabs.
-    pub(crate) fn fields(mut self, filter: &str, fields: &[&str]) -> Vec<Vec<String>> {
+    /// Ends the capture.
+    pub(crate) fn stop(mut self) -> Capture {
         terminate(&mut self.child);
+        self
+    }
+
+    /// What tshark makes of the packets: the fields of each.
+    pub(crate) fn fields(&self, filter: &str, fields: &[&str]) -> Vec<Vec<String>> {
         let mut command = Command::new("tshark");
         command
             .arg("-r")
