@@ -1,1 +1,3 @@
 //! Linux for elver.
+
+pub mod names;
