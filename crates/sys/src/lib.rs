@@ -2,6 +2,7 @@
 
 pub mod capture;
 pub mod gratuitous_arp;
+pub mod names;
 pub mod namespace;
 pub mod netlink;
 pub mod privilege;

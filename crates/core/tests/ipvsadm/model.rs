@@ -105,6 +105,9 @@ impl KernelTable {
                 settings,
             } => {
                 let found = self.find(service).ok_or(EditError::ServiceNotDefined)?;
+                if synchronised && family(address.ip()) != service.family() {
+                    return Err(EditError::Invalid);
+                }
                 if settings.lower_threshold > settings.upper_threshold {
                     return Err(EditError::OutOfRange);
                 }
