@@ -7,7 +7,7 @@
 //!  VIP 172.17.42.200      DIP 172.18.42.200
 //! ```
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
