@@ -40,14 +40,40 @@ pub(crate) fn kept_directory(directory: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// A namespace that a killed run left.
+pub(crate) struct Leftover {
+    pub(crate) namespace: String,
+    /// Of the run that made it.
+    prefix: String,
+}
+
+impl Leftover {
+    pub(crate) fn path(&self) -> PathBuf {
+        Path::new(NAMESPACES).join(&self.namespace)
+    }
+
+    /// Kills what the run had started in it.
+    pub(crate) fn kill_marked(&self) {
+        kill_marked(&self.namespace, &self.prefix);
+    }
+}
+
+/// The namespaces that killed runs of the lab `name` left.
+pub(crate) fn find(name: &str) -> Result<Vec<Leftover>> {
+    let namespaces = names_in(Path::new(NAMESPACES))?.into_iter();
+    let leftovers = namespaces.filter_map(|namespace| {
+        let (owner, host) = owner_and_rest(&namespace, name)?;
+        let prefix = format!("elver-{name}-{owner}");
+        (!host.is_empty() && is_abandoned(owner, name)).then_some(Leftover { namespace, prefix })
+    });
+    Ok(leftovers.collect())
+}
+
 /// Removes processes, namespaces and directories of killed runs of the lab `name`.
 pub(crate) fn remove(name: &str) -> Result<()> {
-    for namespace in namespaces(name)? {
-        let Some((owner, _)) = owner_and_rest(&namespace, name) else {
-            continue;
-        };
-        kill_marked(&namespace, &format!("elver-{name}-{owner}"));
-        ip(&["netns", "del", &namespace])?;
+    for leftover in find(name)? {
+        leftover.kill_marked();
+        ip(&["netns", "del", &leftover.namespace])?;
     }
     let directories = std::env::temp_dir();
     for directory in names_in(&directories)? {
@@ -59,16 +85,6 @@ pub(crate) fn remove(name: &str) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// The namespaces that killed runs of the lab `name` left.
-pub(crate) fn namespaces(name: &str) -> Result<Vec<String>> {
-    let mut names = names_in(Path::new(NAMESPACES))?;
-    names.retain(|namespace| {
-        let host = owner_and_rest(namespace, name);
-        matches!(host, Some((owner, rest)) if !rest.is_empty() && is_abandoned(owner, name))
-    });
-    Ok(names)
 }
 
 /// Kills every process in `namespace` that the lab with this prefix started, or that

@@ -19,11 +19,13 @@
 pub mod capture;
 pub mod client;
 pub mod decode;
+pub mod director;
 mod error;
 mod host;
 mod interrupt;
 mod lab;
 mod leftovers;
+pub mod nat;
 mod program;
 pub mod service;
 pub mod wait;

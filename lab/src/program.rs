@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -65,6 +65,11 @@ impl Program {
     pub fn log(&self) -> String {
         let bytes = std::fs::read(&self.process.log).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// The file of [`Program::log`].
+    pub fn log_path(&self) -> &Path {
+        &self.process.log
     }
 
     /// Whether it has not ended yet.
