@@ -2,10 +2,14 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 use crate::instance::Instance;
 
+/// The environment variable that names the instance where no option does.
+pub(crate) const INSTANCE: &str = "ELVER_INSTANCE";
+/// The instance where neither does.
+pub(crate) const DEFAULT_INSTANCE: &str = "default";
 /// The configuration that keepalived would read.
 const DEFAULT_FILE: &str = "/etc/keepalived/keepalived.conf";
 
@@ -13,6 +17,15 @@ const DEFAULT_FILE: &str = "/etc/keepalived/keepalived.conf";
 #[derive(Debug, Parser)]
 #[command(name = "elver", version, after_help = EXIT_CODES)]
 pub(crate) struct CommandLine {
+    /// Which of several directors on this host: letters, digits, - and _
+    #[arg(
+        long,
+        global = true,
+        env = INSTANCE,
+        default_value = DEFAULT_INSTANCE,
+        value_name = "NAME"
+    )]
+    pub(crate) instance: Instance,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -26,19 +39,6 @@ Exit codes:
    5  check: runs, with doubts        15  the kernel's own IPVS has services
   10  an interface does not exist     16  the instance does not run";
 
-/// Which of several directors on this host.
-#[derive(Debug, Args)]
-pub(crate) struct WhichInstance {
-    /// Name of the instance: letters, digits, - and _
-    #[arg(
-        long,
-        env = "ELVER_INSTANCE",
-        default_value = "default",
-        value_name = "NAME"
-    )]
-    pub(crate) instance: Instance,
-}
-
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a director in the foreground
@@ -46,8 +46,6 @@ pub(crate) enum Command {
         /// The configuration file
         #[arg(short, long, default_value = DEFAULT_FILE)]
         file: PathBuf,
-        #[command(flatten)]
-        which: WhichInstance,
     },
     /// Read a configuration file and say what is wrong with it
     Check {
@@ -59,8 +57,6 @@ pub(crate) enum Command {
     Ctl {
         #[command(subcommand)]
         request: Ctl,
-        #[command(flatten)]
-        which: WhichInstance,
     },
     /// List and change virtual services, as ipvsadm does
     #[command(disable_help_flag = true)]
@@ -70,9 +66,11 @@ pub(crate) enum Command {
         arguments: Vec<std::ffi::OsString>,
     },
     /// Remove what an instance that does not run has left in the kernel
-    Unload {
-        #[command(flatten)]
-        which: WhichInstance,
+    Unload,
+    /// Show a director at work in a network of namespaces made for it
+    Lab {
+        #[command(subcommand)]
+        lab: Lab,
     },
     /// A part of a running director; started by it alone
     #[command(hide = true)]
@@ -91,17 +89,21 @@ pub(crate) enum Ctl {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum Lab {
+    /// NAT: a client, a director with two VRRP instances, a real server
+    Nat {
+        /// End after the last step, instead of staying up until interrupted
+        #[arg(long)]
+        once: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum Part {
     /// Hold virtual addresses
-    Vrrp {
-        #[command(flatten)]
-        which: WhichInstance,
-    },
+    Vrrp,
     /// Check real servers
-    Check {
-        #[command(flatten)]
-        which: WhichInstance,
-    },
+    Check,
 }
 
 #[cfg(test)]
@@ -122,5 +124,16 @@ mod tests {
             Command::Ipvsadm { arguments } => assert_eq!(arguments, ["-L", "-n", "--help"]),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn the_instance_may_stand_on_either_side_of_the_command() {
+        for line in [
+            ["elver", "--instance", "one", "unload"],
+            ["elver", "unload", "--instance", "one"],
+        ] {
+            assert_eq!(CommandLine::parse_from(line).instance.name(), "one");
+        }
+        assert!(CommandLine::try_parse_from(["elver", "--instance", "a/b", "unload"]).is_err());
     }
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use elver_core::service::{
     ConnectionState, DestinationState, Edit, EditError, Origin, Rates, ServiceKey, ServiceState,
-    Statistics,
+    Statistics, SyncDaemon, Timeouts,
 };
 
 /// How large the tables are.
@@ -158,7 +158,6 @@ impl DataPlane {
         self.services.clone()
     }
 
-    #[expect(dead_code, reason = "stand-in")]
     pub(crate) fn connections(&self) -> impl Iterator<Item = ConnectionState> {
         std::iter::empty()
     }
@@ -184,5 +183,23 @@ impl DataPlane {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(DataPlaneError::System(error.to_string())),
         }
+    }
+}
+
+impl crate::ipvsadm::Reader for DataPlane {
+    fn services(&self) -> Vec<ServiceState> {
+        DataPlane::services(self)
+    }
+
+    fn connections(&self) -> Box<dyn Iterator<Item = ConnectionState> + '_> {
+        Box::new(DataPlane::connections(self))
+    }
+
+    fn timeouts(&self) -> Timeouts {
+        Timeouts::default()
+    }
+
+    fn sync_daemons(&self) -> Vec<SyncDaemon> {
+        Vec::new()
     }
 }

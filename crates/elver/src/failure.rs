@@ -85,6 +85,9 @@ pub(crate) enum Failure {
     /// The running director said no.
     #[error("{0}")]
     Refused(String),
+    /// A step of a lab did not hold.
+    #[error("the lab: {0}")]
+    Lab(String),
     /// What went wrong has been logged already.
     #[error("")]
     Said,
@@ -103,7 +106,7 @@ impl Failure {
     /// The code with which the program ends.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Failure::System { .. } | Failure::Refused(_) | Failure::Said => 1,
+            Failure::System { .. } | Failure::Refused(_) | Failure::Lab(_) | Failure::Said => 1,
             Failure::ConfigurationUnreadable { .. } => 3,
             Failure::ConfigurationUnusable { .. } => 4,
             Failure::ConfigurationDoubtful { .. } => 5,

@@ -55,6 +55,11 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
+    /// Whether it ended as it should when it is told to.
+    pub(crate) fn in_order(&self) -> bool {
+        self.status.as_ref().is_ok_and(ExitStatus::success)
+    }
+
     /// How it ended, in words that follow the name of the process.
     pub(crate) fn words(&self) -> String {
         match &self.status {
@@ -71,7 +76,7 @@ impl Ended {
 pub(crate) struct Child<Down> {
     id: u32,
     started: Instant,
-    messages: mpsc::UnboundedSender<Down>,
+    messages: Option<mpsc::UnboundedSender<Down>>,
 }
 
 impl<Down: Serialize + Send + Sync + 'static> Child<Down> {
@@ -120,7 +125,7 @@ impl<Down: Serialize + Send + Sync + 'static> Child<Down> {
         Ok(Child {
             id,
             started: Instant::now(),
-            messages: message_stream::queue(write),
+            messages: Some(message_stream::queue(write)),
         })
     }
 
@@ -136,7 +141,14 @@ impl<Down: Serialize + Send + Sync + 'static> Child<Down> {
 
     /// Tells it something. That it does not hear any more shows in [`Ended`].
     pub(crate) fn tell(&self, message: Down) {
-        let _ = self.messages.send(message);
+        if let Some(messages) = &self.messages {
+            let _ = messages.send(message);
+        }
+    }
+
+    /// Ends its socket, by which it ends itself; [`Ended`] follows.
+    pub(crate) fn dismiss(&mut self) {
+        self.messages = None;
     }
 
     /// Ends it without its consent; [`Ended`] follows.

@@ -607,9 +607,8 @@ impl Director {
     /// peer takes over, then the services.
     async fn stop(mut self, mut inbox: Inbox) -> Result<(), Failure> {
         tracing::info!("Stopping");
-        self.stop_vrrp(&mut inbox).await;
-        // Its socket ends with this, and the check process with its socket.
-        self.check.child = None;
+        self.dismiss(&mut inbox).await;
+        self.withdraw_rest();
 
         let actual = self.data_plane.services();
         self.apply(&lb::plan(&[], &actual));
@@ -631,31 +630,38 @@ impl Director {
         Ok(())
     }
 
-    async fn stop_vrrp(&mut self, inbox: &mut Inbox) {
+    /// Lets the children leave; those that do not in time are killed.
+    async fn dismiss(&mut self, inbox: &mut Inbox) {
         if let Some(child) = &self.vrrp.child {
             child.tell(Command::Shutdown);
-            let left = async {
-                loop {
-                    match inbox.ended.recv().await {
-                        Some(ended) if ended.role == Role::Vrrp => return ended,
-                        Some(_) => {}
-                        None => std::future::pending().await,
-                    }
+        }
+        if let Some(child) = &mut self.check.child {
+            child.dismiss();
+        }
+        let patience = tokio::time::sleep(LEAVE);
+        tokio::pin!(patience);
+        while self.vrrp.child.is_some() || self.check.child.is_some() {
+            let ended = tokio::select! {
+                Some(ended) = inbox.ended.recv() => ended,
+                () = &mut patience, if !patience.is_elapsed() => {
+                    tracing::error!("not every process leaves: killed");
+                    self.vrrp.child.iter().for_each(Child::kill);
+                    self.check.child.iter().for_each(Child::kill);
+                    continue;
                 }
             };
-            match tokio::time::timeout(LEAVE, left).await {
-                Ok(Ended {
-                    status: Ok(status), ..
-                }) if status.success() => {}
-                Ok(ended) => tracing::error!("vrrp process {}", ended.words()),
-                Err(_) => {
-                    tracing::error!("the vrrp process does not leave: killed");
-                    child.kill();
-                }
+            if !ended.in_order() {
+                tracing::error!("{} process {}", ended.role, ended.words());
+            }
+            match ended.role {
+                Role::Vrrp => self.vrrp.child = None,
+                Role::Check => self.check.child = None,
             }
         }
-        self.vrrp.child = None;
-        // It has done this itself, unless something went wrong with it.
+    }
+
+    /// Takes addresses away that the vrrp process has not, since something went wrong with it.
+    fn withdraw_rest(&mut self) {
         let (removed, result) = withdraw(&mut self.netlink, &addresses_of(&self.configuration));
         if !removed.is_empty() {
             tracing::error!(
