@@ -4,7 +4,20 @@
 //! Protocol machines take inputs and give back effects as data; the processes
 //! in the `elver` crate carry those out.
 #![forbid(unsafe_code)]
+// What clippy.toml forbids with its reasons; tests have to begin at some instant.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::disallowed_methods,
+        clippy::disallowed_macros,
+        clippy::disallowed_types
+    )
+)]
 
 pub mod api;
+pub mod check;
 pub mod config;
+pub mod ipvsadm;
+pub mod lb;
 pub mod service;
+pub mod vrrp;

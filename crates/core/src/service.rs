@@ -185,6 +185,32 @@ pub struct Persistence {
     pub timeout: Duration,
     /// Clients that agree in this many leading address bits are one client: 32 or 128 for each alone.
     pub prefix_length: u8,
+    /// IPv4 address bits that tell clients apart where they are not the leading ones, as
+    /// `ipvsadm -M 0.0.0.24` allows; it then takes the place of the prefix length.
+    #[serde(default)]
+    pub scattered_mask: Option<Ipv4Addr>,
+}
+
+impl Persistence {
+    /// IPv4 persistence in which clients that agree in the bits of `mask` are one client.
+    pub fn with_netmask(timeout: Duration, mask: Ipv4Addr) -> Persistence {
+        let bits = mask.to_bits();
+        let leading = bits.leading_ones();
+        let contiguous = bits.count_ones() == leading;
+        Persistence {
+            timeout,
+            prefix_length: leading as u8,
+            scattered_mask: (!contiguous).then_some(mask),
+        }
+    }
+
+    /// The IPv4 netmask; of no meaning for a service that takes IPv6 packets.
+    pub fn netmask(&self) -> Ipv4Addr {
+        self.scattered_mask.unwrap_or_else(|| {
+            let host_bits = 32 - u32::from(self.prefix_length.min(32));
+            Ipv4Addr::from_bits(u32::MAX.checked_shl(host_bits).unwrap_or(0))
+        })
+    }
 }
 
 /// What can be changed of a virtual service.
@@ -234,6 +260,22 @@ pub struct Statistics {
     pub bytes_out: u64,
 }
 
+/// How fast the totals of a service or destination grow, averaged over the last seconds
+/// (`ip_vs_est.c`: a new sample every 2 seconds, of which a quarter goes into the average).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Rates {
+    /// Connections per second.
+    pub connections: u64,
+    /// Packets from clients per second.
+    pub packets_in: u64,
+    /// Packets from real servers per second.
+    pub packets_out: u64,
+    /// Bytes from clients per second.
+    pub bytes_in: u64,
+    /// Bytes from real servers per second.
+    pub bytes_out: u64,
+}
+
 /// Who put a service or destination into the data plane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum Origin {
@@ -261,6 +303,9 @@ pub struct DestinationState {
     pub persistent: u32,
     /// Its totals.
     pub statistics: Statistics,
+    /// How fast they grow.
+    #[serde(default)]
+    pub rates: Rates,
 }
 
 /// A virtual service as it is in the data plane.
@@ -276,6 +321,121 @@ pub struct ServiceState {
     pub destinations: Vec<DestinationState>,
     /// Its totals.
     pub statistics: Statistics,
+    /// How fast they grow.
+    #[serde(default)]
+    pub rates: Rates,
+}
+
+/// How long an idle connection stays, as far as an operator can say (`ipvsadm --set`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timeouts {
+    /// TCP in state ESTABLISHED.
+    pub tcp: Duration,
+    /// TCP after a FIN, in state FIN_WAIT.
+    pub tcp_fin: Duration,
+    /// UDP.
+    pub udp: Duration,
+}
+
+impl Default for Timeouts {
+    /// The defaults of `ip_vs_proto_tcp.c` and `ip_vs_proto_udp.c`.
+    fn default() -> Self {
+        Timeouts {
+            tcp: Duration::from_secs(900),
+            tcp_fin: Duration::from_secs(120),
+            udp: Duration::from_secs(300),
+        }
+    }
+}
+
+impl Timeouts {
+    /// These timeouts with those of `changes` in their place that are not zero.
+    pub fn changed_by(self, changes: Timeouts) -> Timeouts {
+        let choose = |old, new: Duration| if new.is_zero() { old } else { new };
+        Timeouts {
+            tcp: choose(self.tcp, changes.tcp),
+            tcp_fin: choose(self.tcp_fin, changes.tcp_fin),
+            udp: choose(self.udp, changes.udp),
+        }
+    }
+}
+
+/// Which side of connection synchronisation a director plays; it can play both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum SyncRole {
+    /// Tells others of its connections.
+    Master,
+    /// Learns the connections of others.
+    Backup,
+}
+
+/// What an operator asks of a sync daemon; what is `None` is the daemon's own choice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncDaemonSettings {
+    /// The side that it plays.
+    pub role: SyncRole,
+    /// Interface of the messages.
+    pub interface: String,
+    /// Directors that synchronise carry the same id; 0 as a backup listens to any.
+    pub sync_id: u8,
+    /// Bytes of payload in a message.
+    pub max_length: Option<u16>,
+    /// Multicast group.
+    pub group: Option<IpAddr>,
+    /// UDP port.
+    pub port: Option<u16>,
+    /// Time to live, or hop limit.
+    pub ttl: Option<u8>,
+}
+
+/// A sync daemon as it runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncDaemon {
+    /// The side that it plays.
+    pub role: SyncRole,
+    /// Interface of the messages.
+    pub interface: String,
+    /// Id of the directors that synchronise.
+    pub sync_id: u8,
+    /// Bytes of payload in a message.
+    pub max_length: u16,
+    /// Multicast group.
+    pub group: IpAddr,
+    /// UDP port.
+    pub port: u16,
+    /// Time to live, or hop limit.
+    pub ttl: u8,
+}
+
+impl SyncDaemonSettings {
+    /// The daemon that these settings make, with the defaults of `start_sync_thread`
+    /// (`ip_vs_sync.c`): 224.0.0.81, port 8848, TTL 1, and messages of the size of an
+    /// Ethernet frame, or as a backup of the interface's MTU, `interface_mtu` in bytes.
+    pub fn resolve(&self, interface_mtu: u32) -> SyncDaemon {
+        let group = self
+            .group
+            .unwrap_or(IpAddr::V4(Ipv4Addr::new(224, 0, 0, 81)));
+        let headers = match group {
+            IpAddr::V4(_) => 20 + 8,
+            IpAddr::V6(_) => 40 + 8,
+        };
+        let (mtu, least) = match self.role {
+            SyncRole::Master => (1500, 1),
+            SyncRole::Backup => (interface_mtu.clamp(1500, 65535) as u16, 1024),
+        };
+        SyncDaemon {
+            role: self.role,
+            interface: self.interface.clone(),
+            sync_id: self.sync_id,
+            max_length: match self.max_length {
+                Some(length) => length.clamp(least, u16::MAX - headers),
+                None => mtu - headers,
+            },
+            group,
+            port: self.port.unwrap_or(8848),
+            ttl: self.ttl.unwrap_or(1),
+        }
+    }
 }
 
 /// One change of the table of services.
@@ -315,6 +475,12 @@ pub enum Edit {
     Flush,
     /// Totals of one service, or of all, start again from 0.
     Zero { service: Option<ServiceKey> },
+    /// Other timeouts; one of zero leaves what is.
+    SetTimeouts(Timeouts),
+    /// A sync daemon begins.
+    StartSyncDaemon(SyncDaemonSettings),
+    /// A sync daemon ends.
+    StopSyncDaemon { role: SyncRole },
 }
 
 /// Why the table of services did not take an edit. The words that a user reads are
@@ -345,6 +511,15 @@ pub enum EditError {
     /// ERANGE, thresholds.
     #[error("Numerical result out of range")]
     OutOfRange,
+    /// EEXIST for a sync daemon.
+    #[error("Daemon has already run")]
+    DaemonExists,
+    /// ESRCH for a sync daemon.
+    #[error("No daemon is running")]
+    NoSuchDaemon,
+    /// ENODEV, the interface of a sync daemon.
+    #[error("No such device")]
+    NoSuchDevice,
     /// A table of the data plane is full; which one, and the setting that makes it larger.
     #[error("{table} is full ({capacity} entries)")]
     Full {
@@ -376,6 +551,9 @@ pub struct ConnectionState {
     pub virtual_address: SocketAddr,
     /// The real server.
     pub destination: SocketAddr,
+    /// What a persistence engine keeps with it: the engine's name and its data.
+    #[serde(default)]
+    pub engine_data: Option<(String, String)>,
 }
 
 impl ServiceKey {

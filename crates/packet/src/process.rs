@@ -325,10 +325,10 @@ fn open<F: Family, P: Frame, T: Tables>(frame: &P, tables: &T, now: Ticks) -> Re
         return Err(Reason::NotHeld);
     }
     if service.flags() & service::flags::PERSISTENT == 0 {
-        let choice = choose(tables, service)?;
+        let choice = choose(tables, service_id, service)?;
         enter(tables, &passage, &choice, None)?;
     } else {
-        let template = template(tables, &passage, service, vport)?;
+        let template = template(tables, &passage, service_id, service, vport)?;
         let choice = Choice::of(tables, template.entry).ok_or(Reason::NoDestination)?;
         enter(tables, &passage, &choice, Some(template))?;
     }
@@ -382,11 +382,15 @@ impl<W> Choice<W> {
 }
 
 #[inline(always)]
-fn choose<T: Tables>(tables: &T, service: Service<T::Words>) -> Result<Choice<T::Words>, Reason> {
+fn choose<T: Tables>(tables: &T, service_id: u32, service: Service<T::Words>) -> Result<Choice<T::Words>, Reason> {
     let id = schedule::choose(tables, service).ok_or(Reason::NoDestination)?;
     let destination = Destination(tables.destination(id).ok_or(Reason::NoDestination)?);
-    let generation = destination.heading().generation();
-    Ok(Choice { id, generation, destination })
+    let heading = destination.heading();
+    // A member list that was replaced while we read it may have another service's members by now.
+    if destination.service() != service_id || heading.flags() & destination::flags::AVAILABLE == 0 {
+        return Err(Reason::NoDestination);
+    }
+    Ok(Choice { id, generation: heading.generation(), destination })
 }
 
 /// The template that ties the packet's client to a destination: the one there is, if its
@@ -395,6 +399,7 @@ fn choose<T: Tables>(tables: &T, service: Service<T::Words>) -> Result<Choice<T:
 fn template<F: Family, T: Tables>(
     tables: &T,
     passage: &Passage<F>,
+    service_id: u32,
     service: Service<T::Words>,
     vport: u16,
 ) -> Result<Found<T::Words>, Reason> {
@@ -416,7 +421,7 @@ fn template<F: Family, T: Tables>(
         }
         reclaim(tables, found.index);
     }
-    let choice = choose(tables, service)?;
+    let choice = choose(tables, service_id, service)?;
     let claim = connection::claim(tables, &place, passage.now).ok_or(Reason::Contended)?;
     let life = Life { expires, state: 0, flags: 0, generation: 0 };
     claim.fill(tables, &key, Direction::Forward, life, &choice.links());

@@ -1,3 +1,11 @@
 //! Linux for elver: BPF, netlink, sockets, namespaces. All userspace `unsafe` is here.
 
 pub mod bpf;
+pub mod capture;
+pub mod gratuitous_arp;
+pub mod names;
+pub mod namespace;
+pub mod netlink;
+pub mod privilege;
+pub mod process;
+pub mod vrrp_socket;

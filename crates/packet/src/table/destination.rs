@@ -5,7 +5,7 @@
 //! word 1   service id 32 | rport 16 (0: the packet's own) | spare 16
 //! word 2   RIP (IPv4: its first 32 bits) …
 //! word 3   … RIP
-//! word 4   weight 32 | spare 32
+//! word 4   weight 32 | sequence number 32: destinations that came later have a higher one
 //! word 5   active connections 32 | inactive connections 32
 //! word 6   persistence templates
 //! word 7   upper threshold 32 | lower threshold 32
@@ -79,6 +79,12 @@ impl<W: Words> Destination<W> {
     #[inline(always)]
     pub fn heading(self) -> Heading {
         Heading(self.0.load(FLAGS_WORD))
+    }
+
+    /// The id of its service.
+    #[inline(always)]
+    pub fn service(self) -> u32 {
+        self.0.load(SERVICE_WORD) as u32
     }
 
     /// The real server's port as in a packet; 0 keeps the packet's own.

@@ -8,7 +8,8 @@
 //! word 4   always 0
 //! word 5   jiffies …
 //! word 6   … and nanoseconds of CLOCK_MONOTONIC at the same moment, when the loader asked
-//! words 16… timeouts of the TCP states, in ticks
+//! words 16… timeouts of the TCP states: ticks 32 | seconds 32
+//! word 32   timeout of UDP, alike
 //! ```
 
 use super::Words;
@@ -31,6 +32,9 @@ pub const JIFFIES_WORD: usize = 5;
 pub const NANOSECONDS_WORD: usize = 6;
 /// The first of the TCP timeouts.
 pub const TCP_TIMEOUTS_WORD: usize = 16;
+
+/// The timeout of UDP.
+pub const UDP_TIMEOUT_WORD: usize = 32;
 
 /// A coarse time: jiffies shifted right, so that a tick is about an eighth of a second.
 /// Differences wrap.

@@ -1,0 +1,61 @@
+# elver: `make lab` shows it, `make test` tests it. Both do all their set-up themselves,
+# on Debian 12 with rustup, as root.
+
+# rustup's programs, where a root shell does not have them on its path.
+export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+cargo := cargo
+elver := target/release/elver
+say = @echo "== $(1)"
+
+.PHONY: help
+help:
+	@echo "make lab [ONCE=1]   build, then run the director of examples/nat between namespaces;"
+	@echo "                    with ONCE=1 exit when every step has been shown"
+	@echo "make test           every test but the long matrices (root, under 25 minutes)"
+	@echo "make build          $(elver)"
+	@echo "make bench          nanoseconds per packet, as a table and in target/bench.json"
+	@echo "make check          formatting, lints, the direction of dependencies, licences"
+	@echo "make setup          only install what the others need"
+
+.PHONY: setup
+setup:
+	$(call say,set-up)
+	@tools/set-up
+
+.PHONY: build
+build: setup
+	$(call say,building $(elver))
+	@$(cargo) build --locked --release -p elver
+
+.PHONY: lab
+lab: build
+	$(call say,the lab)
+	@$(elver) lab nat $(if $(ONCE),--once)
+
+.PHONY: test
+test: setup
+	$(call say,building the elver that the labs run)
+	@$(cargo) build --locked -p elver
+	$(call say,testing)
+	@$(cargo) test --locked
+
+.PHONY: bench
+bench: setup
+	$(call say,measuring)
+	@$(cargo) bench --locked -p elver-sys --bench packet
+
+.PHONY: check
+check:
+	$(call say,set-up)
+	@tools/set-up check
+	$(call say,formatting)
+	@$(cargo) fmt --all --check
+	$(call say,lints)
+	@$(cargo) clippy --locked --workspace --all-targets -- -D warnings
+	$(call say,the direction of dependencies)
+	@$(cargo) test --locked --quiet -p elver-lab --test dependencies
+	$(call say,licences and sources of dependencies)
+	@$(cargo) deny --locked --offline check bans licenses sources

@@ -1,0 +1,72 @@
+//! What the director and the check process say to each other.
+//!
+//! Each message is one JSON value on a line of its own, on the stream socket that
+//! the process was started with. The director speaks first.
+
+use serde::{Deserialize, Serialize};
+
+use super::{CheckName, Health};
+use crate::config::model::Check;
+
+/// From the director.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToChecks {
+    /// These are the checks from now on; those that go on as they were keep their state.
+    Configure(Vec<Assignment>),
+}
+
+/// From the check process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromChecks {
+    /// A check has something new to say.
+    Report(Report),
+}
+
+/// One check that is to be run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assignment {
+    /// Which check it is.
+    pub name: CheckName,
+    /// What to do.
+    pub check: Check,
+    /// Where to begin, if the process does not run this check already.
+    pub begin: Begin,
+}
+
+/// Where a check begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Begin {
+    /// With the daemon: the real server is taken to be so, and the first result decides.
+    Start(Health),
+    /// By a reload: the real server is taken to be up, and the check has all its retries.
+    Added,
+    /// Where a check process that has died left it.
+    Resume(Health),
+}
+
+/// News of one check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Which check.
+    pub name: CheckName,
+    /// What the real server is now taken to be.
+    pub health: Health,
+    /// What makes this worth a report.
+    pub news: News,
+    /// The last result, in words.
+    pub detail: String,
+}
+
+/// What makes a report worth sending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum News {
+    /// The first success, or the first after a failure.
+    Succeeded,
+    /// A failure took the real server down, after this many repetitions.
+    FailedFinally {
+        /// Repetitions that failed as well.
+        retries: u32,
+    },
+    /// Only the words have changed: another cause, or a failure that is yet to be repeated.
+    Detail,
+}

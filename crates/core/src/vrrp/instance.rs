@@ -1,0 +1,816 @@
+//! One virtual router: its timers, its verdict on what it hears, its transitions.
+//!
+//! An instance knows nothing of the others; what a sync group makes of a
+//! transition is decided in [`super::routers`].
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::advertisement::{
+    Advertisement, DecodeError, Envelope, GROUP_IPV4, GROUP_IPV6, HOP_LIMIT, PRIORITY_OWNER,
+    PRIORITY_STOP,
+};
+use super::effect::{Effect, Event, HeldAddress, Report};
+use super::timers::{master_down_interval, skew_time};
+use super::{InterfaceCondition, State};
+use crate::config::model::{Authentication, VrrpInstance, VrrpVersion};
+
+/// `garp_master_repeat`: announcements of an address in one burst.
+const ANNOUNCE_REPEAT: u32 = 5;
+/// `garp_master_delay`: time from the first burst of a new master to its second.
+const ANNOUNCE_DELAY: Duration = Duration::from_secs(5);
+/// A rejection of one kind is reported at most this often.
+const REJECTION_QUIET: Duration = Duration::from_secs(60);
+
+/// A VRRP packet as it was received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Packet<'a> {
+    /// Source address of the IP header.
+    pub source: IpAddr,
+    /// Destination address of the IP header.
+    pub destination: IpAddr,
+    /// TTL or hop limit of the IP header.
+    pub hop_limit: u8,
+    /// What follows the IP header.
+    pub payload: &'a [u8],
+}
+
+/// Why an instance did not take an advertisement; displayed in keepalived's words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// It is not an advertisement.
+    #[error("{0}")]
+    Malformed(#[from] DecodeError),
+    /// It was forwarded by a router, or forged from afar.
+    #[error("invalid TTL/HL. Received {0} and expect 255")]
+    HopLimit(u8),
+    /// It is of the other version.
+    #[error("wrong version. Received {received} and expect {expected}")]
+    Version {
+        /// Version received.
+        received: u8,
+        /// Version configured.
+        expected: u8,
+    },
+    /// It is authenticated in another way than the instance.
+    #[error("received a {received} auth, expecting {expected}!")]
+    AuthenticationType {
+        /// Type received.
+        received: u8,
+        /// Type configured.
+        expected: u8,
+    },
+    /// The password is another one.
+    #[error("received an invalid passwd!")]
+    Password,
+    /// Version 2: the sender advertises in another interval.
+    #[error("advertisement interval mismatch mine={} sec rcv'd={} sec", mine.as_secs(), received.as_secs())]
+    Interval {
+        /// The interval configured.
+        mine: Duration,
+        /// The interval received.
+        received: Duration,
+    },
+    /// It has another number of addresses.
+    #[error("received an unexpected ip number count {received}, expected {expected}!")]
+    AddressCount {
+        /// Addresses received.
+        received: usize,
+        /// Addresses configured.
+        expected: usize,
+    },
+    /// It does not have one of our addresses.
+    #[error(
+        "ip address associated with VRID {virtual_router_id} not present in MASTER advert: {address}"
+    )]
+    AddressMissing {
+        /// The VRID.
+        virtual_router_id: u8,
+        /// The address that the instance has and the advertisement has not.
+        address: IpAddr,
+    },
+    /// It was sent to this host alone.
+    #[error("Expected multicast packet but received unicast packet")]
+    Unicast,
+}
+
+/// What rejections are counted by, in the terms of keepalived's statistics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "each is named after the field that is wrong")]
+pub enum RejectionKind {
+    Length,
+    HopLimit,
+    Version,
+    Type,
+    Checksum,
+    AuthenticationTypeInvalid,
+    AuthenticationTypeMismatch,
+    AuthenticationFailure,
+    Interval,
+    AddressList,
+}
+
+impl Rejection {
+    /// What it is counted as.
+    pub fn kind(&self) -> RejectionKind {
+        match self {
+            Rejection::Malformed(error) => match error {
+                DecodeError::Length { .. } => RejectionKind::Length,
+                DecodeError::Version(_) => RejectionKind::Version,
+                DecodeError::Type(_) => RejectionKind::Type,
+                DecodeError::Checksum(_) => RejectionKind::Checksum,
+                DecodeError::AuthenticationType(_) => RejectionKind::AuthenticationTypeInvalid,
+                DecodeError::AuthenticationHeader => RejectionKind::AuthenticationTypeMismatch,
+            },
+            Rejection::HopLimit(_) => RejectionKind::HopLimit,
+            Rejection::Version { .. } => RejectionKind::Version,
+            Rejection::AuthenticationType { .. } => RejectionKind::AuthenticationTypeMismatch,
+            Rejection::Password => RejectionKind::AuthenticationFailure,
+            Rejection::Interval { .. } => RejectionKind::Interval,
+            Rejection::AddressCount { .. }
+            | Rejection::AddressMissing { .. }
+            | Rejection::Unicast => RejectionKind::AddressList,
+        }
+    }
+}
+
+/// What an instance has counted since it was configured.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Statistics {
+    /// Advertisements that passed every check.
+    pub advertisements_received: u64,
+    /// Advertisements sent.
+    pub advertisements_sent: u64,
+    /// Times that the instance became master.
+    pub became_master: u64,
+    /// Times that it gave up being master.
+    pub released_master: u64,
+    /// Advertisements of priority 0 received.
+    pub priority_zero_received: u64,
+    /// Advertisements of priority 0 sent.
+    pub priority_zero_sent: u64,
+    /// Advertisements not taken.
+    pub rejected: BTreeMap<RejectionKind, u64>,
+}
+
+/// What a received advertisement means beyond the instance itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// Nothing.
+    Nothing,
+    /// This master has answered a lower priority; its group announces too.
+    Answered,
+    /// This master must give way.
+    Superior,
+}
+
+/// One virtual router.
+#[derive(Debug)]
+pub(super) struct Instance {
+    pub(super) configuration: VrrpInstance,
+    pub(super) state: State,
+    /// The group that it belongs to, by position.
+    pub(super) group: Option<usize>,
+    /// Its down timer has run out, and only its group holds it back.
+    pub(super) wants_master: bool,
+    /// The address that it sends from; none while the interface cannot be used.
+    pub(super) source: Option<IpAddr>,
+    pub(super) statistics: Statistics,
+    /// Its effective priority.
+    pub(super) priority: u8,
+    /// The interval of the current master, as version 3 advertises it.
+    master_interval: Duration,
+    /// Adver_Timer of a master, Master_Down_Timer of a backup.
+    deadline: Option<Instant>,
+    /// When the addresses are announced once more.
+    announce_at: Option<Instant>,
+    /// When a lower priority was last answered with announcements.
+    answered_at: Option<Instant>,
+    /// When a rejection of each kind was last reported.
+    reported: BTreeMap<RejectionKind, Instant>,
+}
+
+impl Instance {
+    pub(super) fn new(configuration: VrrpInstance) -> Instance {
+        Instance {
+            state: State::Initialize,
+            group: None,
+            wants_master: false,
+            source: None,
+            statistics: Statistics::default(),
+            priority: configuration.priority,
+            master_interval: configuration.advertisement_interval,
+            deadline: None,
+            announce_at: None,
+            answered_at: None,
+            reported: BTreeMap::new(),
+            configuration,
+        }
+    }
+
+    /// Whether its virtual addresses are IPv6.
+    pub(super) fn is_ipv6(&self) -> bool {
+        is_ipv6(&self.configuration)
+    }
+
+    pub(super) fn is_owner(&self) -> bool {
+        self.priority == PRIORITY_OWNER
+    }
+
+    pub(super) fn is_usable(&self) -> bool {
+        self.source.is_some()
+    }
+
+    /// The address to send from on an interface in this condition; none if the
+    /// interface cannot be used.
+    pub(super) fn source_on(&self, interface: Option<&InterfaceCondition>) -> Option<IpAddr> {
+        let interface = interface.filter(|interface| interface.up)?;
+        if self.is_ipv6() {
+            interface.ipv6_link_local.map(IpAddr::from)
+        } else {
+            interface.ipv4.map(IpAddr::from)
+        }
+    }
+
+    /// The addresses with their interfaces.
+    pub(super) fn addresses(&self) -> Vec<HeldAddress> {
+        addresses_of(&self.configuration)
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        [self.deadline, self.announce_at]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    pub(super) fn report(&self, effects: &mut VecDeque<Effect>, event: Event) {
+        effects.push_back(Effect::Report(Report {
+            name: self.configuration.name.clone(),
+            event,
+        }));
+    }
+
+    fn state_changed(&self, effects: &mut VecDeque<Effect>) {
+        effects.push_back(Effect::StateChanged {
+            instance: self.configuration.name.clone(),
+            state: self.state,
+            priority: self.priority,
+        });
+    }
+
+    fn master_down_interval(&self) -> Duration {
+        master_down_interval(
+            self.configuration.version,
+            self.priority,
+            self.master_interval,
+        )
+    }
+
+    /// Starts the Master_Down_Timer anew.
+    pub(super) fn restart_down_timer(&mut self, now: Instant) {
+        self.deadline = Some(now + self.master_down_interval());
+    }
+
+    /// Enters Backup, from any state but Master.
+    pub(super) fn enter_backup(&mut self, now: Instant, effects: &mut VecDeque<Effect>) {
+        let at_start = self.state == State::Initialize;
+        self.state = State::Backup;
+        self.wants_master = false;
+        self.master_interval = self.configuration.advertisement_interval;
+        // RFC 3768 6.4.1: "Set the Master_Down_Timer to Master_Down_Interval; Transition to
+        // the {Backup} state".
+        self.restart_down_timer(now);
+        self.report(
+            effects,
+            if at_start {
+                Event::EnteringAtStart(State::Backup)
+            } else {
+                Event::Entering(State::Backup)
+            },
+        );
+        self.state_changed(effects);
+    }
+
+    /// Enters Fault, from any state but Master.
+    pub(super) fn enter_fault(&mut self, effects: &mut VecDeque<Effect>) {
+        let at_start = self.state == State::Initialize;
+        self.state = State::Fault;
+        self.wants_master = false;
+        self.deadline = None;
+        self.report(
+            effects,
+            if at_start {
+                Event::EnteringAtStart(State::Fault)
+            } else {
+                Event::Entering(State::Fault)
+            },
+        );
+        self.state_changed(effects);
+    }
+
+    /// Becomes master.
+    pub(super) fn enter_master(&mut self, now: Instant, effects: &mut VecDeque<Effect>) {
+        // RFC 3768 6.4.2: "If the Master_Down_Timer fires, then: Send an ADVERTISEMENT;
+        // Broadcast a gratuitous ARP request ... for each IP address ...; Set the Adver_Timer
+        // to Advertisement_Interval; Transition to the {Master} state". The advertisement
+        // comes first, so that an old master has let go of the addresses before they are
+        // announced.
+        self.take_over(now, effects);
+        self.report(effects, Event::Entering(State::Master));
+        self.report(effects, Event::SettingAddresses);
+        self.add_addresses(self.addresses(), effects);
+        self.announce(self.addresses(), effects);
+        self.announce_at = Some(now + ANNOUNCE_DELAY);
+        self.state_changed(effects);
+    }
+
+    /// Goes on as master in the place of a process that has just died: its addresses
+    /// are still on the interfaces, and no peer has missed an advertisement yet.
+    pub(super) fn resume_master(&mut self, now: Instant, effects: &mut VecDeque<Effect>) {
+        self.take_over(now, effects);
+        self.report(effects, Event::Resuming);
+        self.add_addresses(self.addresses(), effects);
+        self.state_changed(effects);
+    }
+
+    fn take_over(&mut self, now: Instant, effects: &mut VecDeque<Effect>) {
+        self.state = State::Master;
+        self.wants_master = true;
+        self.master_interval = self.configuration.advertisement_interval;
+        self.answered_at = None;
+        self.statistics.became_master += 1;
+        self.advertise(now, effects);
+    }
+
+    /// Stops being master and goes to another state; `stop` sends the advertisement of
+    /// priority 0 that lets a backup take over at once.
+    pub(super) fn leave_master(
+        &mut self,
+        now: Instant,
+        next: State,
+        stop: bool,
+        effects: &mut VecDeque<Effect>,
+    ) {
+        self.state = next;
+        self.wants_master = false;
+        self.announce_at = None;
+        self.statistics.released_master += 1;
+        if next != State::Initialize {
+            self.report(effects, Event::Entering(next));
+        }
+        if stop {
+            // RFC 3768 6.4.3: "Cancel the Adver_Timer; Send an ADVERTISEMENT with Priority = 0".
+            self.send(PRIORITY_STOP, effects);
+            self.statistics.priority_zero_sent += 1;
+            self.report(effects, Event::SentPriorityZero);
+        }
+        self.remove_addresses(effects);
+        self.deadline = None;
+        if next == State::Backup {
+            self.restart_down_timer(now);
+        }
+        self.state_changed(effects);
+    }
+
+    /// Takes the addresses off, wherever they come from.
+    pub(super) fn remove_addresses(&self, effects: &mut VecDeque<Effect>) {
+        self.report(effects, Event::RemovingAddresses);
+        effects.push_back(Effect::RemoveAddresses {
+            instance: self.configuration.name.clone(),
+            addresses: self.addresses(),
+        });
+    }
+
+    /// Ends the instance, from any state.
+    pub(super) fn stop(&mut self, now: Instant, effects: &mut VecDeque<Effect>) {
+        match self.state {
+            State::Initialize => {}
+            State::Master => self.leave_master(now, State::Initialize, true, effects),
+            State::Backup | State::Fault => {
+                self.state = State::Initialize;
+                self.deadline = None;
+                self.state_changed(effects);
+            }
+        }
+    }
+
+    /// Sends an advertisement and starts the Adver_Timer anew.
+    pub(super) fn advertise(&mut self, now: Instant, effects: &mut VecDeque<Effect>) {
+        self.send(self.priority, effects);
+        self.deadline = Some(now + self.configuration.advertisement_interval);
+    }
+
+    fn send(&mut self, priority: u8, effects: &mut VecDeque<Effect>) {
+        let Some(source) = self.source else { return };
+        let destination = if self.is_ipv6() {
+            IpAddr::from(GROUP_IPV6)
+        } else {
+            IpAddr::from(GROUP_IPV4)
+        };
+        let advertisement = Advertisement {
+            version: self.configuration.version,
+            virtual_router_id: self.configuration.virtual_router_id,
+            priority,
+            interval: self.configuration.advertisement_interval,
+            authentication: match self.configuration.version {
+                VrrpVersion::V2 => self.configuration.authentication.clone(),
+                VrrpVersion::V3 => None,
+            },
+            addresses: self
+                .configuration
+                .virtual_addresses
+                .iter()
+                .map(|a| a.address)
+                .collect(),
+        };
+        self.statistics.advertisements_sent += 1;
+        effects.push_back(Effect::Send {
+            instance: self.configuration.name.clone(),
+            interface: self.configuration.interface.clone(),
+            source,
+            destination,
+            payload: advertisement.encode(Envelope {
+                source,
+                destination,
+            }),
+        });
+    }
+
+    /// Announces addresses in one burst.
+    fn announce(&self, addresses: Vec<HeldAddress>, effects: &mut VecDeque<Effect>) {
+        effects.push_back(Effect::Announce {
+            instance: self.configuration.name.clone(),
+            addresses,
+            repeat: ANNOUNCE_REPEAT,
+        });
+    }
+
+    fn add_addresses(&self, addresses: Vec<HeldAddress>, effects: &mut VecDeque<Effect>) {
+        effects.push_back(Effect::AddAddresses {
+            instance: self.configuration.name.clone(),
+            addresses,
+        });
+    }
+
+    /// Announces again because another router may have led the neighbours astray; at
+    /// most once in an advertisement interval, whatever the other one sends.
+    pub(super) fn announce_after_conflict(&mut self, now: Instant, effects: &mut VecDeque<Effect>) {
+        let interval = self.configuration.advertisement_interval;
+        if self
+            .answered_at
+            .is_some_and(|answered| now < answered + interval)
+        {
+            return;
+        }
+        self.answered_at = Some(now);
+        self.announce(self.addresses(), effects);
+        self.announce_at = Some(now + ANNOUNCE_DELAY);
+    }
+
+    /// Carries out the announcement that is due.
+    pub(super) fn handle_announce_timeout(&mut self, now: Instant, effects: &mut VecDeque<Effect>) {
+        if self.announce_at.is_some_and(|at| at <= now) {
+            self.announce_at = None;
+            if self.state == State::Master {
+                self.announce(self.addresses(), effects);
+            }
+        }
+    }
+
+    /// Hears a packet that carries the VRID of this instance.
+    pub(super) fn receive(
+        &mut self,
+        now: Instant,
+        packet: Packet<'_>,
+        effects: &mut VecDeque<Effect>,
+    ) -> Heard {
+        if !matches!(self.state, State::Backup | State::Master) {
+            return Heard::Nothing;
+        }
+        let advertisement = match self.verify(packet) {
+            Ok(advertisement) => advertisement,
+            Err(rejection) => {
+                self.reject(now, rejection, effects);
+                return Heard::Nothing;
+            }
+        };
+        self.statistics.advertisements_received += 1;
+        if advertisement.priority == PRIORITY_STOP {
+            self.statistics.priority_zero_received += 1;
+        }
+        match self.state {
+            State::Master => self.receive_as_master(now, packet.source, &advertisement, effects),
+            _ => {
+                self.receive_as_backup(now, packet.source, &advertisement, effects);
+                Heard::Nothing
+            }
+        }
+    }
+
+    fn reject(&mut self, now: Instant, rejection: Rejection, effects: &mut VecDeque<Effect>) {
+        let kind = rejection.kind();
+        *self.statistics.rejected.entry(kind).or_default() += 1;
+        let quiet = self
+            .reported
+            .get(&kind)
+            .is_some_and(|at| now < *at + REJECTION_QUIET);
+        if !quiet {
+            self.reported.insert(kind, now);
+            self.report(effects, Event::Rejected(rejection));
+        }
+    }
+
+    /// The checks on receipt, RFC 3768 section 7.1 and RFC 9568 section 7.1.
+    fn verify(&self, packet: Packet<'_>) -> Result<Advertisement, Rejection> {
+        // "MUST verify that the IP TTL is 255."
+        if packet.hop_limit != HOP_LIMIT {
+            return Err(Rejection::HopLimit(packet.hop_limit));
+        }
+        // "MUST verify that the received packet contains the complete VRRP packet", "MUST
+        // verify the VRRP checksum", "MUST verify the VRRP version": version here is any that
+        // exists.
+        let envelope = Envelope {
+            source: packet.source,
+            destination: packet.destination,
+        };
+        let advertisement = Advertisement::decode(packet.payload, envelope)?;
+        let configuration = &self.configuration;
+        if advertisement.version != configuration.version {
+            let number = |version| match version {
+                VrrpVersion::V2 => 2,
+                VrrpVersion::V3 => 3,
+            };
+            return Err(Rejection::Version {
+                received: number(advertisement.version),
+                expected: number(configuration.version),
+            });
+        }
+        if !packet.destination.is_multicast() {
+            return Err(Rejection::Unicast);
+        }
+        if configuration.version == VrrpVersion::V2 {
+            // "MUST verify that the Auth Type matches the locally configured authentication
+            // method for the virtual router and perform that authentication method".
+            match (&advertisement.authentication, &configuration.authentication) {
+                (None, None) => {}
+                (Some(Authentication::Password(theirs)), Some(Authentication::Password(ours))) => {
+                    if theirs != ours {
+                        return Err(Rejection::Password);
+                    }
+                }
+                (theirs, ours) => {
+                    return Err(Rejection::AuthenticationType {
+                        received: u8::from(theirs.is_some()),
+                        expected: u8::from(ours.is_some()),
+                    });
+                }
+            }
+            // "MUST verify that the Adver Interval in the packet is the same as the locally
+            // configured for this virtual router".
+            if advertisement.interval != configuration.advertisement_interval {
+                return Err(Rejection::Interval {
+                    mine: configuration.advertisement_interval,
+                    received: advertisement.interval,
+                });
+            }
+        }
+        // "MAY verify that "Count IP Addrs" and the list of IP Address matches the IP_Addresses
+        // configured for the VRID": keepalived does, whoever sends.
+        let ours = &configuration.virtual_addresses;
+        if advertisement.addresses.len() != ours.len() {
+            return Err(Rejection::AddressCount {
+                received: advertisement.addresses.len(),
+                expected: ours.len(),
+            });
+        }
+        match ours
+            .iter()
+            .find(|ours| !advertisement.addresses.contains(&ours.address))
+        {
+            None => Ok(advertisement),
+            Some(missing) => Err(Rejection::AddressMissing {
+                virtual_router_id: configuration.virtual_router_id,
+                address: missing.address,
+            }),
+        }
+    }
+
+    /// RFC 3768 6.4.2.
+    fn receive_as_backup(
+        &mut self,
+        now: Instant,
+        source: IpAddr,
+        advertisement: &Advertisement,
+        effects: &mut VecDeque<Effect>,
+    ) {
+        let priority = advertisement.priority;
+        if priority == PRIORITY_STOP {
+            // "If the Priority in the ADVERTISEMENT is Zero, then: Set the Master_Down_Timer to
+            // Skew_Time".
+            self.report(effects, Event::BackupReceivedPriorityZero);
+            let skew = skew_time(
+                self.configuration.version,
+                self.priority,
+                self.master_interval,
+            );
+            self.deadline = Some(now + skew);
+        } else if !self.configuration.preempt || priority >= self.priority {
+            // "If Preempt_Mode is False, or If the Priority in the ADVERTISEMENT is greater than
+            // or equal to the local Priority, then: Reset the Master_Down_Timer to
+            // Master_Down_Interval".
+            self.learn_interval(advertisement.interval, effects);
+            self.wants_master = false;
+            self.restart_down_timer(now);
+        } else {
+            // "else: Discard the ADVERTISEMENT".
+            self.report(effects, Event::LowerPriorityDiscarded { priority, source });
+        }
+    }
+
+    /// RFC 3768 6.4.3.
+    fn receive_as_master(
+        &mut self,
+        now: Instant,
+        source: IpAddr,
+        advertisement: &Advertisement,
+        effects: &mut VecDeque<Effect>,
+    ) -> Heard {
+        let priority = advertisement.priority;
+        if priority == PRIORITY_STOP {
+            // "If the Priority in the ADVERTISEMENT is Zero, then: Send an ADVERTISEMENT; Reset
+            // the Adver_Timer to Advertisement_Interval".
+            self.advertise(now, effects);
+            self.report(effects, Event::MasterReceivedPriorityZero);
+            return Heard::Nothing;
+        }
+        if priority == PRIORITY_OWNER && self.is_owner() && Some(source) != self.source {
+            self.yield_ownership(effects);
+        }
+        let ours = self.priority;
+        // "or If the Priority in the ADVERTISEMENT is equal to the local Priority and the primary
+        // IP Address of the sender is greater than the local primary IP Address".
+        match priority.cmp(&ours).then(Some(source).cmp(&self.source)) {
+            std::cmp::Ordering::Less => {
+                self.report(
+                    effects,
+                    Event::LowerPriorityAnswered {
+                        priority,
+                        source,
+                        ours,
+                    },
+                );
+                self.advertise(now, effects);
+                self.announce_after_conflict(now, effects);
+                Heard::Answered
+            }
+            std::cmp::Ordering::Equal => {
+                self.report(effects, Event::OwnAddress);
+                Heard::Nothing
+            }
+            std::cmp::Ordering::Greater => {
+                self.report(
+                    effects,
+                    if priority > ours {
+                        Event::HigherPriority {
+                            priority,
+                            source,
+                            ours,
+                        }
+                    } else {
+                        Event::SamePriorityHigherAddress { priority, source }
+                    },
+                );
+                // "Cancel Adver_Timer; Set Master_Down_Timer to Master_Down_Interval; Transition
+                // to the {Backup} state".
+                self.learn_interval(advertisement.interval, effects);
+                Heard::Superior
+            }
+        }
+    }
+
+    /// Two routers that both own the addresses would both stay master for ever:
+    /// keepalived lowers its own priority by one.
+    fn yield_ownership(&mut self, effects: &mut VecDeque<Effect>) {
+        self.report(effects, Event::SecondOwner);
+        self.priority = PRIORITY_OWNER - 1;
+    }
+
+    /// RFC 9568 6.4.2: "Set Active_Adver_Interval to Max Advertise Interval contained in
+    /// the ADVERTISEMENT"; version 2 has verified that it is ours.
+    fn learn_interval(&mut self, interval: Duration, effects: &mut VecDeque<Effect>) {
+        if self.master_interval != interval {
+            self.report(
+                effects,
+                Event::IntervalLearnt {
+                    from: self.master_interval.as_millis(),
+                    to: interval.as_millis(),
+                },
+            );
+            self.master_interval = interval;
+        }
+    }
+
+    /// Takes a new configuration of the same virtual router without leaving its state.
+    pub(super) fn reconfigure(
+        &mut self,
+        configuration: VrrpInstance,
+        effects: &mut VecDeque<Effect>,
+    ) {
+        let before = self.addresses();
+        let previous = std::mem::replace(&mut self.configuration, configuration);
+        let interval = self.configuration.advertisement_interval;
+        let down_before = self.master_down_interval();
+        if previous.advertisement_interval != interval {
+            self.master_interval = interval;
+        }
+        if previous.priority != self.configuration.priority {
+            self.priority = self.configuration.priority;
+        }
+        if self.state == State::Backup {
+            // The time that has passed counts; only the difference of the intervals is added.
+            self.deadline = self
+                .deadline
+                .map(|deadline| deadline + self.master_down_interval())
+                .and_then(|deadline| deadline.checked_sub(down_before));
+        }
+        if self.state == State::Master {
+            let after = self.addresses();
+            let gone: Vec<_> = before
+                .iter()
+                .filter(|a| !after.contains(a))
+                .cloned()
+                .collect();
+            let new: Vec<_> = after.into_iter().filter(|a| !before.contains(a)).collect();
+            if !gone.is_empty() {
+                effects.push_back(Effect::RemoveAddresses {
+                    instance: self.configuration.name.clone(),
+                    addresses: gone,
+                });
+            }
+            if !new.is_empty() {
+                self.report(effects, Event::SettingAddresses);
+                self.add_addresses(new.clone(), effects);
+                self.announce(new, effects);
+            }
+        }
+    }
+
+    /// Puts an address back that someone has taken off while this master holds it.
+    pub(super) fn restore_address(
+        &self,
+        interface: &str,
+        address: IpAddr,
+        effects: &mut VecDeque<Effect>,
+    ) {
+        let lost: Vec<_> = self
+            .addresses()
+            .into_iter()
+            .filter(|held| held.interface == interface && held.address == address)
+            .collect();
+        if self.state == State::Master && !lost.is_empty() {
+            self.report(
+                effects,
+                Event::AddressRestored {
+                    address,
+                    interface: interface.to_owned(),
+                },
+            );
+            self.add_addresses(lost.clone(), effects);
+            self.announce(lost, effects);
+        }
+    }
+}
+
+/// Whether the virtual addresses of an instance are IPv6; one family each.
+pub(super) fn is_ipv6(configuration: &VrrpInstance) -> bool {
+    configuration
+        .virtual_addresses
+        .first()
+        .is_some_and(|first| first.address.is_ipv6())
+}
+
+/// The virtual addresses of an instance with the interfaces that they live on.
+pub fn addresses_of(configuration: &VrrpInstance) -> Vec<HeldAddress> {
+    configuration
+        .virtual_addresses
+        .iter()
+        .map(|address| HeldAddress {
+            interface: address
+                .interface
+                .as_ref()
+                .unwrap_or(&configuration.interface)
+                .clone(),
+            address: address.address,
+            prefix_length: address.prefix_length,
+            label: address.label.clone(),
+        })
+        .collect()
+}

@@ -1,0 +1,71 @@
+//! What the director and the vrrp process say to each other.
+//!
+//! Each message is a JSON value on a line of its own, over a Unix stream socket
+//! that only these two hold. When the socket ends, the other one is dead.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{State, Statistics};
+use crate::config::model::{SyncGroup, VrrpInstance};
+
+/// From the director to the vrrp process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// Run these instances. The first message is this one; sent again, it replaces what
+    /// was configured: instances that are the same keep their state, instances that are
+    /// gone withdraw.
+    Configure {
+        /// The instances, in the order of the configuration.
+        instances: Vec<VrrpInstance>,
+        /// The groups that bind them.
+        sync_groups: Vec<SyncGroup>,
+        /// What is known of the instances of a vrrp process that has just died.
+        resume: Vec<Resume>,
+    },
+    /// Answer with [`Notice::Statistics`].
+    ReportStatistics,
+    /// Withdraw from everything and exit.
+    Shutdown,
+}
+
+/// The last that the director knows of an instance of a dead vrrp process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resume {
+    /// Name of the instance.
+    pub instance: String,
+    /// Its last state.
+    pub state: State,
+    /// When the process died, or was found dead: a reading of `CLOCK_MONOTONIC`, which
+    /// all processes of a host share.
+    pub died_at: Duration,
+}
+
+/// From the vrrp process to the director.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Notice {
+    /// The configuration is in force; the states before this message are all settled.
+    Configured,
+    /// An instance has changed its state.
+    StateChanged {
+        /// Name of the instance.
+        instance: String,
+        /// Its state.
+        state: State,
+        /// Its effective priority.
+        priority: u8,
+    },
+    /// A sync group has changed its state.
+    GroupStateChanged {
+        /// Name of the group.
+        group: String,
+        /// Its state.
+        state: State,
+    },
+    /// Something that an operator must know: what is wrong and what follows from it, in
+    /// words that name instance and interface.
+    Problem(String),
+    /// What each instance has counted.
+    Statistics(Vec<(String, Statistics)>),
+}

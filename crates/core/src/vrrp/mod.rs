@@ -1,0 +1,80 @@
+//! The Virtual Router Redundancy Protocol: version 2 (RFC 3768) and version 3
+//! (RFC 9568), with the sync groups of keepalived.
+//!
+//! [`VirtualRouters`] is the machine: every instance of a process with the groups
+//! that bind them. It is fed with [`Input`]s and the time, and gives back
+//! [`Effect`]s; it never touches a socket, an interface or a clock:
+//!
+//! 1. [`VirtualRouters::handle`] for everything that happens,
+//! 2. [`VirtualRouters::handle_timeout`] when [`VirtualRouters::poll_timeout`] says so,
+//! 3. after either, [`VirtualRouters::poll_effect`] until it gives nothing more;
+//!    effects are carried out in this order.
+//!
+//! One instance goes through these states. Where keepalived adds to the RFC (the
+//! FAULT state), keepalived is followed.
+//!
+//! ```text
+//!            configured                 interface unusable
+//!  Initialize ─────────────┬──────────────────────────────▶ Fault
+//!      ▲                   │ priority 255                   ▲  │ usable again
+//!      │ stopped           │   ┌──────────────────┐         │  ▼
+//!   (any state)            ├──▶│      Master      │──────────(to Backup)
+//!                          │   └──────────────────┘         │
+//!                          │      ▲            │ higher     │
+//!                          │      │ down timer ▼ priority   │
+//!                          │   ┌──────────────────┐         │
+//!                          └──▶│      Backup      │─────────┘
+//!                              └──────────────────┘
+//! ```
+//!
+//! # Clauses not met, and why
+//! - RFC 3768 6.4.1 and RFC 9568 6.4.1: an address owner whose interface returns goes
+//!   through Backup, as with keepalived, so that a router that took over can answer.
+//! - RFC 3768 7.1: the address owner does not discard advertisements unseen; like
+//!   keepalived it looks at them, to find a second owner.
+//! - RFC 3768 6.4.3: a master that hears a lower priority answers at once (keepalived)
+//!   in place of discarding, which heals a split within one round trip.
+//! - RFC 3768 7.3: the source MAC address is the interface's own, not the virtual
+//!   router's: VRRP with virtual MAC addresses needs devices that this does not make.
+
+mod advertisement;
+mod effect;
+mod instance;
+pub mod messages;
+mod routers;
+pub mod timers;
+
+pub use advertisement::{
+    Advertisement, DecodeError, Envelope, GROUP_IPV4, GROUP_IPV6, HOP_LIMIT, PRIORITY_OWNER,
+    PRIORITY_STOP, PROTOCOL,
+};
+pub use effect::{Effect, Event, HeldAddress, Report};
+pub use instance::{Packet, Rejection, RejectionKind, Statistics, addresses_of};
+pub use routers::{Input, InstanceView, InterfaceCondition, VirtualRouters};
+
+use serde::{Deserialize, Serialize};
+
+/// The state of an instance or of a sync group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum State {
+    /// Not started, or stopped.
+    Initialize,
+    /// Another router holds the addresses, or is believed to.
+    Backup,
+    /// This router holds the addresses and advertises.
+    Master,
+    /// The interface cannot be used; the instance takes no part.
+    Fault,
+}
+
+impl std::fmt::Display for State {
+    /// The word that keepalived has for the state.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            State::Initialize => "INIT",
+            State::Backup => "BACKUP",
+            State::Master => "MASTER",
+            State::Fault => "FAULT",
+        })
+    }
+}

@@ -1,0 +1,69 @@
+//! The intervals of RFC 3768 section 6.1 and RFC 9568 section 6.1.
+
+use std::time::Duration;
+
+use crate::config::model::VrrpVersion;
+
+/// How many intervals without an advertisement a backup waits, before the skew.
+///
+/// RFC 3768 6.1: "Master_Down_Interval ... (3 * Advertisement_Interval) + Skew_time".
+pub const DOWN_TIMER_ADVERTISEMENTS: u32 = 3;
+
+/// Time by which a backup of lower priority waits longer than one of higher priority.
+///
+/// RFC 3768 6.1: "( (256 - Priority) / 256 )" seconds.
+/// RFC 9568 6.1: "(((256 - Priority) * Active_Adver_Interval) / 256)".
+pub fn skew_time(version: VrrpVersion, priority: u8, master_interval: Duration) -> Duration {
+    let unit = match version {
+        VrrpVersion::V2 => Duration::from_secs(1),
+        VrrpVersion::V3 => master_interval,
+    };
+    unit * (256 - u32::from(priority)) / 256
+}
+
+/// Time without an advertisement after which a backup declares the master dead.
+///
+/// `master_interval` is the interval of the master, which version 3 learns from its
+/// advertisements.
+pub fn master_down_interval(
+    version: VrrpVersion,
+    priority: u8,
+    master_interval: Duration,
+) -> Duration {
+    master_interval * DOWN_TIMER_ADVERTISEMENTS + skew_time(version, priority, master_interval)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn version_2_skews_by_fractions_of_a_second_whatever_the_interval() {
+        let interval = Duration::from_secs(5);
+        assert_eq!(
+            skew_time(VrrpVersion::V2, 255, interval),
+            Duration::from_micros(3906) + Duration::from_nanos(250)
+        );
+        assert_eq!(
+            skew_time(VrrpVersion::V2, 128, interval),
+            Duration::from_millis(500)
+        );
+        assert_eq!(
+            master_down_interval(VrrpVersion::V2, 100, Duration::from_secs(1)),
+            Duration::from_nanos(3_609_375_000)
+        );
+    }
+
+    #[test]
+    fn version_3_skews_by_fractions_of_the_interval() {
+        let interval = Duration::from_millis(10);
+        assert_eq!(
+            skew_time(VrrpVersion::V3, 128, interval),
+            Duration::from_millis(5)
+        );
+        assert_eq!(
+            master_down_interval(VrrpVersion::V3, 128, interval),
+            Duration::from_millis(35)
+        );
+    }
+}

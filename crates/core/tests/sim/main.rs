@@ -1,0 +1,317 @@
+//! Virtual routers in a simulated network: loss, delay, reordering, duplication,
+//! asymmetric partitions, clocks that drift, processes that pause, die and return.
+//!
+//! Every run follows from its seed alone. A failure names it; the same run with a trace
+//! is `ELVER_SIM_SEED=seed cargo test -p elver-core --test sim`.
+
+mod network;
+mod node;
+mod random;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, Instant};
+
+use elver_core::config::model::{
+    InitialState, SyncGroup, VirtualAddress, VrrpInstance, VrrpVersion,
+};
+use elver_core::vrrp::State;
+use elver_core::vrrp::timers::master_down_interval;
+use network::{Network, Weather};
+use node::Node;
+use random::Random;
+
+/// Runs of each kind.
+const SEEDS: std::ops::Range<u64> = 0..400;
+
+struct Kind {
+    version: VrrpVersion,
+    /// Two virtual routers in a group, in place of one.
+    grouped: bool,
+    preempt: bool,
+}
+
+struct Simulation {
+    network: Network,
+    interval: Duration,
+    /// Virtual routers of each node.
+    routers: usize,
+    priorities: Vec<u8>,
+    preempt: bool,
+}
+
+fn instance(
+    number: usize,
+    version: VrrpVersion,
+    interval: Duration,
+    priority: u8,
+    preempt: bool,
+) -> VrrpInstance {
+    VrrpInstance {
+        name: format!("VI_{number}"),
+        initial_state: InitialState::Backup,
+        interface: format!("eth{number}"),
+        virtual_router_id: 51,
+        priority,
+        advertisement_interval: interval,
+        version,
+        authentication: None,
+        virtual_addresses: vec![VirtualAddress {
+            address: IpAddr::V4(Ipv4Addr::new(10, 0, number as u8, 200)),
+            prefix_length: 32,
+            interface: None,
+            label: None,
+        }],
+        preempt,
+        smtp_alert: false,
+    }
+}
+
+impl Simulation {
+    fn new(seed: u64, kind: &Kind) -> Simulation {
+        let mut random = Random::new(seed);
+        let interval = match kind.version {
+            VrrpVersion::V2 => Duration::from_secs(*random.choose(&[1, 1, 1, 2, 5])),
+            VrrpVersion::V3 => Duration::from_millis(*random.choose(&[10, 50, 100, 500, 1000])),
+        };
+        let routers = if kind.grouped { 2 } else { 1 };
+        let count = random.between(2, 5) as u8;
+        let origin = Instant::now();
+        // Sometimes equal, so that addresses decide; sometimes one owns the addresses.
+        let priorities: Vec<u8> = (0..count)
+            .map(|number| match random.between(0, 9) {
+                0 if number == 0 && kind.preempt => 255,
+                1..=4 => 100,
+                _ => random.between(1, 254) as u8,
+            })
+            .collect();
+        let nodes = priorities.iter().zip(1..).map(|(priority, number)| {
+            let instances: Vec<_> = (0..routers)
+                .map(|router| instance(router, kind.version, interval, *priority, kind.preempt))
+                .collect();
+            let groups = if kind.grouped {
+                let members = instances
+                    .iter()
+                    .map(|instance| instance.name.clone())
+                    .collect();
+                vec![SyncGroup {
+                    name: "VG".to_owned(),
+                    members,
+                }]
+            } else {
+                Vec::new()
+            };
+            let drift = random.between(0, 2_000) as i64 - 1_000;
+            Node::new(number, instances, groups, drift, origin)
+        });
+        let nodes = nodes.collect();
+        let network = Network::new(nodes, calm(interval), random);
+        Simulation {
+            network,
+            interval,
+            routers,
+            priorities,
+            preempt: kind.preempt,
+        }
+    }
+
+    /// Time after which a network that behaves must have settled, whatever was before:
+    /// the longest down timer twice (members of a group wait for each other), and some
+    /// advertisements.
+    fn settling(&self) -> Duration {
+        let longest = master_down_interval(VrrpVersion::V2, 1, self.interval);
+        longest * 2 + self.interval * 3
+    }
+
+    fn masters(network: &Network, router: usize, among: &[usize]) -> Vec<usize> {
+        let is_master = |node: &usize| network.nodes[*node].state_of(router) == State::Master;
+        among.iter().copied().filter(is_master).collect()
+    }
+
+    /// Lets the time pass in which `islands` are connected and nothing fails: after the
+    /// settling, each has one master at every instant, and the right one.
+    fn assert_settles(&mut self, islands: &[Vec<usize>]) {
+        let settled = self.network.now + self.settling();
+        self.network.run_until(settled, |_| {});
+        let end = settled + self.interval * 10;
+        let (routers, preempt) = (self.routers, self.preempt);
+        let priorities = self.priorities.clone();
+        self.network.run_until(end, |network| {
+            for island in islands {
+                let able: Vec<usize> = island
+                    .iter()
+                    .copied()
+                    .filter(|node| network.nodes[*node].is_able())
+                    .collect();
+                if able.is_empty() {
+                    continue;
+                }
+                let highest = able.iter().map(|node| priorities[*node]).max();
+                for router in 0..routers {
+                    let masters = Self::masters(network, router, &able);
+                    assert_eq!(
+                        masters.len(),
+                        1,
+                        "masters of router {router} among {able:?} at {:?}: {masters:?}\n{}",
+                        network.now,
+                        network.trace(),
+                    );
+                    if preempt {
+                        assert_eq!(
+                            Some(priorities[masters[0]]),
+                            highest,
+                            "the master is not of the highest priority\n{}",
+                            network.trace()
+                        );
+                    }
+                }
+            }
+        });
+    }
+
+    /// A time of trouble.
+    fn disturb(&mut self) {
+        let delay = self.interval * 2;
+        let network = &mut self.network;
+        network.weather = Weather {
+            loss: *network.random.choose(&[0, 5, 30, 80]),
+            duplication: *network.random.choose(&[0, 10, 50]),
+            delay: network.random.up_to(delay),
+        };
+        for _ in 0..network.random.between(1, 12) {
+            let node = network.random.between(0, network.nodes.len() as u64 - 1) as usize;
+            let other = network.random.between(0, network.nodes.len() as u64 - 1) as usize;
+            let while_ = network.random.up_to(self.interval * 8);
+            match network.random.between(0, 8) {
+                0 => network.kill(node, Duration::from_millis(5)),
+                1 => network.kill(node, while_),
+                2 => network.stop(node, while_),
+                3 => network.pause(node, while_),
+                4 => network.set_carrier(node, false),
+                5 => network.set_carrier(node, true),
+                6 => network.reload(node),
+                7 => {
+                    network.cut.remove(&(node, other));
+                }
+                _ => {
+                    // One direction only.
+                    network.cut.insert((node, other));
+                }
+            }
+            let pause = network.random.up_to(self.interval * 3);
+            let until = network.now + pause;
+            network.run_until(until, |_| {});
+        }
+    }
+
+    /// The nodes fall apart into two islands, each of which works.
+    fn split(&mut self) -> Vec<Vec<usize>> {
+        let count = self.network.nodes.len();
+        let border = self.network.random.between(1, count as u64 - 1) as usize;
+        let islands = vec![
+            (0..border).collect::<Vec<_>>(),
+            (border..count).collect::<Vec<_>>(),
+        ];
+        for inside in &islands[0] {
+            for outside in &islands[1] {
+                self.network.cut.insert((*inside, *outside));
+                self.network.cut.insert((*outside, *inside));
+            }
+        }
+        islands
+    }
+
+    fn run(seed: u64, kind: &Kind) -> Network {
+        let mut simulation = Simulation::new(seed, kind);
+        let everyone = vec![(0..simulation.network.nodes.len()).collect::<Vec<_>>()];
+        for node in 0..simulation.network.nodes.len() {
+            let later = simulation.network.random.up_to(simulation.interval * 2);
+            let until = simulation.network.now + later;
+            simulation.network.start(node);
+            simulation.network.run_until(until, |_| {});
+        }
+        simulation.assert_settles(&everyone);
+        for _ in 0..3 {
+            simulation.disturb();
+            simulation.network.heal(calm(simulation.interval));
+            let islands = if simulation.network.random.percent(50) {
+                simulation.split()
+            } else {
+                everyone.clone()
+            };
+            simulation.assert_settles(&islands);
+        }
+        simulation.network
+    }
+}
+
+/// Links as they should be: whatever is sent arrives, within a tenth of an interval.
+fn calm(interval: Duration) -> Weather {
+    Weather {
+        loss: 0,
+        duplication: 0,
+        delay: interval / 10,
+    }
+}
+
+fn run_all(kind: &Kind) {
+    let replay = std::env::var("ELVER_SIM_SEED")
+        .ok()
+        .map(|seed| seed.parse::<u64>().unwrap());
+    let seeds = replay.map_or(SEEDS, |seed| seed..seed + 1);
+    for seed in seeds {
+        let result = std::panic::catch_unwind(|| Simulation::run(seed, kind));
+        match result {
+            Ok(network) if replay.is_some() => eprintln!("{}", network.trace()),
+            Ok(_) => {}
+            Err(panic) => {
+                eprintln!("seed {seed}: replay it with ELVER_SIM_SEED={seed}");
+                std::panic::resume_unwind(panic);
+            }
+        }
+    }
+}
+
+#[test]
+fn one_master_version_2() {
+    run_all(&Kind {
+        version: VrrpVersion::V2,
+        grouped: false,
+        preempt: true,
+    });
+}
+
+#[test]
+fn one_master_version_3() {
+    run_all(&Kind {
+        version: VrrpVersion::V3,
+        grouped: false,
+        preempt: true,
+    });
+}
+
+#[test]
+fn one_master_without_preemption() {
+    run_all(&Kind {
+        version: VrrpVersion::V2,
+        grouped: false,
+        preempt: false,
+    });
+}
+
+#[test]
+fn one_master_of_a_group_version_2() {
+    run_all(&Kind {
+        version: VrrpVersion::V2,
+        grouped: true,
+        preempt: true,
+    });
+}
+
+#[test]
+fn one_master_of_a_group_version_3() {
+    run_all(&Kind {
+        version: VrrpVersion::V3,
+        grouped: true,
+        preempt: true,
+    });
+}

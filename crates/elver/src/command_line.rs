@@ -1,0 +1,139 @@
+//! The command line of `elver`.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::instance::Instance;
+
+/// The environment variable that names the instance where no option does.
+pub(crate) const INSTANCE: &str = "ELVER_INSTANCE";
+/// The instance where neither does.
+pub(crate) const DEFAULT_INSTANCE: &str = "default";
+/// The configuration that keepalived would read.
+const DEFAULT_FILE: &str = "/etc/keepalived/keepalived.conf";
+
+/// The Linux Virtual Server in Rust and eBPF: director, health checks, VRRP, ipvsadm.
+#[derive(Debug, Parser)]
+#[command(name = "elver", version, after_help = EXIT_CODES)]
+pub(crate) struct CommandLine {
+    /// Which of several directors on this host: letters, digits, - and _
+    #[arg(
+        long,
+        global = true,
+        env = INSTANCE,
+        default_value = DEFAULT_INSTANCE,
+        value_name = "NAME"
+    )]
+    pub(crate) instance: Instance,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+   1  another error of the system     11  a permission is missing
+   2  the command line                12  the kernel lacks something
+   3  configuration: cannot be read   13  the instance runs already
+   4  configuration: cannot run       14  a keepalived runs beside it
+   5  check: runs, with doubts        15  the kernel's own IPVS has services
+  10  an interface does not exist     16  the instance does not run";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a director in the foreground
+    Run {
+        /// The configuration file
+        #[arg(short, long, default_value = DEFAULT_FILE)]
+        file: PathBuf,
+    },
+    /// Read a configuration file and say what is wrong with it
+    Check {
+        /// The configuration file
+        #[arg(default_value = DEFAULT_FILE)]
+        file: PathBuf,
+    },
+    /// Talk to a running director
+    Ctl {
+        #[command(subcommand)]
+        request: Ctl,
+    },
+    /// List and change virtual services, as ipvsadm does
+    #[command(disable_help_flag = true)]
+    Ipvsadm {
+        /// The arguments of ipvsadm(8)
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<std::ffi::OsString>,
+    },
+    /// Remove what an instance that does not run has left in the kernel
+    Unload,
+    /// Show a director at work in a network of namespaces made for it
+    Lab {
+        #[command(subcommand)]
+        lab: Lab,
+    },
+    /// A part of a running director; started by it alone
+    #[command(hide = true)]
+    Process {
+        #[command(subcommand)]
+        part: Part,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Ctl {
+    /// Show VRRP instances, checks, processes and devices
+    Status,
+    /// Read the configuration file again
+    Reload,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Lab {
+    /// NAT: a client, a director with two VRRP instances, a real server
+    Nat {
+        /// End after the last step, instead of staying up until interrupted
+        #[arg(long)]
+        once: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Part {
+    /// Hold virtual addresses
+    Vrrp,
+    /// Check real servers
+    Check,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn ipvsadm_gets_its_arguments_as_they_are() {
+        let line = CommandLine::parse_from(["elver", "ipvsadm", "-L", "-n", "--help"]);
+        match line.command {
+            Command::Ipvsadm { arguments } => assert_eq!(arguments, ["-L", "-n", "--help"]),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_instance_may_stand_on_either_side_of_the_command() {
+        for line in [
+            ["elver", "--instance", "one", "unload"],
+            ["elver", "unload", "--instance", "one"],
+        ] {
+            assert_eq!(CommandLine::parse_from(line).instance.name(), "one");
+        }
+        assert!(CommandLine::try_parse_from(["elver", "--instance", "a/b", "unload"]).is_err());
+    }
+}

@@ -1,0 +1,71 @@
+//! `elver ctl`: talking to a running director.
+
+use std::io::{self, Write};
+
+use elver_core::api::{Request, Response, Status};
+
+use crate::control;
+use crate::failure::Failure;
+use crate::instance::Instance;
+
+/// Makes the director read its file again.
+pub(crate) fn reload(instance: &Instance) -> Result<(), Failure> {
+    match control::ask(instance, &Request::Reload)? {
+        Response::Done => Ok(()),
+        other => Err(refused(other)),
+    }
+}
+
+/// Shows what runs.
+pub(crate) fn status(instance: &Instance) -> Result<(), Failure> {
+    match control::ask(instance, &Request::Status)? {
+        Response::Status(status) => {
+            write_status(&mut io::stdout().lock(), &status).map_err(Failure::system("output"))
+        }
+        other => Err(refused(other)),
+    }
+}
+
+fn refused(response: Response) -> Failure {
+    Failure::Refused(match response {
+        Response::Refused(error) => error.to_string(),
+        Response::Failed(words) => words,
+        Response::Done | Response::Status(_) => "the director answered something else".to_owned(),
+    })
+}
+
+fn write_status(out: &mut impl Write, status: &Status) -> io::Result<()> {
+    let Status {
+        instances,
+        checks,
+        processes,
+        devices,
+    } = status;
+    writeln!(out, "Processes")?;
+    for (role, id) in processes {
+        writeln!(out, "  {role:<24} {id}")?;
+    }
+    writeln!(out, "Devices")?;
+    for (device, kind) in devices {
+        writeln!(out, "  {device:<24} {kind}")?;
+    }
+    writeln!(out, "VRRP instances")?;
+    for (instance, state) in instances {
+        writeln!(out, "  {instance:<24} {state}")?;
+    }
+    writeln!(out, "Real servers")?;
+    for check in checks {
+        let health = if check.up { "up" } else { "down" };
+        let detail = if check.detail.is_empty() {
+            "not checked yet"
+        } else {
+            &check.detail
+        };
+        writeln!(
+            out,
+            "  {:<24} {:<24} {health:<5} {detail}",
+            check.service, check.real_server
+        )?;
+    }
+    Ok(())
+}

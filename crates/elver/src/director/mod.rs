@@ -1,0 +1,706 @@
+//! `elver run`: the director.
+//!
+//! It reads the configuration, owns the data plane and the control socket, and starts
+//! the processes that do the rest: `vrrp`, which holds virtual addresses, and `check`,
+//! which asks real servers. One thread; everything that happens arrives at the loop of
+//! [`Director::run`].
+//!
+//! - A child that dies is started again at once and told what the last one knew.
+//! - A director that is killed leaves the data plane as it is, and packets are
+//!   forwarded; vrrp withdraws the addresses. The next director takes up the services
+//!   that it finds.
+//! - A director that is stopped (SIGTERM, SIGINT) withdraws the addresses, then the
+//!   services of the configuration, as keepalived does. Services of operators stay, and
+//!   the data plane with them, as the kernel's IPVS would; without any, nothing of the
+//!   data plane stays.
+
+mod address_record;
+mod child;
+mod network;
+mod preconditions;
+mod virtual_routers;
+mod words;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use elver_core::api::{CheckStatus, Request, Response, Status};
+use elver_core::check::messages::{FromChecks, Report, ToChecks};
+use elver_core::check::{Health, HealthRecord};
+use elver_core::config::model::Configuration;
+use elver_core::lb::{self, RealServerName, VirtualServerName};
+use elver_core::service::{Edit, Origin, ServiceKey, ServiceState};
+use elver_core::vrrp::messages::{Command, Notice};
+use elver_sys::netlink::{Netlink, NetlinkEvent, NetlinkEvents, Topic};
+use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use self::address_record::addresses_of;
+use self::child::{Child, Ended, Restarts, Role};
+use self::network::Network;
+use self::virtual_routers::VirtualRouters;
+use crate::configuration;
+use crate::control::{self, Asked};
+use crate::data_plane::{DataPlane, Device, Sizes};
+use crate::failure::Failure;
+use crate::instance::{Instance, PidFile, Taken};
+use crate::vrrp_process::monotonic_now;
+
+pub(crate) use self::address_record::{AddressRecord, withdraw, words as address_words};
+pub(crate) use self::preconditions::permission;
+
+const RECORD: &str = "the record of virtual addresses";
+/// How long a child may take to leave (keepalived's `child_wait_time`).
+const LEAVE: Duration = Duration::from_secs(5);
+/// When a process that could not even be started is tried again.
+const START_AGAIN: Duration = Duration::from_secs(1);
+/// How often connections that have expired are reclaimed.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// Runs a director in the foreground until it is told to stop.
+pub(crate) fn run(file: &Path, instance: &Instance) -> Result<(), Failure> {
+    let configuration = configuration::load(file)?;
+    permission()?;
+    let pid_file = take(instance)?;
+    preconditions::nothing_beside()?;
+    let stopped = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::system("starting the runtime"))?
+        .block_on(async {
+            let (director, inbox) = Director::start(file, instance, configuration)?;
+            director.run(inbox).await
+        });
+    pid_file
+        .remove(instance)
+        .map_err(Failure::system("removing the files of the instance"))?;
+    stopped
+}
+
+/// Takes `instance` for this process.
+pub(crate) fn take(instance: &Instance) -> Result<PidFile, Failure> {
+    PidFile::acquire(instance).map_err(|taken| match taken {
+        Taken::By(process) => Failure::AlreadyRunning {
+            instance: instance.clone(),
+            process,
+        },
+        Taken::Unusable(path, error) => Failure::system(path.display().to_string())(error),
+    })
+}
+
+/// A running director.
+struct Director {
+    file: PathBuf,
+    instance: Instance,
+    configuration: Configuration,
+    data_plane: DataPlane,
+    health: HealthRecord,
+    virtual_routers: VirtualRouters,
+    address_record: AddressRecord,
+    netlink: Netlink,
+    network: Network,
+    held: BTreeSet<IpAddr>,
+    /// By index: the name of the device and the kind of attachment.
+    attached: BTreeMap<u32, (String, &'static str)>,
+    /// By index: devices that cannot be attached to, and why, so that it is said once.
+    refused: BTreeMap<u32, String>,
+    vrrp: Post<Command>,
+    check: Post<ToChecks>,
+    outbox: Outbox,
+    /// Services of which a real server has come or gone since the last plan.
+    changed: BTreeSet<ServiceKey>,
+}
+
+/// Where a child is, or is missing.
+struct Post<Down> {
+    child: Option<Child<Down>>,
+    restarts: Restarts,
+    /// When the next one starts, while there is none.
+    start_at: Option<Instant>,
+}
+
+impl<Down> Default for Post<Down> {
+    fn default() -> Self {
+        Post {
+            child: None,
+            restarts: Restarts::default(),
+            start_at: None,
+        }
+    }
+}
+
+/// Everything that others send to the director.
+struct Inbox {
+    vrrp: mpsc::UnboundedReceiver<Notice>,
+    check: mpsc::UnboundedReceiver<FromChecks>,
+    ended: mpsc::UnboundedReceiver<Ended>,
+    asked: mpsc::UnboundedReceiver<Asked>,
+    network: NetlinkEvents,
+}
+
+/// The senders of an [`Inbox`] that children are given.
+struct Outbox {
+    vrrp: mpsc::UnboundedSender<Notice>,
+    check: mpsc::UnboundedSender<FromChecks>,
+    ended: mpsc::UnboundedSender<Ended>,
+}
+
+impl Director {
+    fn start(
+        file: &Path,
+        instance: &Instance,
+        configuration: Configuration,
+    ) -> Result<(Director, Inbox), Failure> {
+        let network_events = NetlinkEvents::open(&[
+            Topic::Links,
+            Topic::Addresses,
+            Topic::Routes,
+            Topic::Neighbours,
+        ])
+        .map_err(Failure::system("listening to the network"))?;
+        let mut netlink = Netlink::open().map_err(Failure::system("opening rtnetlink"))?;
+        let mut network = Network::default();
+        network
+            .read(&mut netlink)
+            .map_err(Failure::system("reading interfaces and addresses"))?;
+        preconditions::interfaces(&configuration, &network.links())?;
+
+        let data_plane = DataPlane::open(instance.name(), &Sizes::default())?;
+        let listener = control::listen(&instance.control_socket())
+            .map_err(Failure::system("opening the control socket"))?;
+        let (asked, was_asked) = mpsc::unbounded_channel();
+        tokio::spawn(control::serve(listener, asked));
+
+        let (vrrp, from_vrrp) = mpsc::unbounded_channel();
+        let (check, from_check) = mpsc::unbounded_channel();
+        let (ended, has_ended) = mpsc::unbounded_channel();
+        let present = data_plane.services();
+        let mut director = Director {
+            file: file.to_owned(),
+            instance: instance.clone(),
+            health: HealthRecord::start(&configuration, |service, real_server| {
+                presumed(&present, service, real_server)
+            }),
+            configuration,
+            data_plane,
+            virtual_routers: VirtualRouters::default(),
+            address_record: AddressRecord::of(instance),
+            netlink,
+            network,
+            held: BTreeSet::new(),
+            attached: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            vrrp: Post::default(),
+            check: Post::default(),
+            outbox: Outbox { vrrp, check, ended },
+            changed: BTreeSet::new(),
+        };
+        director.withdraw_leftovers()?;
+        director.addresses_changed();
+        director.links_changed();
+        director.carry_out_plan(None);
+        director.start_vrrp();
+        director.start_check();
+        let inbox = Inbox {
+            vrrp: from_vrrp,
+            check: from_check,
+            ended: has_ended,
+            asked: was_asked,
+            network: network_events,
+        };
+        Ok((director, inbox))
+    }
+
+    async fn run(mut self, mut inbox: Inbox) -> Result<(), Failure> {
+        let signals = "listening to signals";
+        let mut hangup = signal(SignalKind::hangup()).map_err(Failure::system(signals))?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(Failure::system(signals))?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::system(signals))?;
+        let mut sweep = tokio::time::interval(SWEEP);
+        sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        tracing::info!("instance {} runs", self.instance);
+        loop {
+            let deadline = self.deadline();
+            tokio::select! {
+                // First what is urgent: deaths, then the deadline that a death sets.
+                biased;
+                Some(ended) = inbox.ended.recv() => self.child_ended(&ended),
+                () = sleep_until(deadline), if deadline.is_some() => self.deadline_reached(),
+                Some(notice) = inbox.vrrp.recv() => self.vrrp_said(notice),
+                event = inbox.network.next() => {
+                    let event = event.map_err(Failure::system("listening to the network"))?;
+                    self.network_events(event, &mut inbox.network).await?;
+                }
+                Some(FromChecks::Report(report)) = inbox.check.recv() => {
+                    self.checked(&report);
+                    while let Ok(FromChecks::Report(report)) = inbox.check.try_recv() {
+                        self.checked(&report);
+                    }
+                    let changed = std::mem::take(&mut self.changed);
+                    self.carry_out_plan(Some(&changed));
+                }
+                Some(asked) = inbox.asked.recv() => {
+                    let response = self.answer(asked.request);
+                    // Who asked may have gone.
+                    let _ = asked.answer.send(response);
+                }
+                _ = sweep.tick() => self.data_plane.sweep(),
+                _ = hangup.recv() => {
+                    if let Err(words) = self.reload() {
+                        tracing::error!("{words}");
+                    }
+                }
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+            }
+        }
+        self.stop(inbox).await
+    }
+
+    /// Removes recorded addresses that the configuration does not have: a process that was
+    /// killed may have left them on interfaces. Those that it has are settled by the next
+    /// vrrp process.
+    fn withdraw_leftovers(&mut self) -> Result<(), Failure> {
+        let ours = addresses_of(&self.configuration);
+        let mut left = self
+            .address_record
+            .read()
+            .map_err(Failure::system(RECORD))?;
+        left.retain(|address| !ours.contains(address));
+        let (removed, result) = withdraw(&mut self.netlink, &left);
+        result.map_err(Failure::system("removing virtual addresses"))?;
+        for address in removed {
+            tracing::info!(
+                "removed {}, which a process that was killed had left",
+                address_record::words(&address)
+            );
+        }
+        self.address_record
+            .write(&ours)
+            .map_err(Failure::system(RECORD))
+    }
+
+    // ---- services ----
+
+    fn checked(&mut self, report: &Report) {
+        let (service, real_server) = (report.name.service, report.name.real_server);
+        match words::of_report(report) {
+            Some(line) => tracing::info!(cause = report.detail, "{line}"),
+            None => tracing::debug!(
+                "check of {}: {}",
+                RealServerName {
+                    service: &service,
+                    address: &real_server
+                },
+                report.detail
+            ),
+        }
+        if self.health.report(report).is_some() {
+            self.changed.insert(service);
+        }
+    }
+
+    /// Makes the data plane what the configuration and the checks say: all of it, or only
+    /// some services.
+    fn carry_out_plan(&mut self, only: Option<&BTreeSet<ServiceKey>>) {
+        let concerns = |key: &ServiceKey| only.is_none_or(|only| only.contains(key));
+        if only.is_some_and(BTreeSet::is_empty) {
+            return;
+        }
+        let mut desired = lb::desired(&self.configuration, |service, real_server| {
+            self.health.health(service, real_server) == Health::Up
+        });
+        desired.retain(|service| concerns(&service.key));
+        let mut actual = self.data_plane.services();
+        actual.retain(|service| concerns(&service.key));
+        self.apply(&lb::plan(&desired, &actual));
+    }
+
+    fn apply(&mut self, edits: &[Edit]) {
+        for edit in edits {
+            let line = words::of_edit(edit);
+            match self.data_plane.apply(edit, Origin::Configuration) {
+                Ok(()) => tracing::info!("{line}"),
+                Err(error) => tracing::error!("{line}: {error}"),
+            }
+        }
+    }
+
+    /// Reads the file again. If it cannot run, everything stays as it is.
+    fn reload(&mut self) -> Result<(), Failure> {
+        tracing::info!("Reloading {}", self.file.display());
+        let configuration = configuration::load(&self.file)?;
+        preconditions::interfaces(&configuration, &self.network.links())?;
+        // Until the vrrp process has withdrawn what is no more, both are on record.
+        self.address_record
+            .add(&addresses_of(&configuration))
+            .map_err(Failure::system(RECORD))?;
+        self.configuration = configuration;
+        self.virtual_routers.retain(&self.configuration);
+        self.health.reload(&self.configuration);
+        self.carry_out_plan(None);
+        match &self.vrrp.child {
+            Some(child) => child.tell(self.virtual_routers.command(&self.configuration)),
+            None => self.start_vrrp(),
+        }
+        match &self.check.child {
+            Some(child) => child.tell(ToChecks::Configure(self.health.assignments())),
+            None => self.start_check(),
+        }
+        tracing::info!("Reload complete");
+        Ok(())
+    }
+
+    // ---- children ----
+
+    fn start_vrrp(&mut self) {
+        self.vrrp.start_at = None;
+        if self.configuration.instances.is_empty() {
+            return;
+        }
+        let (said, ended) = (self.outbox.vrrp.clone(), self.outbox.ended.clone());
+        match Child::start(Role::Vrrp, &self.instance, said, ended) {
+            Ok(child) => {
+                tracing::info!("Starting vrrp process, pid={}", child.id());
+                child.tell(self.virtual_routers.command(&self.configuration));
+                self.vrrp.child = Some(child);
+            }
+            Err(error) => {
+                tracing::error!("the vrrp process cannot be started: {error}");
+                self.vrrp.start_at = Some(Instant::now() + START_AGAIN);
+            }
+        }
+    }
+
+    fn start_check(&mut self) {
+        self.check.start_at = None;
+        let assignments = self.health.assignments();
+        if assignments.is_empty() {
+            return;
+        }
+        let (said, ended) = (self.outbox.check.clone(), self.outbox.ended.clone());
+        match Child::start(Role::Check, &self.instance, said, ended) {
+            Ok(child) => {
+                tracing::info!("Starting check process, pid={}", child.id());
+                child.tell(ToChecks::Configure(assignments));
+                self.check.child = Some(child);
+            }
+            Err(error) => {
+                tracing::error!("the check process cannot be started: {error}");
+                self.check.start_at = Some(Instant::now() + START_AGAIN);
+            }
+        }
+    }
+
+    fn vrrp_said(&mut self, notice: Notice) {
+        let settled = self.virtual_routers.heard(notice);
+        if settled {
+            let now_ours = addresses_of(&self.configuration);
+            if let Err(error) = self.address_record.write(&now_ours) {
+                tracing::error!("{RECORD}: {error}");
+            }
+        }
+    }
+
+    fn child_ended(&mut self, ended: &Ended) {
+        tracing::error!("{} process {}", ended.role, ended.words());
+        match ended.role {
+            Role::Vrrp => {
+                self.virtual_routers.died(monotonic_now(), Instant::now());
+                if let Err(error) = self.withdraw_leftovers() {
+                    tracing::error!("{error}");
+                }
+                if self.vrrp.lost() {
+                    self.start_vrrp();
+                }
+            }
+            Role::Check => {
+                if self.check.lost() {
+                    self.start_check();
+                }
+            }
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        [
+            self.virtual_routers.deadline(),
+            self.vrrp.start_at,
+            self.check.start_at,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    fn deadline_reached(&mut self) {
+        let now = Instant::now();
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if due(self.virtual_routers.deadline()) {
+            self.withdraw_for_vrrp();
+        }
+        if due(self.vrrp.start_at) {
+            self.start_vrrp();
+        }
+        if due(self.check.start_at) {
+            self.start_check();
+        }
+    }
+
+    /// No vrrp process has taken the addresses over in time: nobody must hold them.
+    fn withdraw_for_vrrp(&mut self) {
+        // One that is not settled by now must not put them back.
+        if let Some(child) = &self.vrrp.child {
+            child.kill();
+        }
+        let (removed, result) = withdraw(&mut self.netlink, &addresses_of(&self.configuration));
+        tracing::error!(
+            "no vrrp process in time: {} virtual addresses removed for it",
+            removed.len()
+        );
+        if let Err(error) = result {
+            tracing::error!("removing virtual addresses: {error}");
+        }
+        self.virtual_routers.withdrawn();
+    }
+
+    // ---- the network ----
+
+    async fn network_events(
+        &mut self,
+        first: NetlinkEvent,
+        events: &mut NetlinkEvents,
+    ) -> Result<(), Failure> {
+        let (mut next, mut links) = (Some(first), false);
+        // What is there already is taken in one go: links come with many addresses.
+        while let Some(event) = next {
+            links |= matches!(
+                event,
+                NetlinkEvent::LinkChanged(_) | NetlinkEvent::LinkRemoved(_) | NetlinkEvent::Overrun
+            );
+            self.network
+                .follow(event, &mut self.netlink)
+                .map_err(Failure::system("reading interfaces and addresses"))?;
+            next = tokio::select! {
+                biased;
+                event = events.next() => {
+                    Some(event.map_err(Failure::system("listening to the network"))?)
+                }
+                () = std::future::ready(()) => None,
+            };
+        }
+        self.addresses_changed();
+        if links {
+            self.links_changed();
+        }
+        self.data_plane.routes_changed();
+        Ok(())
+    }
+
+    fn addresses_changed(&mut self) {
+        let held = self.network.held();
+        if self.held != held {
+            self.data_plane.set_held(&held);
+            self.held = held;
+        }
+    }
+
+    fn links_changed(&mut self) {
+        let suitable = self.network.suitable();
+        self.attached.retain(|index, (name, _)| {
+            let stays = suitable.get(index).is_some_and(|link| link.name == *name);
+            if !stays {
+                self.data_plane.detach(*index);
+                tracing::info!("{name}: detached");
+            }
+            stays
+        });
+        self.refused.retain(|index, _| suitable.contains_key(index));
+        for (index, link) in suitable {
+            if self.attached.contains_key(&index) {
+                continue;
+            }
+            let device = Device {
+                index,
+                name: link.name.clone(),
+            };
+            match self.data_plane.attach(&device) {
+                Ok(kind) => {
+                    tracing::info!("{}: attached ({kind})", device.name);
+                    self.refused.remove(&index);
+                    self.attached.insert(index, (device.name, kind));
+                }
+                Err(error) => {
+                    let words = error.to_string();
+                    if self.refused.get(&index) != Some(&words) {
+                        tracing::error!("{}: cannot be attached to: {words}", device.name);
+                        self.refused.insert(index, words);
+                    }
+                }
+            }
+        }
+    }
+
+    // ---- those who ask ----
+
+    fn answer(&mut self, request: Request) -> Response {
+        match request {
+            Request::Edit(edit) => match self.data_plane.apply(&edit, Origin::Operator) {
+                Ok(()) => Response::Done,
+                Err(error) => Response::Refused(error),
+            },
+            Request::Reload => match self.reload() {
+                Ok(()) => Response::Done,
+                Err(failure) => Response::Failed(failure.to_string()),
+            },
+            Request::Status => Response::Status(self.status()),
+        }
+    }
+
+    fn status(&self) -> Status {
+        let checks = self.health.iter().map(|(name, standing)| CheckStatus {
+            service: VirtualServerName(&name.service).to_string(),
+            real_server: RealServerName {
+                service: &name.service,
+                address: &name.real_server,
+            }
+            .to_string(),
+            up: standing.health == Health::Up,
+            detail: standing.detail.clone(),
+        });
+        let children = [
+            self.vrrp
+                .child
+                .as_ref()
+                .map(|child| (Role::Vrrp, child.id())),
+            self.check
+                .child
+                .as_ref()
+                .map(|child| (Role::Check, child.id())),
+        ];
+        let own = ("director".to_owned(), std::process::id());
+        Status {
+            instances: self.virtual_routers.states(&self.configuration),
+            checks: checks.collect(),
+            processes: std::iter::once(own)
+                .chain(
+                    children
+                        .into_iter()
+                        .flatten()
+                        .map(|(role, id)| (role.to_string(), id)),
+                )
+                .collect(),
+            devices: self
+                .attached
+                .values()
+                .map(|(name, kind)| (name.clone(), (*kind).to_owned()))
+                .collect(),
+        }
+    }
+
+    // ---- the end ----
+
+    /// Leaves in the order in which clients lose least: first the addresses go, so that a
+    /// peer takes over, then the services.
+    async fn stop(mut self, mut inbox: Inbox) -> Result<(), Failure> {
+        tracing::info!("Stopping");
+        self.dismiss(&mut inbox).await;
+        self.withdraw_rest();
+
+        let actual = self.data_plane.services();
+        self.apply(&lb::plan(&[], &actual));
+        let left = self.data_plane.services().len();
+        if left == 0 {
+            drop(self.data_plane);
+            DataPlane::unload(self.instance.name())?;
+        } else {
+            tracing::info!(
+                "{left} virtual services made by hand stay in force; \
+                 `elver unload --instance {}` removes them",
+                self.instance
+            );
+        }
+        self.address_record
+            .remove()
+            .map_err(Failure::system("removing the record of virtual addresses"))?;
+        tracing::info!("Stopped");
+        Ok(())
+    }
+
+    /// Lets the children leave; those that do not in time are killed.
+    async fn dismiss(&mut self, inbox: &mut Inbox) {
+        if let Some(child) = &self.vrrp.child {
+            child.tell(Command::Shutdown);
+        }
+        if let Some(child) = &mut self.check.child {
+            child.dismiss();
+        }
+        let patience = tokio::time::sleep(LEAVE);
+        tokio::pin!(patience);
+        while self.vrrp.child.is_some() || self.check.child.is_some() {
+            let ended = tokio::select! {
+                Some(ended) = inbox.ended.recv() => ended,
+                () = &mut patience, if !patience.is_elapsed() => {
+                    tracing::error!("not every process leaves: killed");
+                    self.vrrp.child.iter().for_each(Child::kill);
+                    self.check.child.iter().for_each(Child::kill);
+                    continue;
+                }
+            };
+            if !ended.in_order() {
+                tracing::error!("{} process {}", ended.role, ended.words());
+            }
+            match ended.role {
+                Role::Vrrp => self.vrrp.child = None,
+                Role::Check => self.check.child = None,
+            }
+        }
+    }
+
+    /// Takes addresses away that the vrrp process has not, since something went wrong with it.
+    fn withdraw_rest(&mut self) {
+        let (removed, result) = withdraw(&mut self.netlink, &addresses_of(&self.configuration));
+        if !removed.is_empty() {
+            tracing::error!(
+                "{} virtual addresses removed for the vrrp process",
+                removed.len()
+            );
+        }
+        if let Err(error) = result {
+            tracing::error!("removing virtual addresses: {error}");
+        }
+    }
+}
+
+impl<Down: Serialize + Send + Sync + 'static> Post<Down> {
+    /// The child has died: whether the next one is to be started at once; if not, when is set.
+    fn lost(&mut self) -> bool {
+        let lived = self.child.take().map(|child| child.age());
+        let pause = self.restarts.pause_after(lived.unwrap_or_default());
+        if pause.is_zero() {
+            return true;
+        }
+        self.start_at = Some(Instant::now() + pause);
+        false
+    }
+}
+
+/// What a real server is taken to be when the daemon starts. One that an earlier run
+/// had found down, or that the file has got meanwhile, is missing in the service that
+/// was taken over: it must show first that it is up.
+fn presumed(present: &[ServiceState], service: &ServiceKey, real_server: &SocketAddr) -> Health {
+    match present.iter().find(|known| known.key == *service) {
+        Some(known) if known.destinations.iter().all(|d| d.address != *real_server) => Health::Down,
+        _ => Health::Up,
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,122 @@
+//! What the director knows of the network around it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::IpAddr;
+
+use elver_sys::netlink::{Link, Netlink, NetlinkEvent};
+
+/// Links and addresses of the network namespace, kept true by events.
+#[derive(Debug, Default)]
+pub(crate) struct Network {
+    links: BTreeMap<u32, Link>,
+    addresses: BTreeSet<(u32, IpAddr, u8)>,
+}
+
+impl Network {
+    /// Asks for everything anew.
+    pub(crate) fn read(&mut self, netlink: &mut Netlink) -> io::Result<()> {
+        let links = netlink.links()?;
+        self.links = links.into_iter().map(|link| (link.index, link)).collect();
+        let addresses = netlink.addresses()?.into_iter();
+        self.addresses = addresses
+            .map(|address| (address.interface, address.address, address.prefix_length))
+            .collect();
+        Ok(())
+    }
+
+    /// Follows an event; [`NetlinkEvent::Overrun`] asks for everything anew.
+    pub(crate) fn follow(&mut self, event: NetlinkEvent, netlink: &mut Netlink) -> io::Result<()> {
+        match event {
+            NetlinkEvent::LinkChanged(link) => {
+                self.links.insert(link.index, link);
+            }
+            NetlinkEvent::LinkRemoved(link) => {
+                self.links.remove(&link.index);
+                self.addresses.retain(|(index, _, _)| *index != link.index);
+            }
+            NetlinkEvent::AddressAdded(address) => {
+                let interface = address.interface;
+                self.addresses
+                    .insert((interface, address.address, address.prefix_length));
+            }
+            NetlinkEvent::AddressRemoved(address) => {
+                let interface = address.interface;
+                self.addresses
+                    .remove(&(interface, address.address, address.prefix_length));
+            }
+            NetlinkEvent::RoutesChanged | NetlinkEvent::NeighbourChanged(_) => {}
+            NetlinkEvent::Overrun => self.read(netlink)?,
+        }
+        Ok(())
+    }
+
+    /// Every address that is on an interface here.
+    pub(crate) fn held(&self) -> BTreeSet<IpAddr> {
+        self.addresses
+            .iter()
+            .map(|(_, address, _)| *address)
+            .collect()
+    }
+
+    /// The links where packets are to be looked at, by index: Ethernet, except for ports of
+    /// a bridge or bond, whose packets are seen on the bridge or bond itself.
+    pub(crate) fn suitable(&self) -> BTreeMap<u32, &Link> {
+        let is_port = |link: &Link| {
+            let controller = link.controller.and_then(|index| self.links.get(&index));
+            controller
+                .and_then(|link| link.kind.as_deref())
+                .is_some_and(|kind| matches!(kind, "bridge" | "bond" | "team"))
+        };
+        self.links
+            .iter()
+            .filter(|(_, link)| link.mac.is_some() && !link.loopback && !is_port(link))
+            .map(|(index, link)| (*index, link))
+            .collect()
+    }
+
+    /// All links, in the order of their indices.
+    pub(crate) fn links(&self) -> Vec<Link> {
+        self.links.values().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(index: u32, kind: Option<&str>, controller: Option<u32>) -> (u32, Link) {
+        let link = Link {
+            index,
+            name: format!("device{index}"),
+            mac: Some([2, 0, 0, 0, 0, 1]),
+            mtu: 1500,
+            up: true,
+            running: true,
+            loopback: index == 1,
+            no_arp: false,
+            kind: kind.map(str::to_owned),
+            controller,
+        };
+        (index, link)
+    }
+
+    #[test]
+    fn packets_are_looked_at_once() {
+        let mut network = Network::default();
+        network.links.extend([
+            link(1, None, None),
+            link(2, None, None),
+            link(3, Some("bridge"), None),
+            link(4, Some("veth"), Some(3)),
+            link(5, Some("bond"), None),
+            link(6, None, Some(5)),
+            link(7, Some("vrf"), None),
+            link(8, Some("veth"), Some(7)),
+            link(9, Some("tun"), None),
+        ]);
+        network.links.get_mut(&9).unwrap().mac = None;
+        let suitable: Vec<u32> = network.suitable().into_keys().collect();
+        assert_eq!(suitable, [2, 3, 5, 7, 8]);
+    }
+}

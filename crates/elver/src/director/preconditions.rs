@@ -1,0 +1,114 @@
+//! What must hold before a director may run on this host.
+
+use std::path::Path;
+
+use elver_core::config::model::Configuration;
+use elver_sys::netlink::Link;
+use elver_sys::{privilege, process};
+
+use crate::failure::Failure;
+
+/// Whether this process may do what a director does.
+pub(crate) fn permission() -> Result<(), Failure> {
+    let missing =
+        privilege::missing_capabilities().map_err(Failure::system("reading own capabilities"))?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let verb = if missing.len() == 1 { "is" } else { "are" };
+    Err(Failure::NoPermission {
+        missing: format!("{} {verb}", missing.join(", ")),
+    })
+}
+
+/// Whether nothing else balances or holds virtual addresses in this network namespace.
+pub(crate) fn nothing_beside() -> Result<(), Failure> {
+    no_keepalived()?;
+    let table = Path::new("/proc/net/ip_vs");
+    match std::fs::read_to_string(table) {
+        Ok(text) => match services_of_kernel(&text) {
+            0 => Ok(()),
+            services => Err(Failure::KernelIpvsInUse { services }),
+        },
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Failure::system("/proc/net/ip_vs")(error)),
+    }
+}
+
+/// A keepalived in another network namespace does no harm, and its pid file says nothing
+/// of its namespace: so the processes are looked at.
+fn no_keepalived() -> Result<(), Failure> {
+    let looking = "looking for a running keepalived";
+    let here = process::own_network_namespace().map_err(Failure::system(looking))?;
+    let all = process::running().map_err(Failure::system(looking))?;
+    let found = all
+        .iter()
+        .filter(|process| process.name == "keepalived")
+        .filter(|process| process.network_namespace.as_ref() == Some(&here))
+        // Of parent and children the parent is the one to name.
+        .min_by_key(|process| process.id);
+    match found {
+        Some(process) => Err(Failure::KeepalivedRuns {
+            process: process.id,
+        }),
+        None => Ok(()),
+    }
+}
+
+/// The virtual services in `/proc/net/ip_vs`, whose other lines are headings and
+/// destinations.
+fn services_of_kernel(table: &str) -> usize {
+    let is_service = |line: &&str| {
+        ["TCP ", "UDP ", "SCTP ", "FWM "]
+            .iter()
+            .any(|word| line.starts_with(word))
+    };
+    table.lines().filter(is_service).count()
+}
+
+/// Whether the interfaces that the configuration names are here.
+pub(crate) fn interfaces(configuration: &Configuration, links: &[Link]) -> Result<(), Failure> {
+    let missing = configuration.instances.iter().find_map(|instance| {
+        let addresses = instance.virtual_addresses.iter();
+        std::iter::once(&instance.interface)
+            .chain(addresses.filter_map(|address| address.interface.as_ref()))
+            .find(|name| links.iter().all(|link| link.name != **name))
+            .map(|interface| (instance.name.clone(), interface.clone()))
+    });
+    match missing {
+        None => Ok(()),
+        Some((instance, interface)) => Err(Failure::NoSuchInterface {
+            instance,
+            interface,
+            present: links
+                .iter()
+                .map(|link| link.name.as_str())
+                .collect::<Vec<_>>()
+                .join(", "),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn services_are_counted_in_the_kernels_own_table() {
+        let table = "\
+IP Virtual Server version 1.2.1 (size=4096)
+Prot LocalAddress:Port Scheduler Flags
+  -> RemoteAddress:Port Forward Weight ActiveConn InActConn
+TCP  AC112AC8:0CEA rr persistent 50 FFFFFFFF
+  -> AC122A79:0CEA      Masq    1      0          0
+FWM  00000007 rr
+";
+        assert_eq!(services_of_kernel(table), 2);
+        let empty: String = table
+            .lines()
+            .take(3)
+            .map(|line| format!("{line}\n"))
+            .collect();
+        assert_eq!(services_of_kernel(&empty), 0);
+    }
+}

@@ -1,0 +1,200 @@
+//! The director's side of VRRP: what the vrrp process has said, what a new one must
+//! know, and what is done when there is none.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use elver_core::config::model::Configuration;
+use elver_core::vrrp::State;
+use elver_core::vrrp::messages::{Command, Notice, Resume};
+
+/// Within this time of the death of the vrrp process another one must have taken over its
+/// addresses: keepalived does not hold them longer either. Beyond it a peer may believe
+/// that they are free.
+const TAKEOVER: Duration = Duration::from_millis(100);
+
+/// The states of the virtual routers, as far as the director knows.
+#[derive(Debug, Default)]
+pub(crate) struct VirtualRouters {
+    states: BTreeMap<String, State>,
+    /// While there is no vrrp process that is settled after the death of another.
+    death: Option<Death>,
+    /// Configurations that were sent and not yet confirmed.
+    unconfirmed: u32,
+}
+
+#[derive(Debug)]
+struct Death {
+    /// By the clock that the next process reads as well.
+    at: Duration,
+    /// When the addresses go; `None` once they have gone.
+    withdraw: Option<Instant>,
+}
+
+impl VirtualRouters {
+    /// The vrrp process has said something. Gives back whether by that the configuration
+    /// sent last has come into force.
+    pub(crate) fn heard(&mut self, notice: Notice) -> bool {
+        match notice {
+            Notice::Configured => {
+                self.death = None;
+                self.unconfirmed = self.unconfirmed.saturating_sub(1);
+                return self.unconfirmed == 0;
+            }
+            Notice::StateChanged {
+                instance,
+                state,
+                priority,
+            } => {
+                tracing::debug!("({instance}) {state}, priority {priority}");
+                self.states.insert(instance, state);
+            }
+            Notice::GroupStateChanged { .. } | Notice::Statistics(_) => {}
+            Notice::Problem(words) => tracing::warn!("{words}"),
+        }
+        false
+    }
+
+    /// The vrrp process has died. `clock` and `now` are the same moment.
+    pub(crate) fn died(&mut self, clock: Duration, now: Instant) {
+        self.unconfirmed = 0;
+        let master = self.states.values().any(|state| *state == State::Master);
+        // One that dies before it has settled does not make the first death younger.
+        self.death.get_or_insert(Death {
+            at: clock,
+            withdraw: master.then_some(now + TAKEOVER),
+        });
+    }
+
+    /// When the addresses are to be taken away, unless a process settles before.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.death.as_ref().and_then(|death| death.withdraw)
+    }
+
+    /// The addresses have been taken away: nothing is left to resume.
+    pub(crate) fn withdrawn(&mut self) {
+        self.states.clear();
+        if let Some(death) = &mut self.death {
+            death.withdraw = None;
+        }
+    }
+
+    /// What a vrrp process is to be told, whether it is new or runs already.
+    pub(crate) fn command(&mut self, configuration: &Configuration) -> Command {
+        self.unconfirmed += 1;
+        let resume = self.death.as_ref().map_or_else(Vec::new, |death| {
+            let states = self.states.iter();
+            states
+                .map(|(instance, state)| Resume {
+                    instance: instance.clone(),
+                    state: *state,
+                    died_at: death.at,
+                })
+                .collect()
+        });
+        Command::Configure {
+            instances: configuration.instances.clone(),
+            sync_groups: configuration.sync_groups.clone(),
+            resume,
+        }
+    }
+
+    /// Forgets instances that are not in the configuration any more.
+    pub(crate) fn retain(&mut self, configuration: &Configuration) {
+        self.states.retain(|name, _| {
+            configuration
+                .instances
+                .iter()
+                .any(|each| each.name == *name)
+        });
+    }
+
+    /// Every instance of the configuration with its state in keepalived's words.
+    pub(crate) fn states(&self, configuration: &Configuration) -> Vec<(String, String)> {
+        let state = |name| self.states.get(name).copied().unwrap_or(State::Initialize);
+        configuration
+            .instances
+            .iter()
+            .map(|instance| (instance.name.clone(), state(&instance.name).to_string()))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn changed(state: State) -> Notice {
+        Notice::StateChanged {
+            instance: "VI_1".to_owned(),
+            state,
+            priority: 100,
+        }
+    }
+
+    fn resumed(routers: &mut VirtualRouters) -> Vec<Resume> {
+        match routers.command(&Configuration::default()) {
+            Command::Configure { resume, .. } => resume,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_master_that_died_is_resumed_or_withdrawn() {
+        let (clock, now) = (Duration::from_secs(100), Instant::now());
+        let mut routers = VirtualRouters::default();
+        routers.heard(changed(State::Master));
+        routers.heard(Notice::Configured);
+        assert_eq!(resumed(&mut routers), [], "nothing has died");
+        assert_eq!(routers.deadline(), None);
+
+        routers.died(clock, now);
+        let resume = Resume {
+            instance: "VI_1".to_owned(),
+            state: State::Master,
+            died_at: clock,
+        };
+        assert_eq!(resumed(&mut routers), [resume.clone()]);
+        assert_eq!(routers.deadline(), Some(now + TAKEOVER));
+
+        // The one that was to take over dies as well: the addresses get no more time.
+        let later = Duration::from_millis(60);
+        routers.died(clock + later, now + later);
+        assert_eq!(resumed(&mut routers), [resume]);
+        assert_eq!(routers.deadline(), Some(now + TAKEOVER));
+
+        routers.withdrawn();
+        assert_eq!(resumed(&mut routers), []);
+        assert_eq!(routers.deadline(), None);
+        routers.heard(Notice::Configured);
+        routers.died(clock, now);
+        assert_eq!(routers.deadline(), None, "it held nothing");
+    }
+
+    #[test]
+    fn only_the_last_of_several_configurations_settles() {
+        let mut routers = VirtualRouters::default();
+        for _ in 0..2 {
+            routers.command(&Configuration::default());
+        }
+        assert!(!routers.heard(Notice::Configured));
+        assert!(!routers.heard(changed(State::Backup)));
+        assert!(routers.heard(Notice::Configured));
+        routers.command(&Configuration::default());
+        routers.died(Duration::ZERO, Instant::now());
+        routers.command(&Configuration::default());
+        assert!(
+            routers.heard(Notice::Configured),
+            "the dead confirm nothing"
+        );
+    }
+
+    #[test]
+    fn a_backup_that_died_holds_nothing_up() {
+        let mut routers = VirtualRouters::default();
+        routers.heard(changed(State::Backup));
+        routers.died(Duration::from_secs(100), Instant::now());
+        assert_eq!(routers.deadline(), None);
+        assert_eq!(resumed(&mut routers).len(), 1);
+    }
+}

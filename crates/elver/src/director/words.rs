@@ -1,0 +1,128 @@
+//! What the director writes into its log, where keepalived has words for it: people
+//! and their tools look for these.
+
+use elver_core::check::messages::{News, Report};
+use elver_core::lb::{RealServerName, VirtualServerName};
+use elver_core::service::Edit;
+
+/// The line for a report; none for news that keepalived keeps to itself.
+pub(crate) fn of_report(report: &Report) -> Option<String> {
+    let name = RealServerName {
+        service: &report.name.service,
+        address: &report.name.real_server,
+    };
+    match report.news {
+        News::Succeeded => Some(format!("TCP connection to {name} success.")),
+        News::FailedFinally { retries: 0 } => Some(format!("TCP_CHECK on service {name} failed.")),
+        News::FailedFinally { retries } => Some(format!(
+            "TCP_CHECK on service {name} failed after {retries} retries."
+        )),
+        News::Detail => None,
+    }
+}
+
+/// The line for an edit.
+pub(crate) fn of_edit(edit: &Edit) -> String {
+    match edit {
+        Edit::AddService { service, .. } => {
+            format!("Adding virtual service {}", VirtualServerName(service))
+        }
+        Edit::EditService { service, .. } => {
+            format!("Changing virtual service {}", VirtualServerName(service))
+        }
+        Edit::RemoveService { service } => {
+            format!("Removing virtual service {}", VirtualServerName(service))
+        }
+        Edit::AddDestination {
+            service, address, ..
+        } => format!(
+            "Adding service {} to VS {}",
+            RealServerName { service, address },
+            VirtualServerName(service)
+        ),
+        Edit::EditDestination {
+            service,
+            address,
+            settings,
+        } => format!(
+            "Changing service {} of VS {} (weight {})",
+            RealServerName { service, address },
+            VirtualServerName(service),
+            settings.weight
+        ),
+        Edit::RemoveDestination { service, address } => format!(
+            "Removing service {} from VS {}",
+            RealServerName { service, address },
+            VirtualServerName(service)
+        ),
+        // Plans have none of these; an operator's edits are not logged.
+        Edit::Flush
+        | Edit::Zero { .. }
+        | Edit::SetTimeouts(_)
+        | Edit::StartSyncDaemon(_)
+        | Edit::StopSyncDaemon { .. } => format!("{edit:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use elver_core::check::{CheckName, Health};
+    use elver_core::service::{Protocol, ServiceKey};
+
+    use super::*;
+
+    fn service() -> ServiceKey {
+        ServiceKey::Address {
+            protocol: Protocol::Tcp,
+            address: SocketAddr::from(([10, 9, 0, 100], 80)),
+        }
+    }
+
+    fn real_server() -> SocketAddr {
+        SocketAddr::from(([10, 9, 0, 2], 80))
+    }
+
+    #[test]
+    fn reports_read_like_those_of_keepalived() {
+        let line = |news| {
+            of_report(&Report {
+                name: CheckName {
+                    service: service(),
+                    real_server: real_server(),
+                    number: 0,
+                },
+                health: Health::Down,
+                news,
+                detail: String::new(),
+            })
+        };
+        // Lines of keepalived 2.2.7's own log.
+        assert_eq!(
+            line(News::FailedFinally { retries: 0 }).unwrap(),
+            "TCP_CHECK on service [10.9.0.2]:tcp:80 failed."
+        );
+        assert_eq!(
+            line(News::FailedFinally { retries: 1 }).unwrap(),
+            "TCP_CHECK on service [10.9.0.2]:tcp:80 failed after 1 retries."
+        );
+        assert_eq!(
+            line(News::Succeeded).unwrap(),
+            "TCP connection to [10.9.0.2]:tcp:80 success."
+        );
+        assert_eq!(line(News::Detail), None);
+    }
+
+    #[test]
+    fn edits_read_like_those_of_keepalived() {
+        let removal = Edit::RemoveDestination {
+            service: service(),
+            address: real_server(),
+        };
+        assert_eq!(
+            of_edit(&removal),
+            "Removing service [10.9.0.2]:tcp:80 from VS [10.9.0.100]:tcp:80"
+        );
+    }
+}

@@ -1,0 +1,134 @@
+//! Why elver gives up, and the exit code for each reason.
+//!
+//! | code | reason |
+//! |---|---|
+//! | 0 | all went well |
+//! | 1 | another error of the system |
+//! | 2 | the command line cannot be understood |
+//! | 3 | the configuration file cannot be read |
+//! | 4 | the configuration cannot run |
+//! | 5 | `elver check`: the configuration runs, but something in it deserves a look |
+//! | 10 | an interface of the configuration does not exist |
+//! | 11 | a permission is missing |
+//! | 12 | the kernel lacks something |
+//! | 13 | the instance runs already |
+//! | 14 | a keepalived runs beside it |
+//! | 15 | the kernel's own IPVS has services |
+//! | 16 | the instance does not run |
+//!
+//! 4 and 5 are those of `keepalived --config-test`.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::data_plane::DataPlaneError;
+use crate::instance::Instance;
+
+/// Why elver gives up.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The configuration file cannot be read.
+    #[error("{}: cannot be read: {error}", path.display())]
+    ConfigurationUnreadable { path: PathBuf, error: io::Error },
+    /// What is wrong with the configuration was said already.
+    #[error("{}: the configuration cannot run", path.display())]
+    ConfigurationUnusable { path: PathBuf },
+    /// `elver check`: there was something to say.
+    #[error("{}: the configuration runs, but see above", path.display())]
+    ConfigurationDoubtful { path: PathBuf },
+    /// A VRRP instance names an interface that is not there.
+    #[error(
+        "vrrp_instance {instance}: there is no interface {interface} here; \
+         this network namespace has {present}"
+    )]
+    NoSuchInterface {
+        instance: String,
+        interface: String,
+        present: String,
+    },
+    /// Capabilities are missing.
+    #[error("{missing} missing: run elver as root")]
+    NoPermission { missing: String },
+    /// The kernel lacks something.
+    #[error("this kernel cannot run the data plane: {0}")]
+    Kernel(String),
+    /// Another director has the instance.
+    #[error(
+        "instance {instance} runs already{}; another one on this host needs a name of its \
+         own (--instance NAME)",
+        process.map(|id| format!(" as process {id}")).unwrap_or_default()
+    )]
+    AlreadyRunning {
+        instance: Instance,
+        process: Option<u32>,
+    },
+    /// keepalived does the same work.
+    #[error(
+        "keepalived runs in this network namespace as process {process}, and both would hold \
+         the virtual addresses; stop it first (systemctl disable --now keepalived)"
+    )]
+    KeepalivedRuns { process: u32 },
+    /// The kernel's IPVS does the same work.
+    #[error(
+        "the kernel's IPVS has {services} virtual services in this network namespace, and \
+         packets would be balanced by both; save them (ipvsadm -S) and clear them (ipvsadm -C) \
+         with the kernel's own ipvsadm first"
+    )]
+    KernelIpvsInUse { services: usize },
+    /// There is nobody to talk to.
+    #[error("instance {instance} does not run ({error})")]
+    NotRunning {
+        instance: Instance,
+        error: io::Error,
+    },
+    /// The running director said no.
+    #[error("{0}")]
+    Refused(String),
+    /// A step of a lab did not hold.
+    #[error("the lab: {0}")]
+    Lab(String),
+    /// What went wrong has been logged already.
+    #[error("")]
+    Said,
+    /// Something else of the system, and what it was needed for.
+    #[error("{what}: {error}")]
+    System { what: String, error: io::Error },
+}
+
+impl Failure {
+    /// An error of the system, met while doing `what`.
+    pub(crate) fn system(what: impl Into<String>) -> impl FnOnce(io::Error) -> Failure {
+        let what = what.into();
+        move |error| Failure::System { what, error }
+    }
+
+    /// The code with which the program ends.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Failure::System { .. } | Failure::Refused(_) | Failure::Lab(_) | Failure::Said => 1,
+            Failure::ConfigurationUnreadable { .. } => 3,
+            Failure::ConfigurationUnusable { .. } => 4,
+            Failure::ConfigurationDoubtful { .. } => 5,
+            Failure::NoSuchInterface { .. } => 10,
+            Failure::NoPermission { .. } => 11,
+            Failure::Kernel(_) => 12,
+            Failure::AlreadyRunning { .. } => 13,
+            Failure::KeepalivedRuns { .. } => 14,
+            Failure::KernelIpvsInUse { .. } => 15,
+            Failure::NotRunning { .. } => 16,
+        })
+    }
+}
+
+impl From<DataPlaneError> for Failure {
+    fn from(error: DataPlaneError) -> Failure {
+        match error {
+            DataPlaneError::Kernel(words) => Failure::Kernel(words),
+            DataPlaneError::System(words) => Failure::System {
+                what: "the data plane".to_owned(),
+                error: io::Error::other(words),
+            },
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The processes of elver: what the binary is made of, and what its tests drive.
+//!
+//! One program for all of them: `command_line` says by which names, and `failure` with
+//! which exit codes.
+
+mod check_process;
+mod command_line;
+mod configuration;
+mod control;
+mod ctl;
+mod data_plane;
+mod director;
+mod failure;
+mod instance;
+mod ipvsadm;
+mod message_stream;
+mod unload;
+pub mod vrrp_process;
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+
+use clap::Parser;
+use elver_sys::process;
+use tracing_subscriber::EnvFilter;
+
+use crate::command_line::{Command, CommandLine, Ctl, DEFAULT_INSTANCE, INSTANCE, Lab, Part};
+use crate::data_plane::DataPlane;
+use crate::failure::Failure;
+use crate::instance::Instance;
+
+/// The program.
+pub fn main() -> ExitCode {
+    let mut arguments = std::env::args_os();
+    let name = arguments.next();
+    if let Some(program) = name.as_deref().and_then(ipvsadm::Program::from_path) {
+        return match named_instance() {
+            Ok(instance) => run_ipvsadm(program, &arguments.collect::<Vec<_>>(), &instance),
+            Err(words) => {
+                eprintln!("ipvsadm: {words}");
+                ExitCode::FAILURE
+            }
+        };
+    }
+    let line = CommandLine::parse();
+    let instance = &line.instance;
+    log_to_standard_error();
+    let result = match line.command {
+        Command::Run { file } => director::run(&file, instance),
+        Command::Check { file } => configuration::check(&file),
+        Command::Ctl { request } => match request {
+            Ctl::Status => ctl::status(instance),
+            Ctl::Reload => ctl::reload(instance),
+        },
+        Command::Ipvsadm { arguments } => {
+            return run_ipvsadm(ipvsadm::Program::Ipvsadm, &arguments, instance);
+        }
+        Command::Unload => unload::run(instance),
+        Command::Lab { lab: Lab::Nat { once } } => run_lab(once),
+        Command::Process { part } => run_part(&part, instance),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !matches!(failure, Failure::Said) {
+                eprintln!("elver: {failure}");
+            }
+            failure.exit_code()
+        }
+    }
+}
+
+/// The instance of a program that is started by another name and has other options.
+fn named_instance() -> Result<Instance, String> {
+    let name = std::env::var(INSTANCE).unwrap_or_else(|_| DEFAULT_INSTANCE.to_owned());
+    name.parse().map_err(|error| format!("{INSTANCE}={name}: {error}"))
+}
+
+fn run_ipvsadm(
+    program: ipvsadm::Program,
+    arguments: &[OsString],
+    instance: &Instance,
+) -> ExitCode {
+    let name = instance.name();
+    let open = || -> Result<Box<dyn ipvsadm::Reader>, String> {
+        match DataPlane::open_pinned(name) {
+            Ok(data_plane) => Ok(Box::new(data_plane)),
+            Err(error) => Err(error.to_string()),
+        }
+    };
+    let instance = ipvsadm::Instance {
+        name,
+        control_socket: instance.control_socket(),
+        open: &open,
+    };
+    ipvsadm::main(program, arguments, instance)
+}
+
+fn run_lab(once: bool) -> Result<(), Failure> {
+    let elver = std::env::current_exe().map_err(Failure::system("finding this program"))?;
+    let options = elver_lab::nat::Options { once };
+    elver_lab::nat::run(options, &elver).map_err(|error| Failure::Lab(error.to_string()))
+}
+
+fn run_part(part: &Part, instance: &Instance) -> Result<(), Failure> {
+    let socket = process::parent_socket().map_err(Failure::system(
+        "this command is for a running director alone",
+    ))?;
+    match part {
+        Part::Vrrp => run_vrrp(instance, socket),
+        Part::Check => check_process::run(socket).map_err(Failure::system("check process")),
+    }
+}
+
+/// Runs the vrrp process once every other of the instance has ended: one whose director
+/// was killed may still be withdrawing the addresses that this one is to take.
+fn run_vrrp(instance: &Instance, socket: UnixStream) -> Result<(), Failure> {
+    let lock = instance
+        .lock_vrrp()
+        .map_err(Failure::system("waiting for another vrrp process to end"))?;
+    let ended = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::system("starting the runtime"))?
+        .block_on(vrrp_process::run(socket));
+    drop(lock);
+    if ended == ExitCode::SUCCESS {
+        Ok(())
+    } else {
+        Err(Failure::Said)
+    }
+}
+
+/// Log lines go to standard error, which service managers collect; `ELVER_LOG` says which,
+/// in the language of `RUST_LOG`.
+fn log_to_standard_error() {
+    let filter = EnvFilter::try_from_env("ELVER_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
+}

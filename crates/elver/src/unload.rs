@@ -1,0 +1,47 @@
+//! `elver unload`: removes what an instance has left in the kernel, without a daemon.
+
+use elver_sys::netlink::Netlink;
+
+use crate::data_plane::DataPlane;
+use crate::director::{self, AddressRecord, withdraw};
+use crate::failure::Failure;
+use crate::instance::Instance;
+
+/// Removes every pin, filter and recorded virtual address of an instance that does not
+/// run, and says what it removed.
+///
+/// The addresses are those of the record that the director keeps; they are looked for in
+/// the network namespace of the caller.
+pub(crate) fn run(instance: &Instance) -> Result<(), Failure> {
+    director::permission()?;
+    // A running director would put it all back.
+    let pid_file = director::take(instance)?;
+    // One whose director was killed just now is withdrawing.
+    let vrrp = instance
+        .lock_vrrp()
+        .map_err(Failure::system("waiting for the vrrp process to end"))?;
+    let record = AddressRecord::of(instance);
+    let recorded = record
+        .read()
+        .map_err(Failure::system("the record of virtual addresses"))?;
+    let mut netlink = Netlink::open().map_err(Failure::system("opening rtnetlink"))?;
+    let (addresses, result) = withdraw(&mut netlink, &recorded);
+    for address in &addresses {
+        println!("removed {}", director::address_words(address));
+    }
+    result.map_err(Failure::system("removing virtual addresses"))?;
+    let pins = DataPlane::unload(instance.name())?;
+    for pin in &pins {
+        println!("removed {pin}");
+    }
+    record
+        .remove()
+        .map_err(Failure::system("the record of virtual addresses"))?;
+    if addresses.is_empty() && pins.is_empty() {
+        println!("instance {instance} had left nothing");
+    }
+    drop(vrrp);
+    pid_file
+        .remove(instance)
+        .map_err(Failure::system("removing the files of the instance"))
+}

@@ -1,0 +1,519 @@
+//! The interfaces of this host, as far as VRRP has to do with them.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::future::poll_fn;
+use std::io;
+use std::net::IpAddr;
+use std::task::Poll;
+
+use elver_core::config::model::VrrpInstance;
+use elver_core::vrrp::{
+    GROUP_IPV4, GROUP_IPV6, HeldAddress, InterfaceCondition, PRIORITY_STOP, addresses_of,
+};
+use elver_sys::gratuitous_arp::GratuitousArp;
+use elver_sys::netlink::{
+    InterfaceAddress, Link, Netlink, NetlinkEvent, NetlinkEvents, Scope, Topic,
+};
+pub(super) use elver_sys::vrrp_socket::ReceivedPacket;
+use elver_sys::vrrp_socket::{VrrpReceiver, VrrpSender};
+use tracing::{debug, info, warn};
+
+/// At most this many packets of one socket are looked at before the timers are.
+const PACKETS_BEFORE_TIMERS: usize = 256;
+
+/// Something that has happened on this host.
+#[derive(Debug)]
+pub(super) enum Happening {
+    /// A VRRP packet has come in.
+    Packet {
+        interface: String,
+        packet: ReceivedPacket,
+    },
+    /// An interface in use has changed.
+    InterfaceChanged {
+        interface: String,
+        condition: Option<InterfaceCondition>,
+    },
+    /// A virtual address was taken off an interface.
+    AddressRemoved { interface: String, address: IpAddr },
+    /// The kernel could not tell all that has happened.
+    EventsLost,
+    /// Nothing that matters.
+    Nothing,
+}
+
+/// An interface on which instances speak, in one family.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Listening {
+    interface: String,
+    ipv6: bool,
+}
+
+/// The interfaces, and the sockets on them.
+pub(super) struct Host {
+    netlink: Netlink,
+    events: NetlinkEvents,
+    arp: GratuitousArp,
+    links: BTreeMap<u32, Link>,
+    /// In the kernel's order.
+    addresses: Vec<InterfaceAddress>,
+    /// Interfaces and families in use.
+    wanted: BTreeSet<Listening>,
+    /// Addresses that are never an interface's own.
+    virtual_addresses: BTreeSet<IpAddr>,
+    /// With the index of the interface at the time of opening.
+    receivers: BTreeMap<Listening, (u32, VrrpReceiver)>,
+    senders: BTreeMap<(String, IpAddr), (u32, VrrpSender)>,
+    /// The receiver that is asked first; a busy interface must not silence the others.
+    turn: usize,
+    /// What one event means beyond its first happening.
+    queue: VecDeque<Happening>,
+}
+
+impl Host {
+    pub(super) fn open() -> io::Result<Host> {
+        // Listening begins before asking, so that no change falls in between.
+        let events = NetlinkEvents::open(&[Topic::Links, Topic::Addresses])?;
+        let mut host = Host {
+            netlink: Netlink::open()?,
+            events,
+            arp: GratuitousArp::open()?,
+            links: BTreeMap::new(),
+            addresses: Vec::new(),
+            wanted: BTreeSet::new(),
+            virtual_addresses: BTreeSet::new(),
+            receivers: BTreeMap::new(),
+            senders: BTreeMap::new(),
+            turn: 0,
+            queue: VecDeque::new(),
+        };
+        host.refresh()?;
+        Ok(host)
+    }
+
+    /// Asks the kernel for all links and addresses.
+    pub(super) fn refresh(&mut self) -> io::Result<()> {
+        self.links = self
+            .netlink
+            .links()?
+            .into_iter()
+            .map(|link| (link.index, link))
+            .collect();
+        self.addresses = self.netlink.addresses()?;
+        self.open_receivers();
+        Ok(())
+    }
+
+    /// Makes ready for these instances; returns what an operator must know.
+    pub(super) fn prepare(&mut self, instances: &[VrrpInstance]) -> io::Result<Vec<String>> {
+        self.wanted = instances
+            .iter()
+            .map(|instance| Listening {
+                interface: instance.interface.clone(),
+                ipv6: addresses_of(instance)
+                    .first()
+                    .is_some_and(|a| a.address.is_ipv6()),
+            })
+            .collect();
+        self.virtual_addresses = instances
+            .iter()
+            .flat_map(addresses_of)
+            .map(|held| held.address)
+            .collect();
+        self.receivers
+            .retain(|listening, _| self.wanted.contains(listening));
+        self.senders.clear();
+        self.refresh()?;
+        let mut problems = Vec::new();
+        for instance in instances {
+            let mut interfaces: Vec<_> = addresses_of(instance)
+                .into_iter()
+                .map(|held| held.interface)
+                .collect();
+            interfaces.insert(0, instance.interface.clone());
+            interfaces.dedup();
+            for interface in interfaces {
+                if self.link(&interface).is_none() {
+                    let consequence = if interface == instance.interface {
+                        "the instance stays in FAULT state until the interface appears"
+                    } else {
+                        "its addresses there cannot be set until the interface appears"
+                    };
+                    problems.push(format!(
+                        "({}) interface {interface} doesn't exist; {consequence}",
+                        instance.name
+                    ));
+                }
+            }
+        }
+        Ok(problems)
+    }
+
+    /// Every interface in use with its condition; none if it is not there.
+    pub(super) fn conditions(&self) -> Vec<(String, Option<InterfaceCondition>)> {
+        let names: BTreeSet<&String> = self.wanted.iter().map(|wanted| &wanted.interface).collect();
+        names
+            .into_iter()
+            .map(|name| (name.clone(), self.condition(name)))
+            .collect()
+    }
+
+    /// Whether an interface has an address now.
+    pub(super) fn has(&self, held: &HeldAddress) -> bool {
+        self.link(&held.interface).is_some_and(|link| {
+            self.addresses
+                .iter()
+                .any(|address| address.interface == link.index && address.address == held.address)
+        })
+    }
+
+    /// The next thing that happens. Nothing is lost when this is cancelled.
+    pub(super) async fn next(&mut self) -> io::Result<Happening> {
+        if let Some(happening) = self.queue.pop_front() {
+            return Ok(happening);
+        }
+        tokio::select! {
+            event = self.events.next() => {
+                self.learn(event?);
+                Ok(self.queue.pop_front().unwrap_or(Happening::Nothing))
+            }
+            (interface, packet) = next_packet(&self.receivers, &mut self.turn) => {
+                match packet {
+                    Ok(packet) => Ok(Happening::Packet { interface, packet }),
+                    // ENETDOWN comes here before netlink tells of it.
+                    Err(error) => {
+                        debug!("receiving on {interface}: {error}");
+                        Ok(Happening::Nothing)
+                    }
+                }
+            }
+        }
+    }
+
+    /// The packets that have come in by now, a bounded number.
+    pub(super) fn pending_packets(&self) -> Vec<(String, ReceivedPacket)> {
+        let mut packets = Vec::new();
+        for (listening, (_, receiver)) in &self.receivers {
+            for _ in 0..PACKETS_BEFORE_TIMERS {
+                match receiver.try_receive() {
+                    Ok(Some(packet)) => packets.push((listening.interface.clone(), packet)),
+                    Ok(None) | Err(_) => break,
+                }
+            }
+        }
+        packets
+    }
+
+    pub(super) fn send(
+        &mut self,
+        instance: &str,
+        interface: &str,
+        source: IpAddr,
+        destination: IpAddr,
+        payload: &[u8],
+    ) {
+        if let Err(error) = self.try_send(interface, source, destination, payload) {
+            self.senders.remove(&(interface.to_owned(), source));
+            // The farewell of an instance whose interface went down cannot arrive.
+            if payload.get(2) == Some(&PRIORITY_STOP) {
+                debug!("({instance}) send advert error on {interface}: {error}");
+            } else {
+                warn!("({instance}) send advert error on {interface}: {error}");
+            }
+        }
+    }
+
+    fn try_send(
+        &mut self,
+        interface: &str,
+        source: IpAddr,
+        destination: IpAddr,
+        payload: &[u8],
+    ) -> io::Result<()> {
+        let index = self.index(interface)?;
+        let key = (interface.to_owned(), source);
+        if self
+            .senders
+            .get(&key)
+            .is_none_or(|(opened_for, _)| *opened_for != index)
+        {
+            let sender = VrrpSender::open(interface, index, source)?;
+            self.senders.insert(key.clone(), (index, sender));
+        }
+        match self.senders.get(&key) {
+            Some((_, sender)) => sender.send(destination, payload),
+            None => Ok(()),
+        }
+    }
+
+    /// Puts addresses on interfaces.
+    ///
+    /// # Errors
+    /// In words, which and why.
+    pub(super) fn add_addresses(
+        &mut self,
+        instance: &str,
+        addresses: &[HeldAddress],
+    ) -> Result<(), String> {
+        let mut failures = Vec::new();
+        for held in addresses {
+            let label = held.label.as_deref();
+            let added = self.index(&held.interface).and_then(|index| {
+                self.netlink
+                    .add_address(index, held.address, held.prefix_length, label)
+            });
+            if let Err(error) = added {
+                failures.push(failure("add", "to", held, &error));
+            }
+        }
+        collect(instance, failures)
+    }
+
+    /// Takes addresses off interfaces.
+    ///
+    /// # Errors
+    /// In words, which and why.
+    pub(super) fn remove_addresses(
+        &mut self,
+        instance: &str,
+        addresses: &[HeldAddress],
+    ) -> Result<(), String> {
+        let mut failures = Vec::new();
+        for held in addresses {
+            if let Some(index) = self.link(&held.interface).map(|link| link.index) {
+                let removed = self
+                    .netlink
+                    .remove_address(index, held.address, held.prefix_length);
+                if let Err(error) = removed {
+                    failures.push(failure("remove", "from", held, &error));
+                }
+            }
+        }
+        collect(instance, failures)
+    }
+
+    /// Tells the neighbours where addresses are.
+    pub(super) fn announce(&mut self, instance: &str, addresses: &[HeldAddress], repeat: u32) {
+        for round in 0..repeat {
+            for held in addresses {
+                let Some(link) = self.link(&held.interface) else {
+                    continue;
+                };
+                let Some(mac) = link.mac.filter(|_| !link.no_arp && !link.loopback) else {
+                    continue;
+                };
+                let what = match held.address {
+                    IpAddr::V4(_) => "gratuitous ARP",
+                    IpAddr::V6(_) => "unsolicited neighbour advertisement",
+                };
+                let HeldAddress {
+                    interface, address, ..
+                } = held;
+                if round == 0 {
+                    info!("({instance}) Sending {repeat} {what}s on {interface} for {address}");
+                }
+                if let Err(error) = self.arp.announce(link.index, mac, *address) {
+                    warn!("({instance}) cannot send {what} on {interface} for {address}: {error}");
+                }
+            }
+        }
+    }
+
+    fn link(&self, name: &str) -> Option<&Link> {
+        self.links.values().find(|link| link.name == name)
+    }
+
+    fn index(&self, name: &str) -> io::Result<u32> {
+        self.link(name)
+            .map(|link| link.index)
+            .ok_or_else(|| io::Error::from_raw_os_error(libc::ENODEV))
+    }
+
+    fn condition(&self, name: &str) -> Option<InterfaceCondition> {
+        let link = self.link(name)?;
+        let own = |address: &&InterfaceAddress| {
+            address.interface == link.index && !self.virtual_addresses.contains(&address.address)
+        };
+        let mut ipv4 = None;
+        let mut ipv6_link_local = None;
+        for address in self.addresses.iter().filter(own) {
+            match address.address {
+                IpAddr::V4(address) => ipv4 = ipv4.or(Some(address)),
+                IpAddr::V6(ipv6) if address.scope == Scope::Link && !address.tentative => {
+                    ipv6_link_local = ipv6_link_local.or(Some(ipv6));
+                }
+                IpAddr::V6(_) => {}
+            }
+        }
+        Some(InterfaceCondition {
+            up: link.up && link.running,
+            ipv4,
+            ipv6_link_local,
+        })
+    }
+
+    fn is_wanted(&self, name: &str) -> bool {
+        self.wanted.iter().any(|wanted| wanted.interface == name)
+    }
+
+    fn open_receivers(&mut self) {
+        for wanted in &self.wanted {
+            let Some(link) = self
+                .links
+                .values()
+                .find(|link| link.name == wanted.interface)
+            else {
+                self.receivers.remove(wanted);
+                continue;
+            };
+            if self
+                .receivers
+                .get(wanted)
+                .is_some_and(|(index, _)| *index == link.index)
+            {
+                continue;
+            }
+            let group = if wanted.ipv6 {
+                IpAddr::from(GROUP_IPV6)
+            } else {
+                IpAddr::from(GROUP_IPV4)
+            };
+            match VrrpReceiver::open(&link.name, link.index, group) {
+                Ok(receiver) => {
+                    self.receivers
+                        .insert(wanted.clone(), (link.index, receiver));
+                }
+                Err(error) => {
+                    self.receivers.remove(wanted);
+                    warn!("cannot listen for VRRP on {}: {error}", link.name);
+                }
+            }
+        }
+    }
+
+    /// Takes in an event and queues what it means.
+    fn learn(&mut self, event: NetlinkEvent) {
+        match event {
+            NetlinkEvent::LinkChanged(link) => {
+                let name = link.name.clone();
+                let before = self.links.insert(link.index, link);
+                // Recreated or renamed: the old name may have lost its interface.
+                if let Some(before) = before.filter(|before| before.name != name) {
+                    self.changed(&before.name);
+                }
+                self.changed(&name);
+            }
+            NetlinkEvent::LinkRemoved(link) => {
+                self.links.remove(&link.index);
+                self.addresses
+                    .retain(|address| address.interface != link.index);
+                self.changed(&link.name);
+            }
+            NetlinkEvent::AddressAdded(address) => {
+                let same = |known: &&mut InterfaceAddress| {
+                    known.interface == address.interface
+                        && known.address == address.address
+                        && known.prefix_length == address.prefix_length
+                };
+                let interface = address.interface;
+                match self.addresses.iter_mut().find(same) {
+                    Some(known) => *known = address,
+                    None => self.addresses.push(address),
+                }
+                self.changed_index(interface);
+            }
+            NetlinkEvent::AddressRemoved(address) => {
+                self.addresses.retain(|known| {
+                    known.interface != address.interface
+                        || known.address != address.address
+                        || known.prefix_length != address.prefix_length
+                });
+                self.changed_index(address.interface);
+                if let Some(link) = self.links.get(&address.interface) {
+                    self.queue.push_back(Happening::AddressRemoved {
+                        interface: link.name.clone(),
+                        address: address.address,
+                    });
+                }
+            }
+            NetlinkEvent::Overrun => self.queue.push_back(Happening::EventsLost),
+            NetlinkEvent::RoutesChanged | NetlinkEvent::NeighbourChanged(_) => {}
+        }
+    }
+
+    fn changed_index(&mut self, index: u32) {
+        if let Some(name) = self.links.get(&index).map(|link| link.name.clone()) {
+            self.changed(&name);
+        }
+    }
+
+    fn changed(&mut self, name: &str) {
+        if self.is_wanted(name) {
+            self.open_receivers();
+            self.queue.push_back(Happening::InterfaceChanged {
+                interface: name.to_owned(),
+                condition: self.condition(name),
+            });
+        }
+    }
+}
+
+async fn next_packet(
+    receivers: &BTreeMap<Listening, (u32, VrrpReceiver)>,
+    turn: &mut usize,
+) -> (String, io::Result<ReceivedPacket>) {
+    poll_fn(|context| {
+        *turn = turn.wrapping_add(1);
+        let start = *turn % receivers.len().max(1);
+        for (listening, (_, receiver)) in receivers.iter().cycle().skip(start).take(receivers.len())
+        {
+            if let Poll::Ready(packet) = receiver.poll_receive(context) {
+                return Poll::Ready((listening.interface.clone(), packet));
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+fn failure(verb: &str, preposition: &str, held: &HeldAddress, error: &io::Error) -> String {
+    let HeldAddress {
+        interface,
+        address,
+        prefix_length,
+        ..
+    } = held;
+    format!("cannot {verb} {address}/{prefix_length} {preposition} {interface}: {error}")
+}
+
+fn collect(instance: &str, failures: Vec<String>) -> Result<(), String> {
+    if failures.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("({instance}) {}", failures.join("; ")))
+    }
+}
+
+/// Takes the virtual addresses of instances off the interfaces of the calling thread's
+/// network namespace: for the director, when no vrrp process is there to do it.
+/// Addresses and interfaces that are not there are in order. Returns how many were
+/// removed.
+///
+/// # Errors
+/// The first that could not be removed, after the others have been.
+pub fn withdraw_addresses(instances: &[VrrpInstance]) -> io::Result<usize> {
+    let mut netlink = Netlink::open()?;
+    let links = netlink.links()?;
+    let mut removed = 0;
+    let mut failed = Ok(());
+    for held in instances.iter().flat_map(addresses_of) {
+        let Some(link) = links.iter().find(|link| link.name == held.interface) else {
+            continue;
+        };
+        match netlink.remove_address(link.index, held.address, held.prefix_length) {
+            Ok(was_there) => removed += usize::from(was_there),
+            Err(error) => failed = failed.and(Err(error)),
+        }
+    }
+    failed.map(|()| removed)
+}

@@ -1,0 +1,346 @@
+//! The vrrp process: it runs the machine of [`elver_core::vrrp`] on real interfaces.
+//!
+//! It is a child of the director and has nothing to do but VRRP, so that neither a
+//! reload nor ten thousand health checks can delay an advertisement. Commands come
+//! in and notices go out over one Unix stream socket ([`elver_core::vrrp::messages`]). When that
+//! socket ends, the director is dead: the process gives all its addresses up at
+//! once, so that a peer takes over.
+
+mod host;
+
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use elver_core::vrrp::messages::{Command, Notice};
+use elver_core::vrrp::{Effect, Input, VirtualRouters};
+use rustix::time::{ClockId, clock_gettime};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::OwnedWriteHalf;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tracing::{error, info, warn};
+
+pub use host::withdraw_addresses;
+use host::{Happening, Host};
+
+/// How long the last notices may take to be written before the process ends without them.
+const FAREWELL: Duration = Duration::from_millis(200);
+
+/// The clock that [`elver_core::vrrp::messages::Resume::died_at`] is a reading of.
+pub fn monotonic_now() -> Duration {
+    let now = clock_gettime(ClockId::Monotonic);
+    Duration::new(
+        u64::try_from(now.tv_sec).unwrap_or_default(),
+        u32::try_from(now.tv_nsec).unwrap_or_default(),
+    )
+}
+
+/// Runs until [`Command::Shutdown`], SIGTERM or the end of `channel`, whose other end
+/// the director holds; then every address that is held is withdrawn.
+///
+/// It works in the network namespace of the calling thread, and needs `CAP_NET_ADMIN`,
+/// `CAP_NET_RAW` and a current-thread tokio runtime with IO and time.
+///
+/// Returns failure if the process could not start or could not go on; what was wrong
+/// has been logged and, if possible, told to the director.
+pub async fn run(channel: UnixStream) -> ExitCode {
+    match serve(channel).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!("the vrrp process cannot go on: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(channel: UnixStream) -> io::Result<()> {
+    channel.set_nonblocking(true)?;
+    let (commands, notices) = tokio::net::UnixStream::from_std(channel)?.into_split();
+    let mut commands = BufReader::new(commands).lines();
+    let (director, writer) = Director::start(notices);
+    let mut process = Process {
+        routers: VirtualRouters::new(),
+        host: Host::open()?,
+        director,
+    };
+    let mut terminate = signal(SignalKind::terminate())?;
+    // Interrupting `elver run` from a terminal reaches this process too; the director
+    // decides what follows.
+    let mut _interrupt = signal(SignalKind::interrupt())?;
+
+    let ending = loop {
+        let deadline = process.routers.poll_timeout();
+        tokio::select! {
+            // Packets are looked at before the clock: an advertisement that has come in
+            // before a timer ran out counts, however late this process gets to it.
+            biased;
+            _ = terminate.recv() => {
+                info!("Stopping");
+                break Ok(());
+            }
+            line = commands.next_line() => match line {
+                Ok(Some(line)) => match process.command(&line) {
+                    Ok(true) => {}
+                    Ok(false) => break Ok(()),
+                    Err(error) => break Err(error),
+                },
+                Ok(None) => {
+                    warn!("the director is gone: withdrawing");
+                    break Ok(());
+                }
+                Err(error) => break Err(error),
+            },
+            happening = process.host.next() => match happening {
+                Ok(happening) => process.happened(happening),
+                Err(error) => break Err(error),
+            },
+            () = until(deadline) => {}
+        }
+        process.let_timers_run_out();
+    };
+    process.handle(Input::Shutdown);
+    drop(process);
+    let _ = tokio::time::timeout(FAREWELL, writer).await;
+    ending
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+struct Process {
+    routers: VirtualRouters,
+    host: Host,
+    director: Director,
+}
+
+impl Process {
+    /// Obeys the director; false when it wants this process to end.
+    fn command(&mut self, line: &str) -> io::Result<bool> {
+        match serde_json::from_str(line)? {
+            Command::Configure {
+                instances,
+                sync_groups,
+                resume,
+            } => {
+                let mut problems = self.host.prepare(&instances)?;
+                for (interface, condition) in self.host.conditions() {
+                    self.handle(Input::InterfaceChanged {
+                        interface,
+                        condition,
+                    });
+                }
+                let now = monotonic_now();
+                let resume = resume
+                    .into_iter()
+                    .map(|last| {
+                        let elapsed = now.saturating_sub(last.died_at);
+                        (last, elapsed)
+                    })
+                    .collect();
+                self.handle(Input::Configure {
+                    instances,
+                    sync_groups,
+                    resume,
+                });
+                problems
+                    .drain(..)
+                    .for_each(|problem| self.director.problem(problem));
+                self.director.tell(Notice::Configured);
+            }
+            Command::ReportStatistics => {
+                let statistics = self
+                    .routers
+                    .instances()
+                    .map(|instance| {
+                        (
+                            instance.configuration.name.clone(),
+                            instance.statistics.clone(),
+                        )
+                    })
+                    .collect();
+                self.director.tell(Notice::Statistics(statistics));
+            }
+            Command::Shutdown => {
+                info!("Stopping");
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn happened(&mut self, happening: Happening) {
+        match happening {
+            Happening::Packet { interface, packet } => self.received(&interface, &packet),
+            Happening::InterfaceChanged {
+                interface,
+                condition,
+            } => {
+                self.handle(Input::InterfaceChanged {
+                    interface,
+                    condition,
+                });
+            }
+            Happening::AddressRemoved { interface, address } => {
+                self.handle(Input::AddressRemoved { interface, address });
+            }
+            Happening::Nothing => {}
+            Happening::EventsLost => self.converge(),
+        }
+    }
+
+    fn received(&mut self, interface: &str, packet: &host::ReceivedPacket) {
+        let packet = elver_core::vrrp::Packet {
+            source: packet.source,
+            destination: packet.destination,
+            hop_limit: packet.hop_limit,
+            payload: &packet.payload,
+        };
+        self.handle(Input::Received { interface, packet });
+    }
+
+    /// Compares what is with what should be, after events were lost.
+    fn converge(&mut self) {
+        if let Err(error) = self.host.refresh() {
+            error!("cannot read the addresses of the interfaces: {error}");
+            return;
+        }
+        for (interface, condition) in self.host.conditions() {
+            self.handle(Input::InterfaceChanged {
+                interface,
+                condition,
+            });
+        }
+        let held: Vec<_> = self
+            .routers
+            .instances()
+            .filter(|instance| instance.state == elver_core::vrrp::State::Master)
+            .flat_map(|instance| instance.addresses())
+            .collect();
+        for address in held {
+            if !self.host.has(&address) {
+                let (interface, address) = (address.interface, address.address);
+                self.handle(Input::AddressRemoved { interface, address });
+            }
+        }
+    }
+
+    fn let_timers_run_out(&mut self) {
+        let is_due = |routers: &VirtualRouters| {
+            routers
+                .poll_timeout()
+                .is_some_and(|deadline| deadline <= Instant::now())
+        };
+        if !is_due(&self.routers) {
+            return;
+        }
+        for (interface, packet) in self.host.pending_packets() {
+            self.received(&interface, &packet);
+        }
+        self.routers.handle_timeout(Instant::now());
+        self.carry_out();
+    }
+
+    fn handle(&mut self, input: Input<'_>) {
+        self.routers.handle(Instant::now(), input);
+        self.carry_out();
+    }
+
+    fn carry_out(&mut self) {
+        while let Some(effect) = self.routers.poll_effect() {
+            let problem = match effect {
+                Effect::Send {
+                    instance,
+                    interface,
+                    source,
+                    destination,
+                    payload,
+                } => {
+                    self.host
+                        .send(&instance, &interface, source, destination, &payload);
+                    None
+                }
+                Effect::AddAddresses {
+                    instance,
+                    addresses,
+                } => self.host.add_addresses(&instance, &addresses).err(),
+                Effect::RemoveAddresses {
+                    instance,
+                    addresses,
+                } => self.host.remove_addresses(&instance, &addresses).err(),
+                Effect::Announce {
+                    instance,
+                    addresses,
+                    repeat,
+                } => {
+                    self.host.announce(&instance, &addresses, repeat);
+                    None
+                }
+                Effect::StateChanged {
+                    instance,
+                    state,
+                    priority,
+                } => {
+                    self.director.tell(Notice::StateChanged {
+                        instance,
+                        state,
+                        priority,
+                    });
+                    None
+                }
+                Effect::GroupStateChanged { group, state } => {
+                    self.director
+                        .tell(Notice::GroupStateChanged { group, state });
+                    None
+                }
+                Effect::Report(report) => {
+                    info!("{report}");
+                    None
+                }
+            };
+            if let Some(problem) = problem {
+                self.director.problem(problem);
+            }
+        }
+    }
+}
+
+/// The way to the director. Telling never waits: a director that does not read must not
+/// delay an advertisement.
+struct Director {
+    lines: mpsc::UnboundedSender<String>,
+}
+
+impl Director {
+    fn start(mut notices: OwnedWriteHalf) -> (Director, JoinHandle<()>) {
+        let (lines, mut queue) = mpsc::unbounded_channel::<String>();
+        let writer = tokio::spawn(async move {
+            while let Some(line) = queue.recv().await {
+                // If the director is gone, the end of the other direction says so.
+                if notices.write_all(line.as_bytes()).await.is_err() {
+                    break;
+                }
+            }
+        });
+        (Director { lines }, writer)
+    }
+
+    fn problem(&self, message: String) {
+        error!("{message}");
+        self.tell(Notice::Problem(message));
+    }
+
+    fn tell(&self, notice: Notice) {
+        match serde_json::to_string(&notice) {
+            // It fails only after the writer has, which means that the director is gone.
+            Ok(line) => drop(self.lines.send(line + "\n")),
+            Err(error) => error!("cannot tell the director {notice:?}: {error}"),
+        }
+    }
+}

@@ -1,0 +1,626 @@
+//! VRRP against real keepalived, in network namespaces. Needs root, keepalived,
+//! tcpdump and tshark.
+
+mod support;
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use elver::vrrp_process::{monotonic_now, withdraw_addresses};
+use elver_core::config::model::{Authentication, SyncGroup, VrrpInstance, VrrpVersion};
+use elver_core::vrrp::messages::{Command, Notice, Resume};
+use elver_core::vrrp::{RejectionKind, State};
+use support::{Network, eventually, instance, keepalived_instance, sh};
+
+/// The process under test, started by the other tests with a channel as its standard
+/// input.
+#[test]
+#[ignore = "not a test: the other tests start it as a process of its own"]
+fn the_vrrp_process() {
+    assert_eq!(std::env::var("ELVER_VRRP_TEST").as_deref(), Ok("stdin"));
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
+    let channel: OwnedFd = std::io::stdin().as_fd().try_clone_to_owned().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+        .unwrap();
+    let code = runtime.block_on(elver::vrrp_process::run(UnixStream::from(channel)));
+    assert_eq!(
+        format!("{code:?}"),
+        format!("{:?}", std::process::ExitCode::SUCCESS)
+    );
+}
+
+const VIP: &str = "10.66.0.100";
+
+#[test]
+fn the_higher_priority_is_master_and_the_lower_takes_over_when_it_stops() {
+    let network = Network::new();
+    let ours = instance("VI_1", "eth0", 51, 150, VIP);
+    let theirs = instance("VI_1", "eth0", 51, 100, VIP);
+    let elver = network.elver(0);
+    elver.configure(std::slice::from_ref(&ours), &[]);
+    let keepalived = network.keepalived(1, &keepalived_instance(&theirs));
+    elver.state("VI_1", State::Master);
+    network.held_by(0, "eth0", VIP);
+
+    elver.shut_down();
+    keepalived.says("Backup received priority 0 advertisement");
+    network.held_by(1, "eth0", VIP);
+
+    let elver = network.elver(0);
+    elver.configure(&[ours], &[]);
+    keepalived.says("Master received advert from 10.66.0.1 with higher priority 150, ours 100");
+    elver.state("VI_1", State::Master);
+    network.held_by(0, "eth0", VIP);
+}
+
+#[test]
+fn the_lower_priority_waits_takes_over_and_gives_way() {
+    let network = Network::new();
+    let ours = instance("VI_1", "eth0", 51, 100, VIP);
+    let theirs = instance("VI_1", "eth0", 51, 150, VIP);
+    let keepalived = network.keepalived(1, &keepalived_instance(&theirs));
+    keepalived.says("Entering MASTER STATE");
+    let elver = network.elver(0);
+    elver.configure(&[ours], &[]);
+    elver.state("VI_1", State::Backup);
+    // Longer than the master down interval of 3.6 s: the advertisements hold it back.
+    std::thread::sleep(Duration::from_secs(5));
+    elver.state("VI_1", State::Backup);
+    network.held_by(1, "eth0", VIP);
+
+    keepalived.stop();
+    elver.state("VI_1", State::Master);
+    network.held_by(0, "eth0", VIP);
+
+    let keepalived = network.keepalived(1, &keepalived_instance(&theirs));
+    keepalived.says("Entering MASTER STATE");
+    elver.state("VI_1", State::Backup);
+    network.held_by(1, "eth0", VIP);
+}
+
+#[test]
+fn a_master_that_falls_silent_is_replaced() {
+    let network = Network::new();
+    let keepalived = network.keepalived(
+        1,
+        &keepalived_instance(&instance("VI_1", "eth0", 51, 150, VIP)),
+    );
+    keepalived.says("Entering MASTER STATE");
+    let elver = network.elver(0);
+    elver.configure(&[instance("VI_1", "eth0", 51, 100, VIP)], &[]);
+    elver.state("VI_1", State::Backup);
+    let router = &network.routers[1];
+    sh(&format!("ip netns exec {router} nft add table ip silence
+        ip netns exec {router} nft 'add chain ip silence out {{ type filter hook output priority 0; }}'
+        ip netns exec {router} nft add rule ip silence out ip protocol vrrp drop"));
+    elver.state("VI_1", State::Master);
+    // What keepalived hears, it does not believe: its priority is higher. Once it is heard
+    // again, there is one master.
+    sh(&format!(
+        "ip netns exec {router} nft delete table ip silence"
+    ));
+    elver.state("VI_1", State::Backup);
+    network.held_by(1, "eth0", VIP);
+}
+
+#[test]
+fn our_packets_are_dissected_as_correct() {
+    let network = Network::new();
+    let capture = network.capture(1, "eth0", "proto 112 or arp");
+    let elver = network.elver(0);
+    let mut ours = instance("VI_1", "eth0", 51, 150, VIP);
+    ours.virtual_addresses
+        .push(ours.virtual_addresses[0].clone());
+    ours.virtual_addresses[1].address = "10.66.0.101".parse().unwrap();
+    elver.configure(&[ours], &[]);
+    elver.state("VI_1", State::Master);
+    std::thread::sleep(Duration::from_secs(7));
+    elver.shut_down();
+    std::thread::sleep(Duration::from_millis(200));
+
+    let file = capture.stop();
+    let adverts = file.fields(
+        "vrrp",
+        &[
+            "eth.dst",
+            "ip.src",
+            "ip.dst",
+            "ip.ttl",
+            "ip.dsfield",
+            "ip.flags.df",
+            "ip.checksum.status",
+            "vrrp.version",
+            "vrrp.virt_rtr_id",
+            "vrrp.auth_type",
+            "vrrp.auth_string",
+            "vrrp.adver_int",
+            "vrrp.checksum.status",
+            "vrrp.ip_addr",
+            "vrrp.prio",
+        ],
+    );
+    let expected = [
+        "01:00:5e:00:00:12",
+        "10.66.0.1",
+        "224.0.0.18",
+        "255",
+        "0xc0",
+        "0",
+        "1",
+        "2",
+        "51",
+        "1",
+        "secret12",
+        "1",
+        "1",
+        "10.66.0.100,10.66.0.101",
+    ];
+    for advert in &adverts {
+        assert_eq!(advert[..14], expected, "{advert:?}");
+    }
+    let priorities: Vec<&str> = adverts.iter().map(|advert| advert[14].as_str()).collect();
+    assert!(
+        (7..=9).contains(&priorities.len()),
+        "one a second for 7 s: {priorities:?}"
+    );
+    let (last, before) = priorities.split_last().unwrap();
+    assert_eq!(*last, "0");
+    assert!(
+        before.iter().all(|priority| *priority == "150"),
+        "{priorities:?}"
+    );
+
+    // Two bursts of five rounds, five seconds apart; in a round each address once.
+    let announced = file.fields(
+        "arp.isgratuitous == 1",
+        &[
+            "eth.dst",
+            "arp.opcode",
+            "arp.dst.hw_mac",
+            "arp.src.proto_ipv4",
+            "arp.dst.proto_ipv4",
+        ],
+    );
+    assert_eq!(announced.len(), 20, "{announced:?}");
+    for (position, frame) in announced.iter().enumerate() {
+        let address = ["10.66.0.100", "10.66.0.101"][position % 2];
+        let broadcast = "ff:ff:ff:ff:ff:ff";
+        assert_eq!(*frame, [broadcast, "1", broadcast, address, address]);
+    }
+}
+
+fn group(members: [&str; 2]) -> SyncGroup {
+    SyncGroup {
+        name: "VG1".to_owned(),
+        members: members.map(str::to_owned).to_vec(),
+    }
+}
+
+fn pair(priority: u8) -> [VrrpInstance; 2] {
+    [
+        instance("VI_1", "eth0", 51, priority, VIP),
+        instance("VI_GATEWAY", "eth1", 52, priority, "10.77.0.100"),
+    ]
+}
+
+#[test]
+fn a_sync_group_moves_both_instances() {
+    let network = Network::new();
+    let elver = network.elver(0);
+    elver.configure(&pair(150), &[group(["VI_1", "VI_GATEWAY"])]);
+    let configuration = format!(
+        "vrrp_sync_group VG1 {{\n group {{\n VI_1\n VI_GATEWAY\n }}\n }}\n{}{}",
+        keepalived_instance(&pair(100)[0]),
+        keepalived_instance(&pair(100)[1]),
+    );
+    let keepalived = network.keepalived(1, &configuration);
+    let both_held_by = |router| {
+        network.held_by(router, "eth0", VIP);
+        network.held_by(router, "eth1", "10.77.0.100");
+    };
+    elver.state("VI_1", State::Master);
+    elver.state("VI_GATEWAY", State::Master);
+    both_held_by(0);
+
+    // Only one of the two links fails, seen from us: a veth loses its carrier at both ends,
+    // so the peer's end of the other link must stay.
+    let router = &network.routers[0];
+    sh(&format!("ip -n {router} addr del 10.77.0.1/24 dev eth1"));
+    elver.state("VI_1", State::Fault);
+    elver.state("VI_GATEWAY", State::Fault);
+    keepalived.says("VRRP_Group(VG1) Syncing instances to MASTER state");
+    both_held_by(1);
+
+    sh(&format!("ip -n {router} addr add 10.77.0.1/24 dev eth1"));
+    elver.state("VI_1", State::Master);
+    elver.state("VI_GATEWAY", State::Master);
+    both_held_by(0);
+    let moved = elver
+        .notices()
+        .into_iter()
+        .filter_map(|notice| match notice {
+            Notice::GroupStateChanged { state, .. } => Some(state),
+            _ => None,
+        });
+    let expected = [
+        State::Backup,
+        State::Master,
+        State::Fault,
+        State::Backup,
+        State::Master,
+    ];
+    assert_eq!(moved.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn a_link_that_fails_is_a_fault_and_one_that_returns_a_new_election() {
+    let network = Network::new();
+    let elver = network.elver(0);
+    elver.configure(&[instance("VI_1", "eth0", 51, 150, VIP)], &[]);
+    elver.state("VI_1", State::Master);
+    let router = &network.routers[0];
+    sh(&format!("ip -n {router} link set eth0 down"));
+    elver.state("VI_1", State::Fault);
+    eventually("the address is gone", || !network.has(0, "eth0", VIP));
+    sh(&format!("ip -n {router} link set eth0 up"));
+    elver.state("VI_1", State::Backup);
+    elver.state("VI_1", State::Master);
+    eventually("the address is back", || network.has(0, "eth0", VIP));
+}
+
+#[test]
+fn an_interface_that_is_missing_is_named_and_awaited() {
+    let network = Network::new();
+    let elver = network.elver(0);
+    elver.configure(&[instance("VI_1", "eth7", 51, 150, VIP)], &[]);
+    elver.state("VI_1", State::Fault);
+    let problem = elver.tells("a problem", |notice| matches!(notice, Notice::Problem(_)));
+    assert_eq!(
+        problem,
+        Notice::Problem(
+            "(VI_1) interface eth7 doesn't exist; the instance stays in FAULT state until the \
+             interface appears"
+                .to_owned()
+        )
+    );
+    let [a, b] = &network.routers;
+    sh(&format!(
+        "ip -n {a} link add eth7 type veth peer name eth7 netns {b}
+         ip -n {b} link set eth7 up
+         ip -n {a} addr add 10.66.7.1/24 dev eth7
+         ip -n {a} link set eth7 up"
+    ));
+    elver.state("VI_1", State::Master);
+    eventually("the address is set", || network.has(0, "eth7", VIP));
+    // The interface goes for good and comes back as another one of the same name.
+    sh(&format!("ip -n {a} link del eth7"));
+    elver.state("VI_1", State::Fault);
+    sh(&format!(
+        "ip -n {a} link add eth7 type veth peer name eth7 netns {b}
+         ip -n {b} link set eth7 up
+         ip -n {a} addr add 10.66.7.1/24 dev eth7
+         ip -n {a} link set eth7 up"
+    ));
+    elver.state("VI_1", State::Master);
+    eventually("the address is set again", || network.has(0, "eth7", VIP));
+}
+
+#[test]
+fn a_killed_process_that_is_replaced_at_once_stays_master() {
+    let network = Network::new();
+    let ours = [instance("VI_1", "eth0", 51, 150, VIP)];
+    let mut elver = network.elver(0);
+    elver.configure(&ours, &[]);
+    elver.state("VI_1", State::Master);
+    let theirs = instance("VI_1", "eth0", 51, 100, VIP);
+    let keepalived = network.keepalived(1, &keepalived_instance(&theirs));
+    keepalived.says("Entering BACKUP STATE");
+    // The next process waits for its orders already, as the reading of the clock must be
+    // fresh however slow this machine is.
+    let next = network.elver(0);
+    eventually("the next process is ready", || {
+        sh(&format!("ls /proc/{}/task", next.child.id()))
+            .lines()
+            .count()
+            > 1
+    });
+    std::thread::sleep(Duration::from_millis(500));
+
+    elver.child.kill().unwrap();
+    elver.child.wait().unwrap();
+    let died_at = monotonic_now();
+    let resume = Resume {
+        instance: "VI_1".to_owned(),
+        state: State::Master,
+        died_at,
+    };
+    next.resume(&ours, &[], vec![resume]);
+    next.tells("the configuration is in force", |notice| {
+        *notice == Notice::Configured
+    });
+    let states: Vec<_> = next.notices();
+    assert_eq!(
+        states[0],
+        Notice::StateChanged {
+            instance: "VI_1".to_owned(),
+            state: State::Master,
+            priority: 150,
+        }
+    );
+    std::thread::sleep(Duration::from_secs(5));
+    assert!(network.has(0, "eth0", VIP));
+    assert!(
+        !keepalived.log().contains("Entering MASTER STATE"),
+        "{}",
+        keepalived.log()
+    );
+}
+
+#[test]
+fn a_killed_process_that_is_replaced_too_late_gives_its_addresses_up() {
+    let network = Network::new();
+    let ours = [instance("VI_1", "eth0", 51, 150, VIP)];
+    let mut elver = network.elver(0);
+    elver.configure(&ours, &[]);
+    elver.state("VI_1", State::Master);
+    elver.child.kill().unwrap();
+    elver.child.wait().unwrap();
+    assert!(network.has(0, "eth0", VIP), "kill -9 leaves the address");
+    let died_at = monotonic_now()
+        .checked_sub(Duration::from_millis(150))
+        .unwrap();
+    let next = network.elver(0);
+    let resume = Resume {
+        instance: "VI_1".to_owned(),
+        state: State::Master,
+        died_at,
+    };
+    next.resume(&ours, &[], vec![resume]);
+    next.state("VI_1", State::Backup);
+    next.tells("the configuration is in force", |notice| {
+        *notice == Notice::Configured
+    });
+    // It becomes master again by its timer alone, 3.4 s later.
+    assert!(!network.has(0, "eth0", VIP));
+    next.state("VI_1", State::Master);
+}
+
+#[test]
+fn the_director_can_withdraw_what_a_dead_process_left() {
+    let network = Network::new();
+    let ours = [instance("VI_1", "eth0", 51, 150, VIP)];
+    let mut elver = network.elver(0);
+    elver.configure(&ours, &[]);
+    elver.state("VI_1", State::Master);
+    elver.child.kill().unwrap();
+    elver.child.wait().unwrap();
+    assert!(network.has(0, "eth0", VIP));
+    let namespace = std::fs::File::open(format!("/run/netns/{}", network.routers[0])).unwrap();
+    let removed = std::thread::spawn(move || {
+        rustix::thread::move_into_link_name_space(
+            namespace.as_fd(),
+            Some(rustix::thread::LinkNameSpaceType::Network),
+        )
+        .unwrap();
+        [
+            withdraw_addresses(&ours).unwrap(),
+            withdraw_addresses(&ours).unwrap(),
+        ]
+    });
+    assert_eq!(removed.join().unwrap(), [1, 0]);
+    assert!(!network.has(0, "eth0", VIP));
+}
+
+#[test]
+fn without_its_director_the_process_withdraws_at_once() {
+    let network = Network::new();
+    let capture = network.capture(1, "eth0", "proto 112");
+    let mut elver = network.elver(0);
+    elver.configure(&[instance("VI_1", "eth0", 51, 150, VIP)], &[]);
+    elver.state("VI_1", State::Master);
+    elver.abandon();
+    assert!(elver.child.wait().unwrap().success());
+    assert!(!network.has(0, "eth0", VIP));
+    std::thread::sleep(Duration::from_millis(200));
+    let priorities = capture.stop().fields("vrrp", &["vrrp.prio"]);
+    assert_eq!(priorities.last().unwrap(), &["0"]);
+}
+
+#[test]
+fn sigterm_is_an_orderly_end() {
+    let network = Network::new();
+    let capture = network.capture(1, "eth0", "proto 112");
+    let mut elver = network.elver(0);
+    elver.configure(&[instance("VI_1", "eth0", 51, 150, VIP)], &[]);
+    elver.state("VI_1", State::Master);
+    sh(&format!("kill -INT {}", elver.child.id()));
+    std::thread::sleep(Duration::from_millis(200));
+    elver.state("VI_1", State::Master);
+    sh(&format!("kill -TERM {}", elver.child.id()));
+    assert!(elver.child.wait().unwrap().success());
+    elver.state("VI_1", State::Initialize);
+    assert!(!network.has(0, "eth0", VIP));
+    std::thread::sleep(Duration::from_millis(200));
+    let priorities = capture.stop().fields("vrrp", &["vrrp.prio"]);
+    assert_eq!(priorities.last().unwrap(), &["0"]);
+}
+
+#[test]
+fn a_fresh_start_removes_what_an_earlier_process_left() {
+    let network = Network::new();
+    sh(&format!(
+        "ip -n {} addr add {VIP}/32 dev eth0",
+        network.routers[0]
+    ));
+    let elver = network.elver(0);
+    elver.configure(&[instance("VI_1", "eth0", 51, 150, VIP)], &[]);
+    elver.tells("the configuration is in force", |notice| {
+        *notice == Notice::Configured
+    });
+    assert!(!network.has(0, "eth0", VIP));
+    elver.state("VI_1", State::Master);
+    assert!(network.has(0, "eth0", VIP));
+}
+
+#[test]
+fn a_new_configuration_moves_only_what_it_changes() {
+    let network = Network::new();
+    let elver = network.elver(0);
+    let [first, second] = pair(150);
+    elver.configure(&[first.clone(), second], &[]);
+    elver.state("VI_1", State::Master);
+    elver.state("VI_GATEWAY", State::Master);
+
+    let mut changed = first;
+    changed
+        .virtual_addresses
+        .push(changed.virtual_addresses[0].clone());
+    changed.virtual_addresses[0].address = "10.66.0.111".parse().unwrap();
+    let third = instance("VI_3", "eth1", 53, 150, "10.77.0.103");
+    elver.configure(&[changed, third], &[]);
+    elver.state("VI_GATEWAY", State::Initialize);
+    elver.state("VI_3", State::Backup);
+    eventually("the new addresses are set", || {
+        network.has(0, "eth0", "10.66.0.111")
+    });
+    assert!(network.has(0, "eth0", VIP));
+    eventually("the old ones are gone", || {
+        !network.has(0, "eth1", "10.77.0.100")
+    });
+    let of_first = |notice: &Notice| matches!(notice, Notice::StateChanged { instance, .. } if instance == "VI_1");
+    assert_eq!(
+        elver
+            .notices()
+            .iter()
+            .filter(|notice| of_first(notice))
+            .count(),
+        2
+    );
+    elver.state("VI_3", State::Master);
+}
+
+#[test]
+fn an_address_taken_off_by_hand_is_restored() {
+    let network = Network::new();
+    let elver = network.elver(0);
+    elver.configure(&[instance("VI_1", "eth0", 51, 150, VIP)], &[]);
+    elver.state("VI_1", State::Master);
+    eventually("the address is set", || network.has(0, "eth0", VIP));
+    sh(&format!(
+        "ip -n {} addr del {VIP}/32 dev eth0",
+        network.routers[0]
+    ));
+    eventually("the address is set again", || network.has(0, "eth0", VIP));
+}
+
+#[test]
+fn another_password_moves_nothing_and_is_counted() {
+    let network = Network::new();
+    let ours = instance("VI_1", "eth0", 51, 100, VIP);
+    let mut theirs = instance("VI_1", "eth0", 51, 150, VIP);
+    theirs.authentication = Some(Authentication::Password(*b"another1"));
+    let keepalived = network.keepalived(1, &keepalived_instance(&theirs));
+    keepalived.says("Entering MASTER STATE");
+    let elver = network.elver(0);
+    elver.configure(&[ours], &[]);
+    elver.state("VI_1", State::Master);
+    keepalived.says("received an invalid passwd!");
+    elver.order(&Command::ReportStatistics);
+    let told = elver.tells("statistics", |notice| {
+        matches!(notice, Notice::Statistics(_))
+    });
+    let Notice::Statistics(statistics) = told else {
+        unreachable!()
+    };
+    let counted = &statistics[0].1;
+    assert!(
+        counted.rejected[&RejectionKind::AuthenticationFailure] >= 2,
+        "{counted:?}"
+    );
+    assert_eq!(counted.rejected.len(), 1, "{counted:?}");
+    assert_eq!(counted.advertisements_received, 0);
+}
+
+#[test]
+fn of_equal_priorities_the_higher_address_is_master() {
+    let network = Network::new();
+    let both = instance("VI_1", "eth0", 51, 100, VIP);
+    let elver = network.elver(0);
+    elver.configure(std::slice::from_ref(&both), &[]);
+    elver.state("VI_1", State::Master);
+    // A link that carries nothing makes two masters of two routers.
+    let router = &network.routers[1];
+    sh(&format!("ip netns exec {router} nft add table ip silence
+        ip netns exec {router} nft 'add chain ip silence in {{ type filter hook prerouting priority -400; }}'
+        ip netns exec {router} nft add rule ip silence in ip protocol vrrp drop"));
+    let keepalived = network.keepalived(1, &keepalived_instance(&both));
+    keepalived.says("Entering MASTER STATE");
+    elver.state("VI_1", State::Backup);
+    network.held_by(1, "eth0", VIP);
+}
+
+#[test]
+fn nopreempt_leaves_a_lower_priority_in_charge() {
+    let network = Network::new();
+    let keepalived = network.keepalived(
+        1,
+        &keepalived_instance(&instance("VI_1", "eth0", 51, 100, VIP)),
+    );
+    keepalived.says("Entering MASTER STATE");
+    let elver = network.elver(0);
+    let mut ours = instance("VI_1", "eth0", 51, 150, VIP);
+    ours.preempt = false;
+    elver.configure(&[ours], &[]);
+    elver.state("VI_1", State::Backup);
+    std::thread::sleep(Duration::from_secs(5));
+    elver.state("VI_1", State::Backup);
+    network.held_by(1, "eth0", VIP);
+    keepalived.stop();
+    elver.state("VI_1", State::Master);
+}
+
+fn version_3(vip: &str) -> impl Fn(u8) -> VrrpInstance {
+    move |priority| VrrpInstance {
+        version: VrrpVersion::V3,
+        authentication: None,
+        advertisement_interval: Duration::from_millis(200),
+        ..instance("VI_1", "eth0", 51, priority, vip)
+    }
+}
+
+fn fails_over_both_ways(vip: &str) {
+    let network = Network::new();
+    let with = version_3(vip);
+    let elver = network.elver(0);
+    elver.configure(&[with(150)], &[]);
+    let keepalived = network.keepalived(1, &keepalived_instance(&with(100)));
+    elver.state("VI_1", State::Master);
+    network.held_by(0, "eth0", vip);
+    elver.shut_down();
+    network.held_by(1, "eth0", vip);
+    let elver = network.elver(0);
+    elver.configure(&[with(50)], &[]);
+    elver.state("VI_1", State::Backup);
+    std::thread::sleep(Duration::from_secs(2));
+    elver.state("VI_1", State::Backup);
+    keepalived.stop();
+    elver.state("VI_1", State::Master);
+    network.held_by(0, "eth0", vip);
+}
+
+#[test]
+fn version_3_over_ipv4_fails_over_both_ways() {
+    fails_over_both_ways(VIP);
+}
+
+#[test]
+fn version_3_over_ipv6_fails_over_both_ways() {
+    fails_over_both_ways("fe80::1:100");
+}

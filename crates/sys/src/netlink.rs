@@ -1,0 +1,591 @@
+//! Links, addresses and what happens to them, by rtnetlink.
+//!
+//! A [`Netlink`] asks and changes; a [`NetlinkEvents`] listens. Each belongs to the
+//! network namespace of the thread that opened it, and stays there. The kernel
+//! answers a request before `sendto` returns, so asking does not wait for anything
+//! and needs no executor.
+//!
+//! Everything is spelt in this module's own types: the crates that know the message
+//! formats appear nowhere else.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, OwnedFd};
+
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REQUEST, NetlinkHeader,
+    NetlinkMessage, NetlinkPayload,
+};
+use netlink_packet_route::address::{
+    AddressAttribute, AddressFlags, AddressMessage, AddressScope, CacheInfo,
+};
+use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
+use netlink_packet_route::neighbour::{
+    NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
+};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use rustix::net::netlink::SocketAddrNetlink;
+use rustix::net::{RecvFlags, SendFlags, SocketFlags, SocketType};
+use tokio::io::unix::AsyncFd;
+
+/// The kernel fills at most this much in one datagram of a dump.
+const RECEIVE_BUFFER: usize = 64 * 1024;
+/// Room for bursts of events, in octets.
+const EVENT_QUEUE: usize = 1024 * 1024;
+/// How often a dump is repeated that changes meanwhile have torn.
+const DUMP_ATTEMPTS: usize = 10;
+
+/// A network interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Its index.
+    pub index: u32,
+    /// Its name.
+    pub name: String,
+    /// Its hardware address, where that has six octets.
+    pub mac: Option<[u8; 6]>,
+    /// Its MTU, in octets.
+    pub mtu: u32,
+    /// It is administratively up.
+    pub up: bool,
+    /// It is operational: it has a carrier and may send.
+    pub running: bool,
+    /// It is a loopback device.
+    pub loopback: bool,
+    /// It does not do ARP.
+    pub no_arp: bool,
+    /// The kind of a virtual device: `veth`, `bridge`, `vlan` …
+    pub kind: Option<String>,
+    /// Index of the bridge or bond that it is a port of.
+    pub controller: Option<u32>,
+}
+
+/// How far an address is valid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Everywhere.
+    Global,
+    /// Within the site.
+    Site,
+    /// On the link.
+    Link,
+    /// On this host.
+    Host,
+    /// Another value of the kernel.
+    Other(u8),
+}
+
+/// An address of an interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InterfaceAddress {
+    /// Index of the interface.
+    pub interface: u32,
+    /// The address itself, not that of a peer.
+    pub address: IpAddr,
+    /// Prefix length.
+    pub prefix_length: u8,
+    /// Its scope.
+    pub scope: Scope,
+    /// Its label, for IPv4; the name of the interface unless set.
+    pub label: Option<String>,
+    /// It is a secondary address of its subnet.
+    pub secondary: bool,
+    /// Duplicate address detection has not finished, or has failed.
+    pub tentative: bool,
+}
+
+/// What to listen to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Topic {
+    /// Interfaces.
+    Links,
+    /// Addresses, of both families.
+    Addresses,
+    /// Routes, of both families.
+    Routes,
+    /// Neighbours (ARP and neighbour discovery).
+    Neighbours,
+}
+
+impl Topic {
+    /// The `RTMGRP_` bits of linux/rtnetlink.h.
+    fn groups(self) -> u32 {
+        match self {
+            Topic::Links => 0x1,
+            Topic::Neighbours => 0x4,
+            Topic::Addresses => 0x10 | 0x100,
+            Topic::Routes => 0x40 | 0x400,
+        }
+    }
+}
+
+/// Something that has happened in the network namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NetlinkEvent {
+    /// A link has appeared or changed.
+    LinkChanged(Link),
+    /// A link is gone.
+    LinkRemoved(Link),
+    /// An address has appeared or changed.
+    AddressAdded(InterfaceAddress),
+    /// An address is gone.
+    AddressRemoved(InterfaceAddress),
+    /// Some route has appeared, changed or gone.
+    RoutesChanged,
+    /// A neighbour has changed.
+    NeighbourChanged(Neighbour),
+    /// Events were lost: all that was known from events must be asked anew.
+    Overrun,
+}
+
+/// A host on the link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Neighbour {
+    /// Index of the interface.
+    pub interface: u32,
+    /// Its address.
+    pub address: IpAddr,
+    /// Its hardware address, while it is known to be right, or believed to be.
+    pub mac: Option<[u8; 6]>,
+}
+
+/// A socket to ask and to change.
+#[derive(Debug)]
+pub struct Netlink {
+    socket: OwnedFd,
+    sequence: u32,
+    buffer: Vec<u8>,
+}
+
+impl Netlink {
+    /// Opens a socket in the network namespace of the calling thread.
+    ///
+    /// # Errors
+    /// What the kernel says about the socket.
+    pub fn open() -> io::Result<Netlink> {
+        let socket = open_socket(SocketFlags::CLOEXEC, 0)?;
+        Ok(Netlink {
+            socket,
+            sequence: 0,
+            buffer: vec![0; RECEIVE_BUFFER],
+        })
+    }
+
+    /// All links.
+    ///
+    /// # Errors
+    /// What the kernel answers.
+    pub fn links(&mut self) -> io::Result<Vec<Link>> {
+        let messages = self.dump(RouteNetlinkMessage::GetLink(LinkMessage::default()))?;
+        Ok(messages
+            .into_iter()
+            .filter_map(|message| match message {
+                RouteNetlinkMessage::NewLink(link) => Some(read_link(&link)),
+                _ => None,
+            })
+            .collect())
+    }
+
+    /// All addresses of all links, those of one link in the kernel's order: the primary
+    /// address of a subnet before its secondary ones.
+    ///
+    /// # Errors
+    /// What the kernel answers.
+    pub fn addresses(&mut self) -> io::Result<Vec<InterfaceAddress>> {
+        let messages = self.dump(RouteNetlinkMessage::GetAddress(AddressMessage::default()))?;
+        Ok(messages
+            .into_iter()
+            .filter_map(|message| match message {
+                RouteNetlinkMessage::NewAddress(address) => read_address(&address),
+                _ => None,
+            })
+            .collect())
+    }
+
+    /// Adds an address with global scope; returns false if the interface has it already.
+    ///
+    /// IPv6 addresses skip duplicate address detection, as they move between hosts; with
+    /// a prefix length of 128 they are deprecated, so that no connection from this host
+    /// chooses them as its source.
+    ///
+    /// # Errors
+    /// `ENODEV` for an unknown interface, `EPERM` without the right, and what else the
+    /// kernel answers.
+    pub fn add_address(
+        &mut self,
+        interface: u32,
+        address: IpAddr,
+        prefix_length: u8,
+        label: Option<&str>,
+    ) -> io::Result<bool> {
+        let mut message = address_message(interface, address, prefix_length);
+        if let Some(label) = label.filter(|_| address.is_ipv4()) {
+            message
+                .attributes
+                .push(AddressAttribute::Label(label.to_owned()));
+        }
+        if address.is_ipv6() {
+            message
+                .attributes
+                .push(AddressAttribute::Flags(AddressFlags::Nodad));
+            if prefix_length == 128 {
+                let mut lifetimes = CacheInfo::default();
+                lifetimes.ifa_valid = u32::MAX;
+                lifetimes.ifa_preferred = 0;
+                message
+                    .attributes
+                    .push(AddressAttribute::CacheInfo(lifetimes));
+            }
+        }
+        let flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
+        match self.request(RouteNetlinkMessage::NewAddress(message), flags) {
+            Ok(()) => Ok(true),
+            Err(error) if error.raw_os_error() == Some(libc::EEXIST) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes an address; returns false if the interface, or its address, is not there.
+    ///
+    /// # Errors
+    /// `EPERM` without the right, and what else the kernel answers.
+    pub fn remove_address(
+        &mut self,
+        interface: u32,
+        address: IpAddr,
+        prefix_length: u8,
+    ) -> io::Result<bool> {
+        let message = address_message(interface, address, prefix_length);
+        match self.request(
+            RouteNetlinkMessage::DelAddress(message),
+            NLM_F_REQUEST | NLM_F_ACK,
+        ) {
+            Ok(()) => Ok(true),
+            Err(error)
+                if matches!(
+                    error.raw_os_error(),
+                    Some(libc::EADDRNOTAVAIL | libc::ENODEV | libc::ENXIO)
+                ) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn request(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
+        let sequence = self.send(message, flags)?;
+        loop {
+            for message in self.receive()? {
+                if message.header.sequence_number != sequence {
+                    continue;
+                }
+                if let NetlinkPayload::Error(error) = message.payload {
+                    return if error.code.is_none() {
+                        Ok(())
+                    } else {
+                        Err(error.to_io())
+                    };
+                }
+            }
+        }
+    }
+
+    fn dump(&mut self, message: RouteNetlinkMessage) -> io::Result<Vec<RouteNetlinkMessage>> {
+        for _ in 0..DUMP_ATTEMPTS {
+            if let Some(answers) = self.dump_once(message.clone())? {
+                return Ok(answers);
+            }
+        }
+        Err(io::Error::other(
+            "the kernel's tables change faster than they can be read",
+        ))
+    }
+
+    /// None if the tables changed meanwhile, so that the answer is not of one moment.
+    fn dump_once(
+        &mut self,
+        message: RouteNetlinkMessage,
+    ) -> io::Result<Option<Vec<RouteNetlinkMessage>>> {
+        let sequence = self.send(message, NLM_F_REQUEST | NLM_F_DUMP)?;
+        let mut answers = Vec::new();
+        let mut torn = false;
+        loop {
+            for message in self.receive()? {
+                if message.header.sequence_number != sequence {
+                    continue;
+                }
+                torn |= message.header.flags & NLM_F_DUMP_INTR != 0;
+                match message.payload {
+                    NetlinkPayload::InnerMessage(answer) => answers.push(answer),
+                    NetlinkPayload::Done(_) => return Ok((!torn).then_some(answers)),
+                    NetlinkPayload::Error(error) => return Err(error.to_io()),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<u32> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let mut header = NetlinkHeader::default();
+        header.flags = flags;
+        header.sequence_number = self.sequence;
+        let mut message = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(message));
+        message.finalize();
+        let mut octets = vec![0; message.buffer_len()];
+        message.serialize(&mut octets);
+        let kernel = SocketAddrNetlink::new(0, 0);
+        rustix::net::sendto(&self.socket, &octets, SendFlags::empty(), &kernel)?;
+        Ok(self.sequence)
+    }
+
+    fn receive(&mut self) -> io::Result<Vec<NetlinkMessage<RouteNetlinkMessage>>> {
+        loop {
+            match receive(&self.socket, &mut self.buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                other => return other,
+            }
+        }
+    }
+}
+
+/// A socket that listens; it needs a tokio runtime.
+#[derive(Debug)]
+pub struct NetlinkEvents {
+    socket: AsyncFd<OwnedFd>,
+    buffer: Vec<u8>,
+    ready: VecDeque<NetlinkEvent>,
+}
+
+impl NetlinkEvents {
+    /// Listens in the network namespace of the calling thread. What happens after this
+    /// returns is not missed: open it before asking for the present state.
+    ///
+    /// # Errors
+    /// What the kernel says about the socket.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with IO enabled.
+    pub fn open(topics: &[Topic]) -> io::Result<NetlinkEvents> {
+        let groups = topics
+            .iter()
+            .fold(0, |groups, topic| groups | topic.groups());
+        let socket = open_socket(SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, groups)?;
+        // Needs CAP_NET_ADMIN beyond the system's limit; without it, overruns are only likelier.
+        if rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, EVENT_QUEUE).is_err() {
+            rustix::net::sockopt::set_socket_recv_buffer_size(&socket, EVENT_QUEUE)?;
+        }
+        // SAFETY: the AsyncFd owns the descriptor and is never taken apart, so it stays open
+        // and the same until it is deregistered.
+        let socket = unsafe { AsyncFd::register(socket) }?;
+        Ok(NetlinkEvents {
+            socket,
+            buffer: vec![0; RECEIVE_BUFFER],
+            ready: VecDeque::new(),
+        })
+    }
+
+    /// The next event. Nothing is lost when this is cancelled.
+    ///
+    /// # Errors
+    /// What the kernel says about the socket, except for lost events, which are
+    /// [`NetlinkEvent::Overrun`].
+    pub async fn next(&mut self) -> io::Result<NetlinkEvent> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Ok(event);
+            }
+            let mut guard = self.socket.readable().await?;
+            match guard.try_io(|socket| receive(socket.get_ref(), &mut self.buffer)) {
+                Err(_would_block) => {}
+                Ok(Ok(messages)) => self
+                    .ready
+                    .extend(messages.into_iter().filter_map(read_event)),
+                Ok(Err(error)) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+                    self.ready.push_back(NetlinkEvent::Overrun);
+                }
+                Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(Err(error)) => return Err(error),
+            }
+        }
+    }
+}
+
+fn open_socket(flags: SocketFlags, groups: u32) -> io::Result<OwnedFd> {
+    let socket = rustix::net::socket_with(
+        rustix::net::AddressFamily::NETLINK,
+        SocketType::RAW,
+        flags,
+        // NETLINK_ROUTE, which is 0.
+        None,
+    )?;
+    rustix::net::bind(&socket, &SocketAddrNetlink::new(0, groups))?;
+    Ok(socket)
+}
+
+/// One datagram, taken apart. Messages that cannot be read (of a newer kernel) are left
+/// out.
+fn receive(
+    socket: impl AsFd,
+    buffer: &mut [u8],
+) -> io::Result<Vec<NetlinkMessage<RouteNetlinkMessage>>> {
+    let (length, _) = rustix::net::recv(socket, &mut *buffer, RecvFlags::empty())?;
+    let mut rest = &buffer[..length];
+    let mut messages = Vec::new();
+    while let Some(field) = rest.first_chunk::<4>() {
+        let length = u32::from_ne_bytes(*field) as usize;
+        let Some(message) = rest.get(..length).filter(|_| length >= 16) else {
+            break;
+        };
+        match NetlinkMessage::deserialize(message) {
+            Ok(message) => messages.push(message),
+            Err(error) => tracing::debug!("netlink message of unknown form: {error}"),
+        }
+        // NLMSG_ALIGN: messages begin at multiples of four octets.
+        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+    }
+    Ok(messages)
+}
+
+fn address_message(interface: u32, address: IpAddr, prefix_length: u8) -> AddressMessage {
+    let mut message = AddressMessage::default();
+    message.header.family = match address {
+        IpAddr::V4(_) => AddressFamily::Inet,
+        IpAddr::V6(_) => AddressFamily::Inet6,
+    };
+    message.header.index = interface;
+    message.header.prefix_len = prefix_length;
+    message.header.scope = AddressScope::Universe;
+    message.attributes.push(AddressAttribute::Local(address));
+    message.attributes.push(AddressAttribute::Address(address));
+    message
+}
+
+fn read_event(message: NetlinkMessage<RouteNetlinkMessage>) -> Option<NetlinkEvent> {
+    let NetlinkPayload::InnerMessage(message) = message.payload else {
+        return None;
+    };
+    match message {
+        // Ports tell their bridge's view of them in messages of the bridge's family; these
+        // neither add nor remove links.
+        RouteNetlinkMessage::NewLink(link) | RouteNetlinkMessage::DelLink(link)
+            if link.header.interface_family == AddressFamily::Bridge =>
+        {
+            None
+        }
+        RouteNetlinkMessage::NewLink(link) => Some(NetlinkEvent::LinkChanged(read_link(&link))),
+        RouteNetlinkMessage::DelLink(link) => Some(NetlinkEvent::LinkRemoved(read_link(&link))),
+        RouteNetlinkMessage::NewAddress(address) => {
+            read_address(&address).map(NetlinkEvent::AddressAdded)
+        }
+        RouteNetlinkMessage::DelAddress(address) => {
+            read_address(&address).map(NetlinkEvent::AddressRemoved)
+        }
+        RouteNetlinkMessage::NewRoute(_) | RouteNetlinkMessage::DelRoute(_) => {
+            Some(NetlinkEvent::RoutesChanged)
+        }
+        RouteNetlinkMessage::NewNeighbour(neighbour) => {
+            read_neighbour(&neighbour, true).map(NetlinkEvent::NeighbourChanged)
+        }
+        RouteNetlinkMessage::DelNeighbour(neighbour) => {
+            read_neighbour(&neighbour, false).map(NetlinkEvent::NeighbourChanged)
+        }
+        _ => None,
+    }
+}
+
+fn read_link(message: &LinkMessage) -> Link {
+    let flags = message.header.flags;
+    let mut link = Link {
+        index: message.header.index,
+        name: String::new(),
+        mac: None,
+        mtu: 0,
+        up: flags.contains(LinkFlags::Up),
+        running: flags.contains(LinkFlags::Running),
+        loopback: flags.contains(LinkFlags::Loopback),
+        no_arp: flags.contains(LinkFlags::Noarp),
+        kind: None,
+        controller: None,
+    };
+    for attribute in &message.attributes {
+        match attribute {
+            LinkAttribute::IfName(name) => link.name.clone_from(name),
+            LinkAttribute::Address(octets) => link.mac = octets.as_slice().try_into().ok(),
+            LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
+            LinkAttribute::Controller(index) => link.controller = Some(*index),
+            LinkAttribute::LinkInfo(info) => {
+                link.kind = info.iter().find_map(|info| match info {
+                    LinkInfo::Kind(kind) => Some(kind.to_string()),
+                    _ => None,
+                });
+            }
+            _ => {}
+        }
+    }
+    link
+}
+
+fn read_address(message: &AddressMessage) -> Option<InterfaceAddress> {
+    let (mut local, mut other, mut label) = (None, None, None);
+    let mut flags = AddressFlags::from_bits_retain(u32::from(message.header.flags.bits()));
+    for attribute in &message.attributes {
+        match attribute {
+            // On a point-to-point link, Address is that of the peer.
+            AddressAttribute::Local(address) => local = Some(*address),
+            AddressAttribute::Address(address) => other = Some(*address),
+            AddressAttribute::Label(text) => label = Some(text.clone()),
+            AddressAttribute::Flags(all) => flags = *all,
+            _ => {}
+        }
+    }
+    Some(InterfaceAddress {
+        interface: message.header.index,
+        address: local.or(other)?,
+        prefix_length: message.header.prefix_len,
+        scope: match message.header.scope {
+            AddressScope::Universe => Scope::Global,
+            AddressScope::Site => Scope::Site,
+            AddressScope::Link => Scope::Link,
+            AddressScope::Host => Scope::Host,
+            other => Scope::Other(other.into()),
+        },
+        label,
+        secondary: flags.contains(AddressFlags::Secondary),
+        tentative: flags.intersects(AddressFlags::Tentative | AddressFlags::Dadfailed),
+    })
+}
+
+fn read_neighbour(message: &NeighbourMessage, present: bool) -> Option<Neighbour> {
+    let known = matches!(
+        message.header.state,
+        NeighbourState::Reachable
+            | NeighbourState::Stale
+            | NeighbourState::Delay
+            | NeighbourState::Probe
+            | NeighbourState::Permanent
+            | NeighbourState::Noarp
+    );
+    let (mut address, mut mac) = (None, None);
+    for attribute in &message.attributes {
+        match attribute {
+            NeighbourAttribute::Destination(NeighbourAddress::Inet(ipv4)) => {
+                address = Some(IpAddr::V4(*ipv4));
+            }
+            NeighbourAttribute::Destination(NeighbourAddress::Inet6(ipv6)) => {
+                address = Some(IpAddr::V6(*ipv6));
+            }
+            NeighbourAttribute::LinkLayerAddress(octets) if present && known => {
+                mac = octets.as_slice().try_into().ok();
+            }
+            _ => {}
+        }
+    }
+    Some(Neighbour {
+        interface: message.header.ifindex,
+        address: address?,
+        mac,
+    })
+}

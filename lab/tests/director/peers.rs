@@ -1,0 +1,249 @@
+//! Two directors: of elver's, or one of elver's and one of keepalived's.
+
+use std::time::Duration;
+
+use elver_lab::nat::VIP;
+use elver_lab::wait::{self, Look};
+use elver_lab::{Host, Program};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::configuration::Configuration;
+use crate::site::{
+    LIMIT, Site, children, holds_addresses, wait_for_addresses, wait_for_real_servers,
+    wait_until_master,
+};
+
+/// The interval of advertisements: until the next one, an old master may not know of a new one.
+const ADVERT_INTERVAL: Duration = Duration::from_secs(1);
+
+fn with_priority(site: &Site, priority: u8) -> Configuration {
+    Configuration {
+        priority,
+        ..Configuration::new(&site.addresses())
+    }
+}
+
+/// Starts real keepalived, VRRP only, on the director at `index`.
+fn start_keepalived(site: &Site, index: usize, configuration: &Configuration) -> Program {
+    let path = site.write(index, &configuration.vrrp());
+    let host = &site.directors[index];
+    let mut command = host.command("keepalived").expect("a command");
+    command
+        .args(["--dont-fork", "--log-console", "--vrrp", "--use-file"])
+        .arg(path);
+    for (option, name) in [("--pid", "parent"), ("--vrrp_pid", "vrrp")] {
+        command
+            .arg(option)
+            .arg(site.lab.directory().join(format!("{name}.pid")));
+    }
+    host.start("keepalived", command).expect("keepalived")
+}
+
+/// Records when a host gains and loses the VIP.
+struct Holding {
+    monitor: Program,
+    held_at_first: bool,
+}
+
+impl Holding {
+    fn watch(host: &Host) -> Self {
+        let mut command = host.command("ip").expect("a command");
+        command.args(["-timestamp", "-tshort", "-4", "monitor", "address"]);
+        let monitor = host.start("monitor", command).expect("a monitor");
+        // The monitor says nothing when it begins: an address of its own is its sign.
+        host.ip(&[
+            "link", "add", "probe", "type", "veth", "peer", "name", "probed",
+        ])
+        .expect("an interface");
+        wait::until("the monitor to see an address", LIMIT, || {
+            host.ip(&["address", "replace", "192.0.2.1/32", "dev", "probe"])?;
+            let log = monitor.log();
+            host.ip(&["address", "del", "192.0.2.1/32", "dev", "probe"])?;
+            Ok(if log.contains("192.0.2.1/32") {
+                Look::Met(())
+            } else {
+                Look::NotYet(log)
+            })
+        })
+        .expect("the monitor works");
+        Self {
+            monitor,
+            held_at_first: holds_addresses(host)[0],
+        }
+    }
+
+    /// The spans in which the VIP was held, in seconds of the day; an open end is infinite.
+    fn spans(&self) -> Vec<(f64, f64)> {
+        let mut spans = Vec::new();
+        let mut since = self.held_at_first.then_some(0.0);
+        for line in self
+            .monitor
+            .log()
+            .lines()
+            .filter(|line| line.contains(&format!("{VIP}/32")))
+        {
+            let time = seconds_of_day(line);
+            match (line.contains("Deleted"), since) {
+                (false, None) => since = Some(time),
+                (true, Some(start)) => {
+                    spans.push((start, time));
+                    since = None;
+                }
+                // A second add is a renewal of the same address.
+                (false, Some(_)) | (true, None) => {}
+            }
+        }
+        spans.extend(since.map(|start| (start, f64::INFINITY)));
+        spans
+    }
+}
+
+/// Reads `[2026-11-22T16:33:43.741155] …`.
+fn seconds_of_day(line: &str) -> f64 {
+    let stamp = line
+        .strip_prefix('[')
+        .and_then(|line| line.split_once(']'))
+        .expect("a time")
+        .0;
+    let clock = stamp.split_once('T').expect("a time of day").1;
+    clock.split(':').fold(0.0, |sum, part| {
+        sum * 60.0 + part.parse::<f64>().expect("a number")
+    })
+}
+
+/// Fails if both held the VIP for longer than an advertisement takes to come round.
+fn assert_never_both(one: &Holding, other: &Holding) {
+    let (one, other) = (one.spans(), other.spans());
+    for &(a, b) in &one {
+        for &(c, d) in &other {
+            let both = b.min(d) - a.max(c);
+            assert!(
+                both < ADVERT_INTERVAL.as_secs_f64(),
+                "both held the VIP for {both} s; one: {one:?}, other: {other:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn two_directors_of_elver_relieve_each_other() {
+    let site = Site::new("two", 2);
+    let first = site.start(0, &with_priority(&site, 150));
+    wait_until_master(&first);
+    let second = site.start(1, &with_priority(&site, 100));
+    for director in [&first, &second] {
+        wait_for_real_servers(director, &site.addresses());
+    }
+    assert_ne!(first.instance(), second.instance());
+    assert_eq!(holds_addresses(second.host()), [false; 2]);
+    let holding = [Holding::watch(first.host()), Holding::watch(second.host())];
+    site.connect().expect("a connection through the first");
+
+    first.program().signal(Signal::TERM).expect("a signal");
+    first.program().wait(LIMIT).expect("an end");
+    wait_until_master(&second);
+    site.connect().expect("a connection through the second");
+
+    let first = site.start(0, &with_priority(&site, 150));
+    wait_until_master(&first);
+    wait_for_addresses(second.host(), false);
+    wait_for_real_servers(&first, &site.addresses());
+    site.connect()
+        .expect("a connection through the first again");
+    second.check_running().expect("the second stands by");
+    assert_never_both(&holding[0], &holding[1]);
+}
+
+#[test]
+fn keepalived_stands_by_for_elver() {
+    let site = Site::new("above-keepalived", 2);
+    let elver = site.start(0, &with_priority(&site, 150));
+    wait_until_master(&elver);
+    let keepalived = start_keepalived(&site, 1, &with_priority(&site, 100));
+    let holding = [
+        Holding::watch(elver.host()),
+        Holding::watch(&site.directors[1]),
+    ];
+
+    elver.program().signal(Signal::TERM).expect("a signal");
+    elver.program().wait(LIMIT).expect("an end");
+    wait_for_addresses(&site.directors[1], true);
+
+    let elver = site.start(0, &with_priority(&site, 150));
+    wait_until_master(&elver);
+    wait_for_addresses(&site.directors[1], false);
+    assert!(keepalived.is_running(), "{}", keepalived.log());
+    assert_never_both(&holding[0], &holding[1]);
+}
+
+#[test]
+fn elver_stands_by_for_keepalived() {
+    let site = Site::new("below-keepalived", 2);
+    let keepalived = start_keepalived(&site, 1, &with_priority(&site, 150));
+    wait_for_addresses(&site.directors[1], true);
+    let elver = site.start(0, &with_priority(&site, 100));
+    wait_for_real_servers(&elver, &site.addresses());
+    let holding = [
+        Holding::watch(elver.host()),
+        Holding::watch(&site.directors[1]),
+    ];
+    assert_eq!(holds_addresses(elver.host()), [false; 2]);
+
+    keepalived.signal(Signal::TERM).expect("a signal");
+    keepalived.wait(LIMIT).expect("an end");
+    wait_until_master(&elver);
+    site.connect().expect("a connection through elver");
+
+    let keepalived = start_keepalived(&site, 1, &with_priority(&site, 150));
+    wait_for_addresses(&site.directors[1], true);
+    wait_for_addresses(elver.host(), false);
+    elver.check_running().expect("elver stands by");
+    assert!(keepalived.is_running(), "{}", keepalived.log());
+    assert_never_both(&holding[0], &holding[1]);
+}
+
+#[test]
+fn no_death_leaves_the_vip_in_two_places() {
+    let site = Site::new("split-brain", 2);
+    let mut elver = site.start(0, &with_priority(&site, 150));
+    wait_until_master(&elver);
+    let _keepalived = start_keepalived(&site, 1, &with_priority(&site, 100));
+    let holding = [
+        Holding::watch(elver.host()),
+        Holding::watch(&site.directors[1]),
+    ];
+
+    let supervisor = elver.program().id();
+    for victim in children(supervisor) {
+        let victim = Pid::from_raw(victim.cast_signed()).expect("a process number");
+        kill_process(victim, Signal::KILL).expect("a signal");
+        // Whoever takes over meanwhile, in the end it is the one of the higher priority.
+        wait_until_one_holds(&site);
+        wait_until_master(&elver);
+        wait_for_addresses(&site.directors[1], false);
+    }
+
+    elver.program().signal(Signal::KILL).expect("a signal");
+    elver.program().wait(LIMIT).expect("an end");
+    wait_for_addresses(&site.directors[1], true);
+    wait_for_addresses(&site.directors[0], false);
+
+    elver = site.start(0, &with_priority(&site, 150));
+    wait_until_master(&elver);
+    wait_for_addresses(&site.directors[1], false);
+    assert_never_both(&holding[0], &holding[1]);
+}
+
+/// Waits until exactly one of the two holds both addresses.
+fn wait_until_one_holds(site: &Site) {
+    wait::until("one director to hold VIP and DIP", LIMIT, || {
+        let held: Vec<_> = site.directors.iter().map(holds_addresses).collect();
+        let settled = held.contains(&[true; 2]) && held.contains(&[false; 2]);
+        Ok(if settled {
+            Look::Met(())
+        } else {
+            Look::NotYet(format!("{held:?}"))
+        })
+    })
+    .expect("one director");
+}
