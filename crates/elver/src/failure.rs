@@ -22,7 +22,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::data_plane::DataPlaneError;
+use elver_sys::bpf::BpfError;
 use crate::instance::Instance;
 
 /// Why elver gives up.
@@ -121,14 +121,8 @@ impl Failure {
     }
 }
 
-impl From<DataPlaneError> for Failure {
-    fn from(error: DataPlaneError) -> Failure {
-        match error {
-            DataPlaneError::Kernel(words) => Failure::Kernel(words),
-            DataPlaneError::System(words) => Failure::System {
-                what: "the data plane".to_owned(),
-                error: io::Error::other(words),
-            },
-        }
+impl From<BpfError> for Failure {
+    fn from(error: BpfError) -> Failure {
+        Failure::Kernel(error.to_string())
     }
 }

@@ -27,7 +27,7 @@ use elver_sys::process;
 use tracing_subscriber::EnvFilter;
 
 use crate::command_line::{Command, CommandLine, Ctl, DEFAULT_INSTANCE, INSTANCE, Lab, Part};
-use crate::data_plane::DataPlane;
+use crate::data_plane::Inventory;
 use crate::failure::Failure;
 use crate::instance::Instance;
 
@@ -85,8 +85,8 @@ fn run_ipvsadm(
 ) -> ExitCode {
     let name = instance.name();
     let open = || -> Result<Box<dyn ipvsadm::Reader>, String> {
-        match DataPlane::open_pinned(name) {
-            Ok(data_plane) => Ok(Box::new(data_plane)),
+        match Inventory::open(name) {
+            Ok(inventory) => Ok(Box::new(inventory)),
             Err(error) => Err(error.to_string()),
         }
     };

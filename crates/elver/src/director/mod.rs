@@ -33,6 +33,7 @@ use elver_core::config::model::Configuration;
 use elver_core::lb::{self, RealServerName, VirtualServerName};
 use elver_core::service::{Edit, Origin, ServiceKey, ServiceState};
 use elver_core::vrrp::messages::{Command, Notice};
+use elver_sys::bpf::Sizes;
 use elver_sys::netlink::{Netlink, NetlinkEvent, NetlinkEvents, Topic};
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
@@ -44,7 +45,7 @@ use self::network::Network;
 use self::virtual_routers::VirtualRouters;
 use crate::configuration;
 use crate::control::{self, Asked};
-use crate::data_plane::{DataPlane, Device, Sizes};
+use crate::data_plane::{DataPlane, Device};
 use crate::failure::Failure;
 use crate::instance::{Instance, PidFile, Taken};
 use crate::vrrp_process::monotonic_now;
@@ -168,7 +169,7 @@ impl Director {
             .map_err(Failure::system("reading interfaces and addresses"))?;
         preconditions::interfaces(&configuration, &network.links())?;
 
-        let data_plane = DataPlane::open(instance.name(), &Sizes::default())?;
+        let data_plane = DataPlane::open(instance.name(), Sizes::default())?;
         let listener = control::listen(&instance.control_socket())
             .map_err(Failure::system("opening the control socket"))?;
         let (asked, was_asked) = mpsc::unbounded_channel();

@@ -64,7 +64,7 @@ mod reclaim;
 
 pub use claim::{Claim, claim, rival};
 pub use entry::{Direction, Entry, Life, Links, flags};
-pub use reclaim::reclaim;
+pub use reclaim::{free_abandoned, reclaim};
 
 /// What a way is used for: the lowest octet of its control word.
 mod phase {

@@ -7,7 +7,7 @@ use elver_packet::table::settings::{CLOCK_WORD, JIFFIES_WORD, NANOSECONDS_WORD, 
 use rustix::time::{ClockId, clock_gettime};
 
 /// Tells ticks as the programs do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Clock {
     hertz: u64,
     shift: u32,

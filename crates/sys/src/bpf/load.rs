@@ -7,12 +7,11 @@ use std::path::Path;
 use aya::maps::{Map, ProgramArray};
 use aya::programs::{SchedClassifier, TestRun, TestRunOptions};
 use aya::{Ebpf, EbpfLoader};
-use elver_packet::host::entry;
 use elver_packet::process::Stage;
 use elver_packet::table::settings::{
     JIFFIES_WORD, NANOSECONDS_WORD, SEEDS_WORD, SIZE_AND_EPOCH_WORD, VERSION_WORD,
 };
-use elver_packet::table::{LAYOUT_VERSION, Words, connection, settings};
+use elver_packet::table::{LAYOUT_VERSION, Words, connection};
 
 use super::{Attachments, BPF_FILE_SYSTEM, BpfError, Clock, Maps, OBJECT, directory};
 
@@ -100,7 +99,7 @@ fn refuse_other_layouts(instance: &str) -> Result<(), BpfError> {
         Err(BpfError::NotLoaded(_)) => return Ok(()),
         Err(error) => return Err(error),
     };
-    match maps.settings_words().load(VERSION_WORD) as u32 {
+    match maps.settings().map_or(0, |settings| settings.load(VERSION_WORD)) as u32 {
         // 0: somebody died between making the maps and setting them up.
         0 | LAYOUT_VERSION => Ok(()),
         found => Err(BpfError::Layout { instance: instance.to_owned(), found, needed: LAYOUT_VERSION }),
@@ -138,8 +137,7 @@ pub(super) fn classifier<'a>(programs: &'a mut Ebpf, name: &str) -> Result<&'a m
 /// Sets up what the programs need before the first packet. Of settings that are there
 /// already only the clock is read anew: it may be another boot's.
 fn initialise(programs: &mut Ebpf, maps: &Maps) -> Result<(), BpfError> {
-    let words = entry(maps.settings_words(), 0, settings::WORDS)
-        .ok_or_else(|| BpfError::kernel("reading the settings", "they are too short"))?;
+    let words = maps.settings().ok_or_else(|| BpfError::kernel("reading the settings", "they are too short"))?;
     read_clock(programs, words)?.store(words);
     if words.load(VERSION_WORD) != 0 {
         return Ok(());

@@ -57,9 +57,29 @@ impl Maps {
         Ok(maps)
     }
 
-    /// The settings' words.
-    pub fn settings_words(&self) -> &[AtomicU64] {
-        &self.settings
+    /// The settings.
+    pub fn settings(&self) -> Option<Slice<'_>> {
+        entry(&self.settings, 0, settings::WORDS)
+    }
+
+    /// The slot of a service.
+    pub fn service(&self, id: u32) -> Option<Slice<'_>> {
+        entry(&self.services, id, service::WORDS)
+    }
+
+    /// The slot of a destination.
+    pub fn destination(&self, id: u32) -> Option<Slice<'_>> {
+        entry(&self.destinations, id, destination::WORDS)
+    }
+
+    /// A place of the member lists.
+    pub fn member(&self, place: u32) -> Option<u32> {
+        entry(&self.members, place, 1).map(|words| elver_packet::table::Words::load(words, 0) as u32)
+    }
+
+    /// A line of the connection table.
+    pub fn connection(&self, index: u32) -> Option<Slice<'_>> {
+        entry(&self.connections, index, connection::WORDS)
     }
 
     /// How many services there is room for.
@@ -159,7 +179,7 @@ impl<'a> Tables for &'a Maps {
     type Words = Slice<'a>;
 
     fn settings(&self) -> Option<Slice<'a>> {
-        entry(&self.settings, 0, settings::WORDS)
+        Maps::settings(self)
     }
 
     fn service_id(&self, key: &ServiceKey) -> Option<u32> {
@@ -167,19 +187,19 @@ impl<'a> Tables for &'a Maps {
     }
 
     fn service(&self, id: u32) -> Option<Slice<'a>> {
-        entry(&self.services, id, service::WORDS)
+        Maps::service(self, id)
     }
 
     fn member(&self, place: u32) -> Option<u32> {
-        entry(&self.members, place, 1).map(|words| elver_packet::table::Words::load(words, 0) as u32)
+        Maps::member(self, place)
     }
 
     fn destination(&self, id: u32) -> Option<Slice<'a>> {
-        entry(&self.destinations, id, destination::WORDS)
+        Maps::destination(self, id)
     }
 
     fn connection(&self, index: u32) -> Option<Slice<'a>> {
-        entry(&self.connections, index, connection::WORDS)
+        Maps::connection(self, index)
     }
 
     // The counters of traffic are the programs' own; the controller moves no packets.

@@ -62,6 +62,16 @@ fn free<T: Tables>(tables: &T, index: u32) -> bool {
     true
 }
 
+/// Frees a way on which nobody is at work any more: its owner died. What its entry counted
+/// for may have been taken back or not.
+pub fn free_abandoned<T: Tables>(tables: &T, index: u32, seen: Control) {
+    if let Some((header, way)) = control_of(tables, index)
+        && seen.is_busy()
+    {
+        header.compare_exchange(way, seen.0, seen.freed().0);
+    }
+}
+
 /// Takes back what an entry counted for at its destination and its template.
 #[inline(always)]
 fn settle_accounts<T: Tables>(tables: &T, entry: Entry<T::Words>) {

@@ -1,0 +1,305 @@
+//! Changes of the table of services.
+//!
+//! A program may run between any two stores: a service or destination is complete before
+//! anything leads to it, and led to no longer before it changes hands.
+
+use std::net::SocketAddr;
+
+use elver_core::service::{
+    DestinationSettings, Edit, EditError, Origin, ServiceKey, ServiceSettings, Timeouts,
+};
+use elver_packet::table::settings::{TCP_TIMEOUTS_WORD, UDP_TIMEOUT_WORD};
+use elver_packet::table::{Words, destination, service};
+use elver_sys::bpf::BpfError;
+
+use super::{DataPlane, Slots, add, layout};
+
+impl DataPlane {
+    /// Makes a change, or refuses it and changes nothing.
+    ///
+    /// # Errors
+    /// Those of `ipvsadm`, a table that is full, or what this data plane cannot do.
+    pub(crate) fn apply(&mut self, edit: &Edit, origin: Origin) -> Result<(), EditError> {
+        match edit {
+            Edit::AddService { service, settings } => self.add_service(service, settings, origin),
+            Edit::EditService { service, settings } => self.edit_service(service, settings),
+            Edit::RemoveService { service } => self.remove_service(service),
+            Edit::AddDestination { service, address, settings } => {
+                self.add_destination(service, *address, settings, origin)
+            }
+            Edit::EditDestination { service, address, settings } => {
+                self.edit_destination(service, *address, settings)
+            }
+            Edit::RemoveDestination { service, address } => self.remove_destination(service, *address),
+            Edit::Flush => {
+                let keys: Vec<ServiceKey> = self.inventory.services.keys().copied().collect();
+                keys.iter().try_for_each(|key| self.remove_service(key))
+            }
+            Edit::Zero { service } => self.zero(service.as_ref()),
+            Edit::SetTimeouts(timeouts) => {
+                self.set_timeouts(self.inventory.timeouts().changed_by(*timeouts));
+                Ok(())
+            }
+            Edit::StartSyncDaemon(_) | Edit::StopSyncDaemon { .. } => {
+                Err(EditError::Unsupported("the synchronisation of connections".to_owned()))
+            }
+        }
+    }
+
+    fn add_service(
+        &mut self,
+        key: &ServiceKey,
+        settings: &ServiceSettings,
+        origin: Origin,
+    ) -> Result<(), EditError> {
+        if self.inventory.services.contains_key(key) {
+            return Err(EditError::ServiceExists);
+        }
+        layout::check_service(key, settings)?;
+        // A service that comes back finds its slot, and so the connections of destinations
+        // that come back with it.
+        let slots = match self.inventory.past.remove(key) {
+            Some(slots) => slots,
+            None => Slots { service: self.free_service()?, ..Slots::default() },
+        };
+        let held = self.holds(key);
+        let words = self.inventory.maps.service_words(slots.service)?;
+        for word in [service::MEMBERS_WORD, service::CURSOR_WORD, service::ROOM_WORD] {
+            words.store(word, 0);
+        }
+        layout::write_past_totals(words, &Default::default());
+        layout::write_service(words, key, settings, origin, held, self.inventory.clock)?;
+        self.places.release(slots.service);
+        self.inventory.maps.index_service(&layout::index_key(key)?, slots.service).map_err(system)?;
+        self.inventory.services.insert(*key, slots);
+        Ok(())
+    }
+
+    fn edit_service(&mut self, key: &ServiceKey, settings: &ServiceSettings) -> Result<(), EditError> {
+        let slots = self.inventory.services.get(key).ok_or(EditError::NoSuchService)?;
+        layout::check_service(key, settings)?;
+        let words = self.inventory.maps.service_words(slots.service)?;
+        let flags = words.load(service::FLAGS_WORD) as u32;
+        let origin = layout::origin(flags, service::flags::FROM_CONFIGURATION);
+        let held = flags & service::flags::HELD != 0;
+        layout::write_service(words, key, settings, origin, held, self.inventory.clock)
+    }
+
+    fn remove_service(&mut self, key: &ServiceKey) -> Result<(), EditError> {
+        let Some(mut slots) = self.inventory.services.remove(key) else { return Err(EditError::NoSuchService) };
+        self.inventory.maps.unindex_service(&layout::index_key(key)?).map_err(system)?;
+        let words = self.inventory.maps.service_words(slots.service)?;
+        layout::change_flags(words, 0, service::flags::LIVE | service::flags::HELD);
+        words.exchange(service::MEMBERS_WORD, 0);
+        for id in std::mem::take(&mut slots.destinations) {
+            layout::change_flags(self.inventory.maps.destination_words(id)?, 0, destination::flags::AVAILABLE);
+            slots.tombstones.push(id);
+        }
+        self.places.release(slots.service);
+        words.store(service::ROOM_WORD, 0);
+        self.inventory.past.insert(*key, slots);
+        self.bury();
+        Ok(())
+    }
+
+    fn add_destination(
+        &mut self,
+        key: &ServiceKey,
+        address: SocketAddr,
+        settings: &DestinationSettings,
+        origin: Origin,
+    ) -> Result<(), EditError> {
+        let slots = self.inventory.services.get(key).ok_or(EditError::ServiceNotDefined)?;
+        if self.inventory.destination_at(key, &slots.destinations, address).is_some() {
+            return Err(EditError::DestinationExists);
+        }
+        layout::check_destination(key, address, settings)?;
+        let service_id = slots.service;
+        let held = self.holds(key);
+        // One that was removed and comes back has its connections and totals again.
+        let revived = self.inventory.destination_at(key, &slots.tombstones, address);
+        let id = match revived {
+            Some(id) => id,
+            None => self.free_destination()?,
+        };
+        if revived.is_none() {
+            self.inventory.maps.clear_totals(id).map_err(system)?;
+            layout::write_destination(self.inventory.maps.destination_words(id)?, service_id, address);
+        }
+        let words = self.inventory.maps.destination_words(id)?;
+        self.sequence = self.sequence.wrapping_add(1);
+        layout::write_destination_settings(words, settings, self.sequence);
+        let mut flags = destination::flags::LIVE | destination::flags::AVAILABLE;
+        if held {
+            flags |= destination::flags::HELD;
+        }
+        if origin == Origin::Configuration {
+            flags |= destination::flags::FROM_CONFIGURATION;
+        }
+        layout::change_flags(words, flags, destination::flags::FROM_CONFIGURATION & !flags);
+        if let Some(slots) = self.inventory.services.get_mut(key) {
+            slots.tombstones.retain(|tombstone| *tombstone != id);
+            slots.destinations.insert(0, id);
+        }
+        self.publish_members(key).inspect_err(|_| {
+            // There is no room for it in a member list: it was never there.
+            if let Ok(words) = self.inventory.maps.destination_words(id) {
+                layout::change_flags(words, 0, flags);
+            }
+            if let Some(slots) = self.inventory.services.get_mut(key) {
+                slots.destinations.retain(|member| *member != id);
+            }
+        })
+    }
+
+    fn edit_destination(
+        &mut self,
+        key: &ServiceKey,
+        address: SocketAddr,
+        settings: &DestinationSettings,
+    ) -> Result<(), EditError> {
+        let slots = self.inventory.services.get(key).ok_or(EditError::ServiceNotDefined)?;
+        let id = self
+            .inventory
+            .destination_at(key, &slots.destinations, address)
+            .ok_or(EditError::NoSuchDestination)?;
+        layout::check_destination(key, address, settings)?;
+        let words = self.inventory.maps.destination_words(id)?;
+        layout::write_destination_settings(words, settings, layout::sequence(words));
+        self.publish_members(key)
+    }
+
+    fn remove_destination(&mut self, key: &ServiceKey, address: SocketAddr) -> Result<(), EditError> {
+        let slots = self.inventory.services.get(key).ok_or(EditError::ServiceNotDefined)?;
+        let id = self
+            .inventory
+            .destination_at(key, &slots.destinations, address)
+            .ok_or(EditError::NoSuchDestination)?;
+        if let Some(slots) = self.inventory.services.get_mut(key) {
+            slots.destinations.retain(|member| *member != id);
+            slots.tombstones.push(id);
+        }
+        self.publish_members(key)?;
+        layout::change_flags(self.inventory.maps.destination_words(id)?, 0, destination::flags::AVAILABLE);
+        self.bury();
+        Ok(())
+    }
+
+    /// Writes the list of destinations that take new connections.
+    fn publish_members(&mut self, key: &ServiceKey) -> Result<(), EditError> {
+        let slots = self.inventory.services.get(key).ok_or(EditError::NoSuchService)?;
+        let mut members = Vec::with_capacity(slots.destinations.len());
+        for id in &slots.destinations {
+            if layout::takes_connections(self.inventory.maps.destination_words(*id)?) {
+                members.push(*id);
+            }
+        }
+        if self.places.write(&self.inventory.maps, slots.service, &members) {
+            return Ok(());
+        }
+        Err(EditError::Full {
+            table: "the table of member lists".to_owned(),
+            capacity: self.inventory.maps.member_places(),
+        })
+    }
+
+    fn zero(&mut self, only: Option<&ServiceKey>) -> Result<(), EditError> {
+        if let Some(key) = only
+            && !self.inventory.services.contains_key(key)
+        {
+            return Err(EditError::NoSuchService);
+        }
+        let inventory = &mut self.inventory;
+        for (key, slots) in &inventory.services {
+            if only.is_some_and(|only| only != key) {
+                continue;
+            }
+            layout::write_past_totals(inventory.maps.service_words(slots.service)?, &Default::default());
+            for id in slots.destinations.iter().chain(&slots.tombstones) {
+                inventory.maps.clear_totals(*id).map_err(system)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn set_timeouts(&mut self, timeouts: Timeouts) {
+        let Some(settings) = self.inventory.maps.settings() else { return };
+        let clock = self.inventory.clock;
+        let tcp = |state: u8| TCP_TIMEOUTS_WORD + usize::from(state);
+        settings.store(tcp(layout::ESTABLISHED), layout::timeout_word(clock, timeouts.tcp));
+        settings.store(tcp(layout::FIN_WAIT), layout::timeout_word(clock, timeouts.tcp_fin));
+        settings.store(UDP_TIMEOUT_WORD, layout::timeout_word(clock, timeouts.udp));
+    }
+
+    /// Gives the slots of removed destinations back that no connection refers to any more,
+    /// and those of removed services without such destinations.
+    pub(super) fn bury(&mut self) {
+        let inventory = &mut self.inventory;
+        for slots in inventory.services.values_mut().chain(inventory.past.values_mut()) {
+            let service_id = slots.service;
+            let maps = &mut inventory.maps;
+            slots.tombstones.retain(|id| {
+                let Ok(words) = maps.destination_words(*id) else { return false };
+                let referred = words.load(destination::CONNECTIONS_WORD) | words.load(destination::TEMPLATES_WORD);
+                if referred != 0 {
+                    return true;
+                }
+                layout::change_flags(words, 0, u32::MAX);
+                // The service keeps what the destination counted.
+                let totals = maps.totals(*id);
+                if let Ok(words) = maps.service_words(service_id) {
+                    let mut past = layout::past_totals(words);
+                    add(&mut past, &totals);
+                    layout::write_past_totals(words, &past);
+                }
+                false
+            });
+        }
+        inventory.past.retain(|_, slots| !slots.tombstones.is_empty());
+    }
+
+    fn free_service(&self) -> Result<u32, EditError> {
+        let inventory = &self.inventory;
+        let past = |id: u32| inventory.past.values().any(|slots| slots.service == id);
+        (0..inventory.maps.services())
+            .find(|id| {
+                let live = inventory.maps.service_words(*id).is_ok_and(layout::is_live);
+                !live && !past(*id)
+            })
+            .ok_or_else(|| full("the table of virtual services", inventory.maps.services()))
+    }
+
+    fn free_destination(&self) -> Result<u32, EditError> {
+        let maps = &self.inventory.maps;
+        (0..maps.destinations())
+            .find(|id| {
+                let heading = maps.destination_words(*id).map(|words| words.load(destination::FLAGS_WORD) as u32);
+                heading.is_ok_and(|flags| flags & destination::flags::LIVE == 0)
+            })
+            .ok_or_else(|| full("the table of destinations", maps.destinations()))
+    }
+}
+
+fn full(table: &str, capacity: u32) -> EditError {
+    EditError::Full { table: table.to_owned(), capacity }
+}
+
+fn system(error: BpfError) -> EditError {
+    EditError::System(error.to_string())
+}
+
+/// Entries that are there because their ids came from the maps.
+trait Slot {
+    fn service_words(&self, id: u32) -> Result<elver_packet::host::Slice<'_>, EditError>;
+    fn destination_words(&self, id: u32) -> Result<elver_packet::host::Slice<'_>, EditError>;
+}
+
+impl Slot for elver_sys::bpf::Maps {
+    fn service_words(&self, id: u32) -> Result<elver_packet::host::Slice<'_>, EditError> {
+        self.service(id).ok_or_else(|| EditError::System(format!("there is no service slot {id}")))
+    }
+
+    fn destination_words(&self, id: u32) -> Result<elver_packet::host::Slice<'_>, EditError> {
+        self.destination(id).ok_or_else(|| EditError::System(format!("there is no destination slot {id}")))
+    }
+}

@@ -1,0 +1,275 @@
+//! The table of services, in the maps that the programs in the kernel read.
+//!
+//! The pinned maps are all there is: what an operator or the configuration put there is
+//! read back from them, by the next director or by `ipvsadm` without one. A service keeps
+//! its slot while any of its destinations, removed ones included, is still referred to by a
+//! connection.
+
+mod edit;
+mod layout;
+mod member_places;
+mod sweep;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::{IpAddr, SocketAddr};
+
+use elver_core::service::{
+    ConnectionState, DestinationState, Rates, ServiceKey, ServiceState, Statistics, SyncDaemon, Timeouts,
+};
+use elver_packet::table::destination::Destination;
+use elver_packet::table::settings::{SIZE_AND_EPOCH_WORD, TCP_TIMEOUTS_WORD, UDP_TIMEOUT_WORD};
+use elver_packet::table::{Words, destination, service};
+use elver_sys::bpf::{Attachments, BpfError, Clock, Maps, Sizes, Totals};
+
+use crate::ipvsadm::Reader;
+use member_places::MemberPlaces;
+
+/// A network device.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Device {
+    /// Its index.
+    pub(crate) index: u32,
+    /// Its name.
+    pub(crate) name: String,
+}
+
+/// A service's slot, and those of its destinations.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Slots {
+    service: u32,
+    /// Destinations that the service has, newest first.
+    destinations: Vec<u32>,
+    /// Destinations that were removed while connections still refer to them.
+    tombstones: Vec<u32>,
+}
+
+/// What of the maps is read without writing: enough to list.
+pub(crate) struct Inventory {
+    maps: Maps,
+    clock: Clock,
+    /// Services that exist.
+    services: BTreeMap<ServiceKey, Slots>,
+    /// Services that were removed while connections still refer to their destinations.
+    past: BTreeMap<ServiceKey, Slots>,
+}
+
+/// The data plane of an instance, as its director sees it.
+pub(crate) struct DataPlane {
+    inventory: Inventory,
+    attachments: Attachments,
+    places: MemberPlaces,
+    held: BTreeSet<IpAddr>,
+    sequence: u32,
+    sweep: sweep::Sweep,
+}
+
+impl Inventory {
+    /// Reads what is pinned for an instance.
+    ///
+    /// # Errors
+    /// Nothing is, or it is of another layout.
+    pub(crate) fn open(instance: &str) -> Result<Inventory, BpfError> {
+        Ok(Inventory::read(Maps::open(instance)?))
+    }
+
+    fn read(maps: Maps) -> Inventory {
+        let clock = maps.settings().map_or_else(Clock::default, Clock::from_settings);
+        let mut slots: HashMap<u32, Slots> = HashMap::new();
+        let mut sequences = HashMap::new();
+        for id in 0..maps.destinations() {
+            let Some(words) = maps.destination(id) else { continue };
+            let flags = Destination(words).heading().flags();
+            if flags & destination::flags::LIVE == 0 {
+                continue;
+            }
+            let of = slots.entry(Destination(words).service()).or_default();
+            let list = if flags & destination::flags::AVAILABLE != 0 { &mut of.destinations } else { &mut of.tombstones };
+            list.push(id);
+            sequences.insert(id, layout::sequence(words));
+        }
+        let (mut services, mut past) = (BTreeMap::new(), BTreeMap::new());
+        for id in 0..maps.services() {
+            let Some(words) = maps.service(id) else { continue };
+            let Some(key) = layout::service_key(words) else { continue };
+            let mut slots = slots.remove(&id).unwrap_or_default();
+            slots.service = id;
+            slots.destinations.sort_by_key(|id| std::cmp::Reverse(sequences.get(id).copied()));
+            if layout::is_live(words) {
+                services.insert(key, slots);
+            } else if !slots.tombstones.is_empty() {
+                past.insert(key, slots);
+            }
+        }
+        Inventory { maps, clock, services, past }
+    }
+
+    /// Every service, in the order of their keys, its destinations newest first.
+    pub(crate) fn services(&self) -> Vec<ServiceState> {
+        self.services.iter().filter_map(|(key, slots)| self.state(key, slots)).collect()
+    }
+
+    fn state(&self, key: &ServiceKey, slots: &Slots) -> Option<ServiceState> {
+        let words = self.maps.service(slots.service)?;
+        let destinations: Vec<DestinationState> =
+            slots.destinations.iter().filter_map(|id| self.destination_state(key, *id)).collect();
+        let mut totals = layout::past_totals(words);
+        for id in slots.destinations.iter().chain(&slots.tombstones) {
+            add(&mut totals, &self.maps.totals(*id));
+        }
+        Some(ServiceState {
+            key: *key,
+            settings: layout::service_settings(words),
+            origin: layout::origin(words.load(service::FLAGS_WORD) as u32, service::flags::FROM_CONFIGURATION),
+            destinations,
+            statistics: statistics(&totals),
+            rates: Rates::default(),
+        })
+    }
+
+    fn destination_state(&self, key: &ServiceKey, id: u32) -> Option<DestinationState> {
+        let words = self.maps.destination(id)?;
+        let destination = Destination(words);
+        let (active, inactive) = destination.connections();
+        Some(DestinationState {
+            address: layout::destination_address(words, key.family()),
+            settings: layout::destination_settings(words),
+            origin: layout::origin(destination.heading().flags(), destination::flags::FROM_CONFIGURATION),
+            active,
+            inactive,
+            persistent: words.load(destination::TEMPLATES_WORD) as u32,
+            statistics: statistics(&self.maps.totals(id)),
+            rates: Rates::default(),
+        })
+    }
+
+    /// Every connection, in the order of the table.
+    pub(crate) fn connections(&self) -> impl Iterator<Item = ConnectionState> + '_ {
+        sweep::connections(&self.maps, self.clock)
+    }
+
+    /// How long idle connections stay.
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        let settings = self.maps.settings();
+        let of = |word: usize| layout::timeout(settings.map_or(0, |words| words.load(word)));
+        Timeouts {
+            tcp: of(TCP_TIMEOUTS_WORD + usize::from(layout::ESTABLISHED)),
+            tcp_fin: of(TCP_TIMEOUTS_WORD + usize::from(layout::FIN_WAIT)),
+            udp: of(UDP_TIMEOUT_WORD),
+        }
+    }
+}
+
+impl Reader for Inventory {
+    fn services(&self) -> Vec<ServiceState> {
+        Inventory::services(self)
+    }
+
+    fn connections(&self) -> Box<dyn Iterator<Item = ConnectionState> + '_> {
+        Box::new(Inventory::connections(self))
+    }
+
+    fn timeouts(&self) -> Timeouts {
+        Inventory::timeouts(self)
+    }
+
+    fn sync_daemons(&self) -> Vec<SyncDaemon> {
+        Vec::new()
+    }
+}
+
+impl DataPlane {
+    /// Loads the programs over the instance's maps: new ones, or those that an earlier
+    /// director left, with their services and connections.
+    ///
+    /// # Errors
+    /// The kernel refuses or lacks something, or the maps are of another layout.
+    pub(crate) fn open(instance: &str, sizes: Sizes) -> Result<DataPlane, BpfError> {
+        let (maps, attachments) = elver_sys::bpf::load(instance, sizes)?;
+        let inventory = Inventory::read(maps);
+        layout::set_default_timeouts(&inventory.maps, inventory.clock);
+        let sequence = inventory.highest_sequence();
+        let places = MemberPlaces::read(&inventory.maps, inventory.services.values().chain(inventory.past.values()));
+        Ok(DataPlane {
+            inventory,
+            attachments,
+            places,
+            held: BTreeSet::new(),
+            sequence,
+            sweep: sweep::Sweep::default(),
+        })
+    }
+
+    /// Every service, in the order of their keys, its destinations newest first.
+    pub(crate) fn services(&self) -> Vec<ServiceState> {
+        self.inventory.services()
+    }
+
+    /// Tells which addresses are this host's. A service takes packets while its address is
+    /// one of them.
+    pub(crate) fn set_held(&mut self, addresses: &BTreeSet<IpAddr>) {
+        self.held.clone_from(addresses);
+        for (key, slots) in &self.inventory.services {
+            layout::set_held(&self.inventory.maps, slots, self.holds(key));
+        }
+    }
+
+    fn holds(&self, key: &ServiceKey) -> bool {
+        key.virtual_address().is_some_and(|address| self.held.contains(&address.ip()))
+    }
+
+    /// Attaches to a device; gives the kind of attachment.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub(crate) fn attach(&mut self, device: &Device) -> Result<&'static str, BpfError> {
+        self.attachments.attach(device.index, &device.name).map(|attachment| attachment.name())
+    }
+
+    /// Takes the data plane off a device.
+    pub(crate) fn detach(&mut self, index: u32) {
+        if let Err(error) = self.attachments.detach(index) {
+            tracing::warn!("{error}");
+        }
+    }
+
+    /// Next hops that connections remember are void: a route, neighbour or link changed.
+    pub(crate) fn routes_changed(&mut self) {
+        if let Some(settings) = self.inventory.maps.settings() {
+            settings.fetch_add(SIZE_AND_EPOCH_WORD, 1 << 32);
+        }
+    }
+
+    /// Removes every pin and filter of an instance; works without a director. Names what
+    /// was removed.
+    ///
+    /// # Errors
+    /// What could not be removed.
+    pub(crate) fn unload(instance: &str) -> Result<Vec<String>, BpfError> {
+        elver_sys::bpf::unload(instance)
+    }
+}
+
+impl Inventory {
+    fn highest_sequence(&self) -> u32 {
+        let all = self.services.values().chain(self.past.values());
+        let ids = all.flat_map(|slots| slots.destinations.iter().chain(&slots.tombstones));
+        ids.filter_map(|id| Some(layout::sequence(self.maps.destination(*id)?))).max().unwrap_or(0)
+    }
+
+    /// The destination of a service that has this address.
+    fn destination_at(&self, key: &ServiceKey, ids: &[u32], address: SocketAddr) -> Option<u32> {
+        let at = |id: u32| Some(layout::destination_address(self.maps.destination(id)?, key.family()));
+        ids.iter().copied().find(|id| at(*id) == Some(address))
+    }
+}
+
+fn add(sum: &mut Totals, part: &Totals) {
+    for (sum, part) in sum.iter_mut().zip(part) {
+        *sum = sum.wrapping_add(*part);
+    }
+}
+
+fn statistics(totals: &Totals) -> Statistics {
+    let [connections, packets_in, packets_out, bytes_in, bytes_out] = *totals;
+    Statistics { connections, packets_in, packets_out, bytes_in, bytes_out }
+}

@@ -1,0 +1,131 @@
+//! What the director does about connections: lists them, and takes expired ones out.
+//!
+//! The programs treat an expired entry as absent, so this is for the numbers and for the
+//! room, and nothing waits for it.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use elver_core::service::ConnectionState;
+use elver_packet::family::{Family, V4, V6};
+use elver_packet::flow::tcp::TcpState;
+use elver_packet::host::Slice;
+use elver_packet::table::connection::{
+    Control, Direction, Entry, Key, Life, STRIDE, control, free_abandoned, has_expired, reclaim,
+};
+use elver_packet::table::destination;
+use elver_packet::table::settings::ticks_between;
+use elver_packet::table::Words;
+use elver_sys::bpf::{Clock, Maps};
+
+use super::{DataPlane, layout};
+
+/// Sets that are swept at a time, so that a large table does not hold the director up.
+const SETS_AT_ONCE: u32 = 1 << 16;
+/// How much longer a template stays whose time is over while connections are under it
+/// (`ip_vs_conn_expire` in the kernel).
+const HELD_TEMPLATE: Duration = Duration::from_secs(60);
+
+/// How far sweeping has come.
+#[derive(Debug, Default)]
+pub(super) struct Sweep {
+    next_set: u32,
+    /// Ways that somebody was at work on when we came by.
+    busy: HashMap<u32, Control>,
+}
+
+impl DataPlane {
+    /// Takes expired connections out, and slots that nothing refers to any more. To be
+    /// called about once a second.
+    pub(crate) fn sweep(&mut self) {
+        let maps = &self.inventory.maps;
+        let clock = self.inventory.clock;
+        let now = clock.now();
+        let sets = maps.connection_lines() / STRIDE;
+        let end = self.sweep.next_set.saturating_add(SETS_AT_ONCE).min(sets);
+        for index in (self.sweep.next_set * STRIDE)..(end * STRIDE) {
+            if index % STRIDE == 0 {
+                continue;
+            }
+            let Some(control) = control(&maps, index) else { continue };
+            if control.is_busy() {
+                // A program is done within microseconds; a director can be killed in between.
+                if self.sweep.busy.insert(index, control) == Some(control) {
+                    free_abandoned(&maps, index, control);
+                }
+                continue;
+            }
+            self.sweep.busy.remove(&index);
+            if control.is_live()
+                && let Some(entry) = maps.connection(index).map(Entry)
+                && entry.direction() == Direction::Forward
+            {
+                let life = entry.life();
+                if !has_expired(life, now) {
+                    continue;
+                }
+                if entry.is_template() && entry.held_connections() != 0 {
+                    let expires = now.wrapping_add(clock.ticks(HELD_TEMPLATE));
+                    entry.renew(life, Life { expires, ..life });
+                } else {
+                    reclaim(&maps, index);
+                }
+            }
+        }
+        self.sweep.next_set = if end == sets { 0 } else { end };
+        self.bury();
+    }
+}
+
+/// Every connection and template, in the order of the table.
+pub(super) fn connections(maps: &Maps, clock: Clock) -> impl Iterator<Item = ConnectionState> + '_ {
+    let now = clock.now();
+    (0..maps.connection_lines()).filter_map(move |index| {
+        if index % STRIDE == 0 || !control(&maps, index)?.is_live() {
+            return None;
+        }
+        let entry = Entry(maps.connection(index)?);
+        let held = entry.is_template() && entry.held_connections() != 0;
+        if entry.direction() == Direction::Reverse || has_expired(entry.life(), now) && !held {
+            return None;
+        }
+        let left = ticks_between(now, entry.life().expires).max(0) as u32;
+        match entry.family() {
+            4 => state::<V4>(maps, entry, clock.duration(left)),
+            6 => state::<V6>(maps, entry, clock.duration(left)),
+            _ => None,
+        }
+    })
+}
+
+fn state<F: Family>(maps: &Maps, entry: Entry<Slice<'_>>, expires_in: Duration) -> Option<ConnectionState> {
+    let key: Key<F> = entry.key();
+    let (id, _) = entry.destination();
+    let words = maps.destination(id)?;
+    let family = if F::NUMBER == 4 { elver_core::service::Family::Inet } else { elver_core::service::Family::Inet6 };
+    let mut destination = layout::destination_address(words, family);
+    let virtual_address = socket_address::<F>(key.receiver, (key.ports >> 16) as u16);
+    if words.load(destination::SERVICE_WORD) >> 32 == 0 {
+        destination.set_port(virtual_address.port());
+    }
+    Some(ConnectionState {
+        protocol: key.protocol,
+        expires_in,
+        state: TcpState(entry.life().state).to_string(),
+        client: socket_address::<F>(key.sender, key.ports as u16),
+        virtual_address,
+        destination,
+        engine_data: None,
+    })
+}
+
+/// An address and a port as they stand in a packet.
+fn socket_address<F: Family>(address: F::Address, port: u16) -> SocketAddr {
+    let octets = F::to_octets(address);
+    let ip = match octets {
+        [a, b, c, d, ..] if F::NUMBER == 4 => IpAddr::from([a, b, c, d]),
+        _ => IpAddr::from(octets),
+    };
+    SocketAddr::new(ip, u16::from_be(port))
+}
