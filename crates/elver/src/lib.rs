@@ -49,7 +49,7 @@ pub fn main() -> ExitCode {
     log_to_standard_error();
     let result = match line.command {
         Command::Run { file } => director::run(&file, instance),
-        Command::Check { file } => configuration::check(&file),
+        Command::Check { file } => configuration::check(&file, instance),
         Command::Ctl { request } => match request {
             Ctl::Status => ctl::status(instance),
             Ctl::Reload => ctl::reload(instance),

@@ -62,7 +62,7 @@ const SWEEP: Duration = Duration::from_secs(1);
 
 /// Runs a director in the foreground until it is told to stop.
 pub(crate) fn run(file: &Path, instance: &Instance) -> Result<(), Failure> {
-    let configuration = configuration::load(file)?;
+    let configuration = configuration::load(file, instance)?;
     permission()?;
     let pid_file = take(instance)?;
     preconditions::nothing_beside()?;
@@ -249,9 +249,8 @@ impl Director {
                 }
                 _ = sweep.tick() => self.data_plane.sweep(),
                 _ = hangup.recv() => {
-                    if let Err(words) = self.reload() {
-                        tracing::error!("{words}");
-                    }
+                    // What went wrong is in the log.
+                    let _ = self.reload();
                 }
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
@@ -332,7 +331,16 @@ impl Director {
     /// Reads the file again. If it cannot run, everything stays as it is.
     fn reload(&mut self) -> Result<(), Failure> {
         tracing::info!("Reloading {}", self.file.display());
-        let configuration = configuration::load(&self.file)?;
+        let result = self.take_up_file();
+        match &result {
+            Ok(()) => tracing::info!("Reload complete"),
+            Err(failure) => tracing::error!("Not reloaded, nothing has changed: {failure}"),
+        }
+        result
+    }
+
+    fn take_up_file(&mut self) -> Result<(), Failure> {
+        let configuration = configuration::load(&self.file, &self.instance)?;
         preconditions::interfaces(&configuration, &self.network.links())?;
         // Until the vrrp process has withdrawn what is no more, both are on record.
         self.address_record
@@ -350,7 +358,6 @@ impl Director {
             Some(child) => child.tell(ToChecks::Configure(self.health.assignments())),
             None => self.start_check(),
         }
-        tracing::info!("Reload complete");
         Ok(())
     }
 
