@@ -1,0 +1,744 @@
+//! Virtual servers, real servers and their checks.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use super::{Placed, address};
+use crate::config::diagnostic::Report;
+use crate::config::directive::{Context, Directive};
+use crate::config::keyword::{self, BlockKind};
+use crate::config::model::{Check, RealServer, TcpCheck, VirtualServer};
+use crate::config::reader::Word;
+use crate::config::source::Span;
+use crate::service::{
+    DestinationSettings, Family, ForwardingMethod, Persistence, Protocol, Scheduler, ServiceKey,
+    ServiceSettings, Tunnel, TunnelChecksum,
+};
+
+// The defaults of keepalived.conf(5).
+const DELAY_LOOP: Duration = Duration::from_secs(60);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const RETRIES: u32 = 1;
+const DELAY_BEFORE_RETRY: Duration = Duration::from_secs(1);
+const WEIGHT: u32 = 1;
+const PERSISTENCE_TIMEOUT: Duration = Duration::from_secs(360);
+/// keepalived's largest persistence_timeout: 31 days.
+const LONGEST_PERSISTENCE: u64 = 31 * 86_400;
+
+/// What a virtual server identifies itself by, as far as its first line says.
+enum Identity {
+    Address(SocketAddr),
+    Mark(u32),
+}
+
+/// Timing of checks: each level takes from the one above what it does not say itself.
+#[derive(Debug, Clone, Copy, Default)]
+struct Timing {
+    delay_loop: Option<Duration>,
+    connect_timeout: Option<Duration>,
+    retries: Option<u32>,
+    delay_before_retry: Option<Duration>,
+    warmup: Option<Duration>,
+}
+
+impl Timing {
+    /// Whether the directive was one of timing, and is taken in.
+    fn take(&mut self, directive: &Directive<'_>) -> bool {
+        match directive.keyword.name {
+            "delay_loop" => self.delay_loop = directive.time(),
+            "connect_timeout" => self.connect_timeout = directive.time(),
+            "retry" => self.retries = directive.number().and_then(|n| u32::try_from(n).ok()),
+            "delay_before_retry" => self.delay_before_retry = directive.time(),
+            "warmup" => self.warmup = directive.time(),
+            _ => return false,
+        }
+        true
+    }
+
+    fn or(self, outer: Timing) -> Timing {
+        Timing {
+            delay_loop: self.delay_loop.or(outer.delay_loop),
+            connect_timeout: self.connect_timeout.or(outer.connect_timeout),
+            retries: self.retries.or(outer.retries),
+            delay_before_retry: self.delay_before_retry.or(outer.delay_before_retry),
+            warmup: self.warmup.or(outer.warmup),
+        }
+    }
+}
+
+/// A virtual server as the file has it.
+pub(super) struct ReadVirtualServer {
+    identity: Placed<Identity>,
+    protocol: Option<Placed<Protocol>>,
+    scheduler: Option<Scheduler>,
+    settings: ServiceSettings,
+    persistence_timeout: Option<Placed<Duration>>,
+    granularity: Option<Placed<String>>,
+    method: Option<ForwardingMethod>,
+    family: Option<Family>,
+    one_packet: Option<Span>,
+    weight: u32,
+    timing: Timing,
+    real_servers: Vec<ReadRealServer>,
+}
+
+struct ReadRealServer {
+    address: IpAddr,
+    port: Option<u16>,
+    span: Span,
+    method: Option<ForwardingMethod>,
+    weight: Option<u32>,
+    upper_threshold: u32,
+    lower_threshold: u32,
+    timing: Timing,
+    checks: Vec<ReadTcpCheck>,
+}
+
+struct ReadTcpCheck {
+    span: Span,
+    connect_ip: Option<IpAddr>,
+    connect_port: Option<u16>,
+    timing: Timing,
+}
+
+/// A port where 0 and nothing mean every port.
+fn port(context: &mut Context<'_>, word: Option<&Word>) -> Result<Option<u16>, ()> {
+    let Some(word) = word else {
+        return Ok(None);
+    };
+    match word.text.parse::<u16>() {
+        Ok(0) => Ok(None),
+        Ok(port) => Ok(Some(port)),
+        Err(_) => {
+            context
+                .report
+                .error(word.span, format!("`{}` is no port", word.text))
+                .help("write a number from 1 to 65535");
+            Err(())
+        }
+    }
+}
+
+fn ip_address(context: &mut Context<'_>, word: &Word) -> Option<IpAddr> {
+    match word.text.parse() {
+        Ok(address) => Some(address),
+        Err(_) => {
+            address::not_an_address(context, word);
+            None
+        }
+    }
+}
+
+fn identity(context: &mut Context<'_>, block: &Directive<'_>) -> Option<Placed<Identity>> {
+    let first = block.word(0)?;
+    let span = block.statement.span();
+    let value = match first.text.as_str() {
+        "group" => {
+            context
+                .report
+                .advice(
+                    span,
+                    "virtual_server_group is accepted but not acted on yet",
+                )
+                .label("this virtual server does not run")
+                .help("write a virtual_server block for each address of the group");
+            return None;
+        }
+        "fwmark" => match block.word(1).map(|word| (word, word.text.parse::<u32>())) {
+            Some((_, Ok(mark))) if mark != 0 => Identity::Mark(mark),
+            _ => {
+                context
+                    .report
+                    .error(span, "`fwmark` needs a mark from 1 up")
+                    .help("write `virtual_server fwmark N`");
+                return None;
+            }
+        },
+        _ => {
+            let address = ip_address(context, first)?;
+            let port = port(context, block.word(1)).ok()?;
+            Identity::Address(SocketAddr::new(address, port.unwrap_or(0)))
+        }
+    };
+    Some(Placed { value, span })
+}
+
+/// A `virtual_server`.
+pub(super) fn virtual_server(
+    context: &mut Context<'_>,
+    block: &Directive<'_>,
+) -> Option<ReadVirtualServer> {
+    let identity = identity(context, block);
+    let mut server = ReadVirtualServer {
+        identity: Placed {
+            value: Identity::Mark(0),
+            span: block.statement.span(),
+        },
+        protocol: None,
+        scheduler: None,
+        settings: ServiceSettings::default(),
+        persistence_timeout: None,
+        granularity: None,
+        method: None,
+        family: None,
+        one_packet: None,
+        weight: WEIGHT,
+        timing: Timing::default(),
+        real_servers: Vec::new(),
+    };
+    for directive in context.directives(BlockKind::VirtualServer, block.statements()) {
+        server.take(context, &directive);
+    }
+    // Its block has been looked at even if nobody knows what it is the block of.
+    server.identity = identity?;
+    Some(server)
+}
+
+impl ReadVirtualServer {
+    fn take(&mut self, context: &mut Context<'_>, directive: &Directive<'_>) {
+        if self.timing.take(directive) {
+            return;
+        }
+        let name = directive.keyword.name;
+        match name {
+            "lvs_sched" | "lb_algo" => {
+                if let Some(word) = directive.word(0) {
+                    self.scheduler = scheduler(context, word).or(self.scheduler);
+                }
+            }
+            "lvs_method" | "lb_kind" => self.method = method(context, directive),
+            "protocol" => {
+                if let Some(word) = directive.word(0) {
+                    self.protocol = protocol(context, word);
+                }
+            }
+            "persistence_timeout" => self.persistence_timeout(context, directive),
+            "persistence_granularity" => {
+                self.granularity = directive.word(0).map(|word| Placed {
+                    value: word.text.clone(),
+                    span: word.span,
+                });
+            }
+            "persistence_engine" => {
+                self.settings.persistence_engine = directive.word(0).map(|word| word.text.clone());
+            }
+            "ip_family" => {
+                self.family = directive.choice().map(|family| match family {
+                    "inet6" => Family::Inet6,
+                    _ => Family::Inet,
+                });
+            }
+            "ops" => self.one_packet = Some(directive.name().span),
+            "flag-1" => self.settings.scheduler_flag_1 = true,
+            "flag-2" => self.settings.scheduler_flag_2 = true,
+            "flag-3" => self.settings.scheduler_flag_3 = true,
+            "sh-fallback" | "sh-port" | "mh-fallback" | "mh-port" => {
+                self.scheduler_flag(context, directive);
+            }
+            "weight" => {
+                self.weight = directive
+                    .number()
+                    .and_then(|n| u32::try_from(n).ok())
+                    .unwrap_or(WEIGHT);
+            }
+            "real_server" => self.real_servers.extend(real_server(context, directive)),
+            _ => {}
+        }
+    }
+
+    fn persistence_timeout(&mut self, context: &mut Context<'_>, directive: &Directive<'_>) {
+        let span = directive.argument_span(0);
+        let value = match directive
+            .word(0)
+            .map(|word| (word, word.text.parse::<u64>()))
+        {
+            None => PERSISTENCE_TIMEOUT,
+            Some((_, Ok(0))) => {
+                // keepalived 1 took it for no persistence; today's complains and ignores it.
+                context
+                    .report
+                    .warning(
+                        span,
+                        "a persistence_timeout of 0 means no persistence: ignored",
+                    )
+                    .help("take the line away");
+                return;
+            }
+            Some((_, Ok(seconds))) if seconds <= LONGEST_PERSISTENCE => {
+                Duration::from_secs(seconds)
+            }
+            Some((word, _)) => {
+                context
+                    .report
+                    .error(
+                        span,
+                        format!("`{}` is no whole number of seconds up to {LONGEST_PERSISTENCE} (31 days)", word.text),
+                    )
+                    .help("write how long a client keeps its real server after its last connection, or nothing for 360");
+                return;
+            }
+        };
+        self.persistence_timeout = Some(Placed { value, span });
+    }
+
+    /// The names that keepalived has for flags, which hold for one scheduler each.
+    fn scheduler_flag(&mut self, context: &mut Context<'_>, directive: &Directive<'_>) {
+        let name = directive.keyword.name;
+        let (scheduler, flag) = name.split_once('-').unwrap_or((name, ""));
+        if self.scheduler.map(Scheduler::name) != Some(scheduler) {
+            context
+                .report
+                .warning(
+                    directive.name().span,
+                    format!("`{name}` is ignored: the scheduler above it is not {scheduler}"),
+                )
+                .help(format!("write it below `lb_algo {scheduler}`"));
+            return;
+        }
+        match flag {
+            "fallback" => self.settings.scheduler_flag_1 = true,
+            _ => self.settings.scheduler_flag_2 = true,
+        }
+    }
+}
+
+fn scheduler(context: &mut Context<'_>, word: &Word) -> Option<Scheduler> {
+    let scheduler = Scheduler::from_name(&word.text);
+    if scheduler.is_none() {
+        let nearest = Scheduler::NAMES
+            .iter()
+            .filter_map(|(_, name)| Some((keyword::distance(&word.text, name, 1)?, *name)))
+            .min();
+        let finding = context
+            .report
+            .error(word.span, format!("`{}` is no scheduler", word.text));
+        if let Some((_, nearest)) = nearest {
+            finding.label(format!("did you mean `{nearest}`?"));
+        }
+        let names: Vec<_> = Scheduler::NAMES.iter().map(|(_, name)| *name).collect();
+        finding.help(format!("the schedulers are {}", names.join(", ")));
+    }
+    scheduler
+}
+
+fn protocol(context: &mut Context<'_>, word: &Word) -> Option<Placed<Protocol>> {
+    let value = match word.text.to_ascii_uppercase().as_str() {
+        "TCP" => Protocol::Tcp,
+        "UDP" => Protocol::Udp,
+        "SCTP" => Protocol::Sctp,
+        _ => {
+            context
+                .report
+                .error(word.span, format!("`{}` is no protocol", word.text))
+                .help("the protocols are TCP, UDP and SCTP");
+            return None;
+        }
+    };
+    Some(Placed {
+        value,
+        span: word.span,
+    })
+}
+
+/// `NAT`, `DR` or `TUN [type ipip|gue port N|gre] [nocsum|csum|remcsum]`.
+fn method(context: &mut Context<'_>, directive: &Directive<'_>) -> Option<ForwardingMethod> {
+    let mut kind = "ipip";
+    let mut port = None;
+    let mut checksum = TunnelChecksum::None;
+    let mut words = directive.rest(1).iter();
+    while let Some(word) = words.next() {
+        match (word.text.as_str(), words.as_slice().first()) {
+            ("type", Some(next)) if matches!(next.text.as_str(), "ipip" | "gue" | "gre") => {
+                kind = next.text.as_str();
+                words.next();
+            }
+            ("port", Some(next)) if next.text.parse::<u16>().is_ok_and(|port| port != 0) => {
+                port = next.text.parse().ok();
+                words.next();
+            }
+            ("nocsum", _) => checksum = TunnelChecksum::None,
+            ("csum", _) => checksum = TunnelChecksum::Full,
+            ("remcsum", _) => checksum = TunnelChecksum::Remote,
+            (text, _) => {
+                context
+                    .report
+                    .error(word.span, format!("`{text}` is no option of a tunnel"))
+                    .help("TUN [type ipip|gue port N|gre] [nocsum|csum|remcsum]");
+                return None;
+            }
+        }
+    }
+    let refuse = |context: &mut Context<'_>, why: &str| {
+        context
+            .report
+            .error(directive.statement.span(), why)
+            .help("TUN [type ipip|gue port N|gre] [nocsum|csum|remcsum]");
+    };
+    match directive.choice()? {
+        "NAT" => Some(ForwardingMethod::Nat),
+        "DR" => Some(ForwardingMethod::DirectRouting),
+        _ => match (kind, port, checksum) {
+            ("gue", Some(port), checksum) => {
+                Some(ForwardingMethod::Tunnel(Tunnel::Gue { port, checksum }))
+            }
+            ("gue", None, _) => {
+                refuse(context, "a gue tunnel needs a port");
+                None
+            }
+            (_, Some(_), _) => {
+                refuse(context, "only a gue tunnel has a port");
+                None
+            }
+            ("gre", None, TunnelChecksum::Remote) => {
+                refuse(context, "a gre tunnel has no remote checksum");
+                None
+            }
+            ("gre", None, checksum) => Some(ForwardingMethod::Tunnel(Tunnel::Gre { checksum })),
+            (_, None, TunnelChecksum::None) => Some(ForwardingMethod::Tunnel(Tunnel::Ipip)),
+            (_, None, _) => {
+                refuse(context, "an ipip tunnel has no checksum");
+                None
+            }
+        },
+    }
+}
+
+fn real_server(context: &mut Context<'_>, block: &Directive<'_>) -> Option<ReadRealServer> {
+    let address = block.word(0).and_then(|word| ip_address(context, word));
+    let port = port(context, block.word(1));
+    let mut server = ReadRealServer {
+        address: address.unwrap_or(Family::Inet.unspecified()),
+        port: port.unwrap_or(None),
+        span: block.statement.span(),
+        method: None,
+        weight: None,
+        upper_threshold: 0,
+        lower_threshold: 0,
+        timing: Timing::default(),
+        checks: Vec::new(),
+    };
+    for directive in context.directives(BlockKind::RealServer, block.statements()) {
+        if server.timing.take(&directive) {
+            continue;
+        }
+        let number = || directive.number().and_then(|n| u32::try_from(n).ok());
+        match directive.keyword.name {
+            "weight" => server.weight = number(),
+            "lvs_method" => server.method = method(context, &directive),
+            "uthreshold" => server.upper_threshold = number().unwrap_or(0),
+            "lthreshold" => server.lower_threshold = number().unwrap_or(0),
+            "TCP_CHECK" => server.checks.push(tcp_check(context, &directive)),
+            _ => {}
+        }
+    }
+    address?;
+    port.ok()?;
+    Some(server)
+}
+
+fn tcp_check(context: &mut Context<'_>, block: &Directive<'_>) -> ReadTcpCheck {
+    let mut check = ReadTcpCheck {
+        span: block.name().span,
+        connect_ip: None,
+        connect_port: None,
+        timing: Timing::default(),
+    };
+    for directive in context.directives(BlockKind::TcpCheck, block.statements()) {
+        if check.timing.take(&directive) {
+            continue;
+        }
+        match directive.keyword.name {
+            "connect_ip" => check.connect_ip = directive.address(),
+            "connect_port" => check.connect_port = directive.port(),
+            _ => {}
+        }
+    }
+    check
+}
+
+impl ReadTcpCheck {
+    fn finish(&self, server: SocketAddr, outer: Timing, report: &mut Report) -> Check {
+        let timing = self.timing.or(outer);
+        let interval = timing.delay_loop.unwrap_or(DELAY_LOOP);
+        let connect_to = SocketAddr::new(
+            self.connect_ip.unwrap_or(server.ip()),
+            self.connect_port.unwrap_or(server.port()),
+        );
+        if connect_to.port() == 0 {
+            report
+                .error(
+                    self.span,
+                    "this check does not know which port to connect to",
+                )
+                .help("add `connect_port N`, or a port to the real server");
+        }
+        Check::Tcp(TcpCheck {
+            connect_to,
+            connect_timeout: timing.connect_timeout.unwrap_or(CONNECT_TIMEOUT),
+            interval,
+            retries: timing.retries.unwrap_or(RETRIES),
+            delay_before_retry: timing.delay_before_retry.unwrap_or(DELAY_BEFORE_RETRY),
+            warmup: timing.warmup.unwrap_or(interval),
+        })
+    }
+}
+
+impl ReadVirtualServer {
+    /// With everything that is inherited and not said.
+    fn finish(mut self, report: &mut Report) -> Option<Placed<VirtualServer>> {
+        let span = self.identity.span;
+        let key = self.key(report);
+        if self.scheduler.is_none() {
+            report
+                .warning(span, "this virtual server names no scheduler")
+                .label("wlc is used")
+                .help("add `lb_algo wlc`, or another one");
+        }
+        let persistence = self.persistence(&key, report);
+        let method = self.default_method(report);
+        let settings = ServiceSettings {
+            scheduler: self.scheduler.unwrap_or_default(),
+            persistence,
+            one_packet: self.one_packet(&key, report),
+            ..std::mem::take(&mut self.settings)
+        };
+        let mut real_servers: Vec<(Span, RealServer)> = Vec::new();
+        for read in &self.real_servers {
+            let server = self.real_server(read, &key, method, report);
+            match real_servers
+                .iter()
+                .find(|(_, other)| other.address == server.address)
+            {
+                Some((first, _)) => {
+                    report
+                        .warning(
+                            read.span,
+                            format!(
+                                "the real server {} is there already: ignored",
+                                server.address
+                            ),
+                        )
+                        .related(*first, "the first one")
+                        .help("take one of the two away");
+                }
+                None => real_servers.push((read.span, server)),
+            }
+        }
+        if real_servers.is_empty() {
+            report
+                .warning(span, format!("{key} has no real server: ignored"))
+                .help("add a real_server block");
+            return None;
+        }
+        Some(Placed {
+            value: VirtualServer {
+                key,
+                settings,
+                real_servers: real_servers.into_iter().map(|(_, server)| server).collect(),
+            },
+            span,
+        })
+    }
+
+    fn key(&self, report: &mut Report) -> ServiceKey {
+        match self.identity.value {
+            Identity::Address(address) => ServiceKey::Address {
+                protocol: match &self.protocol {
+                    Some(protocol) => protocol.value,
+                    None => {
+                        report
+                            .warning(self.identity.span, "this virtual server names no protocol")
+                            .label("UDP is used, as keepalived does")
+                            .help("add `protocol TCP` or `protocol UDP`");
+                        Protocol::Udp
+                    }
+                },
+                address,
+            },
+            Identity::Mark(mark) => {
+                if let Some(protocol) = &self.protocol {
+                    report
+                        .warning(
+                            protocol.span,
+                            "a firewall mark stands for every protocol: ignored",
+                        )
+                        .help("take the line away");
+                }
+                let first = self.real_servers.first().map(|server| server.address);
+                let family = self.family.unwrap_or(match first {
+                    Some(IpAddr::V6(_)) => Family::Inet6,
+                    _ => Family::Inet,
+                });
+                ServiceKey::Mark { mark, family }
+            }
+        }
+    }
+
+    fn one_packet(&self, key: &ServiceKey, report: &mut Report) -> bool {
+        let Some(span) = self.one_packet else {
+            return false;
+        };
+        if let ServiceKey::Address { protocol, .. } = key
+            && *protocol != Protocol::Udp
+        {
+            report
+                .warning(
+                    span,
+                    format!("`ops` is for UDP, not for {protocol}: ignored"),
+                )
+                .help("take the line away");
+            return false;
+        }
+        if let Some(persistence) = &self.persistence_timeout {
+            report
+                .advice(span, "with `ops` no client keeps its real server")
+                .related(persistence.span, "this has no effect")
+                .help("take one of the two lines away");
+        }
+        true
+    }
+
+    fn persistence(&self, key: &ServiceKey, report: &mut Report) -> Option<Persistence> {
+        let every_port = matches!(key, ServiceKey::Address { address, .. } if address.port() == 0);
+        let timeout = match &self.persistence_timeout {
+            Some(timeout) => timeout.value,
+            None if self.granularity.is_some() => PERSISTENCE_TIMEOUT,
+            None if every_port => {
+                report
+                    .warning(
+                        self.identity.span,
+                        "a virtual server for every port has to be persistent",
+                    )
+                    .label("persistence_timeout 360 is used")
+                    .help("add `persistence_timeout SECONDS`, or a port");
+                PERSISTENCE_TIMEOUT
+            }
+            None => return None,
+        };
+        let alone = match key.family() {
+            Family::Inet => 32,
+            Family::Inet6 => 128,
+        };
+        let prefix_length = match &self.granularity {
+            None => alone,
+            Some(granularity) => match prefix_length(&granularity.value, key.family()) {
+                Some(length) => length,
+                None => {
+                    report
+                        .error(
+                            granularity.span,
+                            format!("`{}` is no netmask", granularity.value),
+                        )
+                        .help("write a netmask like 255.255.255.0 for IPv4, or a prefix length from 1 to 128 for IPv6");
+                    alone
+                }
+            },
+        };
+        Some(Persistence {
+            timeout,
+            prefix_length,
+        })
+    }
+
+    fn default_method(&self, report: &mut Report) -> ForwardingMethod {
+        self.method.unwrap_or_else(|| {
+            if self.real_servers.iter().any(|s| s.method.is_none()) {
+                report
+                    .warning(
+                        self.identity.span,
+                        "this virtual server names no forwarding method",
+                    )
+                    .label("NAT is used")
+                    .help("add `lb_kind NAT`, or another one");
+            }
+            ForwardingMethod::Nat
+        })
+    }
+
+    fn real_server(
+        &self,
+        read: &ReadRealServer,
+        key: &ServiceKey,
+        default_method: ForwardingMethod,
+        report: &mut Report,
+    ) -> RealServer {
+        let method = read.method.unwrap_or(default_method);
+        let keeps_port = method != ForwardingMethod::Nat;
+        let virtual_port = key.virtual_address().map_or(0, |address| address.port());
+        let port = match read.port {
+            None => virtual_port,
+            Some(port) if keeps_port && port != virtual_port => {
+                report
+                    .warning(
+                        read.span,
+                        format!(
+                            "only NAT translates ports, and the virtual server's is {virtual_port}"
+                        ),
+                    )
+                    .label(format!("port {virtual_port} is used"))
+                    .help("write the virtual server's port here, or use `lb_kind NAT`");
+                virtual_port
+            }
+            Some(port) => port,
+        };
+        let address = SocketAddr::new(read.address, port);
+        // A check connects to where the file says, even if packets go elsewhere.
+        let timing = read.timing.or(self.timing);
+        RealServer {
+            address,
+            settings: DestinationSettings {
+                method,
+                weight: read.weight.unwrap_or(self.weight),
+                upper_threshold: read.upper_threshold,
+                lower_threshold: read.lower_threshold,
+            },
+            checks: read
+                .checks
+                .iter()
+                .map(|check| check.finish(address, timing, report))
+                .collect(),
+        }
+    }
+}
+
+/// The length of a netmask that has its ones at the front; a plain length for IPv6.
+fn prefix_length(text: &str, family: Family) -> Option<u8> {
+    match family {
+        Family::Inet => {
+            let mask = u32::from(text.parse::<std::net::Ipv4Addr>().ok()?);
+            let length = mask.leading_ones();
+            (mask.count_ones() == length && length > 0).then_some(length as u8)
+        }
+        Family::Inet6 => text
+            .parse()
+            .ok()
+            .filter(|length| (1..=128).contains(length)),
+    }
+}
+
+/// The virtual servers that are complete and there once.
+pub(super) fn finish(servers: Vec<ReadVirtualServer>, report: &mut Report) -> Vec<VirtualServer> {
+    let mut places = std::collections::BTreeMap::new();
+    let mut finished = Vec::new();
+    for server in servers {
+        let Some(Placed { value, span }) = server.finish(report) else {
+            continue;
+        };
+        match places.entry(value.key) {
+            std::collections::btree_map::Entry::Occupied(first) => {
+                report
+                    .error(
+                        span,
+                        format!("there is a virtual server for {} already", value.key),
+                    )
+                    .related(*first.get(), "the first one")
+                    .help("put the real servers of both into one block");
+            }
+            std::collections::btree_map::Entry::Vacant(entry) => {
+                entry.insert(span);
+                finished.push(value);
+            }
+        }
+    }
+    finished
+}

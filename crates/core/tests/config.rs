@@ -1,0 +1,542 @@
+//! Configuration files as users have them: what they mean, and what is said about them.
+
+use std::collections::BTreeMap;
+
+use elver_core::config::{Loaded, Severity, Source, load, render};
+use expect_test::{Expect, expect};
+
+/// Files in memory.
+#[derive(Default)]
+struct Memory {
+    files: BTreeMap<String, Vec<u8>>,
+    config_id: Option<String>,
+}
+
+impl Source for Memory {
+    fn read(&self, path: &str) -> Result<Vec<u8>, String> {
+        self.files
+            .get(path)
+            .cloned()
+            .ok_or_else(|| "No such file or directory".to_owned())
+    }
+
+    fn list(&self, directory: &str) -> Vec<String> {
+        let prefix = format!("{}/", directory.trim_end_matches('/'));
+        self.files
+            .keys()
+            .filter_map(|path| path.strip_prefix(&prefix))
+            .filter(|name| !name.contains('/'))
+            .map(str::to_owned)
+            .collect()
+    }
+
+    fn environment(&self, name: &str) -> Option<String> {
+        (name == "VIP").then(|| "192.0.2.77".to_owned())
+    }
+
+    fn config_id(&self) -> Option<String> {
+        self.config_id.clone()
+    }
+}
+
+const PATH: &str = "keepalived.conf";
+
+fn memory(files: &[(&str, &str)]) -> Memory {
+    Memory {
+        files: files
+            .iter()
+            .map(|(path, text)| (path.to_string(), text.as_bytes().to_vec()))
+            .collect(),
+        config_id: Some("one".to_owned()),
+    }
+}
+
+fn loaded(text: &str) -> Loaded {
+    load(&memory(&[(PATH, text)]), PATH)
+}
+
+fn rendered(loaded: &Loaded) -> String {
+    loaded
+        .diagnostics
+        .iter()
+        .map(|diagnostic| render(diagnostic, false) + "\n\n")
+        .collect()
+}
+
+/// One line for each diagnostic.
+fn summary(loaded: &Loaded) -> String {
+    loaded
+        .diagnostics
+        .iter()
+        .map(|diagnostic| diagnostic.to_string() + "\n")
+        .collect()
+}
+
+fn check_model(text: &str, expected: &Expect) {
+    let loaded = loaded(text);
+    let configuration = loaded.configuration.as_ref();
+    expected.assert_debug_eq(&configuration.unwrap_or_else(|| panic!("{}", rendered(&loaded))));
+}
+
+const NAT: &str = include_str!("fixtures/nat/keepalived.conf");
+const TUN: &str = include_str!("fixtures/tun/keepalived.conf");
+const DOCKER: &str = include_str!("fixtures/docker/keepalived.conf");
+
+#[test]
+fn the_nat_directors_file_means_what_its_author_meant() {
+    check_model(
+        NAT,
+        &expect![[r#"
+        Configuration {
+            global: Global {
+                router_id: Some(
+                    "LVS_DEVEL",
+                ),
+                notification_email: [
+                    "acassen@firewall.loc",
+                    "failover@firewall.loc",
+                    "sysadmin@firewall.loc",
+                ],
+                notification_email_from: Some(
+                    "Alexandre.Cassen@firewall.loc",
+                ),
+                smtp_server: Some(
+                    (
+                        "192.168.200.1",
+                        25,
+                    ),
+                ),
+                smtp_connect_timeout: Some(
+                    30s,
+                ),
+            },
+            sync_groups: [
+                SyncGroup {
+                    name: "VG1",
+                    members: [
+                        "VI_1",
+                        "VI_GATEWAY",
+                    ],
+                },
+            ],
+            instances: [
+                VrrpInstance {
+                    name: "VI_1",
+                    initial_state: Master,
+                    interface: "eth0",
+                    virtual_router_id: 51,
+                    priority: 100,
+                    advertisement_interval: 1s,
+                    version: V2,
+                    authentication: Some(
+                        Password(redacted),
+                    ),
+                    virtual_addresses: [
+                        VirtualAddress {
+                            address: 172.17.42.200,
+                            prefix_length: 32,
+                            interface: None,
+                            label: None,
+                        },
+                    ],
+                    preempt: true,
+                    smtp_alert: false,
+                },
+                VrrpInstance {
+                    name: "VI_GATEWAY",
+                    initial_state: Master,
+                    interface: "eth1",
+                    virtual_router_id: 52,
+                    priority: 150,
+                    advertisement_interval: 1s,
+                    version: V2,
+                    authentication: Some(
+                        Password(redacted),
+                    ),
+                    virtual_addresses: [
+                        VirtualAddress {
+                            address: 172.18.42.200,
+                            prefix_length: 32,
+                            interface: None,
+                            label: None,
+                        },
+                    ],
+                    preempt: true,
+                    smtp_alert: true,
+                },
+            ],
+            virtual_servers: [
+                VirtualServer {
+                    key: Address {
+                        protocol: Tcp,
+                        address: 172.17.42.200:3306,
+                    },
+                    settings: ServiceSettings {
+                        scheduler: Rr,
+                        scheduler_flag_1: false,
+                        scheduler_flag_2: false,
+                        scheduler_flag_3: false,
+                        persistence: Some(
+                            Persistence {
+                                timeout: 50s,
+                                prefix_length: 32,
+                            },
+                        ),
+                        persistence_engine: None,
+                        one_packet: false,
+                    },
+                    real_servers: [
+                        RealServer {
+                            address: 172.18.42.121:3306,
+                            settings: DestinationSettings {
+                                method: Nat,
+                                weight: 1,
+                                upper_threshold: 0,
+                                lower_threshold: 0,
+                            },
+                            checks: [
+                                Tcp(
+                                    TcpCheck {
+                                        connect_to: 172.18.42.121:22,
+                                        connect_timeout: 3s,
+                                        interval: 6s,
+                                        retries: 1,
+                                        delay_before_retry: 3s,
+                                        warmup: 6s,
+                                    },
+                                ),
+                            ],
+                        },
+                    ],
+                },
+            ],
+        }
+    "#]],
+    );
+}
+
+#[test]
+fn the_nat_directors_flaws_are_explained_and_harmless() {
+    let loaded = loaded(NAT);
+    assert!(loaded.configuration.is_some());
+    assert!(
+        loaded
+            .diagnostics
+            .iter()
+            .all(|d| d.severity != Severity::Error)
+    );
+    expect![[r#"
+        note: `notification_email` is accepted but not acted on yet
+         --> keepalived.conf:2:4
+          |
+        2 |    notification_email {
+          |    ^^^^^^^^^^^^^^^^^^
+
+        note: `notification_email_from` is accepted but not acted on yet
+         --> keepalived.conf:7:4
+          |
+        7 |    notification_email_from Alexandre.Cassen@firewall.loc
+          |    ^^^^^^^^^^^^^^^^^^^^^^^
+
+        note: `smtp_server` is accepted but not acted on yet
+         --> keepalived.conf:8:4
+          |
+        8 |    smtp_server 192.168.200.1
+          |    ^^^^^^^^^^^
+
+        note: `smtp_connect_timeout` is accepted but not acted on yet
+         --> keepalived.conf:9:4
+          |
+        9 |    smtp_connect_timeout 30
+          |    ^^^^^^^^^^^^^^^^^^^^
+
+        note: `router_id` is accepted but not acted on yet
+          --> keepalived.conf:10:4
+           |
+        10 |    router_id LVS_DEVEL
+           |    ^^^^^^^^^
+
+        warning: unknown keyword `lvs_sync_daemon_inteface`: this line is ignored
+          --> keepalived.conf:38:9
+           |
+        38 |         lvs_sync_daemon_inteface eth1 
+           |         ^^^^^^^^^^^^^^^^^^^^^^^^ did you mean `lvs_sync_daemon_interface`?
+           |
+           = help: write `lvs_sync_daemon_interface`
+
+        note: `smtp_alert` is accepted but not acted on yet
+          --> keepalived.conf:42:9
+           |
+        42 |         smtp_alert 
+           |         ^^^^^^^^^^
+
+        warning: `nat_mask` is ignored
+          --> keepalived.conf:56:5
+           |
+        56 |     nat_mask 255.255.0.0
+           |     ^^^^^^^^ not a keyword here
+           |
+           = help: keepalived dropped it; the netmask of an address is never needed to forward to it, so take the line away
+
+        warning: `nb_get_retry` is ignored
+          --> keepalived.conf:64:17
+           |
+        64 |                 nb_get_retry 3
+           |                 ^^^^^^^^^^^^ not a keyword here
+           |
+           = help: it is the old name of `retry` in HTTP_GET and SSL_GET, and no version of keepalived ever read it in TCP_CHECK (1.2 skipped it without a word, and repeated no check): write `retry` if you want that many repetitions
+
+        warning: this `}` closes nothing: every block is closed already
+          --> keepalived.conf:70:1
+           |
+        70 | }
+           | ^ no block is open here
+           |
+          ::: keepalived.conf:62:9
+           |
+        62 |         TCP_CHECK {
+           |         --------- `TCP_CHECK` starts here
+           |
+          ::: keepalived.conf:67:13
+           |
+        67 |             }
+           |             - and is closed here, in another column: perhaps this brace is the one too many
+           |
+           = help: take one of the two braces away
+
+    "#]].assert_eq(&rendered(&loaded));
+}
+
+#[test]
+fn the_tunnel_directors_file_means_what_its_author_meant() {
+    check_model(
+        TUN,
+        &expect![[r#"
+        Configuration {
+            global: Global {
+                router_id: Some(
+                    "LVS_DEVEL",
+                ),
+                notification_email: [
+                    "acassen@firewall.loc",
+                    "failover@firewall.loc",
+                    "sysadmin@firewall.loc",
+                ],
+                notification_email_from: Some(
+                    "Alexandre.Cassen@firewall.loc",
+                ),
+                smtp_server: Some(
+                    (
+                        "192.168.200.1",
+                        25,
+                    ),
+                ),
+                smtp_connect_timeout: Some(
+                    30s,
+                ),
+            },
+            sync_groups: [],
+            instances: [
+                VrrpInstance {
+                    name: "VI_1",
+                    initial_state: Master,
+                    interface: "eth0",
+                    virtual_router_id: 51,
+                    priority: 100,
+                    advertisement_interval: 1s,
+                    version: V2,
+                    authentication: Some(
+                        Password(redacted),
+                    ),
+                    virtual_addresses: [
+                        VirtualAddress {
+                            address: 172.17.42.200,
+                            prefix_length: 32,
+                            interface: None,
+                            label: None,
+                        },
+                    ],
+                    preempt: true,
+                    smtp_alert: false,
+                },
+            ],
+            virtual_servers: [
+                VirtualServer {
+                    key: Address {
+                        protocol: Tcp,
+                        address: 172.17.42.200:3306,
+                    },
+                    settings: ServiceSettings {
+                        scheduler: Rr,
+                        scheduler_flag_1: false,
+                        scheduler_flag_2: false,
+                        scheduler_flag_3: false,
+                        persistence: Some(
+                            Persistence {
+                                timeout: 50s,
+                                prefix_length: 32,
+                            },
+                        ),
+                        persistence_engine: None,
+                        one_packet: false,
+                    },
+                    real_servers: [
+                        RealServer {
+                            address: 172.17.42.120:3306,
+                            settings: DestinationSettings {
+                                method: Tunnel(
+                                    Ipip,
+                                ),
+                                weight: 1,
+                                upper_threshold: 0,
+                                lower_threshold: 0,
+                            },
+                            checks: [
+                                Tcp(
+                                    TcpCheck {
+                                        connect_to: 172.17.42.120:3306,
+                                        connect_timeout: 3s,
+                                        interval: 6s,
+                                        retries: 1,
+                                        delay_before_retry: 3s,
+                                        warmup: 6s,
+                                    },
+                                ),
+                            ],
+                        },
+                    ],
+                },
+            ],
+        }
+    "#]],
+    );
+}
+
+#[test]
+fn the_container_directors_file_means_what_its_author_meant() {
+    check_model(
+        DOCKER,
+        &expect![[r#"
+        Configuration {
+            global: Global {
+                router_id: Some(
+                    "LVS_DEVEL",
+                ),
+                notification_email: [
+                    "acassen@firewall.loc",
+                    "failover@firewall.loc",
+                    "sysadmin@firewall.loc",
+                ],
+                notification_email_from: Some(
+                    "Alexandre.Cassen@firewall.loc",
+                ),
+                smtp_server: Some(
+                    (
+                        "192.168.200.1",
+                        25,
+                    ),
+                ),
+                smtp_connect_timeout: Some(
+                    30s,
+                ),
+            },
+            sync_groups: [],
+            instances: [
+                VrrpInstance {
+                    name: "VI_1",
+                    initial_state: Master,
+                    interface: "eth0",
+                    virtual_router_id: 51,
+                    priority: 100,
+                    advertisement_interval: 1s,
+                    version: V2,
+                    authentication: Some(
+                        Password(redacted),
+                    ),
+                    virtual_addresses: [
+                        VirtualAddress {
+                            address: 172.17.42.200,
+                            prefix_length: 32,
+                            interface: None,
+                            label: None,
+                        },
+                    ],
+                    preempt: true,
+                    smtp_alert: false,
+                },
+            ],
+            virtual_servers: [
+                VirtualServer {
+                    key: Address {
+                        protocol: Tcp,
+                        address: 172.17.42.200:36000,
+                    },
+                    settings: ServiceSettings {
+                        scheduler: Rr,
+                        scheduler_flag_1: false,
+                        scheduler_flag_2: false,
+                        scheduler_flag_3: false,
+                        persistence: Some(
+                            Persistence {
+                                timeout: 50s,
+                                prefix_length: 32,
+                            },
+                        ),
+                        persistence_engine: None,
+                        one_packet: false,
+                    },
+                    real_servers: [
+                        RealServer {
+                            address: 172.17.42.40:36000,
+                            settings: DestinationSettings {
+                                method: Tunnel(
+                                    Ipip,
+                                ),
+                                weight: 1,
+                                upper_threshold: 0,
+                                lower_threshold: 0,
+                            },
+                            checks: [
+                                Tcp(
+                                    TcpCheck {
+                                        connect_to: 172.17.42.40:22,
+                                        connect_timeout: 3s,
+                                        interval: 6s,
+                                        retries: 1,
+                                        delay_before_retry: 3s,
+                                        warmup: 6s,
+                                    },
+                                ),
+                            ],
+                        },
+                    ],
+                },
+            ],
+        }
+    "#]],
+    );
+}
+
+#[test]
+fn the_other_files_of_the_seed_have_three_flaws_each() {
+    expect![[r#"
+        keepalived.conf:2:4: note: `notification_email` is accepted but not acted on yet
+        keepalived.conf:7:4: note: `notification_email_from` is accepted but not acted on yet
+        keepalived.conf:8:4: note: `smtp_server` is accepted but not acted on yet
+        keepalived.conf:9:4: note: `smtp_connect_timeout` is accepted but not acted on yet
+        keepalived.conf:10:4: note: `router_id` is accepted but not acted on yet
+        keepalived.conf:32:5: warning: `nat_mask` is ignored; keepalived dropped it; the netmask of an address is never needed to forward to it, so take the line away
+        keepalived.conf:40:17: warning: `nb_get_retry` is ignored; it is the old name of `retry` in HTTP_GET and SSL_GET, and no version of keepalived ever read it in TCP_CHECK (1.2 skipped it without a word, and repeated no check): write `retry` if you want that many repetitions
+        keepalived.conf:46:1: warning: this `}` closes nothing: every block is closed already; take one of the two braces away
+    "#]].assert_eq(&summary(&loaded(TUN)));
+    expect![[r#"
+        keepalived.conf:2:4: note: `notification_email` is accepted but not acted on yet
+        keepalived.conf:7:4: note: `notification_email_from` is accepted but not acted on yet
+        keepalived.conf:8:4: note: `smtp_server` is accepted but not acted on yet
+        keepalived.conf:9:4: note: `smtp_connect_timeout` is accepted but not acted on yet
+        keepalived.conf:10:4: note: `router_id` is accepted but not acted on yet
+        keepalived.conf:32:5: warning: `nat_mask` is ignored; keepalived dropped it; the netmask of an address is never needed to forward to it, so take the line away
+        keepalived.conf:40:17: warning: `nb_get_retry` is ignored; it is the old name of `retry` in HTTP_GET and SSL_GET, and no version of keepalived ever read it in TCP_CHECK (1.2 skipped it without a word, and repeated no check): write `retry` if you want that many repetitions
+        keepalived.conf:46:1: warning: this `}` closes nothing: every block is closed already; take one of the two braces away
+    "#]].assert_eq(&summary(&loaded(DOCKER)));
+}
