@@ -113,11 +113,7 @@ impl Network {
                 self.transmit(to, sent);
             }
             Some(Coming::Start(node)) => self.start(node),
-            Some(Coming::Withdraw(node)) => {
-                if self.nodes[node].process == Process::Dead {
-                    self.nodes[node].withdraw();
-                }
-            }
+            Some(Coming::Withdraw(node)) => self.nodes[node].withdraw_if_dead(),
             Some(Coming::Resume(node)) => self.resume(node),
             None => {}
         }

@@ -163,7 +163,10 @@ impl Node {
     }
 
     /// The director takes the addresses of a dead process away, as no new one has come.
-    pub(crate) fn withdraw(&mut self) {
+    pub(crate) fn withdraw_if_dead(&mut self) {
+        if self.process != Process::Dead {
+            return;
+        }
         let ours: Vec<HeldAddress> = self.instances.iter().flat_map(addresses_of).collect();
         self.host.retain(|held| !ours.contains(held));
     }
