@@ -42,6 +42,8 @@ mod effect;
 mod instance;
 pub mod messages;
 mod routers;
+#[cfg(test)]
+mod tests;
 pub mod timers;
 
 pub use advertisement::{

@@ -59,8 +59,9 @@ pub(super) struct Host {
     addresses: Vec<InterfaceAddress>,
     /// Interfaces and families in use.
     wanted: BTreeSet<Listening>,
-    /// Addresses that are never an interface's own.
-    virtual_addresses: BTreeSet<IpAddr>,
+    /// Addresses that are not an interface's own. With another prefix length the same
+    /// address is: that of a router that owns what it advertises.
+    virtual_addresses: BTreeSet<(String, IpAddr, u8)>,
     /// With the index of the interface at the time of opening.
     receivers: BTreeMap<Listening, (u32, VrrpReceiver)>,
     senders: BTreeMap<(String, IpAddr), (u32, VrrpSender)>,
@@ -118,7 +119,7 @@ impl Host {
         self.virtual_addresses = instances
             .iter()
             .flat_map(addresses_of)
-            .map(|held| held.address)
+            .map(|held| (held.interface, held.address, held.prefix_length))
             .collect();
         self.receivers
             .retain(|listening, _| self.wanted.contains(listening));
@@ -332,7 +333,8 @@ impl Host {
     fn condition(&self, name: &str) -> Option<InterfaceCondition> {
         let link = self.link(name)?;
         let own = |address: &&InterfaceAddress| {
-            address.interface == link.index && !self.virtual_addresses.contains(&address.address)
+            let key = (name.to_owned(), address.address, address.prefix_length);
+            address.interface == link.index && !self.virtual_addresses.contains(&key)
         };
         let mut ipv4 = None;
         let mut ipv6_link_local = None;

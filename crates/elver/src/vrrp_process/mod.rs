@@ -129,7 +129,7 @@ impl Process {
                 sync_groups,
                 resume,
             } => {
-                let mut problems = self.host.prepare(&instances)?;
+                let problems = self.host.prepare(&instances)?;
                 for (interface, condition) in self.host.conditions() {
                     self.handle(Input::InterfaceChanged {
                         interface,
@@ -177,7 +177,10 @@ impl Process {
 
     fn happened(&mut self, happening: Happening) {
         match happening {
-            Happening::Packet { interface, packet } => self.received(&interface, &packet),
+            Happening::Packet { interface, packet } => {
+                self.received(&interface, &packet);
+                self.receive_pending();
+            }
             Happening::InterfaceChanged {
                 interface,
                 condition,
@@ -203,6 +206,13 @@ impl Process {
             payload: &packet.payload,
         };
         self.handle(Input::Received { interface, packet });
+    }
+
+    /// Takes what the kernel holds, without a way through the runtime for each packet.
+    fn receive_pending(&mut self) {
+        for (interface, packet) in self.host.pending_packets() {
+            self.received(&interface, &packet);
+        }
     }
 
     /// Compares what is with what should be, after events were lost.
@@ -240,9 +250,7 @@ impl Process {
         if !is_due(&self.routers) {
             return;
         }
-        for (interface, packet) in self.host.pending_packets() {
-            self.received(&interface, &packet);
-        }
+        self.receive_pending();
         self.routers.handle_timeout(Instant::now());
         self.carry_out();
     }
