@@ -5,7 +5,9 @@
 //! the kernel's table, and every byte and exit status has to be the same.
 
 mod model;
+mod properties;
 mod shell;
+mod traffic;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,332 @@
+//! `ipvsadm`, `ipvsadm-save` and `ipvsadm-restore`.
+//!
+//! Lists are read from the pinned maps, with or without a director that runs; changes are
+//! asked of the running director through its control socket.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::hash::Hash;
+use std::io::{self, BufWriter, Read, Write};
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use elver_core::api::{Request, Response};
+use elver_core::ipvsadm::{self, Names, Session, Table, TableError, Unavailable};
+use elver_core::service::{
+    ConnectionState, Edit, EditError, Protocol, ServiceState, SyncDaemon, Timeouts,
+};
+use elver_sys::names;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+/// The name under which the program is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Program {
+    /// `ipvsadm`.
+    Ipvsadm,
+    /// `ipvsadm-save`.
+    Save,
+    /// `ipvsadm-restore`.
+    Restore,
+}
+
+impl Program {
+    /// The program of the first word of a command line, with or without a directory.
+    pub(crate) fn from_path(path: &OsStr) -> Option<Program> {
+        match Path::new(path).file_name()?.to_str()? {
+            "ipvsadm" => Some(Program::Ipvsadm),
+            "ipvsadm-save" => Some(Program::Save),
+            "ipvsadm-restore" => Some(Program::Restore),
+            _ => None,
+        }
+    }
+}
+
+/// What ipvsadm reads of the data plane.
+pub(crate) trait Reader {
+    /// Every service, with its destinations newest first.
+    fn services(&self) -> Vec<ServiceState>;
+    /// Every connection.
+    fn connections(&self) -> Box<dyn Iterator<Item = ConnectionState> + '_>;
+    /// The timeouts of connections.
+    fn timeouts(&self) -> Timeouts;
+    /// The sync daemons that run.
+    fn sync_daemons(&self) -> Vec<SyncDaemon>;
+}
+
+/// The instance that ipvsadm works on.
+pub(crate) struct Instance<'a> {
+    /// Its name.
+    pub(crate) name: &'a str,
+    /// Where its director listens.
+    pub(crate) control_socket: PathBuf,
+    /// Opens its pinned maps; the error is in words.
+    pub(crate) open: &'a dyn Fn() -> Result<Box<dyn Reader>, String>,
+}
+
+/// Runs a program with its arguments on an instance.
+pub(crate) fn main(program: Program, arguments: &[OsString], instance: Instance<'_>) -> ExitCode {
+    let words: Vec<String> = arguments
+        .iter()
+        .map(|argument| argument.to_string_lossy().into_owned())
+        .collect();
+    let mut table = DirectorTable {
+        instance,
+        reader: None,
+        control: None,
+    };
+    let mut output = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    let mut session = Session {
+        program: "ipvsadm",
+        privileged: rustix::process::geteuid().is_root(),
+        table: &mut table,
+        names: &SystemNames::default(),
+        input: &mut io::stdin().lock(),
+        output: &mut output,
+        errors: &mut io::stderr().lock(),
+    };
+    let status = match program {
+        Program::Ipvsadm => ipvsadm::run(&words, &mut session),
+        Program::Save => ipvsadm::save(&words, &mut session),
+        Program::Restore => ipvsadm::restore(&mut session),
+    };
+    match status.and_then(|status| output.flush().map(|()| status)) {
+        Ok(status) => ExitCode::from(status),
+        // Whoever read the list has seen enough of it.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("ipvsadm: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The table of an instance: maps to read from, a director to ask for changes. Each is opened
+/// when it is first needed.
+struct DirectorTable<'a> {
+    instance: Instance<'a>,
+    reader: Option<Box<dyn Reader>>,
+    control: Option<Control>,
+}
+
+impl DirectorTable<'_> {
+    fn reader(&mut self) -> Result<&dyn Reader, Unavailable> {
+        if self.reader.is_none() {
+            let opened = (self.instance.open)().map_err(|error| Unavailable {
+                reason: format!(
+                    "instance {} has no data plane in this kernel ({error})",
+                    self.instance.name
+                ),
+                remedy: START.to_owned(),
+            })?;
+            self.reader = Some(opened);
+        }
+        Ok(self.reader.as_deref().expect("it has just been opened"))
+    }
+
+    fn ask(&mut self, edit: &Edit) -> Result<Response, Unavailable> {
+        let deadline = Instant::now() + PATIENCE;
+        let asked = (|| {
+            let mut control = match self.control.take() {
+                Some(control) => control,
+                None => Control::connect(&self.instance.control_socket, deadline)?,
+            };
+            let response = control.ask(&Request::Edit(edit.clone()), deadline)?;
+            // One that has failed has lost its place in the conversation.
+            self.control = Some(control);
+            Ok(response)
+        })();
+        asked.map_err(|error: io::Error| self.no_director(&error))
+    }
+
+    fn no_director(&self, error: &io::Error) -> Unavailable {
+        let name = self.instance.name;
+        let socket = self.instance.control_socket.display();
+        match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Unavailable {
+                reason: format!("the director of instance {name} is not running, so nothing can be changed"),
+                remedy: START.to_owned(),
+            },
+            io::ErrorKind::TimedOut => Unavailable {
+                reason: format!(
+                    "the director of instance {name} has not answered for {} s at {socket}",
+                    PATIENCE.as_secs()
+                ),
+                remedy: "The change may still be made; see its log, and restart it if it hangs."
+                    .to_owned(),
+            },
+            _ => Unavailable {
+                reason: format!("the director of instance {name} at {socket}: {error}"),
+                remedy: "See its log.".to_owned(),
+            },
+        }
+    }
+}
+
+/// What to do where nothing runs.
+const START: &str =
+    "Start the director with `elver run' (or `systemctl start elver'); ELVER_INSTANCE names another instance.";
+
+/// How long a change may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+impl Table for DirectorTable<'_> {
+    fn services(&mut self) -> Result<Vec<ServiceState>, Unavailable> {
+        Ok(self.reader()?.services())
+    }
+
+    fn connections(
+        &mut self,
+    ) -> Result<Box<dyn Iterator<Item = ConnectionState> + '_>, Unavailable> {
+        Ok(self.reader()?.connections())
+    }
+
+    fn timeouts(&mut self) -> Result<Timeouts, Unavailable> {
+        Ok(self.reader()?.timeouts())
+    }
+
+    fn sync_daemons(&mut self) -> Result<Vec<SyncDaemon>, Unavailable> {
+        Ok(self.reader()?.sync_daemons())
+    }
+
+    fn edit(&mut self, edit: &Edit) -> Result<(), TableError> {
+        match self.ask(edit)? {
+            Response::Done => Ok(()),
+            Response::Refused(error) => Err(TableError::Refused(error)),
+            Response::Failed(words) => Err(EditError::System(words).into()),
+            other => Err(EditError::System(format!("an answer to another question: {other:?}")).into()),
+        }
+    }
+}
+
+/// A conversation with the director.
+struct Control {
+    socket: UnixStream,
+    /// What has come after the last answer.
+    received: Vec<u8>,
+}
+
+impl Control {
+    /// Connects until `deadline`; a director that is busy may have its queue full for a while.
+    fn connect(path: &Path, deadline: Instant) -> io::Result<Control> {
+        let address = socket2::SockAddr::unix(path)?;
+        let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        loop {
+            match socket.connect(&address) {
+                Ok(()) => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let left = time_left(deadline)?;
+                    std::thread::sleep(left.min(Duration::from_millis(10)));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Control {
+            socket: UnixStream::from(socket),
+            received: Vec::new(),
+        })
+    }
+
+    /// Sends a request and waits until `deadline` for the answer.
+    fn ask(&mut self, request: &Request, deadline: Instant) -> io::Result<Response> {
+        let mut line = serde_json::to_vec(request)?;
+        line.push(b'\n');
+        let mut rest = line.as_slice();
+        while !rest.is_empty() {
+            match self.socket.write(rest) {
+                Ok(written) => rest = &rest[written..],
+                Err(error) => self.wait(error, PollFlags::OUT, deadline)?,
+            }
+        }
+        let mut chunk = [0; 4096];
+        loop {
+            if let Some(end) = self.received.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.received.drain(..=end).collect();
+                return Ok(serde_json::from_slice(&line)?);
+            }
+            match self.socket.read(&mut chunk) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(length) => self.received.extend_from_slice(&chunk[..length]),
+                Err(error) => self.wait(error, PollFlags::IN, deadline)?,
+            }
+        }
+    }
+
+    /// After `error`, waits until the socket is ready if that is all that is wrong.
+    fn wait(&self, error: io::Error, ready: PollFlags, deadline: Instant) -> io::Result<()> {
+        match error.kind() {
+            io::ErrorKind::Interrupted => Ok(()),
+            io::ErrorKind::WouldBlock => {
+                let left = Timespec::try_from(time_left(deadline)?).map_err(io::Error::other)?;
+                match poll(&mut [PollFd::new(&self.socket, ready)], Some(&left)) {
+                    Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+                    Err(error) => Err(error.into()),
+                }
+            }
+            _ => Err(error),
+        }
+    }
+}
+
+fn time_left(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return Err(io::ErrorKind::TimedOut.into());
+    }
+    Ok(left)
+}
+
+/// The names of this machine. Each is looked up once, as long as there are not too many.
+#[derive(Default)]
+struct SystemNames {
+    hosts: RefCell<HashMap<IpAddr, Option<String>>>,
+    services: RefCell<HashMap<(u16, Protocol), Option<String>>>,
+}
+
+/// Names that are kept; a list of a million connections takes no more memory than this many.
+const KEPT_NAMES: usize = 1 << 16;
+
+impl Names for SystemNames {
+    fn host_to_address(&self, name: &str) -> Option<Ipv4Addr> {
+        names::ipv4_address_of_host(name)
+    }
+
+    fn address_to_host(&self, address: IpAddr) -> Option<String> {
+        remembered(&self.hosts, address, names::host_of_address)
+    }
+
+    fn service_to_port(&self, name: &str, protocol: Protocol) -> Option<u16> {
+        names::port_of_service(name, services_name(protocol))
+    }
+
+    fn port_to_service(&self, port: u16, protocol: Protocol) -> Option<String> {
+        remembered(&self.services, (port, protocol), |(port, protocol)| {
+            names::service_of_port(port, services_name(protocol))
+        })
+    }
+}
+
+fn remembered<K: Copy + Eq + Hash>(
+    known: &RefCell<HashMap<K, Option<String>>>,
+    key: K,
+    look_up: impl FnOnce(K) -> Option<String>,
+) -> Option<String> {
+    let mut known = known.borrow_mut();
+    if known.len() >= KEPT_NAMES {
+        known.clear();
+    }
+    known.entry(key).or_insert_with(|| look_up(key)).clone()
+}
+
+/// The name of a protocol in /etc/services.
+fn services_name(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Tcp => "tcp",
+        Protocol::Udp => "udp",
+        Protocol::Sctp => "sctp",
+    }
+}
