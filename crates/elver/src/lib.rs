@@ -57,6 +57,12 @@ pub fn main() -> ExitCode {
         Command::Ipvsadm { arguments } => {
             return run_ipvsadm(ipvsadm::Program::Ipvsadm, &arguments, instance);
         }
+        Command::IpvsadmSave { arguments } => {
+            return run_ipvsadm(ipvsadm::Program::Save, &arguments, instance);
+        }
+        Command::IpvsadmRestore { arguments } => {
+            return run_ipvsadm(ipvsadm::Program::Restore, &arguments, instance);
+        }
         Command::Unload => unload::run(instance),
         Command::Lab { lab: Lab::Nat { once } } => run_lab(once),
         Command::Process { part } => run_part(&part, instance),

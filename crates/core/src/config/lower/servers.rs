@@ -637,6 +637,7 @@ impl ReadVirtualServer {
         Some(Persistence {
             timeout,
             prefix_length,
+            scattered_mask: None,
         })
     }
 
