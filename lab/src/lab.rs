@@ -1,5 +1,6 @@
 //! A lab: what it made, and how all of that goes away again.
 
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
