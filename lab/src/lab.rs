@@ -56,10 +56,14 @@ impl Lab {
         // Whoever registers the name owns the directory.
         interrupt::register(&estate)?;
         let lab = Self { estate };
-        std::fs::create_dir(lab.directory()).map_err(Error::system(format!(
-            "create {}",
-            lab.directory().display()
-        )))?;
+        // Configurations have passwords in them.
+        std::fs::DirBuilder::new()
+            .mode(0o700)
+            .create(lab.directory())
+            .map_err(Error::system(format!(
+                "create {}",
+                lab.directory().display()
+            )))?;
         Ok(lab)
     }
 
