@@ -24,7 +24,11 @@ fn with_priority(site: &Site, priority: u8) -> Configuration {
 }
 
 /// Starts real keepalived, VRRP only, on the director at `index`.
-fn start_keepalived(site: &Site, index: usize, configuration: &Configuration) -> Program {
+pub(crate) fn start_keepalived(
+    site: &Site,
+    index: usize,
+    configuration: &Configuration,
+) -> Program {
     let path = site.write(index, &configuration.vrrp());
     let host = &site.directors[index];
     let mut command = host.command("keepalived").expect("a command");
