@@ -303,18 +303,23 @@ impl Host {
                 let Some(mac) = link.mac.filter(|_| !link.no_arp && !link.loopback) else {
                     continue;
                 };
-                let what = match held.address {
-                    IpAddr::V4(_) => "gratuitous ARP",
-                    IpAddr::V6(_) => "unsolicited neighbour advertisement",
-                };
                 let HeldAddress {
                     interface, address, ..
                 } = held;
+                let (one, several) = match address {
+                    IpAddr::V4(_) => ("gratuitous ARP", "gratuitous ARPs"),
+                    IpAddr::V6(_) => (
+                        "Unsolicited Neighbour Advert",
+                        "Unsolicited Neighbour Adverts",
+                    ),
+                };
                 if round == 0 {
-                    info!("({instance}) Sending {repeat} {what}s on {interface} for {address}");
+                    info!("({instance}) Sending/queueing {several} on {interface} for {address}");
                 }
-                if let Err(error) = self.arp.announce(link.index, mac, *address) {
-                    warn!("({instance}) cannot send {what} on {interface} for {address}: {error}");
+                debug!("Sending {one} on {interface} for {address}");
+                let router = address.is_ipv6() && forwards_ipv6(interface);
+                if let Err(error) = self.arp.announce(link.index, mac, *address, router) {
+                    warn!("({instance}) cannot send {one} on {interface} for {address}: {error}");
                 }
             }
         }
@@ -398,7 +403,15 @@ impl Host {
         match event {
             NetlinkEvent::LinkChanged(link) => {
                 let name = link.name.clone();
+                let works = link.up && link.running;
                 let before = self.links.insert(link.index, link);
+                let worked = before.as_ref().is_some_and(|link| link.up && link.running);
+                if works != worked && self.is_wanted(&name) {
+                    info!(
+                        "Netlink reports {name} {}",
+                        if works { "up" } else { "down" }
+                    );
+                }
                 // Recreated or renamed: the old name may have lost its interface.
                 if let Some(before) = before.filter(|before| before.name != name) {
                     self.changed(&before.name);
@@ -476,6 +489,12 @@ async fn next_packet(
         Poll::Pending
     })
     .await
+}
+
+/// Whether this host is a router on an interface (ip-sysctl, `forwarding`).
+fn forwards_ipv6(interface: &str) -> bool {
+    std::fs::read_to_string(format!("/proc/sys/net/ipv6/conf/{interface}/forwarding"))
+        .is_ok_and(|setting| setting.trim() != "0")
 }
 
 fn failure(verb: &str, preposition: &str, held: &HeldAddress, error: &io::Error) -> String {

@@ -149,9 +149,9 @@ impl Process {
                     sync_groups,
                     resume,
                 });
-                problems
-                    .drain(..)
-                    .for_each(|problem| self.director.problem(problem));
+                for problem in problems {
+                    self.director.problem(problem);
+                }
                 self.director.tell(Notice::Configured);
             }
             Command::ReportStatistics => {
