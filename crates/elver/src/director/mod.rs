@@ -65,19 +65,28 @@ pub(crate) fn run(file: &Path, instance: &Instance) -> Result<(), Failure> {
     let configuration = configuration::load(file, instance)?;
     permission()?;
     let pid_file = take(instance)?;
+    let stopped = run_as_owner(file, instance, configuration);
+    pid_file
+        .remove(instance)
+        .map_err(Failure::system("removing the files of the instance"))?;
+    stopped
+}
+
+/// [`run`] once the instance is this process's.
+fn run_as_owner(
+    file: &Path,
+    instance: &Instance,
+    configuration: Configuration,
+) -> Result<(), Failure> {
     preconditions::nothing_beside()?;
-    let stopped = tokio::runtime::Builder::new_current_thread()
+    tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(Failure::system("starting the runtime"))?
         .block_on(async {
             let (director, inbox) = Director::start(file, instance, configuration)?;
             director.run(inbox).await
-        });
-    pid_file
-        .remove(instance)
-        .map_err(Failure::system("removing the files of the instance"))?;
-    stopped
+        })
 }
 
 /// Takes `instance` for this process.
