@@ -1,6 +1,9 @@
 //! From statements to the model.
 
 mod address;
+mod check;
+mod forwarding;
+mod review;
 mod servers;
 mod vrrp;
 

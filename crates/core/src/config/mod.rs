@@ -36,6 +36,20 @@ pub struct Loaded {
     pub diagnostics: Vec<Diagnostic>,
 }
 
+impl Loaded {
+    /// What keepalived's configuration test says of the same files.
+    ///
+    /// It looks at the machine as well (whether interfaces and scripts exist),
+    /// which is the caller's part.
+    pub fn keepalived(&self) -> Verdict {
+        self.diagnostics
+            .iter()
+            .map(|diagnostic| diagnostic.keepalived)
+            .max()
+            .unwrap_or(Verdict::Accepts)
+    }
+}
+
 /// Reads a configuration with everything that it includes.
 ///
 /// Reading goes on after every problem, so that all of them are in

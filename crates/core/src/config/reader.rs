@@ -202,6 +202,7 @@ impl<'s> Reader<'s> {
         if quote_open {
             self.report
                 .warning(line.whole(), "the double quote is not closed on this line")
+                .keepalived(Verdict::Stops)
                 .help("add the missing `\"`; a string cannot go on in the next line");
         }
         line
@@ -426,8 +427,14 @@ impl<'s> Reader<'s> {
         }
         let pattern = glob::join(&directory, path);
         let mut found = glob::matches(&pattern, &|directory| self.source.list(directory));
+        found.retain(|path| self.exists(path));
         if found.is_empty() {
-            self.not_included(span, variant, format!("no file matches {pattern}"));
+            let insists = match variant {
+                None | Some('r') => false,
+                Some('b') => path.contains('{'),
+                Some(_) => true,
+            };
+            self.not_included(span, insists, format!("no file matches {pattern}"));
         }
         // The last one opened is the first one read.
         found.reverse();
@@ -437,10 +444,24 @@ impl<'s> Reader<'s> {
                     .error(span, format!("{path} includes itself"))
                     .help("take this line away");
             } else if let Err(why) = self.open(&path) {
-                self.not_included(span, variant, format!("{path} cannot be read: {why}"));
+                let message = format!("{path} cannot be read: {why}");
+                self.not_included(span, variant.is_some(), message);
             }
         }
         true
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        let (directory, name) = match path.rfind('/') {
+            Some(0) => ("/", &path[1..]),
+            Some(at) => path.split_at(at),
+            None => (".", path),
+        };
+        let name = name.trim_start_matches('/');
+        self.source
+            .list(directory)
+            .iter()
+            .any(|there| there == name)
     }
 
     /// How many files are open, and the directory of the innermost.
@@ -462,19 +483,16 @@ impl<'s> Reader<'s> {
 
     /// keepalived.conf(5): plain `include` never fails; `includer` wants the files readable,
     /// `includem`, `includew`, `includeb` and `includea` want the pattern to match.
-    fn not_included(&mut self, span: Span, variant: Option<char>, message: String) {
-        match variant {
-            None => {
-                self.report
-                    .advice(span, message)
-                    .help("plain `include` goes on without the file; `includea` insists on it");
-            }
-            Some(_) => {
-                self.report
-                    .error(span, message)
-                    .keepalived(Verdict::Refuses)
-                    .help("plain `include` goes on without the file");
-            }
+    fn not_included(&mut self, span: Span, insists: bool, message: String) {
+        if insists {
+            self.report
+                .error(span, message)
+                .keepalived(Verdict::NoConfiguration)
+                .help("plain `include` goes on without the file");
+        } else {
+            self.report
+                .advice(span, message)
+                .help("keepalived goes on without the file; `includea` insists on it");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Placed, address, list_words};
+use super::{Placed, address, list_words, review};
 use crate::config::diagnostic::Report;
 use crate::config::directive::{Context, Directive};
 use crate::config::keyword::BlockKind;
@@ -375,7 +375,7 @@ impl ReadInstance {
                     .help("one instance has addresses of one family; make another instance for it, or write it into virtual_ipaddress_excluded");
             } else if addresses.iter().any(|a| a.address == address) {
                 report
-                    .warning(
+                    .advice(
                         placed.span,
                         format!("({name}) {address} is there already: ignored"),
                     )
@@ -471,7 +471,9 @@ pub(super) fn finish_instances(
         .into_iter()
         .filter_map(|instance| {
             let span = instance.name.span;
+            let password = instance.authentication.password.as_ref().map(|p| p.span);
             let value = instance.finish(default_version, report)?;
+            review::instance(&value, password.unwrap_or(span), report);
             Some(Placed { value, span })
         })
         .collect()
@@ -518,7 +520,7 @@ pub(super) fn finish_sync_groups(
         }
         if members.len() < 2 {
             report
-                .advice(
+                .warning(
                     group.name.span,
                     format!(
                         "({name}) a sync group of {} does nothing",
