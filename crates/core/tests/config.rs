@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use elver_core::config::{Loaded, Severity, Source, load, render};
+use elver_core::config::{Loaded, Secrets, Severity, Source, dump, load, render};
 use expect_test::{Expect, expect};
 
 /// Files in memory.
@@ -595,6 +595,97 @@ fn keepalived_and_elver_judge_alike() {
     }
     assert!(count > 90, "only {count} files");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What a file means, written out, means the same, and keepalived finds nothing to complain of in it.
+#[test]
+fn a_dump_loads_as_the_same_configuration() {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/verdicts");
+    let mut texts: Vec<String> = [NAT, TUN, DOCKER].map(str::to_owned).to_vec();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        texts.push(std::fs::read_to_string(entry.unwrap().path()).unwrap());
+    }
+    let mut dumped = 0;
+    for text in texts {
+        let Some(configuration) = loaded(&text).configuration else {
+            continue;
+        };
+        let dump = dump(&configuration, Secrets::Shown);
+        let again = loaded(&dump);
+        assert_eq!(
+            again.configuration.as_ref(),
+            Some(&configuration),
+            "{dump}\n{}",
+            summary(&again)
+        );
+        dumped += 1;
+    }
+    assert!(dumped > 60, "only {dumped} were dumped");
+}
+
+#[test]
+fn a_dump_without_secrets_has_none() {
+    let configuration = loaded(&NAT.replace("1111", "pa$$wd!"))
+        .configuration
+        .unwrap();
+    assert!(dump(&configuration, Secrets::Shown).contains("auth_pass \"pa$$wd\""));
+    let hidden = dump(&configuration, Secrets::Hidden);
+    assert!(!hidden.contains("pa$$"), "{hidden}");
+    assert!(loaded(&hidden).configuration.is_some());
+}
+
+#[test]
+fn a_dump_reads_like_a_file() {
+    let configuration = loaded(TUN).configuration.unwrap();
+    expect![[r#"
+        global_defs {
+            router_id LVS_DEVEL
+            notification_email {
+                acassen@firewall.loc
+                failover@firewall.loc
+                sysadmin@firewall.loc
+            }
+            notification_email_from Alexandre.Cassen@firewall.loc
+            smtp_server 192.168.200.1 25
+            smtp_connect_timeout 30
+        }
+
+        vrrp_instance VI_1 {
+            state MASTER
+            interface eth0
+            virtual_router_id 51
+            priority 100
+            advert_int 1
+            version 2
+            authentication {
+                auth_type PASS
+                auth_pass redacted
+            }
+            virtual_ipaddress {
+                172.17.42.200/32
+            }
+        }
+
+        virtual_server 172.17.42.200 3306 {
+            protocol TCP
+            lvs_sched rr
+            persistence_timeout 50
+            real_server 172.17.42.120 3306 {
+                weight 1
+                lvs_method TUN type ipip
+                TCP_CHECK {
+                    connect_ip 172.17.42.120
+                    connect_port 3306
+                    connect_timeout 3
+                    delay_loop 6
+                    retry 1
+                    delay_before_retry 3
+                    warmup 6
+                }
+            }
+        }
+
+    "#]].assert_eq(&dump(&configuration, Secrets::Hidden));
 }
 
 mod property {

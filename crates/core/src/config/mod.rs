@@ -10,6 +10,7 @@
 mod definitions;
 mod diagnostic;
 mod directive;
+mod dump;
 mod glob;
 pub mod keyword;
 mod line;
@@ -20,6 +21,7 @@ mod source;
 mod tree;
 
 pub use diagnostic::{Diagnostic, Place, Severity, Verdict, render};
+pub use dump::{Secrets, dump};
 pub use source::{FileId, Position, Source, Span};
 
 use lower::Lowering;
