@@ -685,7 +685,8 @@ fn a_dump_reads_like_a_file() {
             }
         }
 
-    "#]].assert_eq(&dump(&configuration, Secrets::Hidden));
+    "#]]
+    .assert_eq(&dump(&configuration, Secrets::Hidden));
 }
 
 mod property {

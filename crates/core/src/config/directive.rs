@@ -411,7 +411,7 @@ enum Unreadable {
 }
 
 fn value<'t>(argument: &Argument, word: &'t Word) -> Result<Value<'t>, Unreadable> {
-    let text = word.text.as_str();
+    let text = &*word.text;
     match argument {
         Argument::Word(_) | Argument::Secret(_) | Argument::Rest(_) => Ok(Value::Word(word)),
         Argument::Number { least, most } => {

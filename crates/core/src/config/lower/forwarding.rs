@@ -56,9 +56,9 @@ pub(super) fn method(
     let mut checksum = TunnelChecksum::None;
     let mut words = directive.rest(1).iter();
     while let Some(word) = words.next() {
-        match (word.text.as_str(), words.as_slice().first()) {
-            ("type", Some(next)) if matches!(next.text.as_str(), "ipip" | "gue" | "gre") => {
-                kind = next.text.as_str();
+        match (&*word.text, words.as_slice().first()) {
+            ("type", Some(next)) if matches!(&*next.text, "ipip" | "gue" | "gre") => {
+                kind = &*next.text;
                 words.next();
             }
             ("port", Some(next)) if next.text.parse::<u16>().is_ok_and(|port| port != 0) => {

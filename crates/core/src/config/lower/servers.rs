@@ -88,7 +88,7 @@ fn ip_address(context: &mut Context<'_>, word: &Word) -> Option<IpAddr> {
 fn identity(context: &mut Context<'_>, block: &Directive<'_>) -> Option<Placed<Identity>> {
     let first = block.word(0)?;
     let span = block.statement.span();
-    let value = match first.text.as_str() {
+    let value = match &*first.text {
         "group" => {
             context
                 .report
@@ -171,12 +171,13 @@ impl ReadVirtualServer {
             "persistence_timeout" => self.persistence_timeout(context, directive),
             "persistence_granularity" => {
                 self.granularity = directive.word(0).map(|word| Placed {
-                    value: word.text.clone(),
+                    value: word.text.to_string(),
                     span: word.span,
                 });
             }
             "persistence_engine" => {
-                self.settings.persistence_engine = directive.word(0).map(|word| word.text.clone());
+                self.settings.persistence_engine =
+                    directive.word(0).map(|word| word.text.to_string());
             }
             "ip_family" => {
                 self.family = directive.choice().map(|family| match family {

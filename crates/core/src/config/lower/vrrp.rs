@@ -59,7 +59,7 @@ fn placed<T>(directive: &Directive<'_>, value: T) -> Placed<T> {
 
 fn name_of(block: &Directive<'_>) -> Option<Placed<String>> {
     block.word(0).map(|word| Placed {
-        value: word.text.clone(),
+        value: word.text.to_string(),
         span: word.span,
     })
 }
@@ -97,7 +97,7 @@ pub(super) fn sync_group(
     for directive in context.directives(BlockKind::SyncGroup, block.statements()) {
         if directive.keyword.name == "group" {
             members.extend(list_words(&directive).map(|word: &Word| Placed {
-                value: word.text.clone(),
+                value: word.text.to_string(),
                 span: word.span,
             }));
         }
@@ -152,7 +152,7 @@ impl ReadInstance {
             "interface" => {
                 self.interface = directive
                     .word(0)
-                    .map(|word| placed(directive, word.text.clone()));
+                    .map(|word| placed(directive, word.text.to_string()));
             }
             "virtual_router_id" => {
                 self.virtual_router_id = octet().map(|id| placed(directive, id));
