@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use elver_core::config::{Loaded, Severity, Source, load, render};
+use elver_core::config::{Loaded, Secrets, Severity, Source, dump, load, render};
 use expect_test::{Expect, expect};
 
 /// Files in memory.
@@ -21,7 +21,10 @@ impl Source for Memory {
     }
 
     fn list(&self, directory: &str) -> Vec<String> {
-        let prefix = format!("{}/", directory.trim_end_matches('/'));
+        let prefix = match directory {
+            "." => String::new(),
+            directory => format!("{}/", directory.trim_end_matches('/')),
+        };
         self.files
             .keys()
             .filter_map(|path| path.strip_prefix(&prefix))
@@ -256,6 +259,14 @@ fn the_nat_directors_flaws_are_explained_and_harmless() {
         10 |    router_id LVS_DEVEL
            |    ^^^^^^^^^
 
+        note: (VI_1) the password is sent in the clear in every advertisement
+          --> keepalived.conf:28:19
+           |
+        28 |         auth_pass <redacted>
+           |                   ^^^^^^^^^^
+           |
+           = help: it keeps misconfigured directors apart, not attackers
+
         warning: unknown keyword `lvs_sync_daemon_inteface`: this line is ignored
           --> keepalived.conf:38:9
            |
@@ -270,21 +281,37 @@ fn the_nat_directors_flaws_are_explained_and_harmless() {
         42 |         smtp_alert 
            |         ^^^^^^^^^^
 
-        warning: `nat_mask` is ignored
+        note: (VI_GATEWAY) the password is sent in the clear in every advertisement
+          --> keepalived.conf:45:27
+           |
+        45 |                 auth_pass <redacted>
+           |                           ^^^^^^^^^^
+           |
+           = help: it keeps misconfigured directors apart, not attackers
+
+        warning: `nat_mask` is ignored: keepalived has dropped it
           --> keepalived.conf:56:5
            |
         56 |     nat_mask 255.255.0.0
-           |     ^^^^^^^^ not a keyword here
+           |     ^^^^^^^^
            |
-           = help: keepalived dropped it; the netmask of an address is never needed to forward to it, so take the line away
+           = help: take the line away: NAT never needs the netmask of an address
 
-        warning: `nb_get_retry` is ignored
+        note: port 3306 of this real server is never checked
+          --> keepalived.conf:60:5
+           |
+        60 |     real_server 172.18.42.121 3306 {
+           |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ its check connects to port 22
+           |
+           = help: while that port answers, clients are sent here even if their own port is dead
+
+        warning: `nb_get_retry` is ignored: TCP_CHECK never had it
           --> keepalived.conf:64:17
            |
         64 |                 nb_get_retry 3
-           |                 ^^^^^^^^^^^^ not a keyword here
+           |                 ^^^^^^^^^^^^
            |
-           = help: it is the old name of `retry` in HTTP_GET and SSL_GET, and no version of keepalived ever read it in TCP_CHECK (1.2 skipped it without a word, and repeated no check): write `retry` if you want that many repetitions
+           = help: write `retry` if a failed check is to be repeated that often; nb_get_retry was the name of `retry` in HTTP_GET and SSL_GET only, and old versions of keepalived skipped it here without a word
 
         warning: this `}` closes nothing: every block is closed already
           --> keepalived.conf:70:1
@@ -525,8 +552,9 @@ fn the_other_files_of_the_seed_have_three_flaws_each() {
         keepalived.conf:8:4: note: `smtp_server` is accepted but not acted on yet
         keepalived.conf:9:4: note: `smtp_connect_timeout` is accepted but not acted on yet
         keepalived.conf:10:4: note: `router_id` is accepted but not acted on yet
-        keepalived.conf:32:5: warning: `nat_mask` is ignored; keepalived dropped it; the netmask of an address is never needed to forward to it, so take the line away
-        keepalived.conf:40:17: warning: `nb_get_retry` is ignored; it is the old name of `retry` in HTTP_GET and SSL_GET, and no version of keepalived ever read it in TCP_CHECK (1.2 skipped it without a word, and repeated no check): write `retry` if you want that many repetitions
+        keepalived.conf:21:19: note: (VI_1) the password is sent in the clear in every advertisement; it keeps misconfigured directors apart, not attackers
+        keepalived.conf:32:5: warning: `nat_mask` is ignored: keepalived has dropped it; take the line away: NAT never needs the netmask of an address
+        keepalived.conf:40:17: warning: `nb_get_retry` is ignored: TCP_CHECK never had it; write `retry` if a failed check is to be repeated that often; nb_get_retry was the name of `retry` in HTTP_GET and SSL_GET only, and old versions of keepalived skipped it here without a word
         keepalived.conf:46:1: warning: this `}` closes nothing: every block is closed already; take one of the two braces away
     "#]].assert_eq(&summary(&loaded(TUN)));
     expect![[r#"
@@ -535,8 +563,186 @@ fn the_other_files_of_the_seed_have_three_flaws_each() {
         keepalived.conf:8:4: note: `smtp_server` is accepted but not acted on yet
         keepalived.conf:9:4: note: `smtp_connect_timeout` is accepted but not acted on yet
         keepalived.conf:10:4: note: `router_id` is accepted but not acted on yet
-        keepalived.conf:32:5: warning: `nat_mask` is ignored; keepalived dropped it; the netmask of an address is never needed to forward to it, so take the line away
-        keepalived.conf:40:17: warning: `nb_get_retry` is ignored; it is the old name of `retry` in HTTP_GET and SSL_GET, and no version of keepalived ever read it in TCP_CHECK (1.2 skipped it without a word, and repeated no check): write `retry` if you want that many repetitions
+        keepalived.conf:21:19: note: (VI_1) the password is sent in the clear in every advertisement; it keeps misconfigured directors apart, not attackers
+        keepalived.conf:32:5: warning: `nat_mask` is ignored: keepalived has dropped it; take the line away: NAT never needs the netmask of an address
+        keepalived.conf:36:5: note: port 36000 of this real server is never checked; while that port answers, clients are sent here even if their own port is dead
+        keepalived.conf:40:17: warning: `nb_get_retry` is ignored: TCP_CHECK never had it; write `retry` if a failed check is to be repeated that often; nb_get_retry was the name of `retry` in HTTP_GET and SSL_GET only, and old versions of keepalived skipped it here without a word
         keepalived.conf:46:1: warning: this `}` closes nothing: every block is closed already; take one of the two braces away
     "#]].assert_eq(&summary(&loaded(DOCKER)));
+}
+
+/// Each file says in its first line what Debian's keepalived 2.2.7 answered to it in a
+/// network namespace with an interface eth0 and the config-id `one`.
+#[test]
+fn keepalived_and_elver_judge_alike() {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/verdicts");
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let expected = text.lines().next().unwrap().rsplit(' ').next().unwrap();
+        let loaded = loaded(&text);
+        let got = loaded.keepalived().exit_code().to_string();
+        count += 1;
+        if got != expected {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            wrong.push(format!(
+                "{name}: {got}, keepalived {expected}\n{}",
+                summary(&loaded)
+            ));
+        }
+    }
+    assert!(count > 90, "only {count} files");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What a file means, written out, means the same, and keepalived finds nothing to complain of in it.
+#[test]
+fn a_dump_loads_as_the_same_configuration() {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/verdicts");
+    let mut texts: Vec<String> = [NAT, TUN, DOCKER].map(str::to_owned).to_vec();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        texts.push(std::fs::read_to_string(entry.unwrap().path()).unwrap());
+    }
+    let mut dumped = 0;
+    for text in texts {
+        let Some(configuration) = loaded(&text).configuration else {
+            continue;
+        };
+        let dump = dump(&configuration, Secrets::Shown);
+        let again = loaded(&dump);
+        assert_eq!(
+            again.configuration.as_ref(),
+            Some(&configuration),
+            "{dump}\n{}",
+            summary(&again)
+        );
+        dumped += 1;
+    }
+    assert!(dumped > 60, "only {dumped} were dumped");
+}
+
+#[test]
+fn a_dump_without_secrets_has_none() {
+    let configuration = loaded(&NAT.replace("1111", "pa$$wd!"))
+        .configuration
+        .unwrap();
+    assert!(dump(&configuration, Secrets::Shown).contains("auth_pass \"pa$$wd\""));
+    let hidden = dump(&configuration, Secrets::Hidden);
+    assert!(!hidden.contains("pa$$"), "{hidden}");
+    assert!(loaded(&hidden).configuration.is_some());
+}
+
+#[test]
+fn a_dump_reads_like_a_file() {
+    let configuration = loaded(TUN).configuration.unwrap();
+    expect![[r#"
+        global_defs {
+            router_id LVS_DEVEL
+            notification_email {
+                acassen@firewall.loc
+                failover@firewall.loc
+                sysadmin@firewall.loc
+            }
+            notification_email_from Alexandre.Cassen@firewall.loc
+            smtp_server 192.168.200.1 25
+            smtp_connect_timeout 30
+        }
+
+        vrrp_instance VI_1 {
+            state MASTER
+            interface eth0
+            virtual_router_id 51
+            priority 100
+            advert_int 1
+            version 2
+            authentication {
+                auth_type PASS
+                auth_pass redacted
+            }
+            virtual_ipaddress {
+                172.17.42.200/32
+            }
+        }
+
+        virtual_server 172.17.42.200 3306 {
+            protocol TCP
+            lvs_sched rr
+            persistence_timeout 50
+            real_server 172.17.42.120 3306 {
+                weight 1
+                lvs_method TUN type ipip
+                TCP_CHECK {
+                    connect_ip 172.17.42.120
+                    connect_port 3306
+                    connect_timeout 3
+                    delay_loop 6
+                    retry 1
+                    delay_before_retry 3
+                    warmup 6
+                }
+            }
+        }
+
+    "#]]
+    .assert_eq(&dump(&configuration, Secrets::Hidden));
+}
+
+mod property {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Pieces of which configurations are made, right and wrong.
+    fn piece() -> impl Strategy<Value = String> {
+        let keywords: Vec<&str> = elver_core::config::keyword::BLOCKS
+            .iter()
+            .flat_map(|block| elver_core::config::keyword::keywords(*block))
+            .map(|keyword| keyword.name)
+            .collect();
+        prop_oneof![
+            4 => prop::sample::select(keywords).prop_map(str::to_owned),
+            4 => prop::sample::select(vec![
+                "{", "}", "\n", "\n", "\n", "{\n", "}\n", "\"", "'", "\\", "#", "!", "$A=", "$A",
+                "${A}", "${A", "$A=x\\\n", "\\\n", "@one ", "@^one ", "~SEQ(A, 1, 3) ",
+                "~SEQx(A, 5) ", "~LST(A, b, c) ", "~LST({A,B},{1,2},{é,4}) ", "~SEQ(", "${_PWD}",
+                "${_RANDOM 9 1}", "${_RANDOM 0 18446744073709551615}", "${_ENV VIP}", "include keepalived.conf\n",
+                "include ?\n", "includea x{y,z}*\n", "\u{feff}", "é", "\u{0}", "\r\n", "\t",
+                "TUN type gue port 5 csum", "0.0000001", "99999999999999999999",
+            ]).prop_map(str::to_owned),
+            2 => prop::sample::select(vec![
+                "1", "255", "0", "-1", "10.0.0.1", "10.0.0.1/24", "fd00::1", "fd00::1/64", "80",
+                "fwmark", "group", "rr", "sh", "NAT", "DR", "TUN", "TCP", "MASTER", "dev", "label",
+                "PASS", "AH", "0.5", "on",
+            ]).prop_map(str::to_owned),
+            1 => "\\PC{0,8}",
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+
+        /// Whatever is in a file, there is an answer, every diagnostic can be shown,
+        /// and there is a configuration exactly if there is no error.
+        #[test]
+        fn every_input_has_an_answer(pieces in prop::collection::vec(piece(), 0..60)) {
+            let text = pieces.join(" ");
+            let loaded = loaded(&text);
+            let errors = loaded.diagnostics.iter().any(|d| d.severity == Severity::Error);
+            prop_assert_eq!(loaded.configuration.is_none(), errors);
+            for diagnostic in &loaded.diagnostics {
+                prop_assert!(!render(diagnostic, true).is_empty());
+                prop_assert!(!diagnostic.to_string().is_empty());
+            }
+        }
+
+        #[test]
+        fn every_byte_string_has_an_answer(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let mut memory = memory(&[]);
+            memory.files.insert(PATH.to_owned(), bytes);
+            for diagnostic in load(&memory, PATH).diagnostics {
+                prop_assert!(!render(&diagnostic, false).is_empty());
+            }
+        }
+    }
 }

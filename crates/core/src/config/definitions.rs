@@ -134,7 +134,7 @@ pub(crate) fn repetition(
     line: &Line,
     expand: impl FnOnce(&str) -> String,
 ) -> Result<Repetition, &'static str> {
-    let text = line.text.as_str();
+    let text = &*line.text;
     let (is_list, rest) = match (text.strip_prefix("~SEQ"), text.strip_prefix("~LST")) {
         (Some(rest), _) => (false, rest),
         (_, Some(rest)) => (true, rest),

@@ -31,18 +31,36 @@ impl fmt::Display for Severity {
     }
 }
 
-/// What keepalived's configuration test thinks of the same thing.
+/// What keepalived's configuration test thinks of the same thing; of several
+/// findings the last one here decides its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// It says nothing of it.
     Accepts,
-    /// It complains and goes on: exit code 5.
-    Complains,
-    /// It cannot run: exit code 4.
+    /// It cannot run.
     Refuses,
-    /// Scripts would run as root that others can write: exit code 6.
+    /// It complains and goes on.
+    Complains,
+    /// Scripts would run as root that others can write.
     Insecure,
+    /// It stops reading in the middle.
+    Stops,
+    /// A file is missing that it was told to insist on.
+    NoConfiguration,
+}
+
+impl Verdict {
+    /// What `keepalived -t` (2.2.7) exits with.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Verdict::Accepts => 0,
+            Verdict::Refuses => 4,
+            Verdict::Complains => 5,
+            Verdict::Insecure | Verdict::NoConfiguration => 6,
+            Verdict::Stops => 2,
+        }
+    }
 }
 
 /// A place in a file, with the line that a reader wants to see.
@@ -181,8 +199,15 @@ impl Finding {
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     findings: Vec<Finding>,
+    /// Errors, warnings and notes beyond those that are kept.
+    more: usize,
+    has_errors: bool,
     secrets: BTreeSet<Span>,
 }
+
+/// As many findings are kept; nobody reads more, and a file that is no
+/// configuration at all has one in every line.
+const MOST_FINDINGS: usize = 1000;
 
 impl Report {
     fn add(
@@ -192,6 +217,12 @@ impl Report {
         message: impl Into<String>,
         keepalived: Verdict,
     ) -> &mut Finding {
+        self.has_errors |= severity == Severity::Error;
+        if self.findings.len() > MOST_FINDINGS {
+            // The one that is one too many gives way to the next.
+            self.findings.pop();
+            self.more += 1;
+        }
         self.findings.push(Finding {
             severity,
             message: message.into(),
@@ -210,9 +241,10 @@ impl Report {
         self.add(Severity::Error, Some(span), message, Verdict::Complains)
     }
 
-    /// An error that concerns no line.
+    /// An error that concerns no line: the file that was asked for cannot be read,
+    /// of which keepalived's test says nothing.
     pub(crate) fn error_without_place(&mut self, message: impl Into<String>) -> &mut Finding {
-        self.add(Severity::Error, None, message, Verdict::Refuses)
+        self.add(Severity::Error, None, message, Verdict::Accepts)
     }
 
     /// Something that is ignored, of which keepalived complains too.
@@ -237,11 +269,23 @@ impl Report {
 
     /// Whether there is anything because of which there is no configuration.
     pub(crate) fn has_errors(&self) -> bool {
-        self.findings.iter().any(|f| f.severity == Severity::Error)
+        self.has_errors
     }
 
     /// The findings in the order of the files, with their lines.
     pub(crate) fn into_diagnostics(mut self, files: &Files) -> Vec<Diagnostic> {
+        if self.more > 0 {
+            let more = self.more + 1;
+            self.findings.pop();
+            let severity = if self.has_errors {
+                Severity::Error
+            } else {
+                Severity::Warning
+            };
+            let message = format!("there are {more} more findings that are not shown");
+            self.add(severity, None, message, Verdict::Accepts)
+                .help("repair these first");
+        }
         self.findings
             .sort_by_key(|f| f.span.map(|s| (s.file, s.start)));
         let place = |span: Span| place(files, &self.secrets, span);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::diagnostic::{Report, Verdict};
+use super::diagnostic::{Finding, Report, Verdict};
 use super::keyword::{self, Argument, BlockKind, Body, Keyword, State};
 use super::reader::Word;
 use super::source::Span;
@@ -312,7 +312,8 @@ impl Context<'_> {
                 }
                 self.unusable(keyword, statement.name().span, || {
                     format!("`{}` needs {}", keyword.name, described(argument))
-                });
+                })
+                .keepalived(Verdict::Stops);
                 return None;
             };
             match value(argument, word) {
@@ -350,11 +351,16 @@ impl Context<'_> {
     }
 
     /// What cannot be read is an error where it would be acted on.
-    fn unusable(&mut self, keyword: &Keyword, span: Span, message: impl FnOnce() -> String) {
+    fn unusable(
+        &mut self,
+        keyword: &Keyword,
+        span: Span,
+        message: impl FnOnce() -> String,
+    ) -> &mut Finding {
         if keyword.state == State::ActedOn {
-            self.report.error(span, message());
+            self.report.error(span, message())
         } else {
-            self.report.warning(span, message());
+            self.report.warning(span, message())
         }
     }
 }
@@ -405,7 +411,7 @@ enum Unreadable {
 }
 
 fn value<'t>(argument: &Argument, word: &'t Word) -> Result<Value<'t>, Unreadable> {
-    let text = word.text.as_str();
+    let text = &*word.text;
     match argument {
         Argument::Word(_) | Argument::Secret(_) | Argument::Rest(_) => Ok(Value::Word(word)),
         Argument::Number { least, most } => {

@@ -316,11 +316,11 @@ pub(crate) fn nearest(block: BlockKind, name: &str) -> Option<&'static Keyword> 
 /// How many letters have to be inserted, left out, replaced or swapped with their
 /// neighbour to make one word of another, unless it is more than `most`.
 pub(crate) fn distance(one: &str, other: &str, most: usize) -> Option<usize> {
-    let one: Vec<u8> = one.bytes().map(|b| b.to_ascii_lowercase()).collect();
-    let other: Vec<u8> = other.bytes().map(|b| b.to_ascii_lowercase()).collect();
     if one.len().abs_diff(other.len()) > most {
         return None;
     }
+    let one: Vec<u8> = one.bytes().map(|b| b.to_ascii_lowercase()).collect();
+    let other: Vec<u8> = other.bytes().map(|b| b.to_ascii_lowercase()).collect();
     let mut before: Vec<usize> = Vec::new();
     let mut row: Vec<usize> = (0..=other.len()).collect();
     for i in 1..=one.len() {

@@ -3,12 +3,12 @@
 
 use std::ops::Range;
 
-use super::source::{FileId, Span};
+use super::source::{FileId, Span, Text};
 
 /// The text of a line, with its origin.
 #[derive(Debug, Clone)]
 pub(crate) struct Line {
-    pub(crate) text: String,
+    pub(crate) text: Text,
     file: FileId,
     origin: Origin,
 }
@@ -23,9 +23,9 @@ enum Origin {
 
 impl Line {
     /// A line as it stands in a file.
-    pub(crate) fn verbatim(text: &str, file: FileId, start: u32) -> Line {
+    pub(crate) fn verbatim(text: Text, file: FileId, start: u32) -> Line {
         Line {
-            text: text.to_owned(),
+            text,
             file,
             origin: Origin::Verbatim { start },
         }
@@ -60,7 +60,7 @@ impl Line {
     /// A part of the line.
     pub(crate) fn slice(&self, range: Range<usize>) -> Line {
         Line {
-            text: self.text[range.clone()].to_owned(),
+            text: self.text.part(range.clone()),
             file: self.file,
             origin: match &self.origin {
                 Origin::Verbatim { start } => Origin::Verbatim {
@@ -78,7 +78,9 @@ impl Line {
             let bytes = (start..start + self.text.len() as u32).map(|at| (at, at + 1));
             self.origin = Origin::Edited(bytes.collect());
         }
-        self.text.replace_range(range.clone(), text);
+        let mut edited = self.text.to_string();
+        edited.replace_range(range.clone(), text);
+        self.text = Text::from(edited);
         if let Origin::Edited(bytes) = &mut self.origin {
             bytes.splice(
                 range,

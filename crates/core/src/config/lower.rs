@@ -1,6 +1,9 @@
 //! From statements to the model.
 
 mod address;
+mod check;
+mod forwarding;
+mod review;
 mod servers;
 mod vrrp;
 
@@ -78,12 +81,12 @@ impl Lowering {
     fn global(&mut self, context: &mut Context<'_>, block: &Directive<'_>) {
         let global = &mut self.global;
         for directive in context.directives(BlockKind::GlobalDefs, block.statements()) {
-            let word = directive.word(0).map(|word| word.text.clone());
+            let word = directive.word(0).map(|word| word.text.to_string());
             match directive.keyword.name {
                 "router_id" => global.router_id = word,
                 "notification_email" => global.notification_email = list(&directive),
                 "notification_email_from" => {
-                    let from = directive.rest(0).iter().map(|word| word.text.as_str());
+                    let from = directive.rest(0).iter().map(|word| &*word.text);
                     global.notification_email_from = Some(from.collect::<Vec<_>>().join(" "));
                 }
                 "smtp_server" => {
@@ -143,7 +146,7 @@ fn list_words<'t>(directive: &Directive<'t>) -> impl Iterator<Item = &'t Word> {
 
 fn list(directive: &Directive<'_>) -> Vec<String> {
     list_words(directive)
-        .map(|word| word.text.clone())
+        .map(|word| word.text.to_string())
         .collect()
 }
 

@@ -10,6 +10,7 @@
 mod definitions;
 mod diagnostic;
 mod directive;
+mod dump;
 mod glob;
 pub mod keyword;
 mod line;
@@ -20,6 +21,7 @@ mod source;
 mod tree;
 
 pub use diagnostic::{Diagnostic, Place, Severity, Verdict, render};
+pub use dump::{Secrets, dump};
 pub use source::{FileId, Position, Source, Span};
 
 use lower::Lowering;
@@ -34,6 +36,20 @@ pub struct Loaded {
     pub configuration: Option<Configuration>,
     /// Everything that there is to say, in the order of the files.
     pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Loaded {
+    /// What keepalived's configuration test says of the same files.
+    ///
+    /// It looks at the machine as well (whether interfaces and scripts exist),
+    /// which is the caller's part.
+    pub fn keepalived(&self) -> Verdict {
+        self.diagnostics
+            .iter()
+            .map(|diagnostic| diagnostic.keepalived)
+            .max()
+            .unwrap_or(Verdict::Accepts)
+    }
 }
 
 /// Reads a configuration with everything that it includes.

@@ -9,7 +9,7 @@ use super::definitions::{self, Definition, Definitions, Repetition};
 use super::diagnostic::{Report, Verdict};
 use super::glob;
 use super::line::{BLANKS, Line};
-use super::source::{FileId, Files, Source, Span};
+use super::source::{FileId, Files, Source, Span, Text};
 
 /// Files may include files this deep.
 const DEEPEST_INCLUDE: usize = 32;
@@ -23,7 +23,7 @@ const MOST_REPLACEMENTS: usize = 1000;
 /// A word of a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Word {
-    pub(crate) text: String,
+    pub(crate) text: Text,
     pub(crate) span: Span,
     /// Whether it stood in double quotes.
     pub(crate) quoted: bool,
@@ -145,14 +145,15 @@ impl<'s> Reader<'s> {
         loop {
             match self.inputs.last_mut()? {
                 Input::File { file, next, .. } => {
-                    let text = self.files.get(*file).text.as_str();
+                    let text = &self.files.get(*file).text;
                     if *next < text.len() {
                         let start = *next;
                         let rest = &text[start..];
                         let end = rest.find('\n').unwrap_or(rest.len());
+                        let length = rest[..end].trim_end_matches('\r').len();
+                        let text = text.part(start..start + length);
                         *next = start + end + 1;
-                        let line =
-                            Line::verbatim(rest[..end].trim_end_matches('\r'), *file, start as u32);
+                        let line = Line::verbatim(text, *file, start as u32);
                         return Some(self.decommented(line));
                     }
                 }
@@ -202,6 +203,7 @@ impl<'s> Reader<'s> {
         if quote_open {
             self.report
                 .warning(line.whole(), "the double quote is not closed on this line")
+                .keepalived(Verdict::Stops)
                 .help("add the missing `\"`; a string cannot go on in the next line");
         }
         line
@@ -279,7 +281,8 @@ impl<'s> Reader<'s> {
                 self.defining = Some((name, lines));
             }
             None => {
-                self.definitions.insert(name, Definition::Text(value.text));
+                self.definitions
+                    .insert(name, Definition::Text(value.text.to_string()));
             }
         }
     }
@@ -302,8 +305,11 @@ impl<'s> Reader<'s> {
 
     fn repeat(&mut self, line: &Line) {
         let result = definitions::repetition(line, |numbers| {
-            let parameters = Line::verbatim(numbers, FileId::default(), 0);
-            self.expanded(&parameters).unwrap_or(parameters).text
+            let parameters = Line::verbatim(Text::from(numbers.to_owned()), FileId::default(), 0);
+            self.expanded(&parameters)
+                .unwrap_or(parameters)
+                .text
+                .to_string()
         });
         match result {
             Ok(repetition) => self.inputs.push(Input::Repetition(repetition)),
@@ -426,8 +432,14 @@ impl<'s> Reader<'s> {
         }
         let pattern = glob::join(&directory, path);
         let mut found = glob::matches(&pattern, &|directory| self.source.list(directory));
+        found.retain(|path| self.exists(path));
         if found.is_empty() {
-            self.not_included(span, variant, format!("no file matches {pattern}"));
+            let insists = match variant {
+                None | Some('r') => false,
+                Some('b') => path.contains('{'),
+                Some(_) => true,
+            };
+            self.not_included(span, insists, format!("no file matches {pattern}"));
         }
         // The last one opened is the first one read.
         found.reverse();
@@ -437,10 +449,24 @@ impl<'s> Reader<'s> {
                     .error(span, format!("{path} includes itself"))
                     .help("take this line away");
             } else if let Err(why) = self.open(&path) {
-                self.not_included(span, variant, format!("{path} cannot be read: {why}"));
+                let message = format!("{path} cannot be read: {why}");
+                self.not_included(span, variant.is_some(), message);
             }
         }
         true
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        let (directory, name) = match path.rfind('/') {
+            Some(0) => ("/", &path[1..]),
+            Some(at) => path.split_at(at),
+            None => (".", path),
+        };
+        let name = name.trim_start_matches('/');
+        self.source
+            .list(directory)
+            .iter()
+            .any(|there| there == name)
     }
 
     /// How many files are open, and the directory of the innermost.
@@ -462,19 +488,16 @@ impl<'s> Reader<'s> {
 
     /// keepalived.conf(5): plain `include` never fails; `includer` wants the files readable,
     /// `includem`, `includew`, `includeb` and `includea` want the pattern to match.
-    fn not_included(&mut self, span: Span, variant: Option<char>, message: String) {
-        match variant {
-            None => {
-                self.report
-                    .advice(span, message)
-                    .help("plain `include` goes on without the file; `includea` insists on it");
-            }
-            Some(_) => {
-                self.report
-                    .error(span, message)
-                    .keepalived(Verdict::Refuses)
-                    .help("plain `include` goes on without the file");
-            }
+    fn not_included(&mut self, span: Span, insists: bool, message: String) {
+        if insists {
+            self.report
+                .error(span, message)
+                .keepalived(Verdict::NoConfiguration)
+                .help("plain `include` goes on without the file");
+        } else {
+            self.report
+                .advice(span, message)
+                .help("keepalived goes on without the file; `includea` insists on it");
         }
     }
 
@@ -549,7 +572,7 @@ fn closes_reference(text: &str, at: usize) -> bool {
 /// The words of a part of a line: separated by blanks and by double quotes,
 /// within which blanks are part of the word.
 fn words(line: &Line, from: usize, to: usize) -> Vec<Word> {
-    let text = line.text.as_str();
+    let text = &line.text;
     let mut words = Vec::new();
     let mut at = from;
     loop {
@@ -572,7 +595,7 @@ fn words(line: &Line, from: usize, to: usize) -> Vec<Word> {
             }
         };
         words.push(Word {
-            text: text[range.clone()].to_owned(),
+            text: text.part(range.clone()),
             span: line.span(if quoted { at..next } else { range }),
             quoted,
         });

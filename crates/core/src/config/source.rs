@@ -1,7 +1,8 @@
 //! Where configuration text comes from, and how a place in it is named.
 
 use std::fmt;
-use std::ops::Range;
+use std::ops::{Deref, Range};
+use std::rc::Rc;
 
 /// What the configuration language needs of the world outside.
 ///
@@ -83,7 +84,7 @@ impl fmt::Display for Position {
 #[derive(Debug)]
 pub(crate) struct File {
     pub(crate) path: String,
-    pub(crate) text: String,
+    pub(crate) text: Text,
     /// Byte at which each line starts.
     line_starts: Vec<u32>,
 }
@@ -102,7 +103,7 @@ impl Files {
             .collect();
         self.files.push(File {
             path,
-            text,
+            text: Text::from(text),
             line_starts,
         });
         FileId(self.files.len() as u32 - 1)
@@ -145,10 +146,11 @@ impl File {
 
     /// Blanks between the start of the line and its first other character, for the line of a byte.
     pub(crate) fn indentation(&self, byte: u32) -> u32 {
-        let line = self.line_starts.partition_point(|start| *start <= byte) - 1;
-        let text = &self.text[self.line_starts[line] as usize..];
+        let before = &self.text.as_bytes()[..(byte as usize).min(self.text.len())];
+        let start = before.iter().rposition(|byte| *byte == b'\n');
         // A tab counts as eight columns, which is how most editors show it.
-        text.bytes()
+        before[start.map_or(0, |newline| newline + 1)..]
+            .iter()
             .map_while(|byte| match byte {
                 b' ' => Some(1),
                 b'\t' => Some(8),
@@ -157,3 +159,63 @@ impl File {
             .sum()
     }
 }
+
+/// A part of a text that many share: the file, as long as nothing in it was replaced.
+#[derive(Clone)]
+pub(crate) struct Text {
+    whole: Rc<str>,
+    start: u32,
+    end: u32,
+}
+
+impl Text {
+    /// A part of this part.
+    pub(crate) fn part(&self, range: Range<usize>) -> Text {
+        // Out of bounds is out of bounds here, not where the part is looked at.
+        let length = self[range.clone()].len() as u32;
+        let start = self.start + range.start as u32;
+        Text {
+            whole: Rc::clone(&self.whole),
+            start,
+            end: start + length,
+        }
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Text {
+        Text {
+            end: text.len() as u32,
+            start: 0,
+            whole: text.into(),
+        }
+    }
+}
+
+impl Deref for Text {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.whole[self.start as usize..self.end as usize]
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self)
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}
+
+impl PartialEq for Text {
+    fn eq(&self, other: &Text) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Text {}

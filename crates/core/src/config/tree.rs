@@ -94,7 +94,7 @@ impl<'s> Tree<'s> {
                 Token::Words { words, indentation } => {
                     if !open.is_empty() && begins_outermost(&words, &open) {
                         let span = words[0].span;
-                        let name = words[0].text.clone();
+                        let name = words[0].text.to_string();
                         self.waiting = Some(Token::Words { words, indentation });
                         return self.close_all(open, Some((span, &name)));
                     }
@@ -252,7 +252,7 @@ fn innermost(open: &mut [Open]) -> Option<&mut Block> {
 
 /// Whether a line can only be at the outermost level, so that the blocks around it must have ended.
 fn begins_outermost(words: &[Word], open: &[Open]) -> bool {
-    let name = words[0].text.as_str();
+    let name = &*words[0].text;
     !words[0].quoted
         && keyword::only_outermost(name)
         // Where blocks are nested too deep nothing is certain.

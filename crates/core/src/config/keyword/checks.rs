@@ -114,7 +114,7 @@ pub(super) const FILE_CHECK: &[Keyword] = &[
     known(
         "weight",
         &[
-            number(-65535, 65535),
+            number(-(i32::MAX as i64), i32::MAX as i64),
             Optional(&Choice(&["reverse", "noreverse"])),
         ],
     ),

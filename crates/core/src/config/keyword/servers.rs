@@ -6,8 +6,8 @@ use super::{
     known, missing, number, seconds,
 };
 
-/// IPVS's largest weight.
-const LARGEST_WEIGHT: i64 = 65535;
+/// ip_vs takes a weight as an int.
+const LARGEST_WEIGHT: i64 = i32::MAX as i64;
 const SCHEDULER: super::Argument = Word("a scheduler");
 const METHOD: super::Argument = Choice(&["NAT", "DR", "TUN"]);
 const TUNNEL: super::Argument = Rest("[type ipip|gue port N|gre] [nocsum|csum|remcsum]");

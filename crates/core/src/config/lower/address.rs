@@ -19,7 +19,7 @@ pub(super) fn longest_prefix(address: IpAddr) -> u8 {
 pub(super) fn address_and_prefix(context: &mut Context<'_>, word: &Word) -> Option<(IpAddr, u8)> {
     let (address, prefix) = match word.text.split_once('/') {
         Some((address, prefix)) => (address, Some(prefix)),
-        None => (word.text.as_str(), None),
+        None => (&*word.text, None),
     };
     let address: IpAddr = match address.parse() {
         Ok(address) => address,
@@ -75,7 +75,7 @@ pub(super) fn virtual_address(
         label: None,
     };
     while let Some(option) = words.next() {
-        let name = option.text.as_str();
+        let name = &*option.text;
         let takes_value = matches!(
             name,
             "dev" | "label" | "scope" | "brd" | "broadcast" | "peer" | "preferred_lft"
@@ -88,7 +88,7 @@ pub(super) fn virtual_address(
             continue;
         }
         match (name, value) {
-            ("dev", Some(device)) => virtual_address.interface = Some(device.text.clone()),
+            ("dev", Some(device)) => virtual_address.interface = Some(device.text.to_string()),
             ("label", Some(label)) => set_label(context, &mut virtual_address, label),
             (
                 "scope" | "brd" | "broadcast" | "peer" | "preferred_lft" | "home" | "-nodad"
@@ -133,6 +133,6 @@ fn set_label(context: &mut Context<'_>, address: &mut VirtualAddress, label: &Wo
             )
             .help("the kernel takes no longer label");
     } else {
-        address.label = Some(label.text.clone());
+        address.label = Some(label.text.to_string());
     }
 }

@@ -3,23 +3,21 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::{Placed, address};
-use crate::config::diagnostic::Report;
+use super::check::{ReadTcpCheck, Timing, tcp_check};
+use super::forwarding::{method, prefix_length, protocol, scheduler};
+use super::{Placed, address, review};
+use crate::config::diagnostic::{Report, Verdict};
 use crate::config::directive::{Context, Directive};
-use crate::config::keyword::{self, BlockKind};
-use crate::config::model::{Check, RealServer, TcpCheck, VirtualServer};
+use crate::config::keyword::BlockKind;
+use crate::config::model::{RealServer, VirtualServer};
 use crate::config::reader::Word;
 use crate::config::source::Span;
 use crate::service::{
     DestinationSettings, Family, ForwardingMethod, Persistence, Protocol, Scheduler, ServiceKey,
-    ServiceSettings, Tunnel, TunnelChecksum,
+    ServiceSettings,
 };
 
 // The defaults of keepalived.conf(5).
-const DELAY_LOOP: Duration = Duration::from_secs(60);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const RETRIES: u32 = 1;
-const DELAY_BEFORE_RETRY: Duration = Duration::from_secs(1);
 const WEIGHT: u32 = 1;
 const PERSISTENCE_TIMEOUT: Duration = Duration::from_secs(360);
 /// keepalived's largest persistence_timeout: 31 days.
@@ -29,41 +27,6 @@ const LONGEST_PERSISTENCE: u64 = 31 * 86_400;
 enum Identity {
     Address(SocketAddr),
     Mark(u32),
-}
-
-/// Timing of checks: each level takes from the one above what it does not say itself.
-#[derive(Debug, Clone, Copy, Default)]
-struct Timing {
-    delay_loop: Option<Duration>,
-    connect_timeout: Option<Duration>,
-    retries: Option<u32>,
-    delay_before_retry: Option<Duration>,
-    warmup: Option<Duration>,
-}
-
-impl Timing {
-    /// Whether the directive was one of timing, and is taken in.
-    fn take(&mut self, directive: &Directive<'_>) -> bool {
-        match directive.keyword.name {
-            "delay_loop" => self.delay_loop = directive.time(),
-            "connect_timeout" => self.connect_timeout = directive.time(),
-            "retry" => self.retries = directive.number().and_then(|n| u32::try_from(n).ok()),
-            "delay_before_retry" => self.delay_before_retry = directive.time(),
-            "warmup" => self.warmup = directive.time(),
-            _ => return false,
-        }
-        true
-    }
-
-    fn or(self, outer: Timing) -> Timing {
-        Timing {
-            delay_loop: self.delay_loop.or(outer.delay_loop),
-            connect_timeout: self.connect_timeout.or(outer.connect_timeout),
-            retries: self.retries.or(outer.retries),
-            delay_before_retry: self.delay_before_retry.or(outer.delay_before_retry),
-            warmup: self.warmup.or(outer.warmup),
-        }
-    }
 }
 
 /// A virtual server as the file has it.
@@ -92,13 +55,6 @@ struct ReadRealServer {
     lower_threshold: u32,
     timing: Timing,
     checks: Vec<ReadTcpCheck>,
-}
-
-struct ReadTcpCheck {
-    span: Span,
-    connect_ip: Option<IpAddr>,
-    connect_port: Option<u16>,
-    timing: Timing,
 }
 
 /// A port where 0 and nothing mean every port.
@@ -132,7 +88,7 @@ fn ip_address(context: &mut Context<'_>, word: &Word) -> Option<IpAddr> {
 fn identity(context: &mut Context<'_>, block: &Directive<'_>) -> Option<Placed<Identity>> {
     let first = block.word(0)?;
     let span = block.statement.span();
-    let value = match first.text.as_str() {
+    let value = match &*first.text {
         "group" => {
             context
                 .report
@@ -215,12 +171,13 @@ impl ReadVirtualServer {
             "persistence_timeout" => self.persistence_timeout(context, directive),
             "persistence_granularity" => {
                 self.granularity = directive.word(0).map(|word| Placed {
-                    value: word.text.clone(),
+                    value: word.text.to_string(),
                     span: word.span,
                 });
             }
             "persistence_engine" => {
-                self.settings.persistence_engine = directive.word(0).map(|word| word.text.clone());
+                self.settings.persistence_engine =
+                    directive.word(0).map(|word| word.text.to_string());
             }
             "ip_family" => {
                 self.family = directive.choice().map(|family| match family {
@@ -302,107 +259,6 @@ impl ReadVirtualServer {
     }
 }
 
-fn scheduler(context: &mut Context<'_>, word: &Word) -> Option<Scheduler> {
-    let scheduler = Scheduler::from_name(&word.text);
-    if scheduler.is_none() {
-        let nearest = Scheduler::NAMES
-            .iter()
-            .filter_map(|(_, name)| Some((keyword::distance(&word.text, name, 1)?, *name)))
-            .min();
-        let finding = context
-            .report
-            .error(word.span, format!("`{}` is no scheduler", word.text));
-        if let Some((_, nearest)) = nearest {
-            finding.label(format!("did you mean `{nearest}`?"));
-        }
-        let names: Vec<_> = Scheduler::NAMES.iter().map(|(_, name)| *name).collect();
-        finding.help(format!("the schedulers are {}", names.join(", ")));
-    }
-    scheduler
-}
-
-fn protocol(context: &mut Context<'_>, word: &Word) -> Option<Placed<Protocol>> {
-    let value = match word.text.to_ascii_uppercase().as_str() {
-        "TCP" => Protocol::Tcp,
-        "UDP" => Protocol::Udp,
-        "SCTP" => Protocol::Sctp,
-        _ => {
-            context
-                .report
-                .error(word.span, format!("`{}` is no protocol", word.text))
-                .help("the protocols are TCP, UDP and SCTP");
-            return None;
-        }
-    };
-    Some(Placed {
-        value,
-        span: word.span,
-    })
-}
-
-/// `NAT`, `DR` or `TUN [type ipip|gue port N|gre] [nocsum|csum|remcsum]`.
-fn method(context: &mut Context<'_>, directive: &Directive<'_>) -> Option<ForwardingMethod> {
-    let mut kind = "ipip";
-    let mut port = None;
-    let mut checksum = TunnelChecksum::None;
-    let mut words = directive.rest(1).iter();
-    while let Some(word) = words.next() {
-        match (word.text.as_str(), words.as_slice().first()) {
-            ("type", Some(next)) if matches!(next.text.as_str(), "ipip" | "gue" | "gre") => {
-                kind = next.text.as_str();
-                words.next();
-            }
-            ("port", Some(next)) if next.text.parse::<u16>().is_ok_and(|port| port != 0) => {
-                port = next.text.parse().ok();
-                words.next();
-            }
-            ("nocsum", _) => checksum = TunnelChecksum::None,
-            ("csum", _) => checksum = TunnelChecksum::Full,
-            ("remcsum", _) => checksum = TunnelChecksum::Remote,
-            (text, _) => {
-                context
-                    .report
-                    .error(word.span, format!("`{text}` is no option of a tunnel"))
-                    .help("TUN [type ipip|gue port N|gre] [nocsum|csum|remcsum]");
-                return None;
-            }
-        }
-    }
-    let refuse = |context: &mut Context<'_>, why: &str| {
-        context
-            .report
-            .error(directive.statement.span(), why)
-            .help("TUN [type ipip|gue port N|gre] [nocsum|csum|remcsum]");
-    };
-    match directive.choice()? {
-        "NAT" => Some(ForwardingMethod::Nat),
-        "DR" => Some(ForwardingMethod::DirectRouting),
-        _ => match (kind, port, checksum) {
-            ("gue", Some(port), checksum) => {
-                Some(ForwardingMethod::Tunnel(Tunnel::Gue { port, checksum }))
-            }
-            ("gue", None, _) => {
-                refuse(context, "a gue tunnel needs a port");
-                None
-            }
-            (_, Some(_), _) => {
-                refuse(context, "only a gue tunnel has a port");
-                None
-            }
-            ("gre", None, TunnelChecksum::Remote) => {
-                refuse(context, "a gre tunnel has no remote checksum");
-                None
-            }
-            ("gre", None, checksum) => Some(ForwardingMethod::Tunnel(Tunnel::Gre { checksum })),
-            (_, None, TunnelChecksum::None) => Some(ForwardingMethod::Tunnel(Tunnel::Ipip)),
-            (_, None, _) => {
-                refuse(context, "an ipip tunnel has no checksum");
-                None
-            }
-        },
-    }
-}
-
 fn real_server(context: &mut Context<'_>, block: &Directive<'_>) -> Option<ReadRealServer> {
     let address = block.word(0).and_then(|word| ip_address(context, word));
     let port = port(context, block.word(1));
@@ -434,53 +290,6 @@ fn real_server(context: &mut Context<'_>, block: &Directive<'_>) -> Option<ReadR
     address?;
     port.ok()?;
     Some(server)
-}
-
-fn tcp_check(context: &mut Context<'_>, block: &Directive<'_>) -> ReadTcpCheck {
-    let mut check = ReadTcpCheck {
-        span: block.name().span,
-        connect_ip: None,
-        connect_port: None,
-        timing: Timing::default(),
-    };
-    for directive in context.directives(BlockKind::TcpCheck, block.statements()) {
-        if check.timing.take(&directive) {
-            continue;
-        }
-        match directive.keyword.name {
-            "connect_ip" => check.connect_ip = directive.address(),
-            "connect_port" => check.connect_port = directive.port(),
-            _ => {}
-        }
-    }
-    check
-}
-
-impl ReadTcpCheck {
-    fn finish(&self, server: SocketAddr, outer: Timing, report: &mut Report) -> Check {
-        let timing = self.timing.or(outer);
-        let interval = timing.delay_loop.unwrap_or(DELAY_LOOP);
-        let connect_to = SocketAddr::new(
-            self.connect_ip.unwrap_or(server.ip()),
-            self.connect_port.unwrap_or(server.port()),
-        );
-        if connect_to.port() == 0 {
-            report
-                .error(
-                    self.span,
-                    "this check does not know which port to connect to",
-                )
-                .help("add `connect_port N`, or a port to the real server");
-        }
-        Check::Tcp(TcpCheck {
-            connect_to,
-            connect_timeout: timing.connect_timeout.unwrap_or(CONNECT_TIMEOUT),
-            interval,
-            retries: timing.retries.unwrap_or(RETRIES),
-            delay_before_retry: timing.delay_before_retry.unwrap_or(DELAY_BEFORE_RETRY),
-            warmup: timing.warmup.unwrap_or(interval),
-        })
-    }
 }
 
 impl ReadVirtualServer {
@@ -530,14 +339,14 @@ impl ReadVirtualServer {
                 .help("add a real_server block");
             return None;
         }
-        Some(Placed {
-            value: VirtualServer {
-                key,
-                settings,
-                real_servers: real_servers.into_iter().map(|(_, server)| server).collect(),
-            },
-            span,
-        })
+        let (places, real_servers): (Vec<Span>, Vec<RealServer>) = real_servers.into_iter().unzip();
+        let value = VirtualServer {
+            key,
+            settings,
+            real_servers,
+        };
+        review::virtual_server(&value, span, &places, report);
+        Some(Placed { value, span })
     }
 
     fn key(&self, report: &mut Report) -> ServiceKey {
@@ -702,21 +511,6 @@ impl ReadVirtualServer {
     }
 }
 
-/// The length of a netmask that has its ones at the front; a plain length for IPv6.
-fn prefix_length(text: &str, family: Family) -> Option<u8> {
-    match family {
-        Family::Inet => {
-            let mask = u32::from(text.parse::<std::net::Ipv4Addr>().ok()?);
-            let length = mask.leading_ones();
-            (mask.count_ones() == length && length > 0).then_some(length as u8)
-        }
-        Family::Inet6 => text
-            .parse()
-            .ok()
-            .filter(|length| (1..=128).contains(length)),
-    }
-}
-
 /// The virtual servers that are complete and there once.
 pub(super) fn finish(servers: Vec<ReadVirtualServer>, report: &mut Report) -> Vec<VirtualServer> {
     let mut places = std::collections::BTreeMap::new();
@@ -732,6 +526,7 @@ pub(super) fn finish(servers: Vec<ReadVirtualServer>, report: &mut Report) -> Ve
                         span,
                         format!("there is a virtual server for {} already", value.key),
                     )
+                    .keepalived(Verdict::Accepts)
                     .related(*first.get(), "the first one")
                     .help("put the real servers of both into one block");
             }

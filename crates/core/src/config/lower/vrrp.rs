@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Placed, address, list_words};
+use super::{Placed, address, list_words, review};
 use crate::config::diagnostic::Report;
 use crate::config::directive::{Context, Directive};
 use crate::config::keyword::BlockKind;
@@ -59,7 +59,7 @@ fn placed<T>(directive: &Directive<'_>, value: T) -> Placed<T> {
 
 fn name_of(block: &Directive<'_>) -> Option<Placed<String>> {
     block.word(0).map(|word| Placed {
-        value: word.text.clone(),
+        value: word.text.to_string(),
         span: word.span,
     })
 }
@@ -97,7 +97,7 @@ pub(super) fn sync_group(
     for directive in context.directives(BlockKind::SyncGroup, block.statements()) {
         if directive.keyword.name == "group" {
             members.extend(list_words(&directive).map(|word: &Word| Placed {
-                value: word.text.clone(),
+                value: word.text.to_string(),
                 span: word.span,
             }));
         }
@@ -152,7 +152,7 @@ impl ReadInstance {
             "interface" => {
                 self.interface = directive
                     .word(0)
-                    .map(|word| placed(directive, word.text.clone()));
+                    .map(|word| placed(directive, word.text.to_string()));
             }
             "virtual_router_id" => {
                 self.virtual_router_id = octet().map(|id| placed(directive, id));
@@ -375,7 +375,7 @@ impl ReadInstance {
                     .help("one instance has addresses of one family; make another instance for it, or write it into virtual_ipaddress_excluded");
             } else if addresses.iter().any(|a| a.address == address) {
                 report
-                    .warning(
+                    .advice(
                         placed.span,
                         format!("({name}) {address} is there already: ignored"),
                     )
@@ -471,7 +471,9 @@ pub(super) fn finish_instances(
         .into_iter()
         .filter_map(|instance| {
             let span = instance.name.span;
+            let password = instance.authentication.password.as_ref().map(|p| p.span);
             let value = instance.finish(default_version, report)?;
+            review::instance(&value, password.unwrap_or(span), report);
             Some(Placed { value, span })
         })
         .collect()
@@ -518,7 +520,7 @@ pub(super) fn finish_sync_groups(
         }
         if members.len() < 2 {
             report
-                .advice(
+                .warning(
                     group.name.span,
                     format!(
                         "({name}) a sync group of {} does nothing",
