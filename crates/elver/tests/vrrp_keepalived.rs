@@ -750,3 +750,42 @@ fn index_of(interface: &str) -> u32 {
         .unwrap()
         .index
 }
+
+/// The median time between two advertisements at an interval of 10 ms, in seconds.
+fn median_gap(start: impl FnOnce(&Network, &VrrpInstance) -> Box<dyn std::any::Any>) -> f64 {
+    let network = Network::new();
+    let mut configuration = version_3(VIP)(150);
+    configuration.advertisement_interval = Duration::from_millis(10);
+    let capture = network.capture(1, "eth0", "proto 112");
+    let router = start(&network, &configuration);
+    eventually("the router is master", || network.has(0, "eth0", VIP));
+    std::thread::sleep(Duration::from_secs(4));
+    drop(router);
+    let mut gaps: Vec<f64> = capture
+        .stop()
+        .fields("vrrp.prio == 150", &["frame.time_delta_displayed"])
+        .iter()
+        .skip(1)
+        .map(|fields| fields[0].parse().unwrap())
+        .collect();
+    assert!(gaps.len() > 100, "{gaps:?}");
+    gaps.sort_by(f64::total_cmp);
+    gaps[gaps.len() / 2]
+}
+
+#[test]
+fn at_ten_milliseconds_we_are_as_regular_as_keepalived() {
+    let ours = median_gap(|network, configuration| {
+        let elver = network.elver(0);
+        elver.configure(std::slice::from_ref(configuration), &[]);
+        Box::new(elver)
+    });
+    let theirs = median_gap(|network, configuration| {
+        Box::new(network.keepalived(0, &keepalived_instance(configuration)))
+    });
+    eprintln!("median gap: ours {ours} s, keepalived's {theirs} s");
+    assert!(
+        ours <= theirs * 1.05,
+        "ours {ours} s, keepalived's {theirs} s"
+    );
+}

@@ -2,4 +2,5 @@
 
 pub mod gratuitous_arp;
 pub mod netlink;
+pub mod timer;
 pub mod vrrp_socket;

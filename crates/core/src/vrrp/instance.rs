@@ -408,6 +408,21 @@ impl Instance {
         self.deadline = Some(now + self.configuration.advertisement_interval);
     }
 
+    /// The Adver_Timer has fired. The next advertisement is due one interval after this one
+    /// was, not after it was sent, so that being late does not add up.
+    pub(super) fn handle_advertisement_timeout(
+        &mut self,
+        now: Instant,
+        effects: &mut VecDeque<Effect>,
+    ) {
+        let interval = self.configuration.advertisement_interval;
+        let next = self.deadline.map(|due| due + interval);
+        self.advertise(now, effects);
+        if next.is_some_and(|next| next > now) {
+            self.deadline = next;
+        }
+    }
+
     fn send(&mut self, priority: u8, effects: &mut VecDeque<Effect>) {
         let Some(source) = self.source else { return };
         let destination = if self.is_ipv6() {

@@ -162,7 +162,7 @@ impl VirtualRouters {
         while let Some(position) = self.most_overdue(now) {
             let instance = &mut self.instances[position];
             match instance.state {
-                State::Master => instance.advertise(now, &mut self.effects),
+                State::Master => instance.handle_advertisement_timeout(now, &mut self.effects),
                 _ => {
                     instance.report(&mut self.effects, Event::AdvertisementTimeout);
                     instance.wants_master = true;
