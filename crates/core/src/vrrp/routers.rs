@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use super::State;
 use super::advertisement::Advertisement;
 use super::effect::{Effect, Event, HeldAddress, Report};
-use super::instance::{self, Heard, Instance, Packet, Statistics};
+use super::instance::{self, Heard, Instance, Statistics};
 use super::messages::Resume;
+use super::receipt::Packet;
 use super::timers::DOWN_TIMER_ADVERTISEMENTS;
 use crate::config::model::{SyncGroup, VrrpInstance};
 
