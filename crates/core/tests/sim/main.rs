@@ -2,7 +2,8 @@
 //! asymmetric partitions, clocks that drift, processes that pause, die and return.
 //!
 //! Every run follows from its seed alone. A failure names it; the same run with a trace
-//! is `ELVER_SIM_SEED=seed cargo test -p elver-core --test sim`.
+//! is `ELVER_SIM_SEED=seed cargo test -p elver-core --test sim`. With `ELVER_SIM_RUNS=number`
+//! there are more runs than usual.
 
 mod network;
 mod node;
@@ -21,8 +22,8 @@ use network::{Network, Weather};
 use node::Node;
 use random::Random;
 
-/// Runs of each kind.
-const SEEDS: std::ops::Range<u64> = 0..400;
+/// Runs of each kind, unless more are asked for.
+const RUNS: u64 = 400;
 
 struct Kind {
     version: VrrpVersion,
@@ -259,10 +260,16 @@ fn run_all(kind: &Kind) {
 }
 
 fn replay_or_all(run: impl Fn(u64) -> Network + std::panic::RefUnwindSafe) {
-    let replay = std::env::var("ELVER_SIM_SEED")
-        .ok()
-        .map(|seed| seed.parse::<u64>().unwrap());
-    let seeds = replay.map_or(SEEDS, |seed| seed..seed + 1);
+    let number = |name| {
+        std::env::var(name)
+            .ok()
+            .map(|text| text.parse::<u64>().unwrap())
+    };
+    let replay = number("ELVER_SIM_SEED");
+    let seeds = match replay {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("ELVER_SIM_RUNS").unwrap_or(RUNS),
+    };
     for seed in seeds {
         let result = std::panic::catch_unwind(|| run(seed));
         match result {

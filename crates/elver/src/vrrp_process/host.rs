@@ -127,12 +127,11 @@ impl Host {
         self.refresh()?;
         let mut problems = Vec::new();
         for instance in instances {
-            let mut interfaces: Vec<_> = addresses_of(instance)
+            let mut interfaces: BTreeSet<String> = addresses_of(instance)
                 .into_iter()
                 .map(|held| held.interface)
                 .collect();
-            interfaces.insert(0, instance.interface.clone());
-            interfaces.dedup();
+            interfaces.insert(instance.interface.clone());
             for interface in interfaces {
                 if self.link(&interface).is_none() {
                     let consequence = if interface == instance.interface {

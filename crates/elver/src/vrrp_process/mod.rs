@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use elver_core::vrrp::messages::{Command, Notice};
 use elver_core::vrrp::{Effect, Input, VirtualRouters};
+use elver_sys::timer::Timer;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::OwnedWriteHalf;
@@ -71,6 +72,8 @@ async fn serve(channel: UnixStream) -> io::Result<()> {
     // decides what follows.
     let mut _interrupt = signal(SignalKind::interrupt())?;
 
+    let mut timer = Timer::new()?;
+
     let ending = loop {
         let deadline = process.routers.poll_timeout();
         tokio::select! {
@@ -97,7 +100,9 @@ async fn serve(channel: UnixStream) -> io::Result<()> {
                 Ok(happening) => process.happened(happening),
                 Err(error) => break Err(error),
             },
-            () = until(deadline) => {}
+            reached = timer.until(deadline) => if let Err(error) = reached {
+                break Err(error);
+            },
         }
         process.let_timers_run_out();
     };
@@ -105,13 +110,6 @@ async fn serve(channel: UnixStream) -> io::Result<()> {
     drop(process);
     let _ = tokio::time::timeout(FAREWELL, writer).await;
     ending
-}
-
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
-    }
 }
 
 struct Process {
