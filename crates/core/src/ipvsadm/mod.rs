@@ -5,12 +5,13 @@
 //! by itself: what it reads and writes is handed to it in a [`Session`].
 //!
 //! ```text
-//! words ──popt──▶ options ──command──▶ Command ─┬─ Edit ───────────▶ Table::edit
-//!            (options: the one table)           ├─ List ──order──list──▶ output
-//!                                               └─ Restore ──restore──▶ words …
+//! words ──popt──▶ options ──draft──▶ Command ─┬─ Edit ──────────────▶ Table::edit
+//!          (options: the one table)           ├─ List ──order──list──▶ output
+//!           (rules: what goes together)       └─ Restore ──restore──▶ words …
 //! ```
 
 mod command;
+mod draft;
 mod help;
 mod list;
 mod notation;
@@ -18,6 +19,7 @@ mod options;
 mod order;
 mod popt;
 mod restore;
+mod rules;
 
 use std::io::{self, BufRead, Write};
 use std::net::{IpAddr, Ipv4Addr};
