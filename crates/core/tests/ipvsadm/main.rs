@@ -223,6 +223,7 @@ replays! {
     unknown_scheduler = "119-unknown-scheduler";
     generated_201 = "201-generated";
     generated_202 = "202-generated";
+    words = "203-words";
 }
 
 /// The script of this one runs `ipvsadm-save` and `ipvsadm-restore`, step by step as here.

@@ -191,7 +191,9 @@ impl Table for KernelTable {
 /// The names of the machine on which the transcripts were made, as far as they show.
 pub(crate) struct Debian;
 
-const PORTS: [(&str, u16, Protocol); 9] = [
+const PORTS: [(&str, u16, Protocol); 11] = [
+    ("discard", 9, Protocol::Tcp),
+    ("discard", 9, Protocol::Udp),
     ("ftp", 21, Protocol::Tcp),
     ("ssh", 22, Protocol::Tcp),
     ("domain", 53, Protocol::Udp),
