@@ -7,5 +7,6 @@
 
 pub mod api;
 pub mod config;
+pub mod edit_rules;
 pub mod ipvsadm;
 pub mod service;
