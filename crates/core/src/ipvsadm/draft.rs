@@ -178,7 +178,7 @@ impl<'a> Draft<'a> {
             .ok_or_else(|| Complaint::usage("illegal virtual server address[:port] specified"))?;
         self.address = endpoint.address;
         self.port = endpoint.port.unwrap_or(0);
-        self.family = Some(family(endpoint.address));
+        self.family = Some(Family::of(endpoint.address));
         if endpoint.address.is_ipv6() {
             self.granularity = Granularity::PrefixLength(128);
         }
@@ -449,7 +449,7 @@ impl<'a> Draft<'a> {
         if self.mark == 0 && self.method != Meaning::Masquerading {
             address.set_port(self.port);
         }
-        if Some(family(address.ip())) != self.family && !tunnels {
+        if Some(Family::of(address.ip())) != self.family && !tunnels {
             return Err(Complaint::usage(
                 "Different address family is allowed only for tunneling servers",
             ));
@@ -559,13 +559,6 @@ impl<'a> Draft<'a> {
             exact: given.has(Exact),
         };
         Ok(Command::List(listing, format))
-    }
-}
-
-fn family(address: IpAddr) -> Family {
-    match address {
-        IpAddr::V4(_) => Family::Inet,
-        IpAddr::V6(_) => Family::Inet6,
     }
 }
 
