@@ -1,5 +1,6 @@
 //! A lab: what it made, and how all of that goes away again.
 
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -55,10 +56,14 @@ impl Lab {
         // Whoever registers the name owns the directory.
         interrupt::register(&estate)?;
         let lab = Self { estate };
-        std::fs::create_dir(lab.directory()).map_err(Error::system(format!(
-            "create {}",
-            lab.directory().display()
-        )))?;
+        // Configurations have passwords in them.
+        std::fs::DirBuilder::new()
+            .mode(0o700)
+            .create(lab.directory())
+            .map_err(Error::system(format!(
+                "create {}",
+                lab.directory().display()
+            )))?;
         Ok(lab)
     }
 

@@ -10,11 +10,12 @@
 //! | `send BYTES` | that many bytes of [`Stream`], then `CHECKSUM` |
 //! | `receive BYTES` | after that many bytes: `CHECKSUM` of them |
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -34,7 +35,7 @@ const LINE_LIMIT: u64 = 4096;
 
 const BLOCK: usize = 1 << 17;
 
-/// A running service; dropping it closes its port and resets its connections.
+/// A running service; dropping it closes its port and its connections.
 #[derive(Debug)]
 pub struct Service {
     address: SocketAddr,
@@ -47,7 +48,8 @@ pub struct Service {
 struct Shared {
     name: String,
     accepted: AtomicU64,
-    open: Mutex<Vec<TcpStream>>,
+    /// By the number under which each was accepted.
+    open: Mutex<BTreeMap<u64, TcpStream>>,
 }
 
 impl Service {
@@ -101,16 +103,16 @@ impl Drop for Service {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
-        for connection in self
-            .shared
-            .open
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .drain(..)
-        {
-            // It may be closed already.
+        for connection in self.shared.open().values() {
+            // The other end may have closed it already.
             let _ = connection.shutdown(Shutdown::Both);
         }
+    }
+}
+
+impl Shared {
+    fn open(&self) -> MutexGuard<'_, BTreeMap<u64, TcpStream>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -131,23 +133,18 @@ fn accept_until(listener: &TcpListener, stop: &OwnedFd, shared: &Arc<Shared>) {
         let Ok((connection, client)) = listener.accept() else {
             continue;
         };
-        shared.accepted.fetch_add(1, Ordering::Relaxed);
-        let (Ok(copy), service) = (connection.try_clone(), Arc::clone(shared)) else {
+        let number = shared.accepted.fetch_add(1, Ordering::Relaxed);
+        let Ok(copy) = connection.try_clone() else {
             continue;
         };
-        shared
-            .open
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(copy);
+        shared.open().insert(number, copy);
+        let service = Arc::clone(shared);
         let serving = std::thread::Builder::new()
             .name("conversation".to_owned())
             .spawn(move || {
-                // The other end sees how far it came.
+                // An error is of the connection, and the other end sees it as well.
                 let _ = serve(&service.name, &connection, client);
-                let mut open = service.open.lock().unwrap_or_else(PoisonError::into_inner);
-                open.retain(|other| other.peer_addr().ok() != Some(client));
-                let _ = connection.shutdown(Shutdown::Both);
+                service.open().remove(&number);
             });
         if let Err(error) = serving {
             eprintln!("elver-lab: cannot serve a connection: {error}");

@@ -17,6 +17,7 @@
 pub mod api;
 pub mod check;
 pub mod config;
+pub mod edit_rules;
 pub mod ipvsadm;
 pub mod lb;
 pub mod service;

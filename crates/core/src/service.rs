@@ -568,14 +568,7 @@ impl ServiceKey {
     /// The address family of the packets that the service takes.
     pub fn family(&self) -> Family {
         match self {
-            ServiceKey::Address {
-                address: SocketAddr::V4(_),
-                ..
-            } => Family::Inet,
-            ServiceKey::Address {
-                address: SocketAddr::V6(_),
-                ..
-            } => Family::Inet6,
+            ServiceKey::Address { address, .. } => Family::of(address.ip()),
             ServiceKey::Mark { family, .. } => *family,
         }
     }
@@ -598,6 +591,14 @@ impl fmt::Display for ServiceKey {
 }
 
 impl Family {
+    /// The family of an address.
+    pub fn of(address: IpAddr) -> Family {
+        match address {
+            IpAddr::V4(_) => Family::Inet,
+            IpAddr::V6(_) => Family::Inet6,
+        }
+    }
+
     /// The wildcard address of the family.
     pub fn unspecified(self) -> IpAddr {
         match self {

@@ -65,6 +65,20 @@ pub(crate) enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<std::ffi::OsString>,
     },
+    /// Print all virtual services as commands of ipvsadm
+    #[command(disable_help_flag = true)]
+    IpvsadmSave {
+        /// The arguments of ipvsadm-save(8)
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<std::ffi::OsString>,
+    },
+    /// Replace all virtual services by those of ipvsadm-save
+    #[command(disable_help_flag = true)]
+    IpvsadmRestore {
+        /// The arguments of ipvsadm-restore(8)
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<std::ffi::OsString>,
+    },
     /// Remove what an instance that does not run has left in the kernel
     Unload,
     /// Show a director at work in a network of namespaces made for it

@@ -1,26 +1,98 @@
 //! Reading the configuration file, and saying what is wrong with it.
 
+use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use elver_core::config::model::Configuration;
+use elver_core::config::{self, Loaded, Severity, Source};
 
 use crate::failure::Failure;
+use crate::instance::Instance;
 
-/// STAND-IN until the language of keepalived.conf is there: reads the model as JSON.
-pub(crate) fn load(file: &Path) -> Result<Configuration, Failure> {
-    let text = std::fs::read(file).map_err(|error| Failure::ConfigurationUnreadable {
-        path: file.to_owned(),
-        error,
-    })?;
-    serde_json::from_slice(&text).map_err(|error| {
-        eprintln!("{error}");
-        Failure::ConfigurationUnusable {
+/// Reads the configuration for `instance`. Whatever there is to say about the file goes
+/// to standard error; it fails only if the configuration cannot run.
+pub(crate) fn load(file: &Path, instance: &Instance) -> Result<Configuration, Failure> {
+    let loaded = read(file, instance)?;
+    loaded
+        .configuration
+        .ok_or_else(|| Failure::ConfigurationUnusable {
             path: file.to_owned(),
-        }
-    })
+        })
 }
 
-/// `elver check`.
-pub(crate) fn check(file: &Path) -> Result<(), Failure> {
-    load(file).map(drop)
+/// `elver check`: [`load`], which also fails if there was something to say.
+pub(crate) fn check(file: &Path, instance: &Instance) -> Result<(), Failure> {
+    let loaded = read(file, instance)?;
+    let path = file.to_owned();
+    let worst = loaded.diagnostics.iter().map(|each| each.severity).max();
+    match (loaded.configuration, worst) {
+        (None, _) => Err(Failure::ConfigurationUnusable { path }),
+        (Some(_), Some(Severity::Warning | Severity::Error)) => {
+            Err(Failure::ConfigurationDoubtful { path })
+        }
+        (Some(configuration), _) => {
+            println!(
+                "{}: runs: {} VRRP instances, {} virtual servers",
+                path.display(),
+                configuration.instances.len(),
+                configuration.virtual_servers.len()
+            );
+            Ok(())
+        }
+    }
+}
+
+fn read(file: &Path, instance: &Instance) -> Result<Loaded, Failure> {
+    // The language would say so as well, but not in a way that gives an exit code.
+    std::fs::File::open(file)
+        .and_then(|mut file| io::copy(&mut file, &mut io::sink()))
+        .map_err(|error| Failure::ConfigurationUnreadable {
+            path: file.to_owned(),
+            error,
+        })?;
+    let loaded = config::load(&Files { instance }, &file.to_string_lossy());
+    let color = io::stderr().is_terminal();
+    for diagnostic in &loaded.diagnostics {
+        eprintln!("{}", config::render(diagnostic, color));
+    }
+    Ok(loaded)
+}
+
+/// The world that a configuration is read in.
+struct Files<'a> {
+    instance: &'a Instance,
+}
+
+impl Source for Files<'_> {
+    fn read(&self, path: &str) -> Result<Vec<u8>, String> {
+        std::fs::read(path).map_err(|error| error.to_string())
+    }
+
+    fn list(&self, directory: &str) -> Vec<String> {
+        let Ok(entries) = std::fs::read_dir(directory) else {
+            return Vec::new();
+        };
+        entries
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .collect()
+    }
+
+    fn environment(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+
+    fn config_id(&self) -> Option<String> {
+        let system = rustix::system::uname();
+        let name = system.nodename().to_string_lossy();
+        Some(name.split('.').next().unwrap_or_default().to_owned())
+    }
+
+    fn instance(&self) -> Option<String> {
+        Some(self.instance.name().to_owned())
+    }
+
+    fn random(&self) -> u64 {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        since.map_or(0, |time| u64::from(time.subsec_nanos()))
+    }
 }

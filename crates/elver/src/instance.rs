@@ -6,6 +6,7 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::{Duration, Instant};
 
 use elver_sys::process;
 
@@ -42,8 +43,29 @@ impl Instance {
     }
 
     /// Waits until no other vrrp process of this instance runs, and keeps others waiting
-    /// until the file is closed.
-    pub(crate) fn lock_vrrp(&self) -> io::Result<File> {
+    /// until the lock is dropped.
+    pub(crate) fn lock_vrrp(&self) -> io::Result<VrrpLock> {
+        let lock = self.open_vrrp_lock()?;
+        process::lock(&lock.file)?;
+        Ok(lock)
+    }
+
+    /// [`Instance::lock_vrrp`] for those who cannot wait for ever; `None` if another vrrp
+    /// process runs for longer than `patience`.
+    pub(crate) fn lock_vrrp_within(&self, patience: Duration) -> io::Result<Option<VrrpLock>> {
+        const PAUSE: Duration = Duration::from_millis(10);
+        let lock = self.open_vrrp_lock()?;
+        let start = Instant::now();
+        while !process::try_lock(&lock.file)? {
+            if start.elapsed() >= patience {
+                return Ok(None);
+            }
+            std::thread::sleep(PAUSE);
+        }
+        Ok(Some(lock))
+    }
+
+    fn open_vrrp_lock(&self) -> io::Result<VrrpLock> {
         self.create_directory()?;
         let file = OpenOptions::new()
             .write(true)
@@ -51,8 +73,7 @@ impl Instance {
             .truncate(false)
             .mode(0o600)
             .open(self.vrrp_lock())?;
-        process::lock(&file)?;
-        Ok(file)
+        Ok(VrrpLock { file })
     }
 
     fn pid_file(&self) -> PathBuf {
@@ -93,6 +114,12 @@ impl FromStr for Instance {
         }
         Ok(Instance(name.to_owned()))
     }
+}
+
+/// Held by the one vrrp process of an instance that may touch its addresses.
+#[derive(Debug)]
+pub(crate) struct VrrpLock {
+    file: File,
 }
 
 /// The mark of a running director: a locked file with its process id.
@@ -160,7 +187,10 @@ impl PidFile {
     /// else is in there.
     pub(crate) fn remove(self, instance: &Instance) -> io::Result<()> {
         remove_if_there(&instance.control_socket())?;
-        remove_if_there(&instance.vrrp_lock())?;
+        // A vrrp process whose director was killed may hold it still; the next one must meet it.
+        if instance.lock_vrrp_within(Duration::ZERO)?.is_some() {
+            remove_if_there(&instance.vrrp_lock())?;
+        }
         std::fs::remove_file(&self.path)?;
         match std::fs::remove_dir(instance.directory()) {
             Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),

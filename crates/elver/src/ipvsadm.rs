@@ -75,6 +75,7 @@ pub(crate) fn main(program: Program, arguments: &[OsString], instance: Instance<
         .collect();
     let mut table = DirectorTable {
         instance,
+        patience: Duration::from_secs(5),
         reader: None,
         control: None,
     };
@@ -108,6 +109,8 @@ pub(crate) fn main(program: Program, arguments: &[OsString], instance: Instance<
 /// when it is first needed.
 struct DirectorTable<'a> {
     instance: Instance<'a>,
+    /// How long a change may take.
+    patience: Duration,
     reader: Option<Box<dyn Reader>>,
     control: Option<Control>,
 }
@@ -128,7 +131,7 @@ impl DirectorTable<'_> {
     }
 
     fn ask(&mut self, edit: &Edit) -> Result<Response, Unavailable> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.patience;
         let asked = (|| {
             let mut control = match self.control.take() {
                 Some(control) => control,
@@ -147,13 +150,15 @@ impl DirectorTable<'_> {
         let socket = self.instance.control_socket.display();
         match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Unavailable {
-                reason: format!("the director of instance {name} is not running, so nothing can be changed"),
+                reason: format!(
+                    "the director of instance {name} is not running, so nothing can be changed"
+                ),
                 remedy: START.to_owned(),
             },
             io::ErrorKind::TimedOut => Unavailable {
                 reason: format!(
                     "the director of instance {name} has not answered for {} s at {socket}",
-                    PATIENCE.as_secs()
+                    self.patience.as_secs()
                 ),
                 remedy: "The change may still be made; see its log, and restart it if it hangs."
                     .to_owned(),
@@ -167,11 +172,7 @@ impl DirectorTable<'_> {
 }
 
 /// What to do where nothing runs.
-const START: &str =
-    "Start the director with `elver run' (or `systemctl start elver'); ELVER_INSTANCE names another instance.";
-
-/// How long a change may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const START: &str = "Start the director with `elver run' (or `systemctl start elver'); ELVER_INSTANCE names another instance.";
 
 impl Table for DirectorTable<'_> {
     fn services(&mut self) -> Result<Vec<ServiceState>, Unavailable> {
@@ -197,7 +198,9 @@ impl Table for DirectorTable<'_> {
             Response::Done => Ok(()),
             Response::Refused(error) => Err(TableError::Refused(error)),
             Response::Failed(words) => Err(EditError::System(words).into()),
-            other => Err(EditError::System(format!("an answer to another question: {other:?}")).into()),
+            other => {
+                Err(EditError::System(format!("an answer to another question: {other:?}")).into())
+            }
         }
     }
 }
@@ -328,5 +331,202 @@ fn services_name(protocol: Protocol) -> &'static str {
         Protocol::Tcp => "tcp",
         Protocol::Udp => "udp",
         Protocol::Sctp => "sctp",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::os::unix::net::UnixListener;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    /// A path in a folder of the test's own, which goes with it.
+    struct SocketPath(PathBuf);
+
+    impl SocketPath {
+        fn new() -> SocketPath {
+            static NUMBER: AtomicU32 = AtomicU32::new(0);
+            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+            let name = format!("elver-ipvsadm-{}-{number}", std::process::id());
+            let folder = std::env::temp_dir().join(name);
+            std::fs::create_dir(&folder).expect("a folder for a socket");
+            SocketPath(folder.join("control"))
+        }
+    }
+
+    impl Drop for SocketPath {
+        fn drop(&mut self) {
+            let folder = self.0.parent().expect("the folder");
+            std::fs::remove_dir_all(folder).expect("the folder goes");
+        }
+    }
+
+    struct Empty;
+
+    impl Reader for Empty {
+        fn services(&self) -> Vec<ServiceState> {
+            Vec::new()
+        }
+        fn connections(&self) -> Box<dyn Iterator<Item = ConnectionState> + '_> {
+            Box::new(std::iter::empty())
+        }
+        fn timeouts(&self) -> Timeouts {
+            Timeouts::default()
+        }
+        fn sync_daemons(&self) -> Vec<SyncDaemon> {
+            Vec::new()
+        }
+    }
+
+    /// Runs ipvsadm; gives the exit status, the output and the errors.
+    fn run(socket: &Path, patience: Duration, line: &str, input: &str) -> (u8, String, String) {
+        let mut table = DirectorTable {
+            instance: Instance {
+                name: "default",
+                control_socket: socket.to_owned(),
+                open: &|| Ok(Box::new(Empty)),
+            },
+            patience,
+            reader: None,
+            control: None,
+        };
+        let (mut output, mut errors) = (Vec::new(), Vec::new());
+        let mut session = Session {
+            program: "ipvsadm",
+            privileged: true,
+            table: &mut table,
+            names: &SystemNames::default(),
+            input: &mut input.as_bytes(),
+            output: &mut output,
+            errors: &mut errors,
+        };
+        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        let status = ipvsadm::run(&words, &mut session).expect("writing to memory");
+        let text = |bytes| String::from_utf8(bytes).expect("text");
+        (status, text(output), text(errors))
+    }
+
+    /// Long enough for a director that answers, however busy the machine is.
+    const LONG: Duration = Duration::from_secs(60);
+    /// For one that does not.
+    const SHORT: Duration = Duration::from_millis(50);
+
+    #[test]
+    fn rules_are_asked_of_the_director_over_one_connection() {
+        let path = SocketPath::new();
+        let listener = UnixListener::bind(&path.0).expect("a socket");
+        let director = std::thread::spawn(move || {
+            let (mut socket, _) = listener.accept().expect("a connection");
+            let requests = BufReader::new(socket.try_clone().expect("a second handle"));
+            let mut seen = Vec::new();
+            for line in requests.lines() {
+                let Ok(Request::Edit(edit)) = serde_json::from_str(&line.expect("a line")) else {
+                    panic!("not an edit");
+                };
+                let response = match edit {
+                    Edit::AddService { .. } => Response::Done,
+                    Edit::RemoveService { .. } => Response::Refused(EditError::NoSuchService),
+                    _ => Response::Failed("elver is stopping".to_owned()),
+                };
+                seen.push(edit);
+                // An answer in two pieces is one answer.
+                let mut answer = serde_json::to_vec(&response).expect("JSON");
+                answer.push(b'\n');
+                let (first, second) = answer.split_at(3);
+                socket.write_all(first).expect("the first piece");
+                socket.write_all(second).expect("the second piece");
+            }
+            seen
+        });
+        let rules = "-A -t 10.0.0.1:80\n-D -t 10.0.0.2:80\n-C\n-A -t 10.0.0.3:80\n";
+        let (status, _, errors) = run(&path.0, LONG, "-R", rules);
+        assert_eq!(status, 0, "the last rule was taken");
+        assert_eq!(
+            errors,
+            "No such service\nthe data plane cannot be changed: elver is stopping\n"
+        );
+        assert_eq!(director.join().expect("the director").len(), 4);
+    }
+
+    #[test]
+    fn lists_need_no_director() {
+        let path = SocketPath::new();
+        let (status, output, errors) = run(&path.0, LONG, "-L --timeout", "");
+        assert_eq!((status, errors.as_str()), (0, ""));
+        assert_eq!(output, "Timeout (tcp tcpfin udp): 900 120 300\n");
+    }
+
+    #[test]
+    fn a_change_without_a_director_says_how_to_start_it() {
+        let path = SocketPath::new();
+        let (status, _, errors) = run(&path.0, LONG, "-A -t 10.0.0.1:80", "");
+        assert_eq!(status, 2);
+        assert!(
+            errors.contains("director of instance default is not running"),
+            "{errors}"
+        );
+        assert!(errors.contains("elver run"), "{errors}");
+        // A socket that a dead director has left is no better.
+        drop(UnixListener::bind(&path.0).expect("a socket"));
+        assert_eq!(run(&path.0, LONG, "-A -t 10.0.0.1:80", "").2, errors);
+    }
+
+    #[test]
+    fn a_restore_ends_where_there_is_no_director() {
+        let path = SocketPath::new();
+        let (status, _, errors) = run(&path.0, LONG, "-R", "-C\n-C\n-C\n");
+        assert_eq!(status, 2);
+        assert_eq!(errors.matches("is not running").count(), 1, "{errors}");
+    }
+
+    #[test]
+    fn a_director_that_hangs_is_not_waited_for() {
+        let path = SocketPath::new();
+        let listener = UnixListener::bind(&path.0).expect("a socket");
+        let (status, _, errors) = run(&path.0, SHORT, "-C", "");
+        assert_eq!(status, 2);
+        assert!(errors.contains("has not answered"), "{errors}");
+        drop(listener);
+    }
+
+    #[test]
+    fn a_director_whose_queue_is_full_is_not_waited_for() {
+        let path = SocketPath::new();
+        let listener = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None)
+            .expect("a socket");
+        let address = socket2::SockAddr::unix(&path.0).expect("an address");
+        listener.bind(&address).expect("its address");
+        listener.listen(0).expect("a queue of one");
+        let _queued = UnixStream::connect(&path.0).expect("room for one");
+        let (status, _, errors) = run(&path.0, SHORT, "-C", "");
+        assert_eq!(status, 2);
+        assert!(errors.contains("has not answered"), "{errors}");
+    }
+
+    #[test]
+    fn a_director_that_hangs_up_is_an_error() {
+        let path = SocketPath::new();
+        let listener = UnixListener::bind(&path.0).expect("a socket");
+        let director = std::thread::spawn(move || drop(listener.accept().expect("a connection")));
+        let (status, _, errors) = run(&path.0, LONG, "-C", "");
+        director.join().expect("the director");
+        assert_eq!(status, 2);
+        assert!(errors.starts_with("Can't initialize ipvs: "), "{errors}");
+    }
+
+    #[test]
+    fn programs_are_known_by_their_names() {
+        for (path, program) in [
+            ("ipvsadm", Some(Program::Ipvsadm)),
+            ("/usr/sbin/ipvsadm-save", Some(Program::Save)),
+            ("./ipvsadm-restore", Some(Program::Restore)),
+            ("elver", None),
+            ("/", None),
+            ("", None),
+        ] {
+            assert_eq!(Program::from_path(OsStr::new(path)), program, "{path}");
+        }
     }
 }

@@ -49,13 +49,19 @@ pub fn main() -> ExitCode {
     log_to_standard_error();
     let result = match line.command {
         Command::Run { file } => director::run(&file, instance),
-        Command::Check { file } => configuration::check(&file),
+        Command::Check { file } => configuration::check(&file, instance),
         Command::Ctl { request } => match request {
             Ctl::Status => ctl::status(instance),
             Ctl::Reload => ctl::reload(instance),
         },
         Command::Ipvsadm { arguments } => {
             return run_ipvsadm(ipvsadm::Program::Ipvsadm, &arguments, instance);
+        }
+        Command::IpvsadmSave { arguments } => {
+            return run_ipvsadm(ipvsadm::Program::Save, &arguments, instance);
+        }
+        Command::IpvsadmRestore { arguments } => {
+            return run_ipvsadm(ipvsadm::Program::Restore, &arguments, instance);
         }
         Command::Unload => unload::run(instance),
         Command::Lab { lab: Lab::Nat { once } } => run_lab(once),

@@ -1,11 +1,17 @@
 //! `elver unload`: removes what an instance has left in the kernel, without a daemon.
 
+use std::io;
+use std::time::Duration;
+
 use elver_sys::netlink::Netlink;
 
 use crate::data_plane::DataPlane;
 use crate::director::{self, AddressRecord, withdraw};
 use crate::failure::Failure;
 use crate::instance::Instance;
+
+/// How long a vrrp process may take to give its addresses up.
+const WITHDRAWAL: Duration = Duration::from_secs(5);
 
 /// Removes every pin, filter and recorded virtual address of an instance that does not
 /// run, and says what it removed.
@@ -18,8 +24,11 @@ pub(crate) fn run(instance: &Instance) -> Result<(), Failure> {
     let pid_file = director::take(instance)?;
     // One whose director was killed just now is withdrawing.
     let vrrp = instance
-        .lock_vrrp()
-        .map_err(Failure::system("waiting for the vrrp process to end"))?;
+        .lock_vrrp_within(WITHDRAWAL)
+        .and_then(|lock| lock.ok_or_else(|| io::ErrorKind::TimedOut.into()))
+        .map_err(Failure::system(format!(
+            "a vrrp process of instance {instance} is left and does not end; kill it first"
+        )))?;
     let record = AddressRecord::of(instance);
     let recorded = record
         .read()

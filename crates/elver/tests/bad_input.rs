@@ -1,6 +1,5 @@
 //! What elver says, and with which exit code it ends, where it cannot run. Needs root.
 
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -49,7 +48,8 @@ impl Site {
         let host = lab.host("director").expect("a host");
         let peer = lab.host("peer").expect("a host");
         lab.link((&host, "eth0"), (&peer, "eth0")).expect("a cable");
-        host.add_address("eth0", "10.66.0.1/24").expect("an address");
+        host.add_address("eth0", "10.66.0.1/24")
+            .expect("an address");
         Site { host, lab }
     }
 
@@ -112,6 +112,48 @@ fn a_file_that_cannot_be_read() {
 }
 
 #[test]
+fn a_file_that_cannot_run() {
+    let site = Site::new("bad-unusable");
+    let broken = SERVICE.replace("NAT", "NATS");
+    let file = site.file(&broken);
+    let output = site.run(&file);
+    assert_ended(&output, 4, &[file.to_str().unwrap()]);
+    let place = format!("{}:3:13", file.display());
+    assert!(output.stderr.contains(&place), "{}", output.stderr);
+    let output = site.output(&["check", &file.to_string_lossy()]);
+    assert_ended(&output, 4, &[file.to_str().unwrap()]);
+
+    // A director that runs keeps what it has, and says so.
+    let director = site.start(SERVICE);
+    let before = site.output(&["ipvsadm", "-Ln"]).stdout;
+    assert!(before.contains("10.66.0.2:80"), "{before}");
+    for bad in [&broken, &instance("eth7")] {
+        site.file(bad);
+        assert_ended(&site.output(&["ctl", "reload"]), 1, &[]);
+        assert!(director.is_running(), "{}", director.log());
+        assert_eq!(site.output(&["ipvsadm", "-Ln"]).stdout, before);
+    }
+    assert!(director.log().contains(&place), "{}", director.log());
+    assert!(director.log().contains("eth7"), "{}", director.log());
+}
+
+#[test]
+fn what_elver_check_says() {
+    let site = Site::new("bad-check");
+    let file = site.file(SERVICE);
+    let path = file.to_string_lossy();
+    let output = site.output(&["check", &path]);
+    assert_eq!(output.status.code(), Some(0), "{}", output.stderr);
+    assert!(
+        output.stdout.contains("1 virtual servers"),
+        "{}",
+        output.stdout
+    );
+    site.file(&format!("{SERVICE}nat_mask 255.255.0.0\n"));
+    assert_ended(&site.output(&["check", &path]), 5, &[&path]);
+}
+
+#[test]
 fn an_interface_that_is_not_there() {
     let site = Site::new("bad-interface");
     let file = site.file(&instance("eth7"));
@@ -122,9 +164,10 @@ fn an_interface_that_is_not_there() {
 fn a_user_who_may_not() {
     let site = Site::new("bad-user");
     let file = site.file(SERVICE);
-    let mut command = site.elver(&["run", "-f", &file.to_string_lossy()]);
-    // The program and the file are within the reach of everyone.
-    command.uid(65534);
+    // Root without what makes root: it still owns the file.
+    let mut command = site.host.command("setpriv").expect("a command");
+    command.args(["--bounding-set=-all", "--inh-caps=-all", ELVER, "run", "-f"]);
+    command.arg(&file);
     let output = site.host.output(command, LIMIT).expect("elver runs");
     assert_ended(&output, 11, &["CAP_NET_ADMIN", "CAP_BPF", "root"]);
 }
@@ -183,7 +226,10 @@ fn parts_that_are_not_for_people() {
 #[test]
 fn a_command_line_that_says_nothing() {
     for arguments in [&["walk"][..], &["--instance", "a/b", "ctl", "status"]] {
-        let output = Command::new(ELVER).args(arguments).output().expect("elver runs");
+        let output = Command::new(ELVER)
+            .args(arguments)
+            .output()
+            .expect("elver runs");
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
     }
 }

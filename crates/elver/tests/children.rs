@@ -50,8 +50,10 @@ impl Site {
         let host = lab.host("director").expect("a host");
         let peer = lab.host("peer").expect("a host");
         lab.link((&host, "eth0"), (&peer, "eth0")).expect("a cable");
-        host.add_address("eth0", "10.66.0.1/24").expect("an address");
-        peer.add_address("eth0", "10.66.0.2/24").expect("an address");
+        host.add_address("eth0", "10.66.0.1/24")
+            .expect("an address");
+        peer.add_address("eth0", "10.66.0.2/24")
+            .expect("an address");
         let file = lab.directory().join("elver.conf");
         std::fs::write(&file, CONFIGURATION).expect("a file");
         let mut command = host.command(ELVER).expect("a command");
@@ -207,7 +209,11 @@ fn an_interrupt_of_the_terminal_is_the_directors_alone() {
     let site = Site::new("children-group");
     for role in ["vrrp", "check"] {
         let child = site.child(role);
-        assert_eq!(rustix::process::getpgid(Some(child)).unwrap(), child, "{role}");
+        assert_eq!(
+            rustix::process::getpgid(Some(child)).unwrap(),
+            child,
+            "{role}"
+        );
     }
     site.director.signal(Signal::INT).unwrap();
     let status = site.director.wait(LIMIT).unwrap();

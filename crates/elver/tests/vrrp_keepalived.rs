@@ -10,7 +10,8 @@ use std::time::Duration;
 use elver::vrrp_process::{monotonic_now, withdraw_addresses};
 use elver_core::config::model::{Authentication, SyncGroup, VrrpInstance, VrrpVersion};
 use elver_core::vrrp::messages::{Command, Notice, Resume};
-use elver_core::vrrp::{RejectionKind, State};
+use elver_core::vrrp::{Advertisement, Envelope, GROUP_IPV4, RejectionKind, State};
+use elver_sys::vrrp_socket::VrrpSender;
 use support::{Network, eventually, instance, keepalived_instance, sh};
 
 /// The process under test, started by the other tests with a channel as its standard
@@ -96,16 +97,10 @@ fn a_master_that_falls_silent_is_replaced() {
     let elver = network.elver(0);
     elver.configure(&[instance("VI_1", "eth0", 51, 100, VIP)], &[]);
     elver.state("VI_1", State::Backup);
-    let router = &network.routers[1];
-    sh(&format!("ip netns exec {router} nft add table ip silence
-        ip netns exec {router} nft 'add chain ip silence out {{ type filter hook output priority 0; }}'
-        ip netns exec {router} nft add rule ip silence out ip protocol vrrp drop"));
+    keepalived.signal("STOP");
     elver.state("VI_1", State::Master);
-    // What keepalived hears, it does not believe: its priority is higher. Once it is heard
-    // again, there is one master.
-    sh(&format!(
-        "ip netns exec {router} nft delete table ip silence"
-    ));
+    assert!(network.has(0, "eth0", VIP));
+    keepalived.signal("CONT");
     elver.state("VI_1", State::Backup);
     network.held_by(1, "eth0", VIP);
 }
@@ -555,13 +550,11 @@ fn of_equal_priorities_the_higher_address_is_master() {
     let elver = network.elver(0);
     elver.configure(std::slice::from_ref(&both), &[]);
     elver.state("VI_1", State::Master);
-    // A link that carries nothing makes two masters of two routers.
-    let router = &network.routers[1];
-    sh(&format!("ip netns exec {router} nft add table ip silence
-        ip netns exec {router} nft 'add chain ip silence in {{ type filter hook prerouting priority -400; }}'
-        ip netns exec {router} nft add rule ip silence in ip protocol vrrp drop"));
+    // While ours is stopped, the other one becomes master too.
+    sh(&format!("kill -STOP {}", elver.child.id()));
     let keepalived = network.keepalived(1, &keepalived_instance(&both));
     keepalived.says("Entering MASTER STATE");
+    sh(&format!("kill -CONT {}", elver.child.id()));
     elver.state("VI_1", State::Backup);
     network.held_by(1, "eth0", VIP);
 }
@@ -623,4 +616,168 @@ fn version_3_over_ipv4_fails_over_both_ways() {
 #[test]
 fn version_3_over_ipv6_fails_over_both_ways() {
     fails_over_both_ways("fe80::1:100");
+}
+
+/// A process that was stopped has packets waiting and a timer that ran out long ago: the
+/// packets count.
+#[test]
+fn a_backup_that_was_stopped_does_not_take_over_when_it_goes_on() {
+    let network = Network::new();
+    let theirs = instance("VI_1", "eth0", 51, 150, VIP);
+    let keepalived = network.keepalived(1, &keepalived_instance(&theirs));
+    keepalived.says("Entering MASTER STATE");
+    let elver = network.elver(0);
+    elver.configure(&[instance("VI_1", "eth0", 51, 100, VIP)], &[]);
+    elver.state("VI_1", State::Backup);
+    sh(&format!("kill -STOP {}", elver.child.id()));
+    std::thread::sleep(Duration::from_secs(6));
+    sh(&format!("kill -CONT {}", elver.child.id()));
+    std::thread::sleep(Duration::from_secs(2));
+    let masters = elver.notices().into_iter().filter(|notice| {
+        matches!(
+            notice,
+            Notice::StateChanged {
+                state: State::Master,
+                ..
+            }
+        )
+    });
+    assert_eq!(masters.count(), 0);
+    assert!(!network.has(0, "eth0", VIP));
+}
+
+#[test]
+fn a_master_that_was_stopped_gives_way_or_takes_back_at_once() {
+    for (ours, winner) in [(100, 1), (200, 0)] {
+        let network = Network::new();
+        let elver = network.elver(0);
+        let mut configuration = instance("VI_1", "eth0", 51, ours, VIP);
+        configuration.preempt = false;
+        elver.configure(&[configuration], &[]);
+        elver.state("VI_1", State::Master);
+        // Without preemption of its own, it takes over only when we fall silent.
+        let mut theirs = instance("VI_1", "eth0", 51, 150, VIP);
+        theirs.preempt = false;
+        let keepalived = network.keepalived(1, &keepalived_instance(&theirs));
+        keepalived.says("Entering BACKUP STATE");
+        sh(&format!("kill -STOP {}", elver.child.id()));
+        keepalived.says("Entering MASTER STATE");
+        sh(&format!("kill -CONT {}", elver.child.id()));
+        network.held_by(winner, "eth0", VIP);
+    }
+}
+
+/// Forged advertisements of the highest priority, with a wrong password, as fast as they
+/// can be sent.
+#[test]
+fn a_flood_of_forged_advertisements_moves_nothing() {
+    let network = Network::new();
+    let elver = network.elver(0);
+    elver.configure(&[instance("VI_1", "eth0", 51, 100, VIP)], &[]);
+    elver.state("VI_1", State::Master);
+    let keepalived = network.keepalived(
+        1,
+        &keepalived_instance(&instance("VI_1", "eth0", 51, 90, VIP)),
+    );
+    keepalived.says("Entering BACKUP STATE");
+
+    let namespace = std::fs::File::open(format!("/run/netns/{}", network.routers[1])).unwrap();
+    let flood = std::thread::spawn(move || {
+        rustix::thread::move_into_link_name_space(
+            namespace.as_fd(),
+            Some(rustix::thread::LinkNameSpaceType::Network),
+        )
+        .unwrap();
+        let index = index_of("eth0");
+        let source = "10.66.0.2".parse().unwrap();
+        let sender = VrrpSender::open("eth0", index, source).unwrap();
+        let envelope = Envelope {
+            source,
+            destination: GROUP_IPV4.into(),
+        };
+        let forged = Advertisement {
+            version: VrrpVersion::V2,
+            virtual_router_id: 51,
+            priority: 254,
+            interval: Duration::from_secs(1),
+            authentication: Some(Authentication::Password(*b"forged!!")),
+            addresses: vec![VIP.parse().unwrap()],
+        }
+        .encode(envelope);
+        let start = std::time::Instant::now();
+        let mut sent = 0u64;
+        while start.elapsed() < Duration::from_secs(6) {
+            sent += u64::from(sender.send(envelope.destination, &forged).is_ok());
+        }
+        sent
+    });
+    let sent = flood.join().unwrap();
+    elver.order(&Command::ReportStatistics);
+    let told = elver.tells("statistics", |notice| {
+        matches!(notice, Notice::Statistics(_))
+    });
+    let Notice::Statistics(statistics) = told else {
+        unreachable!()
+    };
+    let rejected = statistics[0].1.rejected[&RejectionKind::AuthenticationFailure];
+    eprintln!("{sent} forged advertisements sent, {rejected} looked at");
+    assert!(rejected > 10_000, "{rejected} of {sent}");
+    elver.state("VI_1", State::Master);
+    network.held_by(0, "eth0", VIP);
+    assert!(
+        !keepalived.log().contains("Entering MASTER STATE"),
+        "{}",
+        keepalived.log()
+    );
+}
+
+fn index_of(interface: &str) -> u32 {
+    let links = elver_sys::netlink::Netlink::open()
+        .unwrap()
+        .links()
+        .unwrap();
+    links
+        .iter()
+        .find(|link| link.name == interface)
+        .unwrap()
+        .index
+}
+
+/// The median time between two advertisements at an interval of 10 ms, in seconds.
+fn median_gap(start: impl FnOnce(&Network, &VrrpInstance) -> Box<dyn std::any::Any>) -> f64 {
+    let network = Network::new();
+    let mut configuration = version_3(VIP)(150);
+    configuration.advertisement_interval = Duration::from_millis(10);
+    let capture = network.capture(1, "eth0", "proto 112");
+    let router = start(&network, &configuration);
+    eventually("the router is master", || network.has(0, "eth0", VIP));
+    std::thread::sleep(Duration::from_secs(4));
+    drop(router);
+    let mut gaps: Vec<f64> = capture
+        .stop()
+        .fields("vrrp.prio == 150", &["frame.time_delta_displayed"])
+        .iter()
+        .skip(1)
+        .map(|fields| fields[0].parse().unwrap())
+        .collect();
+    assert!(gaps.len() > 100, "{gaps:?}");
+    gaps.sort_by(f64::total_cmp);
+    gaps[gaps.len() / 2]
+}
+
+#[test]
+fn at_ten_milliseconds_we_are_as_regular_as_keepalived() {
+    let ours = median_gap(|network, configuration| {
+        let elver = network.elver(0);
+        elver.configure(std::slice::from_ref(configuration), &[]);
+        Box::new(elver)
+    });
+    let theirs = median_gap(|network, configuration| {
+        Box::new(network.keepalived(0, &keepalived_instance(configuration)))
+    });
+    eprintln!("median gap: ours {ours} s, keepalived's {theirs} s");
+    assert!(
+        ours <= theirs * 1.05,
+        "ours {ours} s, keepalived's {theirs} s"
+    );
 }

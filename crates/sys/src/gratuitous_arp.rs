@@ -13,7 +13,7 @@
 //! ```text
 //! Ethernet  33:33:00:00:00:01 ← our MAC, type 0x86dd
 //! IPv6      the address → ff02::1, hop limit 255, next header 58
-//! ICMPv6    type 136, override flag, target: the address, option 2: our MAC
+//! ICMPv6    type 136, override flag (and router), target: the address, option 2: our MAC
 //! ```
 
 use std::io;
@@ -102,17 +102,25 @@ impl GratuitousArp {
         Ok(GratuitousArp { socket })
     }
 
-    /// Says once, on an interface (by index), that `address` is at `mac`.
+    /// Says once, on an interface (by index), that `address` is at `mac`. With IPv6, the
+    /// announcement also says whether this host is a `router` there.
     ///
     /// # Errors
     /// `ENETDOWN` while the interface is down, `ENXIO` or `ENODEV` if it is not there,
     /// `EWOULDBLOCK` or `ENOBUFS` while its queue is full.
-    pub fn announce(&self, interface: u32, mac: [u8; 6], address: IpAddr) -> io::Result<()> {
+    pub fn announce(
+        &self,
+        interface: u32,
+        mac: [u8; 6],
+        address: IpAddr,
+        router: bool,
+    ) -> io::Result<()> {
         match address {
             IpAddr::V4(address) => self.send(interface, arp_request(mac, address).as_bytes()),
-            IpAddr::V6(address) => {
-                self.send(interface, neighbour_advertisement(mac, address).as_bytes())
-            }
+            IpAddr::V6(address) => self.send(
+                interface,
+                neighbour_advertisement(mac, address, router).as_bytes(),
+            ),
         }
     }
 
@@ -159,13 +167,18 @@ fn arp_request(mac: [u8; 6], address: Ipv4Addr) -> ArpRequest {
     }
 }
 
-fn neighbour_advertisement(mac: [u8; 6], address: Ipv6Addr) -> NeighbourAdvertisement {
+fn neighbour_advertisement(
+    mac: [u8; 6],
+    address: Ipv6Addr,
+    router: bool,
+) -> NeighbourAdvertisement {
     let mut icmp = NeighbourAdvertisementMessage {
         kind: 136,
         code: 0,
         checksum: U16::new(0),
-        // Override: what the neighbours knew is to be forgotten.
-        flags: [0x20, 0, 0, 0],
+        // Override, so that what the neighbours knew is forgotten, and perhaps Router. A host
+        // that is a router must say so, or its neighbours drop it from their default routes.
+        flags: [if router { 0xa0 } else { 0x20 }, 0, 0, 0],
         target: address.octets(),
         option: 2,
         option_length: 1,
@@ -221,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_neighbour_advertisement_sums_to_all_ones() {
-        let advertisement = neighbour_advertisement(MAC, "fd00::6e".parse().unwrap());
+        let advertisement = neighbour_advertisement(MAC, "fd00::6e".parse().unwrap(), true);
         let octets = advertisement.as_bytes();
         assert_eq!(octets.len(), 86);
         let mut sum: u32 = 58 + 32;

@@ -8,4 +8,5 @@ pub mod namespace;
 pub mod netlink;
 pub mod privilege;
 pub mod process;
+pub mod timer;
 pub mod vrrp_socket;

@@ -18,8 +18,7 @@ pub fn ipv4_address_of_host(name: &str) -> Option<Ipv4Addr> {
     let mut found: *mut libc::addrinfo = std::ptr::null_mut();
     // SAFETY: name is a C string, hints and found live through the call, and a null service
     // is allowed with a name.
-    let error =
-        unsafe { libc::getaddrinfo(name.as_ptr(), std::ptr::null(), &hints, &mut found) };
+    let error = unsafe { libc::getaddrinfo(name.as_ptr(), std::ptr::null(), &hints, &mut found) };
     if error != 0 || found.is_null() {
         return None;
     }
@@ -93,10 +92,7 @@ mod tests {
 
     #[test]
     fn the_loopback_address_has_a_name_and_back() {
-        assert_eq!(
-            ipv4_address_of_host("localhost"),
-            Some(Ipv4Addr::LOCALHOST)
-        );
+        assert_eq!(ipv4_address_of_host("localhost"), Some(Ipv4Addr::LOCALHOST));
         assert_eq!(
             host_of_address(IpAddr::V4(Ipv4Addr::LOCALHOST)).as_deref(),
             Some("localhost")

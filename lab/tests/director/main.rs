@@ -9,5 +9,6 @@ mod death;
 mod forwarding;
 mod leaving;
 mod peers;
+mod refusals;
 mod reload;
 mod site;

@@ -1,3 +1,79 @@
 //! The configuration language: `keepalived.conf`.
+//!
+//! A file becomes a configuration in four steps, none of which stops at a
+//! problem: lines (`reader`: comments, include, definitions), statements with
+//! blocks (`tree`), directives (`directive`: held against the one table of
+//! keywords in `keyword`), and the typed model (`lower`). Every word knows where
+//! it was written, so that each step can say what is wrong in the words of a
+//! [`Diagnostic`].
 
+mod definitions;
+mod diagnostic;
+mod directive;
+mod dump;
+mod glob;
+pub mod keyword;
+mod line;
+mod lower;
 pub mod model;
+mod reader;
+mod source;
+mod tree;
+
+pub use diagnostic::{Diagnostic, Place, Severity, Verdict, render};
+pub use dump::{Secrets, dump};
+pub use source::{FileId, Position, Source, Span};
+
+use lower::Lowering;
+use model::Configuration;
+
+use tree::Tree;
+
+/// What came of a configuration file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loaded {
+    /// The configuration, unless one of the diagnostics is an error.
+    pub configuration: Option<Configuration>,
+    /// Everything that there is to say, in the order of the files.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Loaded {
+    /// What keepalived's configuration test says of the same files.
+    ///
+    /// It looks at the machine as well (whether interfaces and scripts exist),
+    /// which is the caller's part.
+    pub fn keepalived(&self) -> Verdict {
+        self.diagnostics
+            .iter()
+            .map(|diagnostic| diagnostic.keepalived)
+            .max()
+            .unwrap_or(Verdict::Accepts)
+    }
+}
+
+/// Reads a configuration with everything that it includes.
+///
+/// Reading goes on after every problem, so that all of them are in
+/// [`Loaded::diagnostics`]. With an error among them there is no
+/// configuration, and whoever runs one already keeps it.
+pub fn load(source: &dyn Source, path: &str) -> Loaded {
+    let mut tree = Tree::new(source, path);
+    let mut lowering = Lowering::default();
+    let mut start: Option<Span> = None;
+    while let Some(statement) = tree.next_statement() {
+        start.get_or_insert(statement.name().span);
+        lowering.statement(&statement, tree.report());
+    }
+    let (files, mut report) = tree.finish();
+    // Where nothing stands in a file that could be read, its beginning is the place.
+    let start = start.or(files.first().map(|file| Span {
+        file,
+        ..Span::default()
+    }));
+    let configuration = lowering.finish(start, &mut report);
+    Loaded {
+        configuration,
+        diagnostics: report.into_diagnostics(&files),
+    }
+}

@@ -1,11 +1,13 @@
 //! What `-L` and `-S` print, column by column.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::Names;
 use super::command::{Columns, Format};
-use super::notation::{endpoint_text, shortened};
+use super::notation::{endpoint_text, push_endpoint, shortened};
 use super::options::SYNC_ROLES;
 use super::order::{sort_destinations, sort_services};
 use crate::service::{
@@ -454,40 +456,64 @@ pub(super) fn write_connections(
     } else {
         writeln!(output, "destination")?;
     }
+    // There can be millions of them: one buffer does for all lines.
+    let mut line = String::new();
     for connection in connections {
-        let seconds = connection.expires_in.as_secs();
-        let expires = format!("{:02}:{:02}", seconds / 60, seconds % 60);
         let protocol = Protocol::from_number(connection.protocol);
-        let endpoint = |address| endpoint_text(address, protocol, format.numeric, names);
-        write!(
-            output,
-            "{:<3} {expires:<6} {:<11} {:<18} {:<18} ",
-            protocol_name(connection.protocol),
-            connection.state,
-            endpoint(connection.client),
-            endpoint(connection.virtual_address)
-        )?;
-        let destination = endpoint(connection.destination);
+        let push = |line: &mut String, endpoint| {
+            push_endpoint(line, endpoint, protocol, format.numeric, names);
+        };
+        line.clear();
+        column(&mut line, 3, |line| {
+            push_protocol(line, connection.protocol)
+        });
+        column(&mut line, 6, |line| push_time(line, connection.expires_in));
+        column(&mut line, 11, |line| line.push_str(&connection.state));
+        column(&mut line, 18, |line| push(line, connection.client));
+        column(&mut line, 18, |line| push(line, connection.virtual_address));
         match connection.engine_data.filter(|_| with_engine) {
             Some((engine, data)) => {
-                writeln!(output, "{destination:<16} {engine:<18} {data}")?;
+                column(&mut line, 16, |line| push(line, connection.destination));
+                column(&mut line, 18, |line| line.push_str(&engine));
+                line.push_str(&data);
             }
-            None => writeln!(output, "{destination}")?,
+            None => push(&mut line, connection.destination),
         }
+        line.push('\n');
+        output.write_all(line.as_bytes())?;
     }
     Ok(())
 }
 
-/// The name of an IP protocol in the list of connections (`ip_vs_proto_name`).
-fn protocol_name(number: u8) -> String {
+/// Appends what `push` does, blanks up to `width`, and the blank between columns.
+fn column(line: &mut String, width: usize, push: impl FnOnce(&mut String)) {
+    let start = line.len();
+    push(line);
+    let missing = width.saturating_sub(line.len() - start);
+    line.extend(std::iter::repeat_n(' ', missing + 1));
+}
+
+/// Appends minutes and seconds; there can be more than 99 minutes.
+fn push_time(line: &mut String, time: Duration) {
+    let seconds = time.as_secs();
+    let (minutes, seconds) = (seconds / 60, seconds % 60);
+    // Writing to a string does not fail.
+    let _ = fmt::Write::write_fmt(line, format_args!("{minutes:02}:{seconds:02}"));
+}
+
+/// Appends the name of an IP protocol (`ip_vs_proto_name`).
+fn push_protocol(line: &mut String, number: u8) {
     match number {
-        0 => "IP".to_owned(),
-        1 => "ICMP".to_owned(),
-        58 => "ICMPv6".to_owned(),
-        _ => match Protocol::from_number(number) {
-            Some(protocol) => protocol.to_string(),
-            None => format!("IP_{number}"),
-        },
+        0 => line.push_str("IP"),
+        1 => line.push_str("ICMP"),
+        6 => line.push_str("TCP"),
+        17 => line.push_str("UDP"),
+        58 => line.push_str("ICMPv6"),
+        132 => line.push_str("SCTP"),
+        _ => {
+            // Writing to a string does not fail.
+            let _ = fmt::Write::write_fmt(line, format_args!("IP_{number}"));
+        }
     }
 }
 

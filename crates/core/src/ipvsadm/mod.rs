@@ -5,12 +5,29 @@
 //! by itself: what it reads and writes is handed to it in a [`Session`].
 //!
 //! ```text
-//! words ──popt──▶ options ──command──▶ Command ─┬─ Edit ───────────▶ Table::edit
-//!            (options: the one table)           ├─ List ──order──list──▶ output
-//!                                               └─ Restore ──restore──▶ words …
+//! words ──popt──▶ options ──draft──▶ Command ─┬─ Edit ──────────────▶ Table::edit
+//!          (options: the one table)           ├─ List ──order──list──▶ output
+//!           (rules: what goes together)       └─ Restore ──restore──▶ words …
 //! ```
+//!
+//! # Differences
+//!
+//! - The program calls itself `ipvsadm` in its messages, whatever the path that it is started
+//!   by: it has several.
+//! - `-b ,`, a list of no flags, is refused like an unknown flag. The original crashes.
+//! - `-s none`, a service that cannot be used, is refused as a scheduler that there is not.
+//! - popt's `!#:+`, and its other order of words under `POSIXLY_CORRECT`, are not known.
+//! - `ipvsadm-restore` tells which line failed, after the original's words for why.
+//! - Where the table cannot be reached, the words after "Can't initialize ipvs:" are elver's
+//!   own, except for a user who is not root. `-h`, `-v` and mistakes in the command line need
+//!   no table.
+//! - The original compares addresses by a signed difference, which can go round in a circle:
+//!   three or more addresses, each "less" than the next and the last than the first. Then the
+//!   order of a list depends on the order before sorting, which in the kernel is that of its
+//!   hash tables and differs from boot to boot.
 
 mod command;
+mod draft;
 mod help;
 mod list;
 mod notation;
@@ -18,6 +35,7 @@ mod options;
 mod order;
 mod popt;
 mod restore;
+mod rules;
 
 use std::io::{self, BufRead, Write};
 use std::net::{IpAddr, Ipv4Addr};

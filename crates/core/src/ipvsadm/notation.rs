@@ -1,6 +1,7 @@
 //! Numbers and addresses as the C library reads and writes them, which is what ipvsadm's
 //! users have come to rely on.
 
+use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 
@@ -144,22 +145,58 @@ fn port_number(text: &str, protocol: Option<Protocol>, names: &dyn Names) -> Opt
     }
 }
 
-/// An address as `inet_ntop` writes it.
-pub(super) fn address_text(address: IpAddr) -> String {
-    if let IpAddr::V6(v6) = address {
-        // inet_ntop still writes an IPv4-compatible address (::1.2.3.4) in dotted form.
-        if let [0, 0, 0, 0, 0, 0, high, low] = v6.segments()
-            && high != 0
-        {
-            let v4 = Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low));
-            return format!("::{v4}");
-        }
-    }
-    address.to_string()
+/// Appends an address as `inet_ntop` writes it.
+fn push_address(text: &mut String, address: IpAddr) {
+    // Writing to a string does not fail.
+    let _ = match address {
+        IpAddr::V4(v4) => write!(text, "{v4}"),
+        IpAddr::V6(v6) => match v6.segments() {
+            // inet_ntop still writes an IPv4-compatible address (::1.2.3.4) in dotted form.
+            [0, 0, 0, 0, 0, 0, high, low] if high != 0 => {
+                let v4 = Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low));
+                write!(text, "::{v4}")
+            }
+            _ => write!(text, "{v6}"),
+        },
+    };
 }
 
 /// The longest text that ipvsadm makes of an address and port: it has a buffer of 60 bytes.
 const LONGEST_ENDPOINT: usize = 59;
+
+/// Appends an address and port as lists show them, by name where there is one unless
+/// `numeric`.
+pub(super) fn push_endpoint(
+    text: &mut String,
+    endpoint: SocketAddr,
+    protocol: Option<Protocol>,
+    numeric: bool,
+    names: &dyn Names,
+) {
+    let start = text.len();
+    let (address, port) = (endpoint.ip(), endpoint.port());
+    let host = (!numeric).then(|| names.address_to_host(address));
+    if endpoint.is_ipv6() {
+        text.push('[');
+    }
+    match host.flatten() {
+        Some(host) => text.push_str(&host),
+        None => push_address(text, address),
+    }
+    text.push_str(if endpoint.is_ipv6() { "]:" } else { ":" });
+    let service = protocol
+        .filter(|_| !numeric)
+        .and_then(|protocol| names.port_to_service(port, protocol));
+    match service {
+        Some(service) => text.push_str(&service),
+        None => {
+            // Writing to a string does not fail.
+            let _ = write!(text, "{port}");
+        }
+    }
+    let length = shortened(&text[start..], LONGEST_ENDPOINT).len();
+    text.truncate(start + length);
+}
 
 /// An address and port as lists show them, by name where there is one unless `numeric`.
 pub(super) fn endpoint_text(
@@ -168,20 +205,9 @@ pub(super) fn endpoint_text(
     numeric: bool,
     names: &dyn Names,
 ) -> String {
-    let (address, port) = (endpoint.ip(), endpoint.port());
-    let host = (!numeric)
-        .then(|| names.address_to_host(address))
-        .flatten()
-        .unwrap_or_else(|| address_text(address));
-    let port = protocol
-        .filter(|_| !numeric)
-        .and_then(|protocol| names.port_to_service(port, protocol))
-        .unwrap_or_else(|| port.to_string());
-    let text = match address {
-        IpAddr::V4(_) => format!("{host}:{port}"),
-        IpAddr::V6(_) => format!("[{host}]:{port}"),
-    };
-    shortened(&text, LONGEST_ENDPOINT).to_owned()
+    let mut text = String::new();
+    push_endpoint(&mut text, endpoint, protocol, numeric, names);
+    text
 }
 
 /// At most the first `length` bytes of a text, in whole characters.
@@ -275,7 +301,9 @@ mod tests {
             ("::1:0", "::0.1.0.0"),
             ("2001:db8:0:0:1:0:0:1", "2001:db8::1:0:0:1"),
         ] {
-            assert_eq!(address_text(text.parse().expect(text)), written);
+            let mut address = String::new();
+            push_address(&mut address, text.parse().expect(text));
+            assert_eq!(address, written);
         }
     }
 }

@@ -256,8 +256,9 @@ impl Advertisement {
     }
 }
 
-/// RFC 3768 5.3.6: only types 0 to 2 are defined, and 5.3.10: the data of type 1 is
-/// "a plain text password" of eight octets.
+/// RFC 2338 section 5.3.6 defined type 1, a password in the clear, and type 2, an IPsec
+/// authentication header around the message; RFC 3768 reserves both numbers, and
+/// keepalived goes on with them.
 fn decode_authentication(kind: u8, data: &[u8]) -> Result<Option<Authentication>, DecodeError> {
     match (kind, <[u8; AUTHENTICATION_LENGTH]>::try_from(data)) {
         (AUTHENTICATION_NONE, _) => Ok(None),

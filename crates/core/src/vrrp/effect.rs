@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::State;
-use super::instance::Rejection;
+use super::receipt::Rejection;
 
 /// A virtual address with the interface that it lives on.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -41,7 +41,10 @@ mod advertisement;
 mod effect;
 mod instance;
 pub mod messages;
+mod receipt;
 mod routers;
+#[cfg(test)]
+mod tests;
 pub mod timers;
 
 pub use advertisement::{
@@ -49,7 +52,8 @@ pub use advertisement::{
     PRIORITY_STOP, PROTOCOL,
 };
 pub use effect::{Effect, Event, HeldAddress, Report};
-pub use instance::{Packet, Rejection, RejectionKind, Statistics, addresses_of};
+pub use instance::{Statistics, addresses_of};
+pub use receipt::{Packet, Rejection, RejectionKind};
 pub use routers::{Input, InstanceView, InterfaceCondition, VirtualRouters};
 
 use serde::{Deserialize, Serialize};

@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use super::State;
 use super::advertisement::Advertisement;
 use super::effect::{Effect, Event, HeldAddress, Report};
-use super::instance::{self, Heard, Instance, Packet, Statistics};
+use super::instance::{self, Heard, Instance, Statistics};
 use super::messages::Resume;
+use super::receipt::Packet;
 use super::timers::DOWN_TIMER_ADVERTISEMENTS;
 use crate::config::model::{SyncGroup, VrrpInstance};
 
@@ -162,7 +163,7 @@ impl VirtualRouters {
         while let Some(position) = self.most_overdue(now) {
             let instance = &mut self.instances[position];
             match instance.state {
-                State::Master => instance.advertise(now, &mut self.effects),
+                State::Master => instance.handle_advertisement_timeout(now, &mut self.effects),
                 _ => {
                     instance.report(&mut self.effects, Event::AdvertisementTimeout);
                     instance.wants_master = true;

@@ -4,6 +4,7 @@
 //! `NNN-*.out` is what came of it. Here the same scripts drive elver's ipvsadm on a model of
 //! the kernel's table, and every byte and exit status has to be the same.
 
+mod differences;
 mod model;
 mod properties;
 mod shell;
@@ -223,6 +224,7 @@ replays! {
     unknown_scheduler = "119-unknown-scheduler";
     generated_201 = "201-generated";
     generated_202 = "202-generated";
+    words = "203-words";
 }
 
 /// The script of this one runs `ipvsadm-save` and `ipvsadm-restore`, step by step as here.
@@ -259,6 +261,7 @@ fn every_transcript_has_its_test() {
         .expect("the folder of transcripts")
         .map(|entry| entry.expect("an entry").path())
         .map(|path| path.file_stem().expect("a name").to_string_lossy().into())
+        .filter(|name: &String| name != "lib")
         .collect();
     let replayed: BTreeSet<String> = REPLAYED
         .iter()

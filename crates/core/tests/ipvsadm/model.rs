@@ -1,11 +1,12 @@
-//! The kernel's IPVS table as ipvsadm sees it: the checks of `ip_vs_ctl.c` on a vector.
+//! The kernel's IPVS table as ipvsadm sees it: a vector, under the rules for edits.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use elver_core::edit_rules::{self, EditedTable};
 use elver_core::ipvsadm::{Names, Table, TableError, Unavailable};
 use elver_core::service::{
-    ConnectionState, DestinationState, Edit, EditError, Family, Origin, Protocol, Rates,
-    ServiceKey, ServiceState, Statistics, SyncDaemon, SyncDaemonSettings, Timeouts,
+    ConnectionState, DestinationState, Edit, Family, Origin, Protocol, Rates, ServiceKey,
+    ServiceState, Statistics, SyncDaemon, SyncRole, Timeouts,
 };
 
 /// A machine with IPVS and no interface but `lo`.
@@ -18,75 +19,37 @@ pub(crate) struct KernelTable {
 }
 
 impl KernelTable {
-    fn find(&mut self, key: &ServiceKey) -> Option<&mut ServiceState> {
-        self.services.iter_mut().find(|service| service.key == *key)
+    fn service(&self, key: &ServiceKey) -> Option<&ServiceState> {
+        self.services.iter().find(|service| service.key == *key)
     }
 
-    fn has_mixed_families(&self) -> bool {
-        self.services.iter().any(|service| {
-            service
-                .destinations
-                .iter()
-                .any(|destination| family(destination.address.ip()) != service.key.family())
-        })
+    /// An existing service.
+    fn service_mut(&mut self, key: &ServiceKey) -> &mut ServiceState {
+        let mut services = self.services.iter_mut();
+        let found = services.find(|service| service.key == *key);
+        found.expect("the rules let edits of existing services pass alone")
     }
 
-    fn start_daemon(&mut self, settings: &SyncDaemonSettings) -> Result<(), EditError> {
-        if self.has_mixed_families() {
-            return Err(EditError::Invalid);
-        }
-        if settings.interface != "lo" {
-            return Err(EditError::NoSuchDevice);
-        }
-        if self.sync_daemons.iter().any(|d| d.role == settings.role) {
-            return Err(EditError::DaemonExists);
-        }
-        self.sync_daemons.push(settings.resolve(65536));
-        Ok(())
-    }
-
-    fn change(&mut self, edit: &Edit) -> Result<(), EditError> {
-        let synchronised = !self.sync_daemons.is_empty();
+    /// Makes an edit that the rules let pass.
+    fn change(&mut self, edit: &Edit) {
         match edit {
-            Edit::AddService { service, settings } => {
-                if self.find(service).is_some() {
-                    return Err(EditError::ServiceExists);
-                }
-                self.services.push(ServiceState {
-                    key: *service,
-                    settings: settings.clone(),
-                    origin: Origin::Operator,
-                    destinations: Vec::new(),
-                    statistics: Statistics::default(),
-                    rates: Rates::default(),
-                });
-            }
+            Edit::AddService { service, settings } => self.services.push(ServiceState {
+                key: *service,
+                settings: settings.clone(),
+                origin: Origin::Operator,
+                destinations: Vec::new(),
+                statistics: Statistics::default(),
+                rates: Rates::default(),
+            }),
             Edit::EditService { service, settings } => {
-                let found = self.find(service).ok_or(EditError::NoSuchService)?;
-                found.settings = settings.clone();
+                self.service_mut(service).settings = settings.clone();
             }
-            Edit::RemoveService { service } => {
-                self.find(service).ok_or(EditError::NoSuchService)?;
-                self.services.retain(|other| other.key != *service);
-            }
+            Edit::RemoveService { service } => self.services.retain(|other| other.key != *service),
             Edit::AddDestination {
                 service,
                 address,
                 settings,
             } => {
-                let found = self.find(service).ok_or(EditError::ServiceNotDefined)?;
-                if synchronised && family(address.ip()) != service.family() {
-                    return Err(EditError::Invalid);
-                }
-                if settings.lower_threshold > settings.upper_threshold {
-                    return Err(EditError::OutOfRange);
-                }
-                if found.destinations.iter().any(|d| d.address == *address) {
-                    return Err(EditError::DestinationExists);
-                }
-                if !is_unicast(address.ip()) {
-                    return Err(EditError::Invalid);
-                }
                 let destination = DestinationState {
                     address: *address,
                     settings: *settings,
@@ -97,70 +60,76 @@ impl KernelTable {
                     statistics: Statistics::default(),
                     rates: Rates::default(),
                 };
-                found.destinations.insert(0, destination);
+                self.service_mut(service)
+                    .destinations
+                    .insert(0, destination);
             }
             Edit::EditDestination {
                 service,
                 address,
                 settings,
             } => {
-                let found = self.find(service).ok_or(EditError::ServiceNotDefined)?;
-                if synchronised && family(address.ip()) != service.family() {
-                    return Err(EditError::Invalid);
+                for destination in &mut self.service_mut(service).destinations {
+                    if destination.address == *address {
+                        destination.settings = *settings;
+                    }
                 }
-                if settings.lower_threshold > settings.upper_threshold {
-                    return Err(EditError::OutOfRange);
-                }
-                found
-                    .destinations
-                    .iter_mut()
-                    .find(|d| d.address == *address)
-                    .ok_or(EditError::NoSuchDestination)?
-                    .settings = *settings;
             }
             Edit::RemoveDestination { service, address } => {
-                let found = self.find(service).ok_or(EditError::ServiceNotDefined)?;
-                let before = found.destinations.len();
-                found.destinations.retain(|d| d.address != *address);
-                if found.destinations.len() == before {
-                    return Err(EditError::NoSuchDestination);
-                }
+                let destinations = &mut self.service_mut(service).destinations;
+                destinations.retain(|destination| destination.address != *address);
             }
             Edit::Flush => self.services.clear(),
-            Edit::Zero { service: None } => {
-                for service in &mut self.services {
-                    service.statistics = Statistics::default();
+            Edit::Zero { service } => {
+                for state in &mut self.services {
+                    if service.is_none_or(|key| key == state.key) {
+                        state.statistics = Statistics::default();
+                    }
                 }
-            }
-            Edit::Zero { service: Some(key) } => {
-                let found = self.find(key).ok_or(EditError::NoSuchService)?;
-                found.statistics = Statistics::default();
             }
             Edit::SetTimeouts(timeouts) => self.timeouts = self.timeouts.changed_by(*timeouts),
-            Edit::StartSyncDaemon(settings) => self.start_daemon(settings)?,
+            Edit::StartSyncDaemon(settings) => {
+                self.sync_daemons.push(settings.resolve(MTU_OF_LOOPBACK));
+            }
             Edit::StopSyncDaemon { role } => {
-                let before = self.sync_daemons.len();
                 self.sync_daemons.retain(|daemon| daemon.role != *role);
-                if self.sync_daemons.len() == before {
-                    return Err(EditError::NoSuchDaemon);
-                }
             }
         }
-        Ok(())
     }
 }
 
-fn family(address: IpAddr) -> Family {
-    match address {
-        IpAddr::V4(_) => Family::Inet,
-        IpAddr::V6(_) => Family::Inet6,
-    }
-}
+/// Bytes.
+const MTU_OF_LOOPBACK: u32 = 65536;
 
-fn is_unicast(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => !(v4.is_multicast() || v4.is_broadcast() || v4.octets()[0] == 0),
-        IpAddr::V6(v6) => !(v6.is_multicast() || v6.is_unspecified() || v6.is_unicast_link_local()),
+impl EditedTable for KernelTable {
+    fn has_service(&self, service: &ServiceKey) -> bool {
+        self.service(service).is_some()
+    }
+
+    fn has_destination(&self, service: &ServiceKey, address: SocketAddr) -> bool {
+        self.service(service).is_some_and(|service| {
+            let mut destinations = service.destinations.iter();
+            destinations.any(|destination| destination.address == address)
+        })
+    }
+
+    fn has_mixed_families(&self) -> bool {
+        self.services.iter().any(|service| {
+            let mut destinations = service.destinations.iter();
+            destinations.any(|d| Family::of(d.address.ip()) != service.key.family())
+        })
+    }
+
+    fn has_sync_daemon(&self, role: SyncRole) -> bool {
+        self.sync_daemons.iter().any(|daemon| daemon.role == role)
+    }
+
+    fn has_interface(&self, name: &str) -> bool {
+        name == "lo"
+    }
+
+    fn is_local(&self, address: IpAddr) -> bool {
+        address.is_loopback()
     }
 }
 
@@ -184,14 +153,18 @@ impl Table for KernelTable {
     }
 
     fn edit(&mut self, edit: &Edit) -> Result<(), TableError> {
-        Ok(self.change(edit)?)
+        edit_rules::check(edit, self)?;
+        self.change(edit);
+        Ok(())
     }
 }
 
 /// The names of the machine on which the transcripts were made, as far as they show.
 pub(crate) struct Debian;
 
-const PORTS: [(&str, u16, Protocol); 9] = [
+const PORTS: [(&str, u16, Protocol); 11] = [
+    ("discard", 9, Protocol::Tcp),
+    ("discard", 9, Protocol::Udp),
     ("ftp", 21, Protocol::Tcp),
     ("ssh", 22, Protocol::Tcp),
     ("domain", 53, Protocol::Udp),

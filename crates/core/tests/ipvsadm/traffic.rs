@@ -210,7 +210,7 @@ TCP  10.0.0.1:80                  99999999  100000K    1000M     100G     100T
 Prot LocalAddress:Port               Conns   InPkts  OutPkts  InBytes OutBytes
   -> RemoteAddress:Port
 TCP  10.0.0.1:80                  99999999 100000000 1000000000 100000000000 100000000000000
-  -> 10.0.1.1:80                 999999999 99999999999 99999999999999 18446744073709551615     1999
+  -> 10.0.1.1:80                  999999999 99999999999 99999999999999 18446744073709551615     1999
 "
     );
     // Of a destination's rates the first three are never abbreviated.

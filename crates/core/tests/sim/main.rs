@@ -2,7 +2,8 @@
 //! asymmetric partitions, clocks that drift, processes that pause, die and return.
 //!
 //! Every run follows from its seed alone. A failure names it; the same run with a trace
-//! is `ELVER_SIM_SEED=seed cargo test -p elver-core --test sim`.
+//! is `ELVER_SIM_SEED=seed cargo test -p elver-core --test sim`. With `ELVER_SIM_RUNS=number`
+//! there are more runs than usual.
 
 mod network;
 mod node;
@@ -16,12 +17,13 @@ use elver_core::config::model::{
 };
 use elver_core::vrrp::State;
 use elver_core::vrrp::timers::master_down_interval;
+use expect_test::expect;
 use network::{Network, Weather};
 use node::Node;
 use random::Random;
 
-/// Runs of each kind.
-const SEEDS: std::ops::Range<u64> = 0..400;
+/// Runs of each kind, unless more are asked for.
+const RUNS: u64 = 400;
 
 struct Kind {
     version: VrrpVersion,
@@ -186,8 +188,8 @@ impl Simulation {
                 1 => network.kill(node, while_),
                 2 => network.stop(node, while_),
                 3 => network.pause(node, while_),
-                4 => network.set_carrier(node, false),
-                5 => network.set_carrier(node, true),
+                4 => network.set_carrier(node, other, false),
+                5 => network.set_carrier(node, other, true),
                 6 => network.reload(node),
                 7 => {
                     network.cut.remove(&(node, other));
@@ -254,12 +256,22 @@ fn calm(interval: Duration) -> Weather {
 }
 
 fn run_all(kind: &Kind) {
-    let replay = std::env::var("ELVER_SIM_SEED")
-        .ok()
-        .map(|seed| seed.parse::<u64>().unwrap());
-    let seeds = replay.map_or(SEEDS, |seed| seed..seed + 1);
+    replay_or_all(|seed| Simulation::run(seed, kind));
+}
+
+fn replay_or_all(run: impl Fn(u64) -> Network + std::panic::RefUnwindSafe) {
+    let number = |name| {
+        std::env::var(name)
+            .ok()
+            .map(|text| text.parse::<u64>().unwrap())
+    };
+    let replay = number("ELVER_SIM_SEED");
+    let seeds = match replay {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("ELVER_SIM_RUNS").unwrap_or(RUNS),
+    };
     for seed in seeds {
-        let result = std::panic::catch_unwind(|| Simulation::run(seed, kind));
+        let result = std::panic::catch_unwind(|| run(seed));
         match result {
             Ok(network) if replay.is_some() => eprintln!("{}", network.trace()),
             Ok(_) => {}
@@ -314,4 +326,147 @@ fn one_master_of_a_group_version_3() {
         grouped: true,
         preempt: true,
     });
+}
+
+/// Kills the vrrp process of a master that is followed by another one at any time after
+/// that. No host holds the addresses beside another at any instant: the new process goes
+/// on only if no peer can have noticed, and the addresses of a dead one are taken away
+/// before any peer's timer runs out. (With preemption, a peer may come at any time, and
+/// find the addresses of the dead still there for up to 100 ms.)
+#[test]
+fn a_killed_master_never_makes_two_holders() {
+    let kind = Kind {
+        version: VrrpVersion::V2,
+        grouped: false,
+        preempt: false,
+    };
+    replay_or_all(|seed| {
+        let mut simulation = Simulation::new(seed, &kind);
+        let network = &mut simulation.network;
+        // What two masters of equal priority do to each other is another matter.
+        network.weather.delay = Duration::from_millis(1);
+        (0..network.nodes.len()).for_each(|node| network.start(node));
+        let mut until = network.now + simulation.interval * 8;
+        network.run_until(until, |_| {});
+        for _ in 0..20 {
+            for master in network.holders(0) {
+                let longest = *network.random.choose(&[
+                    Duration::from_millis(100),
+                    Duration::from_millis(300),
+                    simulation.interval * 5,
+                ]);
+                let restart_after = network.random.up_to(longest);
+                network.kill(master, restart_after);
+            }
+            until += network.random.up_to(simulation.interval * 8);
+            network.run_until(until, |network| {
+                let holders = network.holders(0);
+                assert!(
+                    holders.len() <= 1 || is_giving_way(network, &holders),
+                    "held by {holders:?} at {:?}\n{}",
+                    network.now,
+                    network.trace()
+                );
+            });
+        }
+        simulation.network
+    });
+}
+
+/// Two masters that live, of which one has just taken over by its higher priority: its
+/// advertisement is on its way to the other.
+fn is_giving_way(network: &Network, holders: &[usize]) -> bool {
+    holders.iter().all(|node| {
+        network.nodes[*node].is_able() && network.nodes[*node].state_of(0) == State::Master
+    }) && network
+        .nodes
+        .iter()
+        .flat_map(|node| &node.trace)
+        .any(|(at, line)| {
+            line.contains("Entering MASTER") && network.now - *at <= network.weather.delay
+        })
+}
+
+/// The time from the last sign of life of a master to the next one, over links without
+/// delay.
+fn failover(version: VrrpVersion, interval: Duration, priority: u8, farewell: bool) -> Duration {
+    let origin = Instant::now();
+    let nodes = [200, priority]
+        .into_iter()
+        .zip(1..)
+        .map(|(priority, number)| {
+            let instances = vec![instance(0, version, interval, priority, true)];
+            Node::new(number, instances, Vec::new(), 0, origin)
+        })
+        .collect();
+    let weather = Weather {
+        loss: 0,
+        duplication: 0,
+        delay: Duration::ZERO,
+    };
+    let mut network = Network::new(nodes, weather, Random::new(0));
+    network.start(0);
+    network.run_until(interval * 5, |_| {});
+    network.start(1);
+    // Up to an instant at which the master has just advertised.
+    let wake = network.nodes[0].wake_at().unwrap();
+    network.run_until(wake, |_| {});
+    assert_eq!(network.holders(0), [0]);
+    let last = network.now;
+    let never = Duration::from_secs(1_000);
+    if farewell {
+        network.stop(0, never)
+    } else {
+        network.kill(0, never)
+    }
+    let mut taken = None;
+    network.run_until(last + interval * 10, |network| {
+        if taken.is_none() && network.holders(0).contains(&1) {
+            taken = Some(network.now);
+        }
+    });
+    // The simulation wakes a node up to two microseconds late.
+    let after = taken.unwrap() - last;
+    Duration::from_micros(u64::try_from(after.as_micros()).unwrap() / 10 * 10)
+}
+
+#[test]
+fn failover_times() {
+    let mut table = String::from("version interval priority  killed    stopped\n");
+    for (version, milliseconds) in [
+        (VrrpVersion::V2, 1_000),
+        (VrrpVersion::V2, 5_000),
+        (VrrpVersion::V3, 1_000),
+        (VrrpVersion::V3, 100),
+        (VrrpVersion::V3, 10),
+    ] {
+        for priority in [1, 100, 199] {
+            let interval = Duration::from_millis(milliseconds);
+            let [killed, stopped] = [false, true]
+                .map(|farewell| failover(version, interval, priority, farewell).as_secs_f64());
+            table += &format!(
+                "{version:?}      {:>7.2}s {priority:>8} {killed:>8.5}s {stopped:>8.5}s\n",
+                interval.as_secs_f64()
+            );
+        }
+    }
+    expect![[r#"
+        version interval priority  killed    stopped
+        V2         1.00s        1  3.99609s  0.99609s
+        V2         1.00s      100  3.60937s  0.60937s
+        V2         1.00s      199  3.22265s  0.22265s
+        V2         5.00s        1 15.99609s  0.99609s
+        V2         5.00s      100 15.60937s  0.60937s
+        V2         5.00s      199 15.22265s  0.22265s
+        V3         1.00s        1  3.99609s  0.99609s
+        V3         1.00s      100  3.60937s  0.60937s
+        V3         1.00s      199  3.22265s  0.22265s
+        V3         0.10s        1  0.39961s  0.09961s
+        V3         0.10s      100  0.36093s  0.06093s
+        V3         0.10s      199  0.32226s  0.02226s
+        V3         0.01s        1  0.03996s  0.00996s
+        V3         0.01s      100  0.03609s  0.00609s
+        V3         0.01s      199  0.03222s  0.00222s
+    "#]]
+    .assert_eq(&table);
 }

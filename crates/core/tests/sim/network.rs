@@ -5,6 +5,8 @@ use std::collections::{BTreeSet, BinaryHeap};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
+use elver_core::vrrp::addresses_of;
+
 use crate::node::{Datagram, Node, Process};
 use crate::random::Random;
 
@@ -93,11 +95,12 @@ impl Network {
 
     /// All that the nodes have reported, in order.
     pub(crate) fn trace(&self) -> String {
-        let mut lines: Vec<&String> = self.nodes.iter().flat_map(|node| &node.trace).collect();
-        lines.sort_by_key(|line| line.len().max(12));
-        let mut lines: Vec<String> = lines.into_iter().cloned().collect();
-        lines.sort();
-        lines.join("\n")
+        let mut lines: Vec<_> = self.nodes.iter().flat_map(|node| &node.trace).collect();
+        lines.sort_by_key(|(at, _)| *at);
+        let lines = lines
+            .into_iter()
+            .map(|(at, line)| format!("{at:>14.3?} {line}\n"));
+        lines.collect()
     }
 
     fn happen(&mut self) {
@@ -106,17 +109,11 @@ impl Network {
         };
         match self.events.remove(&sequence) {
             Some(Coming::Arrival { to, datagram }) => {
-                if self.nodes[to].carrier {
-                    let sent = self.guard(to, |node, now| node.receive(now, datagram));
-                    self.transmit(to, sent);
-                }
+                let sent = self.guard(to, |node, now| node.receive(now, datagram));
+                self.transmit(to, sent);
             }
             Some(Coming::Start(node)) => self.start(node),
-            Some(Coming::Withdraw(node)) => {
-                if self.nodes[node].process == Process::Dead {
-                    self.nodes[node].withdraw();
-                }
-            }
+            Some(Coming::Withdraw(node)) => self.nodes[node].withdraw_if_dead(),
             Some(Coming::Resume(node)) => self.resume(node),
             None => {}
         }
@@ -129,9 +126,6 @@ impl Network {
     }
 
     fn transmit(&mut self, from: usize, datagrams: Vec<Datagram>) {
-        if !self.nodes[from].carrier {
-            return;
-        }
         for datagram in datagrams {
             for to in (0..self.nodes.len()).filter(|to| *to != from) {
                 if self.cut.contains(&(from, to)) || self.random.percent(self.weather.loss) {
@@ -198,8 +192,8 @@ impl Network {
         }
     }
 
-    pub(crate) fn set_carrier(&mut self, node: usize, carrier: bool) {
-        let sent = self.guard(node, |node, now| node.set_carrier(now, carrier));
+    pub(crate) fn set_carrier(&mut self, node: usize, interface: usize, carrier: bool) {
+        let sent = self.guard(node, |node, now| node.set_carrier(now, interface, carrier));
         self.transmit(node, sent);
     }
 
@@ -210,7 +204,22 @@ impl Network {
         for node in 0..self.nodes.len() {
             self.resume(node);
             self.start(node);
-            self.set_carrier(node, true);
+            for interface in 0..self.nodes[node].instances.len() {
+                self.set_carrier(node, interface, true);
+            }
         }
+    }
+
+    /// The nodes whose hosts have an address of this virtual router, whether or not their
+    /// processes live.
+    pub(crate) fn holders(&self, router: usize) -> Vec<usize> {
+        let holds = |node: &Node| {
+            addresses_of(&node.instances[router])
+                .iter()
+                .any(|held| node.host.contains(held))
+        };
+        (0..self.nodes.len())
+            .filter(|node| holds(&self.nodes[*node]))
+            .collect()
     }
 }

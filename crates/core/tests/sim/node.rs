@@ -33,11 +33,12 @@ pub(crate) struct Node {
     pub(crate) instances: Vec<VrrpInstance>,
     pub(crate) groups: Vec<SyncGroup>,
     pub(crate) process: Process,
-    /// Whether its interfaces have a carrier.
-    pub(crate) carrier: bool,
+    /// The interfaces without a carrier.
+    pub(crate) unplugged: BTreeSet<String>,
     /// The addresses on its interfaces.
     pub(crate) host: BTreeSet<HeldAddress>,
-    pub(crate) trace: Vec<String>,
+    /// What it has reported, and when.
+    pub(crate) trace: Vec<(Duration, String)>,
     routers: VirtualRouters,
     number: u8,
     interfaces: Vec<String>,
@@ -65,7 +66,7 @@ impl Node {
             instances,
             groups,
             process: Process::Dead,
-            carrier: true,
+            unplugged: BTreeSet::new(),
             host: BTreeSet::new(),
             trace: Vec::new(),
             routers: VirtualRouters::new(),
@@ -110,7 +111,7 @@ impl Node {
 
     /// Whether it can be expected to be master of something.
     pub(crate) fn is_able(&self) -> bool {
-        self.carrier && self.process == Process::Running
+        self.unplugged.is_empty() && self.process == Process::Running
     }
 
     /// A process starts, with what the director knows of one that died.
@@ -162,7 +163,10 @@ impl Node {
     }
 
     /// The director takes the addresses of a dead process away, as no new one has come.
-    pub(crate) fn withdraw(&mut self) {
+    pub(crate) fn withdraw_if_dead(&mut self) {
+        if self.process != Process::Dead {
+            return;
+        }
         let ours: Vec<HeldAddress> = self.instances.iter().flat_map(addresses_of).collect();
         self.host.retain(|held| !ours.contains(held));
     }
@@ -187,8 +191,19 @@ impl Node {
         sent
     }
 
-    pub(crate) fn set_carrier(&mut self, now: Duration, carrier: bool) -> Vec<Datagram> {
-        self.carrier = carrier;
+    /// Pulls or plugs one of its cables.
+    pub(crate) fn set_carrier(
+        &mut self,
+        now: Duration,
+        interface: usize,
+        carrier: bool,
+    ) -> Vec<Datagram> {
+        let name = self.interfaces[interface % self.interfaces.len()].clone();
+        if carrier {
+            self.unplugged.remove(&name);
+        } else {
+            self.unplugged.insert(name);
+        }
         if self.process == Process::Running {
             self.tell_interfaces(now)
         } else {
@@ -200,7 +215,7 @@ impl Node {
         let mut sent = Vec::new();
         for (position, interface) in self.interfaces.clone().into_iter().enumerate() {
             let condition = InterfaceCondition {
-                up: self.carrier,
+                up: !self.unplugged.contains(&interface),
                 ipv4: Some(Ipv4Addr::new(10, 0, position as u8, self.number)),
                 ipv6_link_local: Some(Ipv6Addr::new(
                     0xfe80,
@@ -226,6 +241,9 @@ impl Node {
     }
 
     pub(crate) fn receive(&mut self, now: Duration, datagram: Datagram) -> Vec<Datagram> {
+        if self.unplugged.contains(&datagram.interface) {
+            return Vec::new();
+        }
         match self.process {
             Process::Dead => Vec::new(),
             Process::Paused => {
@@ -304,13 +322,32 @@ impl Node {
                 }
                 Effect::Report(report) => {
                     self.trace
-                        .push(format!("{now:>12.3?} node {} {report}", self.number));
+                        .push((now, format!("node {} {report}", self.number)));
                 }
                 Effect::StateChanged { .. } | Effect::GroupStateChanged { .. } => {}
             }
         }
         self.assert_held_is_master();
+        self.assert_groups_are_alike();
+        sent.retain(|datagram| !self.unplugged.contains(&datagram.interface));
         sent
+    }
+
+    /// The members of a group never differ.
+    fn assert_groups_are_alike(&self) {
+        for group in &self.groups {
+            let states: BTreeSet<State> = self
+                .routers
+                .instances()
+                .filter(|instance| group.members.contains(&instance.configuration.name))
+                .map(|instance| instance.state)
+                .collect();
+            assert!(
+                states.len() <= 1,
+                "node {}: members are {states:?}",
+                self.number
+            );
+        }
     }
 
     /// The addresses are on the host if and only if their instance is master.

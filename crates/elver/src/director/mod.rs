@@ -63,22 +63,31 @@ const SWEEP: Duration = Duration::from_secs(1);
 
 /// Runs a director in the foreground until it is told to stop.
 pub(crate) fn run(file: &Path, instance: &Instance) -> Result<(), Failure> {
-    let configuration = configuration::load(file)?;
+    let configuration = configuration::load(file, instance)?;
     permission()?;
     let pid_file = take(instance)?;
+    let stopped = run_as_owner(file, instance, configuration);
+    pid_file
+        .remove(instance)
+        .map_err(Failure::system("removing the files of the instance"))?;
+    stopped
+}
+
+/// [`run`] once the instance is this process's.
+fn run_as_owner(
+    file: &Path,
+    instance: &Instance,
+    configuration: Configuration,
+) -> Result<(), Failure> {
     preconditions::nothing_beside()?;
-    let stopped = tokio::runtime::Builder::new_current_thread()
+    tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(Failure::system("starting the runtime"))?
         .block_on(async {
             let (director, inbox) = Director::start(file, instance, configuration)?;
             director.run(inbox).await
-        });
-    pid_file
-        .remove(instance)
-        .map_err(Failure::system("removing the files of the instance"))?;
-    stopped
+        })
 }
 
 /// Takes `instance` for this process.
@@ -250,9 +259,8 @@ impl Director {
                 }
                 _ = sweep.tick() => self.data_plane.sweep(),
                 _ = hangup.recv() => {
-                    if let Err(words) = self.reload() {
-                        tracing::error!("{words}");
-                    }
+                    // What went wrong is in the log.
+                    let _ = self.reload();
                 }
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
@@ -333,7 +341,16 @@ impl Director {
     /// Reads the file again. If it cannot run, everything stays as it is.
     fn reload(&mut self) -> Result<(), Failure> {
         tracing::info!("Reloading {}", self.file.display());
-        let configuration = configuration::load(&self.file)?;
+        let result = self.take_up_file();
+        match &result {
+            Ok(()) => tracing::info!("Reload complete"),
+            Err(failure) => tracing::error!("Not reloaded, nothing has changed: {failure}"),
+        }
+        result
+    }
+
+    fn take_up_file(&mut self) -> Result<(), Failure> {
+        let configuration = configuration::load(&self.file, &self.instance)?;
         preconditions::interfaces(&configuration, &self.network.links())?;
         // Until the vrrp process has withdrawn what is no more, both are on record.
         self.address_record
@@ -351,7 +368,6 @@ impl Director {
             Some(child) => child.tell(ToChecks::Configure(self.health.assignments())),
             None => self.start_check(),
         }
-        tracing::info!("Reload complete");
         Ok(())
     }
 

@@ -49,8 +49,8 @@ impl VirtualRouters {
                 tracing::debug!("({instance}) {state}, priority {priority}");
                 self.states.insert(instance, state);
             }
-            Notice::GroupStateChanged { .. } | Notice::Statistics(_) => {}
-            Notice::Problem(words) => tracing::warn!("{words}"),
+            // Problems are in the log of the vrrp process already.
+            Notice::GroupStateChanged { .. } | Notice::Statistics(_) | Notice::Problem(_) => {}
         }
         false
     }
@@ -154,7 +154,7 @@ mod tests {
             state: State::Master,
             died_at: clock,
         };
-        assert_eq!(resumed(&mut routers), [resume.clone()]);
+        assert_eq!(resumed(&mut routers), std::slice::from_ref(&resume));
         assert_eq!(routers.deadline(), Some(now + TAKEOVER));
 
         // The one that was to take over dies as well: the addresses get no more time.

@@ -59,8 +59,9 @@ pub(super) struct Host {
     addresses: Vec<InterfaceAddress>,
     /// Interfaces and families in use.
     wanted: BTreeSet<Listening>,
-    /// Addresses that are never an interface's own.
-    virtual_addresses: BTreeSet<IpAddr>,
+    /// Addresses that are not an interface's own. With another prefix length the same
+    /// address is: that of a router that owns what it advertises.
+    virtual_addresses: BTreeSet<(String, IpAddr, u8)>,
     /// With the index of the interface at the time of opening.
     receivers: BTreeMap<Listening, (u32, VrrpReceiver)>,
     senders: BTreeMap<(String, IpAddr), (u32, VrrpSender)>,
@@ -118,7 +119,7 @@ impl Host {
         self.virtual_addresses = instances
             .iter()
             .flat_map(addresses_of)
-            .map(|held| held.address)
+            .map(|held| (held.interface, held.address, held.prefix_length))
             .collect();
         self.receivers
             .retain(|listening, _| self.wanted.contains(listening));
@@ -126,12 +127,11 @@ impl Host {
         self.refresh()?;
         let mut problems = Vec::new();
         for instance in instances {
-            let mut interfaces: Vec<_> = addresses_of(instance)
+            let mut interfaces: BTreeSet<String> = addresses_of(instance)
                 .into_iter()
                 .map(|held| held.interface)
                 .collect();
-            interfaces.insert(0, instance.interface.clone());
-            interfaces.dedup();
+            interfaces.insert(instance.interface.clone());
             for interface in interfaces {
                 if self.link(&interface).is_none() {
                     let consequence = if interface == instance.interface {
@@ -302,18 +302,23 @@ impl Host {
                 let Some(mac) = link.mac.filter(|_| !link.no_arp && !link.loopback) else {
                     continue;
                 };
-                let what = match held.address {
-                    IpAddr::V4(_) => "gratuitous ARP",
-                    IpAddr::V6(_) => "unsolicited neighbour advertisement",
-                };
                 let HeldAddress {
                     interface, address, ..
                 } = held;
+                let (one, several) = match address {
+                    IpAddr::V4(_) => ("gratuitous ARP", "gratuitous ARPs"),
+                    IpAddr::V6(_) => (
+                        "Unsolicited Neighbour Advert",
+                        "Unsolicited Neighbour Adverts",
+                    ),
+                };
                 if round == 0 {
-                    info!("({instance}) Sending {repeat} {what}s on {interface} for {address}");
+                    info!("({instance}) Sending/queueing {several} on {interface} for {address}");
                 }
-                if let Err(error) = self.arp.announce(link.index, mac, *address) {
-                    warn!("({instance}) cannot send {what} on {interface} for {address}: {error}");
+                debug!("Sending {one} on {interface} for {address}");
+                let router = address.is_ipv6() && forwards_ipv6(interface);
+                if let Err(error) = self.arp.announce(link.index, mac, *address, router) {
+                    warn!("({instance}) cannot send {one} on {interface} for {address}: {error}");
                 }
             }
         }
@@ -332,7 +337,8 @@ impl Host {
     fn condition(&self, name: &str) -> Option<InterfaceCondition> {
         let link = self.link(name)?;
         let own = |address: &&InterfaceAddress| {
-            address.interface == link.index && !self.virtual_addresses.contains(&address.address)
+            let key = (name.to_owned(), address.address, address.prefix_length);
+            address.interface == link.index && !self.virtual_addresses.contains(&key)
         };
         let mut ipv4 = None;
         let mut ipv6_link_local = None;
@@ -396,7 +402,15 @@ impl Host {
         match event {
             NetlinkEvent::LinkChanged(link) => {
                 let name = link.name.clone();
+                let works = link.up && link.running;
                 let before = self.links.insert(link.index, link);
+                let worked = before.as_ref().is_some_and(|link| link.up && link.running);
+                if works != worked && self.is_wanted(&name) {
+                    info!(
+                        "Netlink reports {name} {}",
+                        if works { "up" } else { "down" }
+                    );
+                }
                 // Recreated or renamed: the old name may have lost its interface.
                 if let Some(before) = before.filter(|before| before.name != name) {
                     self.changed(&before.name);
@@ -474,6 +488,12 @@ async fn next_packet(
         Poll::Pending
     })
     .await
+}
+
+/// Whether this host is a router on an interface (ip-sysctl, `forwarding`).
+fn forwards_ipv6(interface: &str) -> bool {
+    std::fs::read_to_string(format!("/proc/sys/net/ipv6/conf/{interface}/forwarding"))
+        .is_ok_and(|setting| setting.trim() != "0")
 }
 
 fn failure(verb: &str, preposition: &str, held: &HeldAddress, error: &io::Error) -> String {

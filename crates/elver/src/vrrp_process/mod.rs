@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use elver_core::vrrp::messages::{Command, Notice};
 use elver_core::vrrp::{Effect, Input, VirtualRouters};
+use elver_sys::timer::Timer;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::OwnedWriteHalf;
@@ -71,6 +72,8 @@ async fn serve(channel: UnixStream) -> io::Result<()> {
     // decides what follows.
     let mut _interrupt = signal(SignalKind::interrupt())?;
 
+    let mut timer = Timer::new()?;
+
     let ending = loop {
         let deadline = process.routers.poll_timeout();
         tokio::select! {
@@ -97,7 +100,9 @@ async fn serve(channel: UnixStream) -> io::Result<()> {
                 Ok(happening) => process.happened(happening),
                 Err(error) => break Err(error),
             },
-            () = until(deadline) => {}
+            reached = timer.until(deadline) => if let Err(error) = reached {
+                break Err(error);
+            },
         }
         process.let_timers_run_out();
     };
@@ -105,13 +110,6 @@ async fn serve(channel: UnixStream) -> io::Result<()> {
     drop(process);
     let _ = tokio::time::timeout(FAREWELL, writer).await;
     ending
-}
-
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
-    }
 }
 
 struct Process {
@@ -129,7 +127,7 @@ impl Process {
                 sync_groups,
                 resume,
             } => {
-                let mut problems = self.host.prepare(&instances)?;
+                let problems = self.host.prepare(&instances)?;
                 for (interface, condition) in self.host.conditions() {
                     self.handle(Input::InterfaceChanged {
                         interface,
@@ -149,9 +147,9 @@ impl Process {
                     sync_groups,
                     resume,
                 });
-                problems
-                    .drain(..)
-                    .for_each(|problem| self.director.problem(problem));
+                for problem in problems {
+                    self.director.problem(problem);
+                }
                 self.director.tell(Notice::Configured);
             }
             Command::ReportStatistics => {
@@ -177,7 +175,10 @@ impl Process {
 
     fn happened(&mut self, happening: Happening) {
         match happening {
-            Happening::Packet { interface, packet } => self.received(&interface, &packet),
+            Happening::Packet { interface, packet } => {
+                self.received(&interface, &packet);
+                self.receive_pending();
+            }
             Happening::InterfaceChanged {
                 interface,
                 condition,
@@ -203,6 +204,13 @@ impl Process {
             payload: &packet.payload,
         };
         self.handle(Input::Received { interface, packet });
+    }
+
+    /// Takes what the kernel holds, without a way through the runtime for each packet.
+    fn receive_pending(&mut self) {
+        for (interface, packet) in self.host.pending_packets() {
+            self.received(&interface, &packet);
+        }
     }
 
     /// Compares what is with what should be, after events were lost.
@@ -240,9 +248,7 @@ impl Process {
         if !is_due(&self.routers) {
             return;
         }
-        for (interface, packet) in self.host.pending_packets() {
-            self.received(&interface, &packet);
-        }
+        self.receive_pending();
         self.routers.handle_timeout(Instant::now());
         self.carry_out();
     }

@@ -143,6 +143,7 @@ impl Network {
         Keepalived {
             child,
             log: file("log"),
+            vrrp_pid: file("vrrp-pid"),
         }
     }
 }
@@ -213,6 +214,7 @@ pub(crate) fn terminate(child: &mut Child) {
 pub(crate) struct Keepalived {
     child: Child,
     log: PathBuf,
+    vrrp_pid: PathBuf,
 }
 
 impl Keepalived {
@@ -225,6 +227,12 @@ impl Keepalived {
         eventually(&format!("keepalived says `{text}`"), || {
             self.log().contains(text)
         });
+    }
+
+    /// Sends a signal to its vrrp process.
+    pub(crate) fn signal(&self, signal: &str) {
+        let pid = std::fs::read_to_string(&self.vrrp_pid).unwrap();
+        sh(&format!("kill -{signal} {}", pid.trim()));
     }
 
     pub(crate) fn stop(mut self) {

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::config::model::{Configuration, RealServer, VirtualServer};
 use crate::service::{
-    EditError, ForwardingMethod, Persistence, Protocol, Scheduler, ServiceSettings, Statistics,
+    EditError, ForwardingMethod, Persistence, Protocol, Rates, Scheduler, ServiceSettings, Statistics,
 };
 
 fn key(port: u16) -> ServiceKey {
@@ -52,6 +52,7 @@ impl Table {
                     origin,
                     destinations: Vec::new(),
                     statistics: Statistics::default(),
+                    rates: Rates::default(),
                 });
             }
             Edit::EditService { service, settings } => {
@@ -80,6 +81,7 @@ impl Table {
                         inactive: 0,
                         persistent: 0,
                         statistics: Statistics::default(),
+                        rates: Rates::default(),
                     },
                 );
             }
@@ -103,7 +105,11 @@ impl Table {
                     return Err(EditError::NoSuchDestination);
                 }
             }
-            Edit::Flush | Edit::Zero { .. } => panic!("a plan has no {edit:?}"),
+            Edit::Flush
+            | Edit::Zero { .. }
+            | Edit::SetTimeouts(_)
+            | Edit::StartSyncDaemon(_)
+            | Edit::StopSyncDaemon { .. } => panic!("a plan has no {edit:?}"),
         }
         Ok(())
     }
@@ -272,6 +278,7 @@ fn any_settings() -> impl Strategy<Value = ServiceSettings> {
             persistence: timeout.map(|seconds| Persistence {
                 timeout: Duration::from_secs(seconds),
                 prefix_length: 32,
+                scattered_mask: None,
             }),
             ..ServiceSettings::default()
         }

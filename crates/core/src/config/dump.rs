@@ -1,0 +1,347 @@
+//! A configuration in the words of `keepalived.conf`, with every default written out.
+
+use std::fmt::{self, Write};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::model::{
+    Authentication, Check, Configuration, Global, InitialState, SyncGroup, TcpCheck,
+    VirtualAddress, VirtualServer, VrrpInstance, VrrpVersion,
+};
+use crate::service::{
+    Family, ForwardingMethod, Scheduler, ServiceKey, ServiceSettings, Tunnel, TunnelChecksum,
+};
+
+/// What a dump says instead of a password.
+///
+/// It reads back as a password, so that the file can be loaded; the eight
+/// characters are the protocol's longest.
+const REDACTED: &str = "redacted";
+
+/// Whether a dump shows passwords.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Secrets {
+    /// They are replaced by a word.
+    Hidden,
+    /// They are written out: such a dump parses back to the same configuration.
+    Shown,
+}
+
+/// The configuration as a file that, with [`Secrets::Shown`], loads as the same configuration.
+pub fn dump(configuration: &Configuration, secrets: Secrets) -> String {
+    let mut writer = Writer {
+        text: String::new(),
+        depth: 0,
+        secrets,
+    };
+    writer.global(&configuration.global);
+    for group in &configuration.sync_groups {
+        writer.sync_group(group);
+    }
+    for instance in &configuration.instances {
+        writer.instance(instance);
+    }
+    for server in &configuration.virtual_servers {
+        writer.virtual_server(server);
+    }
+    writer.text
+}
+
+struct Writer {
+    text: String,
+    depth: usize,
+    secrets: Secrets,
+}
+
+/// A word as the language reads it: in double quotes where it has to be, with its
+/// comment characters and its `$` out of the language's reach.
+///
+/// A double quote itself cannot be written, and no word that was read has one.
+struct Quoted<'a>(&'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plain = |c: char| c.is_alphanumeric() || "@._-:/+,=%".contains(c);
+        if !self.0.is_empty() && self.0.chars().all(plain) {
+            f.write_str(self.0)
+        } else {
+            write!(f, "\"{}\"", self.0)
+        }
+    }
+}
+
+/// A time in seconds, to the microsecond.
+struct Seconds(Duration);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.subsec_micros() {
+            0 => write!(f, "{}", self.0.as_secs()),
+            micros => {
+                let decimals = format!("{micros:06}");
+                write!(f, "{}.{}", self.0.as_secs(), decimals.trim_end_matches('0'))
+            }
+        }
+    }
+}
+
+impl Writer {
+    fn line(&mut self, line: fmt::Arguments<'_>) {
+        for _ in 0..self.depth {
+            self.text.push_str("    ");
+        }
+        // Writing into a String does not fail.
+        let _ = writeln!(self.text, "{line}");
+    }
+
+    fn block(&mut self, head: fmt::Arguments<'_>, body: impl FnOnce(&mut Self)) {
+        self.line(format_args!("{head} {{"));
+        self.depth += 1;
+        body(self);
+        self.depth -= 1;
+        self.line(format_args!("}}"));
+        if self.depth == 0 {
+            self.text.push('\n');
+        }
+    }
+
+    fn global(&mut self, global: &Global) {
+        if *global == Global::default() {
+            return;
+        }
+        self.block(format_args!("global_defs"), |w| {
+            if let Some(name) = &global.router_id {
+                w.line(format_args!("router_id {}", Quoted(name)));
+            }
+            if !global.notification_email.is_empty() {
+                w.block(format_args!("notification_email"), |w| {
+                    for address in &global.notification_email {
+                        w.line(format_args!("{}", Quoted(address)));
+                    }
+                });
+            }
+            if let Some(from) = &global.notification_email_from {
+                w.line(format_args!("notification_email_from {}", Quoted(from)));
+            }
+            if let Some((host, port)) = &global.smtp_server {
+                w.line(format_args!("smtp_server {} {port}", Quoted(host)));
+            }
+            if let Some(timeout) = global.smtp_connect_timeout {
+                w.line(format_args!("smtp_connect_timeout {}", Seconds(timeout)));
+            }
+        });
+    }
+
+    fn sync_group(&mut self, group: &SyncGroup) {
+        self.block(
+            format_args!("vrrp_sync_group {}", Quoted(&group.name)),
+            |w| {
+                w.block(format_args!("group"), |w| {
+                    for member in &group.members {
+                        w.line(format_args!("{}", Quoted(member)));
+                    }
+                });
+            },
+        );
+    }
+
+    fn instance(&mut self, instance: &VrrpInstance) {
+        let head = format_args!("vrrp_instance {}", Quoted(&instance.name));
+        self.block(head, |w| {
+            w.line(format_args!(
+                "state {}",
+                match instance.initial_state {
+                    InitialState::Master => "MASTER",
+                    InitialState::Backup => "BACKUP",
+                }
+            ));
+            w.line(format_args!("interface {}", Quoted(&instance.interface)));
+            w.line(format_args!(
+                "virtual_router_id {}",
+                instance.virtual_router_id
+            ));
+            w.line(format_args!("priority {}", instance.priority));
+            w.line(format_args!(
+                "advert_int {}",
+                Seconds(instance.advertisement_interval)
+            ));
+            w.line(format_args!(
+                "version {}",
+                match instance.version {
+                    VrrpVersion::V2 => 2,
+                    VrrpVersion::V3 => 3,
+                }
+            ));
+            if !instance.preempt {
+                w.line(format_args!("nopreempt"));
+            }
+            if instance.smtp_alert {
+                w.line(format_args!("smtp_alert"));
+            }
+            if let Some(authentication) = &instance.authentication {
+                w.authentication(authentication);
+            }
+            w.block(format_args!("virtual_ipaddress"), |w| {
+                for address in &instance.virtual_addresses {
+                    w.virtual_address(address);
+                }
+            });
+        });
+    }
+
+    fn authentication(&mut self, authentication: &Authentication) {
+        let Authentication::Password(octets) = authentication;
+        let length = octets.iter().rposition(|octet| *octet != 0);
+        let password = String::from_utf8_lossy(&octets[..length.map_or(0, |last| last + 1)]);
+        let password = match self.secrets {
+            Secrets::Hidden => REDACTED,
+            Secrets::Shown => &password,
+        };
+        self.block(format_args!("authentication"), |w| {
+            w.line(format_args!("auth_type PASS"));
+            w.line(format_args!("auth_pass {}", Quoted(password)));
+        });
+    }
+
+    fn virtual_address(&mut self, address: &VirtualAddress) {
+        let mut line = format!("{}/{}", address.address, address.prefix_length);
+        if let Some(interface) = &address.interface {
+            line += &format!(" dev {}", Quoted(interface));
+        }
+        if let Some(label) = &address.label {
+            line += &format!(" label {}", Quoted(label));
+        }
+        self.line(format_args!("{line}"));
+    }
+
+    fn virtual_server(&mut self, server: &VirtualServer) {
+        let head = match server.key {
+            ServiceKey::Address { address, .. } => address_and_port(address),
+            ServiceKey::Mark { mark, .. } => format!("fwmark {mark}"),
+        };
+        self.block(format_args!("virtual_server {head}"), |w| {
+            match server.key {
+                ServiceKey::Address { protocol, .. } => w.line(format_args!("protocol {protocol}")),
+                ServiceKey::Mark { family, .. } => w.line(format_args!(
+                    "ip_family {}",
+                    match family {
+                        Family::Inet => "inet",
+                        Family::Inet6 => "inet6",
+                    }
+                )),
+            }
+            w.service(&server.settings, server.key.family());
+            for real in &server.real_servers {
+                let head = address_and_port(real.address);
+                w.block(format_args!("real_server {head}"), |w| {
+                    w.line(format_args!("weight {}", real.settings.weight));
+                    w.method(real.settings.method);
+                    if real.settings.upper_threshold != 0 {
+                        w.line(format_args!("uthreshold {}", real.settings.upper_threshold));
+                    }
+                    if real.settings.lower_threshold != 0 {
+                        w.line(format_args!("lthreshold {}", real.settings.lower_threshold));
+                    }
+                    for Check::Tcp(check) in &real.checks {
+                        w.tcp_check(check);
+                    }
+                });
+            }
+        });
+    }
+
+    fn service(&mut self, settings: &ServiceSettings, family: Family) {
+        self.line(format_args!("lvs_sched {}", settings.scheduler.name()));
+        if settings.scheduler_flag_1 {
+            self.line(format_args!(
+                "{}",
+                flag(settings.scheduler, "fallback", "flag-1")
+            ));
+        }
+        if settings.scheduler_flag_2 {
+            self.line(format_args!(
+                "{}",
+                flag(settings.scheduler, "port", "flag-2")
+            ));
+        }
+        if settings.scheduler_flag_3 {
+            self.line(format_args!("flag-3"));
+        }
+        if let Some(persistence) = settings.persistence {
+            let timeout = Seconds(persistence.timeout);
+            self.line(format_args!("persistence_timeout {timeout}"));
+            let length = u32::from(persistence.prefix_length);
+            match family {
+                Family::Inet if length < 32 => {
+                    let mask = u32::MAX.checked_shl(32 - length).unwrap_or(0);
+                    let mask = std::net::Ipv4Addr::from(mask);
+                    self.line(format_args!("persistence_granularity {mask}"));
+                }
+                Family::Inet6 if length < 128 => {
+                    self.line(format_args!("persistence_granularity {length}"));
+                }
+                _ => {}
+            }
+        }
+        if let Some(engine) = &settings.persistence_engine {
+            self.line(format_args!("persistence_engine {}", Quoted(engine)));
+        }
+        if settings.one_packet {
+            self.line(format_args!("ops"));
+        }
+    }
+
+    fn method(&mut self, method: ForwardingMethod) {
+        let checksum = |checksum| match checksum {
+            TunnelChecksum::None => "nocsum",
+            TunnelChecksum::Full => "csum",
+            TunnelChecksum::Remote => "remcsum",
+        };
+        match method {
+            ForwardingMethod::Nat => self.line(format_args!("lvs_method NAT")),
+            ForwardingMethod::DirectRouting => self.line(format_args!("lvs_method DR")),
+            ForwardingMethod::Tunnel(Tunnel::Ipip) => {
+                self.line(format_args!("lvs_method TUN type ipip"));
+            }
+            ForwardingMethod::Tunnel(Tunnel::Gue { port, checksum: c }) => {
+                let checksum = checksum(c);
+                self.line(format_args!(
+                    "lvs_method TUN type gue port {port} {checksum}"
+                ));
+            }
+            ForwardingMethod::Tunnel(Tunnel::Gre { checksum: c }) => {
+                let checksum = checksum(c);
+                self.line(format_args!("lvs_method TUN type gre {checksum}"));
+            }
+        }
+    }
+
+    fn tcp_check(&mut self, check: &TcpCheck) {
+        self.block(format_args!("TCP_CHECK"), |w| {
+            w.line(format_args!("connect_ip {}", check.connect_to.ip()));
+            w.line(format_args!("connect_port {}", check.connect_to.port()));
+            let timeout = Seconds(check.connect_timeout);
+            w.line(format_args!("connect_timeout {timeout}"));
+            w.line(format_args!("delay_loop {}", Seconds(check.interval)));
+            w.line(format_args!("retry {}", check.retries));
+            let delay = Seconds(check.delay_before_retry);
+            w.line(format_args!("delay_before_retry {delay}"));
+            w.line(format_args!("warmup {}", Seconds(check.warmup)));
+        });
+    }
+}
+
+fn address_and_port(address: SocketAddr) -> String {
+    match address.port() {
+        0 => address.ip().to_string(),
+        port => format!("{} {port}", address.ip()),
+    }
+}
+
+/// keepalived's name for a scheduler's flag.
+fn flag(scheduler: Scheduler, meaning: &str, plain: &str) -> String {
+    match scheduler {
+        Scheduler::Sh | Scheduler::Mh => format!("{}-{meaning}", scheduler.name()),
+        _ => plain.to_owned(),
+    }
+}

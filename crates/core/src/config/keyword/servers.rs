@@ -1,0 +1,136 @@
+//! Virtual servers and real servers.
+
+use super::Argument::{Choice, Optional, Rest, Secret, Word};
+use super::{
+    BlockKind, Keyword, LONGEST, NAME, OPTIONAL_BOOLEAN, PATH, SCRIPT, UNSIGNED, acted, dropped,
+    known, missing, number, seconds,
+};
+
+/// ip_vs takes a weight as an int.
+const LARGEST_WEIGHT: i64 = i32::MAX as i64;
+const SCHEDULER: super::Argument = Word("a scheduler");
+const METHOD: super::Argument = Choice(&["NAT", "DR", "TUN"]);
+const TUNNEL: super::Argument = Rest("[type ipip|gue port N|gre] [nocsum|csum|remcsum]");
+const NOT_RUN: &str = "the script is not run";
+const NOT_CHECKED: &str = "the real server counts as up as far as this check goes";
+
+/// `SSL`.
+pub(super) const SSL: &[Keyword] = &[
+    known("password", &[Secret("a password")]),
+    known("ca", &[PATH]),
+    known("certificate", &[PATH]),
+    known("key", &[PATH]),
+];
+
+/// `virtual_server`.
+pub(super) const VIRTUAL_SERVER: &[Keyword] = &[
+    acted("delay_loop", &[seconds(1, LONGEST)]),
+    acted("lvs_sched", &[SCHEDULER]),
+    acted("lb_algo", &[SCHEDULER]),
+    acted("lvs_method", &[METHOD, TUNNEL]),
+    acted("lb_kind", &[METHOD, TUNNEL]),
+    acted("protocol", &[Word("a protocol")]),
+    acted("persistence_timeout", &[Optional(&Word("seconds"))]),
+    acted(
+        "persistence_granularity",
+        &[Word("a netmask or prefix length")],
+    ),
+    acted("persistence_engine", &[NAME]),
+    acted("ip_family", &[Choice(&["inet", "inet6"])]),
+    acted("hashed", &[]),
+    acted("ops", &[]),
+    acted("flag-1", &[]),
+    acted("flag-2", &[]),
+    acted("flag-3", &[]),
+    acted("sh-fallback", &[]),
+    acted("sh-port", &[]),
+    acted("mh-fallback", &[]),
+    acted("mh-port", &[]),
+    acted("weight", &[number(1, LARGEST_WEIGHT)]),
+    acted("connect_timeout", &[seconds(1, LONGEST)]),
+    acted("retry", &[number(1, UNSIGNED)]),
+    acted("delay_before_retry", &[seconds(0, LONGEST)]),
+    acted("warmup", &[seconds(0, LONGEST)]),
+    acted(
+        "real_server",
+        &[Word("an address"), Optional(&Word("a port"))],
+    )
+    .opens(BlockKind::RealServer),
+    missing(
+        "sorry_server",
+        &[Word("an address"), Optional(&Word("a port"))],
+        "without real servers, clients are refused",
+    ),
+    known("sorry_server_inhibit", &[]),
+    known("sorry_server_lvs_method", &[METHOD, TUNNEL]),
+    missing(
+        "ha_suspend",
+        &[],
+        "checks go on while the virtual address is elsewhere",
+    ),
+    missing(
+        "alpha",
+        &[OPTIONAL_BOOLEAN],
+        "real servers count as up until a check fails",
+    ),
+    known("omega", &[OPTIONAL_BOOLEAN]),
+    missing(
+        "quorum",
+        &[number(1, UNSIGNED)],
+        "one real server is enough",
+    ),
+    known("hysteresis", &[number(0, UNSIGNED)]),
+    missing("quorum_up", &[SCRIPT], NOT_RUN),
+    missing("quorum_down", &[SCRIPT], NOT_RUN),
+    missing(
+        "inhibit_on_failure",
+        &[OPTIONAL_BOOLEAN],
+        "a real server that fails is removed instead of getting weight 0",
+    ),
+    known("smtp_alert", &[OPTIONAL_BOOLEAN]),
+    known("virtualhost", &[NAME]),
+    known("snmp_name", &[NAME]),
+    dropped(
+        "nat_mask",
+        "keepalived has dropped it",
+        "take the line away: NAT never needs the netmask of an address",
+    ),
+];
+
+/// `real_server`.
+pub(super) const REAL_SERVER: &[Keyword] = &[
+    acted("weight", &[number(0, LARGEST_WEIGHT)]),
+    acted("lvs_method", &[METHOD, TUNNEL]),
+    acted("uthreshold", &[number(0, UNSIGNED)]),
+    acted("lthreshold", &[number(0, UNSIGNED)]),
+    acted("delay_loop", &[seconds(1, LONGEST)]),
+    acted("connect_timeout", &[seconds(1, LONGEST)]),
+    acted("retry", &[number(1, UNSIGNED)]),
+    acted("delay_before_retry", &[seconds(0, LONGEST)]),
+    acted("warmup", &[seconds(0, LONGEST)]),
+    missing(
+        "inhibit_on_failure",
+        &[OPTIONAL_BOOLEAN],
+        "a real server that fails is removed instead of getting weight 0",
+    ),
+    missing(
+        "alpha",
+        &[OPTIONAL_BOOLEAN],
+        "the real server counts as up until a check fails",
+    ),
+    missing("notify_up", &[SCRIPT], NOT_RUN),
+    missing("notify_down", &[SCRIPT], NOT_RUN),
+    known("smtp_alert", &[OPTIONAL_BOOLEAN]),
+    known("virtualhost", &[NAME]),
+    known("snmp_name", &[NAME]),
+    acted("TCP_CHECK", &[]).opens(BlockKind::TcpCheck),
+    missing("HTTP_GET", &[], NOT_CHECKED).opens(BlockKind::HttpGet),
+    missing("SSL_GET", &[], NOT_CHECKED).opens(BlockKind::HttpGet),
+    missing("SMTP_CHECK", &[], NOT_CHECKED).opens(BlockKind::SmtpCheck),
+    missing("DNS_CHECK", &[], NOT_CHECKED).opens(BlockKind::DnsCheck),
+    missing("MISC_CHECK", &[], NOT_CHECKED).opens(BlockKind::MiscCheck),
+    missing("BFD_CHECK", &[], NOT_CHECKED).opens(BlockKind::BfdCheck),
+    missing("PING_CHECK", &[], NOT_CHECKED).opens(BlockKind::PingCheck),
+    missing("UDP_CHECK", &[], NOT_CHECKED).opens(BlockKind::UdpCheck),
+    missing("FILE_CHECK", &[], NOT_CHECKED).opens(BlockKind::FileCheck),
+];

@@ -1,0 +1,222 @@
+//! Blocks of VRRP: instances, sync groups, and what they track.
+
+use super::Argument::{Address, Choice, Optional, Rest, Secret, Word};
+use super::{
+    BlockKind, INTERFACE, Keyword, LONGEST, MOST_SECONDS, OPTIONAL_BOOLEAN, PATH, SCRIPT, UNSIGNED,
+    acted, known, missing, number, seconds, whole_seconds,
+};
+
+const COUNT: super::Argument = number(0, UNSIGNED);
+const SECONDS: super::Argument = whole_seconds(0, MOST_SECONDS / 1_000_000);
+const NOT_TRACKED: &str = "its failure changes nothing";
+const NOT_RUN: &str = "the script is not run";
+
+/// `track_group`.
+pub(super) const TRACK_GROUP: &[Keyword] = &[known("group", &[]).list()];
+
+/// `vrrp_script`.
+pub(super) const SCRIPT_BLOCK: &[Keyword] = &[
+    missing("script", &[Rest("a command")], NOT_RUN),
+    known("interval", &[seconds(0, LONGEST)]),
+    known("timeout", &[seconds(0, LONGEST)]),
+    known(
+        "weight",
+        &[number(-253, 253), Optional(&Choice(&["reverse"]))],
+    ),
+    known("rise", &[number(1, i32::MAX as i64)]),
+    known("fall", &[number(1, i32::MAX as i64)]),
+    known("user", &[Word("a user"), Optional(&Word("a group"))]),
+    known("init_fail", &[]),
+];
+
+/// `track_file`.
+pub(super) const TRACK_FILE: &[Keyword] = &[
+    known("file", &[PATH]),
+    known(
+        "weight",
+        &[number(-254, 254), Optional(&Choice(&["reverse"]))],
+    ),
+    known("init_file", &[Rest("[VALUE] [overwrite]")]),
+];
+
+/// `vrrp_track_process`.
+pub(super) const TRACK_PROCESS: &[Keyword] = &[
+    known("process", &[Rest("COMMAND [arguments]")]),
+    known("param_match", &[Optional(&Choice(&["initial", "partial"]))]),
+    known(
+        "weight",
+        &[number(-254, 254), Optional(&Choice(&["reverse"]))],
+    ),
+    known("quorum", &[number(1, 65535)]),
+    known("quorum_max", &[number(0, 65535)]),
+    known("delay", &[seconds(0, LONGEST)]),
+    known("terminate_delay", &[seconds(0, LONGEST)]),
+    known("fork_delay", &[seconds(0, LONGEST)]),
+    known("full_command", &[]),
+];
+
+/// `garp_group`.
+pub(super) const GARP_GROUP: &[Keyword] = &[
+    known("garp_interval", &[seconds(0, LONGEST)]),
+    known("gna_interval", &[seconds(0, LONGEST)]),
+    known("interface", &[INTERFACE]),
+    known("interfaces", &[]).list(),
+];
+
+/// `vrrp_sync_group`.
+pub(super) const SYNC_GROUP: &[Keyword] = &[
+    acted("group", &[]).list(),
+    missing("track_interface", &[], NOT_TRACKED).list(),
+    missing("track_script", &[], NOT_TRACKED).list(),
+    missing("track_file", &[], NOT_TRACKED).list(),
+    missing("track_process", &[], NOT_TRACKED).list(),
+    missing("track_bfd", &[], NOT_TRACKED).list(),
+    missing("notify", &[SCRIPT], NOT_RUN),
+    missing("notify_master", &[SCRIPT], NOT_RUN),
+    missing("notify_backup", &[SCRIPT], NOT_RUN),
+    missing("notify_fault", &[SCRIPT], NOT_RUN),
+    missing("notify_stop", &[SCRIPT], NOT_RUN),
+    known("notify_priority_changes", &[OPTIONAL_BOOLEAN]),
+    known("smtp_alert", &[OPTIONAL_BOOLEAN]),
+    known("global_tracking", &[]),
+    known("sync_group_tracking_weight", &[]),
+];
+
+/// `vrrp_instance`.
+pub(super) const INSTANCE: &[Keyword] = &[
+    acted("state", &[Choice(&["MASTER", "BACKUP"])]),
+    acted("interface", &[INTERFACE]),
+    acted("virtual_router_id", &[number(1, 255)]),
+    acted("priority", &[number(1, 255)]),
+    acted("advert_int", &[seconds(10_000, 255_000_000)]),
+    acted("version", &[number(2, 3)]),
+    acted("authentication", &[]).opens(BlockKind::Authentication),
+    missing("auth_hmac", &[], "advertisements carry no HMAC").opens(BlockKind::AuthenticationHmac),
+    acted("virtual_ipaddress", &[]).list(),
+    missing(
+        "virtual_ipaddress_excluded",
+        &[],
+        "the addresses are not added when this instance becomes master",
+    )
+    .list(),
+    known("no_virtual_ipaddress", &[]),
+    missing("virtual_routes", &[], "the routes are not added").list(),
+    missing("virtual_rules", &[], "the rules are not added").list(),
+    acted("preempt", &[]),
+    acted("nopreempt", &[]),
+    missing(
+        "preempt_delay",
+        &[seconds(0, 1_000_000_000)],
+        "it takes over without that delay",
+    ),
+    known("smtp_alert", &[OPTIONAL_BOOLEAN]),
+    known("debug", &[number(0, 4)]),
+    missing(
+        "lvs_sync_daemon_interface",
+        &[INTERFACE],
+        "connections are not synchronised with the other director",
+    )
+    .use_instead("lvs_sync_daemon in global_defs"),
+    missing(
+        "use_vmac",
+        &[Rest("[NAME] [MAC] …")],
+        "the interface keeps its own MAC address",
+    ),
+    known("use_vmac_addr", &[]),
+    known("vmac_xmit_base", &[]),
+    missing(
+        "use_ipvlan",
+        &[Rest("[NAME] [ADDRESS] …")],
+        "no ipvlan interface is made",
+    ),
+    known("native_ipv6", &[]),
+    missing("vrf", &[INTERFACE], "it speaks outside of the VRF"),
+    known("dont_track_primary", &[]),
+    missing("track_interface", &[], NOT_TRACKED).list(),
+    missing("track_script", &[], NOT_TRACKED).list(),
+    missing("track_file", &[], NOT_TRACKED).list(),
+    missing("track_process", &[], NOT_TRACKED).list(),
+    missing("track_bfd", &[], NOT_TRACKED).list(),
+    missing(
+        "mcast_src_ip",
+        &[Address],
+        "advertisements come from the interface's first address",
+    ),
+    missing(
+        "unicast_src_ip",
+        &[Address],
+        "advertisements come from the interface's first address",
+    ),
+    missing(
+        "mcast_dst_ip",
+        &[Address],
+        "advertisements go to the usual group",
+    ),
+    missing(
+        "unicast_peer",
+        &[],
+        "advertisements are sent by multicast, and those of the peers are not heard",
+    )
+    .list(),
+    known("unicast_fault_no_peer", &[]),
+    known("unicast_ttl", &[number(0, 255)]),
+    known("check_unicast_src", &[]),
+    known("old_unicast_checksum", &[Optional(&Choice(&["never"]))]),
+    known("track_src_ip", &[]),
+    known("promote_secondaries", &[]),
+    known("linkbeat_use_polling", &[]),
+    known("v3_checksum_as_v2", &[OPTIONAL_BOOLEAN]),
+    known("accept", &[]),
+    missing(
+        "no_accept",
+        &[],
+        "packets to the virtual addresses are accepted",
+    ),
+    known("skip_check_adv_addr", &[OPTIONAL_BOOLEAN]),
+    known("strict_mode", &[OPTIONAL_BOOLEAN]),
+    missing("notify", &[SCRIPT], NOT_RUN),
+    missing("notify_master", &[SCRIPT], NOT_RUN),
+    missing("notify_backup", &[SCRIPT], NOT_RUN),
+    missing("notify_fault", &[SCRIPT], NOT_RUN),
+    missing("notify_stop", &[SCRIPT], NOT_RUN),
+    missing("notify_deleted", &[SCRIPT], NOT_RUN),
+    missing("notify_master_rx_lower_pri", &[SCRIPT], NOT_RUN),
+    known("notify_priority_changes", &[OPTIONAL_BOOLEAN]),
+    known("garp_master_delay", &[SECONDS]),
+    known("garp_master_repeat", &[COUNT]),
+    known("garp_master_refresh", &[COUNT]),
+    known("garp_master_refresh_repeat", &[COUNT]),
+    known("garp_lower_prio_delay", &[SECONDS]),
+    known("garp_lower_prio_repeat", &[COUNT]),
+    known("garp_extra_if", &[Rest("[all] SECONDS")]),
+    known("vmac_garp_intvl", &[Rest("[all] SECONDS")]).use_instead("garp_extra_if"),
+    missing(
+        "down_timer_adverts",
+        &[number(1, 100)],
+        "a master counts as gone after 3 missed advertisements",
+    ),
+    known("timer_expired_backup", &[Optional(&number(1, 254))]),
+    known("thread_timer_expired", &[Optional(&number(1, 254))]).use_instead("timer_expired_backup"),
+    known("lower_prio_no_advert", &[OPTIONAL_BOOLEAN]),
+    known("higher_prio_send_advert", &[OPTIONAL_BOOLEAN]),
+    known("owner_ignore_adverts", &[OPTIONAL_BOOLEAN]),
+    known("kernel_rx_buf_size", &[COUNT]),
+];
+
+/// `authentication`.
+pub(super) const AUTHENTICATION: &[Keyword] = &[
+    acted("auth_type", &[Choice(&["PASS", "AH"])]),
+    acted("auth_pass", &[Secret("a password")]),
+];
+
+/// `auth_hmac`.
+pub(super) const AUTHENTICATION_HMAC: &[Keyword] = &[
+    known("key", &[number(1, 255), Secret("a key")]),
+    known("active_key", &[number(1, 255)]),
+    known("time_window", &[whole_seconds(1, 300)]),
+    known("anti_replay", &[Choice(&["time", "monotonic"])]),
+    known(
+        "mode",
+        &[Choice(&["enforce", "permissive", "receive-only"])],
+    ),
+];

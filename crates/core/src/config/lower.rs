@@ -1,0 +1,169 @@
+//! From statements to the model.
+
+mod address;
+mod check;
+mod forwarding;
+mod review;
+mod servers;
+mod vrrp;
+
+use super::diagnostic::Report;
+use super::directive::{Context, Directive, NotActedOn};
+use super::keyword::BlockKind;
+use super::model::{Configuration, Global, VrrpVersion};
+use super::reader::Word;
+use super::source::Span;
+use super::tree::Statement;
+
+/// A value with the place that it was read at.
+#[derive(Debug, Clone)]
+pub(crate) struct Placed<T> {
+    pub(crate) value: T,
+    pub(crate) span: Span,
+}
+
+/// The model while it is being read, one outermost statement at a time.
+#[derive(Default)]
+pub(crate) struct Lowering {
+    global: Global,
+    version: VrrpVersion,
+    sync_groups: Vec<vrrp::ReadSyncGroup>,
+    instances: Vec<vrrp::ReadInstance>,
+    virtual_servers: Vec<servers::ReadVirtualServer>,
+    not_acted_on: NotActedOn,
+    /// How many statements had a keyword that the language knows, and how many had none.
+    understood: usize,
+    not_understood: usize,
+}
+
+impl Lowering {
+    /// Takes a statement of the outermost level in.
+    pub(crate) fn statement(&mut self, statement: &Statement, report: &mut Report) {
+        let mut not_acted_on = std::mem::take(&mut self.not_acted_on);
+        let mut context = Context {
+            report,
+            not_acted_on: &mut not_acted_on,
+        };
+        match context.directive(BlockKind::Outermost, statement) {
+            Some(directive) => {
+                self.understood += 1;
+                self.outermost(&mut context, &directive);
+            }
+            None if super::keyword::find(BlockKind::Outermost, &statement.name().text)
+                .is_some() =>
+            {
+                self.understood += 1;
+            }
+            None => self.not_understood += 1,
+        }
+        self.not_acted_on = not_acted_on;
+    }
+
+    fn outermost(&mut self, context: &mut Context<'_>, directive: &Directive<'_>) {
+        match directive.keyword.name {
+            "global_defs" => self.global(context, directive),
+            "vrrp_sync_group" => {
+                self.sync_groups
+                    .extend(vrrp::sync_group(context, directive, &self.sync_groups));
+            }
+            "vrrp_instance" => {
+                self.instances
+                    .extend(vrrp::instance(context, directive, &self.instances));
+            }
+            "virtual_server" => {
+                self.virtual_servers
+                    .extend(servers::virtual_server(context, directive));
+            }
+            _ => {}
+        }
+    }
+
+    fn global(&mut self, context: &mut Context<'_>, block: &Directive<'_>) {
+        let global = &mut self.global;
+        for directive in context.directives(BlockKind::GlobalDefs, block.statements()) {
+            let word = directive.word(0).map(|word| word.text.to_string());
+            match directive.keyword.name {
+                "router_id" => global.router_id = word,
+                "notification_email" => global.notification_email = list(&directive),
+                "notification_email_from" => {
+                    let from = directive.rest(0).iter().map(|word| &*word.text);
+                    global.notification_email_from = Some(from.collect::<Vec<_>>().join(" "));
+                }
+                "smtp_server" => {
+                    global.smtp_server = word.map(|host| (host, smtp_port(context, &directive)));
+                }
+                "smtp_connect_timeout" => global.smtp_connect_timeout = directive.time(),
+                "vrrp_version" => {
+                    self.version = match directive.number() {
+                        Some(3) => VrrpVersion::V3,
+                        _ => VrrpVersion::V2,
+                    };
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The configuration, unless something in the report forbids one.
+    pub(crate) fn finish(self, start: Option<Span>, report: &mut Report) -> Option<Configuration> {
+        self.not_acted_on.report(report);
+        if self.understood == 0
+            && self.not_understood > 0
+            && let Some(start) = start
+        {
+            report
+                .error(start, "nothing in this file is understood")
+                .help("is it a keepalived.conf at all? One begins with global_defs, vrrp_instance, virtual_server …");
+        } else if self.understood == 0
+            && let Some(start) = start
+        {
+            report
+                .advice(start, "the configuration is empty")
+                .help("nothing will run; has the file been written completely?");
+        }
+        let instances = vrrp::finish_instances(self.instances, self.version, report);
+        let virtual_servers = servers::finish(self.virtual_servers, report);
+        let sync_groups = vrrp::finish_sync_groups(self.sync_groups, &instances, report);
+        if report.has_errors() {
+            return None;
+        }
+        Some(Configuration {
+            global: self.global,
+            sync_groups,
+            instances: instances.into_iter().map(|read| read.value).collect(),
+            virtual_servers,
+        })
+    }
+}
+
+/// The words of a block without keywords, however they are spread over lines.
+fn list_words<'t>(directive: &Directive<'t>) -> impl Iterator<Item = &'t Word> {
+    directive
+        .statements()
+        .iter()
+        .flat_map(|statement| statement.words.iter())
+}
+
+fn list(directive: &Directive<'_>) -> Vec<String> {
+    list_words(directive)
+        .map(|word| word.text.to_string())
+        .collect()
+}
+
+/// The port of `smtp_server`; 25 unless there is one.
+fn smtp_port(context: &mut Context<'_>, directive: &Directive<'_>) -> u16 {
+    const SMTP: u16 = 25;
+    match directive.word(1) {
+        None => SMTP,
+        Some(word) => match word.text.parse() {
+            Ok(port) if port != 0 => port,
+            _ => {
+                context
+                    .report
+                    .warning(word.span, format!("`{}` is no port", word.text))
+                    .label(format!("port {SMTP} is used"));
+                SMTP
+            }
+        },
+    }
+}

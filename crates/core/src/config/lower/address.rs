@@ -1,0 +1,138 @@
+//! Addresses as the file writes them.
+
+use std::net::IpAddr;
+
+use crate::config::directive::Context;
+use crate::config::model::VirtualAddress;
+use crate::config::reader::Word;
+use crate::config::tree::Statement;
+
+/// The longest prefix of an address's family.
+pub(super) fn longest_prefix(address: IpAddr) -> u8 {
+    match address {
+        IpAddr::V4(_) => 32,
+        IpAddr::V6(_) => 128,
+    }
+}
+
+/// `ADDRESS[/PREFIX]`; what is wrong with it is in the report.
+pub(super) fn address_and_prefix(context: &mut Context<'_>, word: &Word) -> Option<(IpAddr, u8)> {
+    let (address, prefix) = match word.text.split_once('/') {
+        Some((address, prefix)) => (address, Some(prefix)),
+        None => (&*word.text, None),
+    };
+    let address: IpAddr = match address.parse() {
+        Ok(address) => address,
+        Err(_) => {
+            not_an_address(context, word);
+            return None;
+        }
+    };
+    let longest = longest_prefix(address);
+    let prefix_length = match prefix.map(str::parse::<u8>) {
+        None => longest,
+        Some(Ok(length)) if length <= longest => length,
+        Some(_) => {
+            context
+                .report
+                .error(
+                    word.span,
+                    format!(
+                        "the prefix length of `{}` is not from 0 to {longest}",
+                        word.text
+                    ),
+                )
+                .help(format!("write {address}/{longest} for the address alone"));
+            return None;
+        }
+    };
+    Some((address, prefix_length))
+}
+
+pub(super) fn not_an_address(context: &mut Context<'_>, word: &Word) {
+    let finding = context
+        .report
+        .error(word.span, format!("`{}` is no IP address", word.text));
+    if word.text.contains(|c: char| c.is_ascii_alphabetic()) && !word.text.contains(':') {
+        finding.help("host names are not looked up here: write the address");
+    } else {
+        finding.help("write it like 192.0.2.1 or 2001:db8::1");
+    }
+}
+
+/// A line of `virtual_ipaddress`: an address, then what ip-address(8) calls options.
+pub(super) fn virtual_address(
+    context: &mut Context<'_>,
+    statement: &Statement,
+) -> Option<VirtualAddress> {
+    let mut words = statement.words.iter();
+    let first = words.next()?;
+    let (address, prefix_length) = address_and_prefix(context, first)?;
+    let mut virtual_address = VirtualAddress {
+        address,
+        prefix_length,
+        interface: None,
+        label: None,
+    };
+    while let Some(option) = words.next() {
+        let name = &*option.text;
+        let takes_value = matches!(
+            name,
+            "dev" | "label" | "scope" | "brd" | "broadcast" | "peer" | "preferred_lft"
+        );
+        let value = if takes_value { words.next() } else { None };
+        if takes_value && value.is_none() {
+            context
+                .report
+                .error(option.span, format!("`{name}` needs a value"));
+            continue;
+        }
+        match (name, value) {
+            ("dev", Some(device)) => virtual_address.interface = Some(device.text.to_string()),
+            ("label", Some(label)) => set_label(context, &mut virtual_address, label),
+            (
+                "scope" | "brd" | "broadcast" | "peer" | "preferred_lft" | "home" | "-nodad"
+                | "mngtmpaddr" | "noprefixroute" | "autojoin" | "no_track" | "use_vmac",
+                _,
+            ) => {
+                context.report.note(
+                    option.span,
+                    format!("`{name}` of an address is accepted but not acted on yet"),
+                );
+            }
+            _ => {
+                let finding = context.report.warning(
+                    option.span,
+                    format!("`{name}` is no option of an address: ignored"),
+                );
+                if name.parse::<IpAddr>().is_ok() || name.contains('/') {
+                    finding.help("every address stands on a line of its own");
+                } else {
+                    finding.help("the options are dev, label, scope, brd, peer, home, -nodad, mngtmpaddr, noprefixroute, autojoin, no_track, preferred_lft and use_vmac");
+                }
+            }
+        }
+    }
+    Some(virtual_address)
+}
+
+/// IFNAMSIZ with its zero: the longest label that the kernel takes.
+const LONGEST_LABEL: usize = 15;
+
+fn set_label(context: &mut Context<'_>, address: &mut VirtualAddress, label: &Word) {
+    if address.address.is_ipv6() {
+        context
+            .report
+            .warning(label.span, "an IPv6 address cannot have a label: ignored");
+    } else if label.text.len() > LONGEST_LABEL {
+        context
+            .report
+            .error(
+                label.span,
+                format!("`{}` is longer than {LONGEST_LABEL} characters", label.text),
+            )
+            .help("the kernel takes no longer label");
+    } else {
+        address.label = Some(label.text.to_string());
+    }
+}

@@ -1,0 +1,540 @@
+//! Virtual servers, real servers and their checks.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use super::check::{ReadTcpCheck, Timing, tcp_check};
+use super::forwarding::{method, prefix_length, protocol, scheduler};
+use super::{Placed, address, review};
+use crate::config::diagnostic::{Report, Verdict};
+use crate::config::directive::{Context, Directive};
+use crate::config::keyword::BlockKind;
+use crate::config::model::{RealServer, VirtualServer};
+use crate::config::reader::Word;
+use crate::config::source::Span;
+use crate::service::{
+    DestinationSettings, Family, ForwardingMethod, Persistence, Protocol, Scheduler, ServiceKey,
+    ServiceSettings,
+};
+
+// The defaults of keepalived.conf(5).
+const WEIGHT: u32 = 1;
+const PERSISTENCE_TIMEOUT: Duration = Duration::from_secs(360);
+/// keepalived's largest persistence_timeout: 31 days.
+const LONGEST_PERSISTENCE: u64 = 31 * 86_400;
+
+/// What a virtual server identifies itself by, as far as its first line says.
+enum Identity {
+    Address(SocketAddr),
+    Mark(u32),
+}
+
+/// A virtual server as the file has it.
+pub(super) struct ReadVirtualServer {
+    identity: Placed<Identity>,
+    protocol: Option<Placed<Protocol>>,
+    scheduler: Option<Scheduler>,
+    settings: ServiceSettings,
+    persistence_timeout: Option<Placed<Duration>>,
+    granularity: Option<Placed<String>>,
+    method: Option<ForwardingMethod>,
+    family: Option<Family>,
+    one_packet: Option<Span>,
+    weight: u32,
+    timing: Timing,
+    real_servers: Vec<ReadRealServer>,
+}
+
+struct ReadRealServer {
+    address: IpAddr,
+    port: Option<u16>,
+    span: Span,
+    method: Option<ForwardingMethod>,
+    weight: Option<u32>,
+    upper_threshold: u32,
+    lower_threshold: u32,
+    timing: Timing,
+    checks: Vec<ReadTcpCheck>,
+}
+
+/// A port where 0 and nothing mean every port.
+fn port(context: &mut Context<'_>, word: Option<&Word>) -> Result<Option<u16>, ()> {
+    let Some(word) = word else {
+        return Ok(None);
+    };
+    match word.text.parse::<u16>() {
+        Ok(0) => Ok(None),
+        Ok(port) => Ok(Some(port)),
+        Err(_) => {
+            context
+                .report
+                .error(word.span, format!("`{}` is no port", word.text))
+                .help("write a number from 1 to 65535");
+            Err(())
+        }
+    }
+}
+
+fn ip_address(context: &mut Context<'_>, word: &Word) -> Option<IpAddr> {
+    match word.text.parse() {
+        Ok(address) => Some(address),
+        Err(_) => {
+            address::not_an_address(context, word);
+            None
+        }
+    }
+}
+
+fn identity(context: &mut Context<'_>, block: &Directive<'_>) -> Option<Placed<Identity>> {
+    let first = block.word(0)?;
+    let span = block.statement.span();
+    let value = match &*first.text {
+        "group" => {
+            context
+                .report
+                .advice(
+                    span,
+                    "virtual_server_group is accepted but not acted on yet",
+                )
+                .label("this virtual server does not run")
+                .help("write a virtual_server block for each address of the group");
+            return None;
+        }
+        "fwmark" => match block.word(1).map(|word| (word, word.text.parse::<u32>())) {
+            Some((_, Ok(mark))) if mark != 0 => Identity::Mark(mark),
+            _ => {
+                context
+                    .report
+                    .error(span, "`fwmark` needs a mark from 1 up")
+                    .help("write `virtual_server fwmark N`");
+                return None;
+            }
+        },
+        _ => {
+            let address = ip_address(context, first)?;
+            let port = port(context, block.word(1)).ok()?;
+            Identity::Address(SocketAddr::new(address, port.unwrap_or(0)))
+        }
+    };
+    Some(Placed { value, span })
+}
+
+/// A `virtual_server`.
+pub(super) fn virtual_server(
+    context: &mut Context<'_>,
+    block: &Directive<'_>,
+) -> Option<ReadVirtualServer> {
+    let identity = identity(context, block);
+    let mut server = ReadVirtualServer {
+        identity: Placed {
+            value: Identity::Mark(0),
+            span: block.statement.span(),
+        },
+        protocol: None,
+        scheduler: None,
+        settings: ServiceSettings::default(),
+        persistence_timeout: None,
+        granularity: None,
+        method: None,
+        family: None,
+        one_packet: None,
+        weight: WEIGHT,
+        timing: Timing::default(),
+        real_servers: Vec::new(),
+    };
+    for directive in context.directives(BlockKind::VirtualServer, block.statements()) {
+        server.take(context, &directive);
+    }
+    // Its block has been looked at even if nobody knows what it is the block of.
+    server.identity = identity?;
+    Some(server)
+}
+
+impl ReadVirtualServer {
+    fn take(&mut self, context: &mut Context<'_>, directive: &Directive<'_>) {
+        if self.timing.take(directive) {
+            return;
+        }
+        let name = directive.keyword.name;
+        match name {
+            "lvs_sched" | "lb_algo" => {
+                if let Some(word) = directive.word(0) {
+                    self.scheduler = scheduler(context, word).or(self.scheduler);
+                }
+            }
+            "lvs_method" | "lb_kind" => self.method = method(context, directive),
+            "protocol" => {
+                if let Some(word) = directive.word(0) {
+                    self.protocol = protocol(context, word);
+                }
+            }
+            "persistence_timeout" => self.persistence_timeout(context, directive),
+            "persistence_granularity" => {
+                self.granularity = directive.word(0).map(|word| Placed {
+                    value: word.text.to_string(),
+                    span: word.span,
+                });
+            }
+            "persistence_engine" => {
+                self.settings.persistence_engine =
+                    directive.word(0).map(|word| word.text.to_string());
+            }
+            "ip_family" => {
+                self.family = directive.choice().map(|family| match family {
+                    "inet6" => Family::Inet6,
+                    _ => Family::Inet,
+                });
+            }
+            "ops" => self.one_packet = Some(directive.name().span),
+            "flag-1" => self.settings.scheduler_flag_1 = true,
+            "flag-2" => self.settings.scheduler_flag_2 = true,
+            "flag-3" => self.settings.scheduler_flag_3 = true,
+            "sh-fallback" | "sh-port" | "mh-fallback" | "mh-port" => {
+                self.scheduler_flag(context, directive);
+            }
+            "weight" => {
+                self.weight = directive
+                    .number()
+                    .and_then(|n| u32::try_from(n).ok())
+                    .unwrap_or(WEIGHT);
+            }
+            "real_server" => self.real_servers.extend(real_server(context, directive)),
+            _ => {}
+        }
+    }
+
+    fn persistence_timeout(&mut self, context: &mut Context<'_>, directive: &Directive<'_>) {
+        let span = directive.argument_span(0);
+        let value = match directive
+            .word(0)
+            .map(|word| (word, word.text.parse::<u64>()))
+        {
+            None => PERSISTENCE_TIMEOUT,
+            Some((_, Ok(0))) => {
+                // keepalived 1 took it for no persistence; today's complains and ignores it.
+                context
+                    .report
+                    .warning(
+                        span,
+                        "a persistence_timeout of 0 means no persistence: ignored",
+                    )
+                    .help("take the line away");
+                return;
+            }
+            Some((_, Ok(seconds))) if seconds <= LONGEST_PERSISTENCE => {
+                Duration::from_secs(seconds)
+            }
+            Some((word, _)) => {
+                context
+                    .report
+                    .error(
+                        span,
+                        format!("`{}` is no whole number of seconds up to {LONGEST_PERSISTENCE} (31 days)", word.text),
+                    )
+                    .help("write how long a client keeps its real server after its last connection, or nothing for 360");
+                return;
+            }
+        };
+        self.persistence_timeout = Some(Placed { value, span });
+    }
+
+    /// The names that keepalived has for flags, which hold for one scheduler each.
+    fn scheduler_flag(&mut self, context: &mut Context<'_>, directive: &Directive<'_>) {
+        let name = directive.keyword.name;
+        let (scheduler, flag) = name.split_once('-').unwrap_or((name, ""));
+        if self.scheduler.map(Scheduler::name) != Some(scheduler) {
+            context
+                .report
+                .warning(
+                    directive.name().span,
+                    format!("`{name}` is ignored: the scheduler above it is not {scheduler}"),
+                )
+                .help(format!("write it below `lb_algo {scheduler}`"));
+            return;
+        }
+        match flag {
+            "fallback" => self.settings.scheduler_flag_1 = true,
+            _ => self.settings.scheduler_flag_2 = true,
+        }
+    }
+}
+
+fn real_server(context: &mut Context<'_>, block: &Directive<'_>) -> Option<ReadRealServer> {
+    let address = block.word(0).and_then(|word| ip_address(context, word));
+    let port = port(context, block.word(1));
+    let mut server = ReadRealServer {
+        address: address.unwrap_or(Family::Inet.unspecified()),
+        port: port.unwrap_or(None),
+        span: block.statement.span(),
+        method: None,
+        weight: None,
+        upper_threshold: 0,
+        lower_threshold: 0,
+        timing: Timing::default(),
+        checks: Vec::new(),
+    };
+    for directive in context.directives(BlockKind::RealServer, block.statements()) {
+        if server.timing.take(&directive) {
+            continue;
+        }
+        let number = || directive.number().and_then(|n| u32::try_from(n).ok());
+        match directive.keyword.name {
+            "weight" => server.weight = number(),
+            "lvs_method" => server.method = method(context, &directive),
+            "uthreshold" => server.upper_threshold = number().unwrap_or(0),
+            "lthreshold" => server.lower_threshold = number().unwrap_or(0),
+            "TCP_CHECK" => server.checks.push(tcp_check(context, &directive)),
+            _ => {}
+        }
+    }
+    address?;
+    port.ok()?;
+    Some(server)
+}
+
+impl ReadVirtualServer {
+    /// With everything that is inherited and not said.
+    fn finish(mut self, report: &mut Report) -> Option<Placed<VirtualServer>> {
+        let span = self.identity.span;
+        let key = self.key(report);
+        if self.scheduler.is_none() {
+            report
+                .warning(span, "this virtual server names no scheduler")
+                .label("wlc is used")
+                .help("add `lb_algo wlc`, or another one");
+        }
+        let persistence = self.persistence(&key, report);
+        let method = self.default_method(report);
+        let settings = ServiceSettings {
+            scheduler: self.scheduler.unwrap_or_default(),
+            persistence,
+            one_packet: self.one_packet(&key, report),
+            ..std::mem::take(&mut self.settings)
+        };
+        let mut real_servers: Vec<(Span, RealServer)> = Vec::new();
+        for read in &self.real_servers {
+            let server = self.real_server(read, &key, method, report);
+            match real_servers
+                .iter()
+                .find(|(_, other)| other.address == server.address)
+            {
+                Some((first, _)) => {
+                    report
+                        .warning(
+                            read.span,
+                            format!(
+                                "the real server {} is there already: ignored",
+                                server.address
+                            ),
+                        )
+                        .related(*first, "the first one")
+                        .help("take one of the two away");
+                }
+                None => real_servers.push((read.span, server)),
+            }
+        }
+        if real_servers.is_empty() {
+            report
+                .warning(span, format!("{key} has no real server: ignored"))
+                .help("add a real_server block");
+            return None;
+        }
+        let (places, real_servers): (Vec<Span>, Vec<RealServer>) = real_servers.into_iter().unzip();
+        let value = VirtualServer {
+            key,
+            settings,
+            real_servers,
+        };
+        review::virtual_server(&value, span, &places, report);
+        Some(Placed { value, span })
+    }
+
+    fn key(&self, report: &mut Report) -> ServiceKey {
+        match self.identity.value {
+            Identity::Address(address) => ServiceKey::Address {
+                protocol: match &self.protocol {
+                    Some(protocol) => protocol.value,
+                    None => {
+                        report
+                            .warning(self.identity.span, "this virtual server names no protocol")
+                            .label("UDP is used, as keepalived does")
+                            .help("add `protocol TCP` or `protocol UDP`");
+                        Protocol::Udp
+                    }
+                },
+                address,
+            },
+            Identity::Mark(mark) => {
+                if let Some(protocol) = &self.protocol {
+                    report
+                        .warning(
+                            protocol.span,
+                            "a firewall mark stands for every protocol: ignored",
+                        )
+                        .help("take the line away");
+                }
+                let first = self.real_servers.first().map(|server| server.address);
+                let family = self.family.unwrap_or(match first {
+                    Some(IpAddr::V6(_)) => Family::Inet6,
+                    _ => Family::Inet,
+                });
+                ServiceKey::Mark { mark, family }
+            }
+        }
+    }
+
+    fn one_packet(&self, key: &ServiceKey, report: &mut Report) -> bool {
+        let Some(span) = self.one_packet else {
+            return false;
+        };
+        if let ServiceKey::Address { protocol, .. } = key
+            && *protocol != Protocol::Udp
+        {
+            report
+                .warning(
+                    span,
+                    format!("`ops` is for UDP, not for {protocol}: ignored"),
+                )
+                .help("take the line away");
+            return false;
+        }
+        if let Some(persistence) = &self.persistence_timeout {
+            report
+                .advice(span, "with `ops` no client keeps its real server")
+                .related(persistence.span, "this has no effect")
+                .help("take one of the two lines away");
+        }
+        true
+    }
+
+    fn persistence(&self, key: &ServiceKey, report: &mut Report) -> Option<Persistence> {
+        let every_port = matches!(key, ServiceKey::Address { address, .. } if address.port() == 0);
+        let timeout = match &self.persistence_timeout {
+            Some(timeout) => timeout.value,
+            None if self.granularity.is_some() => PERSISTENCE_TIMEOUT,
+            None if every_port => {
+                report
+                    .warning(
+                        self.identity.span,
+                        "a virtual server for every port has to be persistent",
+                    )
+                    .label("persistence_timeout 360 is used")
+                    .help("add `persistence_timeout SECONDS`, or a port");
+                PERSISTENCE_TIMEOUT
+            }
+            None => return None,
+        };
+        let alone = match key.family() {
+            Family::Inet => 32,
+            Family::Inet6 => 128,
+        };
+        let prefix_length = match &self.granularity {
+            None => alone,
+            Some(granularity) => match prefix_length(&granularity.value, key.family()) {
+                Some(length) => length,
+                None => {
+                    report
+                        .error(
+                            granularity.span,
+                            format!("`{}` is no netmask", granularity.value),
+                        )
+                        .help("write a netmask like 255.255.255.0 for IPv4, or a prefix length from 1 to 128 for IPv6");
+                    alone
+                }
+            },
+        };
+        Some(Persistence {
+            timeout,
+            prefix_length,
+            scattered_mask: None,
+        })
+    }
+
+    fn default_method(&self, report: &mut Report) -> ForwardingMethod {
+        self.method.unwrap_or_else(|| {
+            if self.real_servers.iter().any(|s| s.method.is_none()) {
+                report
+                    .warning(
+                        self.identity.span,
+                        "this virtual server names no forwarding method",
+                    )
+                    .label("NAT is used")
+                    .help("add `lb_kind NAT`, or another one");
+            }
+            ForwardingMethod::Nat
+        })
+    }
+
+    fn real_server(
+        &self,
+        read: &ReadRealServer,
+        key: &ServiceKey,
+        default_method: ForwardingMethod,
+        report: &mut Report,
+    ) -> RealServer {
+        let method = read.method.unwrap_or(default_method);
+        let keeps_port = method != ForwardingMethod::Nat;
+        let virtual_port = key.virtual_address().map_or(0, |address| address.port());
+        let port = match read.port {
+            None => virtual_port,
+            Some(port) if keeps_port && port != virtual_port => {
+                report
+                    .warning(
+                        read.span,
+                        format!(
+                            "only NAT translates ports, and the virtual server's is {virtual_port}"
+                        ),
+                    )
+                    .label(format!("port {virtual_port} is used"))
+                    .help("write the virtual server's port here, or use `lb_kind NAT`");
+                virtual_port
+            }
+            Some(port) => port,
+        };
+        let address = SocketAddr::new(read.address, port);
+        // A check connects to where the file says, even if packets go elsewhere.
+        let timing = read.timing.or(self.timing);
+        RealServer {
+            address,
+            settings: DestinationSettings {
+                method,
+                weight: read.weight.unwrap_or(self.weight),
+                upper_threshold: read.upper_threshold,
+                lower_threshold: read.lower_threshold,
+            },
+            checks: read
+                .checks
+                .iter()
+                .map(|check| check.finish(address, timing, report))
+                .collect(),
+        }
+    }
+}
+
+/// The virtual servers that are complete and there once.
+pub(super) fn finish(servers: Vec<ReadVirtualServer>, report: &mut Report) -> Vec<VirtualServer> {
+    let mut places = std::collections::BTreeMap::new();
+    let mut finished = Vec::new();
+    for server in servers {
+        let Some(Placed { value, span }) = server.finish(report) else {
+            continue;
+        };
+        match places.entry(value.key) {
+            std::collections::btree_map::Entry::Occupied(first) => {
+                report
+                    .error(
+                        span,
+                        format!("there is a virtual server for {} already", value.key),
+                    )
+                    .keepalived(Verdict::Accepts)
+                    .related(*first.get(), "the first one")
+                    .help("put the real servers of both into one block");
+            }
+            std::collections::btree_map::Entry::Vacant(entry) => {
+                entry.insert(span);
+                finished.push(value);
+            }
+        }
+    }
+    finished
+}

@@ -1,0 +1,604 @@
+//! From files to words: comments, `include`, conditions, definitions and repetitions.
+//!
+//! Two things follow from keepalived's parser and hold here too: a statement is a
+//! line, and a brace outside double quotes is a line of its own, wherever it stands.
+
+use std::collections::VecDeque;
+
+use super::definitions::{self, Definition, Definitions, Repetition};
+use super::diagnostic::{Report, Verdict};
+use super::glob;
+use super::line::{BLANKS, Line};
+use super::source::{FileId, Files, Source, Span, Text};
+
+/// Files may include files this deep.
+const DEEPEST_INCLUDE: usize = 32;
+/// As many lines may come out of definitions and repetitions.
+const MOST_GENERATED_LINES: usize = 1_000_000;
+/// A line may grow to this many bytes by definitions.
+const LONGEST_LINE: usize = 64 * 1024;
+/// As many definitions may be put into one line.
+const MOST_REPLACEMENTS: usize = 1000;
+
+/// A word of a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Word {
+    pub(crate) text: Text,
+    pub(crate) span: Span,
+    /// Whether it stood in double quotes.
+    pub(crate) quoted: bool,
+}
+
+/// What a configuration consists of.
+#[derive(Debug)]
+pub(crate) enum Token {
+    /// The words of a line, or of the part of it before a brace; at least one.
+    Words {
+        words: Vec<Word>,
+        /// Blanks before the first word on its line.
+        indentation: u32,
+    },
+    /// `{`.
+    Open(Span),
+    /// `}`, with the blanks before it if it is the first on its line.
+    Close {
+        span: Span,
+        indentation: Option<u32>,
+    },
+}
+
+/// Where lines come from.
+#[derive(Debug)]
+enum Input {
+    File {
+        file: FileId,
+        next: usize,
+        directory: String,
+    },
+    Lines(VecDeque<Line>),
+    Repetition(Repetition),
+}
+
+/// Reads tokens.
+pub(crate) struct Reader<'s> {
+    source: &'s dyn Source,
+    pub(crate) files: Files,
+    pub(crate) report: Report,
+    inputs: Vec<Input>,
+    definitions: Definitions,
+    /// The definition whose further lines are being read.
+    defining: Option<(String, Vec<Line>)>,
+    tokens: VecDeque<Token>,
+    generated_lines: usize,
+}
+
+impl<'s> Reader<'s> {
+    /// A reader of one file and all that it includes. Whether that file can be read at all is in the report.
+    pub(crate) fn new(source: &'s dyn Source, path: &str) -> Reader<'s> {
+        let mut reader = Reader {
+            source,
+            files: Files::default(),
+            report: Report::default(),
+            inputs: Vec::new(),
+            definitions: Definitions::new(),
+            defining: None,
+            tokens: VecDeque::new(),
+            generated_lines: 0,
+        };
+        if let Err(why) = reader.open(path) {
+            reader
+                .report
+                .error_without_place(format!("{path} cannot be read: {why}"))
+                .help("name another file with -f, or make this one readable");
+        }
+        reader
+    }
+
+    /// The next token, unless everything has been read.
+    pub(crate) fn next_token(&mut self) -> Option<Token> {
+        while self.tokens.is_empty() {
+            let line = self.next_line()?;
+            self.process(line);
+        }
+        self.tokens.pop_front()
+    }
+
+    fn open(&mut self, path: &str) -> Result<(), String> {
+        let bytes = self.source.read(path)?;
+        if bytes.len() > u32::MAX as usize / 2 {
+            return Err("it is larger than 2 GiB".to_owned());
+        }
+        let (text, valid_up_to) = match String::from_utf8(bytes) {
+            Ok(text) => (text, None),
+            Err(error) => (
+                String::from_utf8_lossy(error.as_bytes()).into_owned(),
+                Some(error.utf8_error().valid_up_to() as u32),
+            ),
+        };
+        let byte_order_mark = if text.starts_with('\u{feff}') { 3 } else { 0 };
+        let file = self.files.add(path.to_owned(), text);
+        if let Some(at) = valid_up_to {
+            let span = Span {
+                file,
+                start: at,
+                end: at + 3,
+            };
+            self.report
+                .advice(span, "this is not UTF-8")
+                .help("save the file as UTF-8; bytes that are not are read as `\u{fffd}`");
+        }
+        let directory = match path.rfind('/') {
+            Some(0) => "/".to_owned(),
+            Some(at) => path[..at].to_owned(),
+            None => String::new(),
+        };
+        self.inputs.push(Input::File {
+            file,
+            next: byte_order_mark,
+            directory,
+        });
+        Ok(())
+    }
+
+    /// The next line with its comment taken away; it may be empty.
+    fn next_line(&mut self) -> Option<Line> {
+        loop {
+            match self.inputs.last_mut()? {
+                Input::File { file, next, .. } => {
+                    let text = &self.files.get(*file).text;
+                    if *next < text.len() {
+                        let start = *next;
+                        let rest = &text[start..];
+                        let end = rest.find('\n').unwrap_or(rest.len());
+                        let length = rest[..end].trim_end_matches('\r').len();
+                        let text = text.part(start..start + length);
+                        *next = start + end + 1;
+                        let line = Line::verbatim(text, *file, start as u32);
+                        return Some(self.decommented(line));
+                    }
+                }
+                Input::Lines(lines) => {
+                    if let Some(line) = lines.pop_front() {
+                        return Some(line);
+                    }
+                }
+                Input::Repetition(repetition) => {
+                    if let Some(values) = repetition.next() {
+                        let line = repetition.line.clone();
+                        for (name, value) in values {
+                            self.definitions.insert(name, Definition::Text(value));
+                        }
+                        if self.may_generate(&line, 1) {
+                            return Some(line);
+                        }
+                    }
+                }
+            }
+            self.inputs.pop();
+        }
+    }
+
+    /// Counts lines that no file holds. Too many, and there are no more.
+    fn may_generate(&mut self, line: &Line, count: usize) -> bool {
+        if self.generated_lines > MOST_GENERATED_LINES {
+            return false;
+        }
+        self.generated_lines += count;
+        if self.generated_lines > MOST_GENERATED_LINES {
+            self.report
+                .error(
+                    line.whole(),
+                    format!(
+                        "definitions and repetitions make more than {MOST_GENERATED_LINES} lines"
+                    ),
+                )
+                .help("does a definition refer to itself, or is an end of ~SEQ mistyped?");
+            return false;
+        }
+        true
+    }
+
+    fn decommented(&mut self, line: Line) -> Line {
+        let (line, quote_open) = line.without_comment();
+        if quote_open {
+            self.report
+                .warning(line.whole(), "the double quote is not closed on this line")
+                .keepalived(Verdict::Stops)
+                .help("add the missing `\"`; a string cannot go on in the next line");
+        }
+        line
+    }
+
+    /// Does what a line says, if it speaks to the reader, or puts its tokens into the queue.
+    fn process(&mut self, line: Line) {
+        let mut line = line;
+        if self.defining.is_some() {
+            self.continue_definition(line);
+            return;
+        }
+        for _ in 0..MOST_REPLACEMENTS {
+            if line.text.starts_with('@') {
+                match self.conditional(line) {
+                    Some(rest) => line = rest,
+                    None => return,
+                }
+            }
+            if let Some((name, value)) = definitions::defining(&line.text) {
+                let name = name.to_owned();
+                let value = line.slice(value..line.text.len());
+                self.define(name, value);
+                return;
+            }
+            if line.text.starts_with("~SEQ") || line.text.starts_with("~LST") {
+                self.repeat(&line);
+                return;
+            }
+            match self.expanded(&line) {
+                Some(expanded) => line = self.decommented(expanded),
+                None => {
+                    if !self.include(&line) {
+                        self.tokenize(line);
+                    }
+                    return;
+                }
+            }
+        }
+        self.report
+            .error(
+                line.whole(),
+                "the definitions in this line never come to an end",
+            )
+            .help("a definition refers to itself");
+    }
+
+    /// What follows a condition that holds.
+    ///
+    /// keepalived.conf(5): a line that starts with `@name` stands only if `name` is
+    /// the config-id; with `@^name` only if it is not.
+    fn conditional(&mut self, line: Line) -> Option<Line> {
+        let condition = &line.text[1..];
+        let (negated, name) = match condition.strip_prefix('^') {
+            Some(name) => (true, name),
+            None => (false, condition),
+        };
+        let end = name.find([' ', '\t'])?;
+        let holds = self.source.config_id().as_deref() == Some(&name[..end]);
+        if holds == negated {
+            return None;
+        }
+        let rest = name[end..].trim_start_matches([' ', '\t']);
+        Some(line.slice(line.text.len() - rest.len()..line.text.len()))
+    }
+
+    fn define(&mut self, name: String, value: Line) {
+        match value.text.strip_suffix('\\') {
+            Some(first) => {
+                let end = first.trim_end_matches(BLANKS).len();
+                let lines = match end {
+                    0 => Vec::new(),
+                    _ => vec![value.slice(0..end)],
+                };
+                self.defining = Some((name, lines));
+            }
+            None => {
+                self.definitions
+                    .insert(name, Definition::Text(value.text.to_string()));
+            }
+        }
+    }
+
+    fn continue_definition(&mut self, line: Line) {
+        let Some((_, lines)) = &mut self.defining else {
+            return;
+        };
+        let (end, goes_on) = match line.text.strip_suffix('\\') {
+            Some(rest) => (rest.trim_end_matches(BLANKS).len(), true),
+            None => (line.text.len(), false),
+        };
+        if end > 0 {
+            lines.push(line.slice(0..end));
+        }
+        if !goes_on && let Some((name, lines)) = self.defining.take() {
+            self.definitions.insert(name, Definition::Lines(lines));
+        }
+    }
+
+    fn repeat(&mut self, line: &Line) {
+        let result = definitions::repetition(line, |numbers| {
+            let parameters = Line::verbatim(Text::from(numbers.to_owned()), FileId::default(), 0);
+            self.expanded(&parameters)
+                .unwrap_or(parameters)
+                .text
+                .to_string()
+        });
+        match result {
+            Ok(repetition) => self.inputs.push(Input::Repetition(repetition)),
+            Err(why) => {
+                self.report
+                    .warning(line.whole(), format!("this repetition is ignored: {why}"))
+                    .help("~SEQ(NAME, [START, [STEP,]] END) or ~LST(NAME, VALUE, …), then what is repeated");
+            }
+        }
+    }
+
+    /// The line with every reference to a definition replaced, once; nothing if there is none.
+    fn expanded(&mut self, line: &Line) -> Option<Line> {
+        let mut at = line.text.find('$')?;
+        let mut expanded: Option<Line> = None;
+        loop {
+            let line = expanded.as_ref().unwrap_or(line);
+            let Some(found) = line.text[at..].find('$') else {
+                break;
+            };
+            at += found;
+            let Some(reference) = definitions::reference(&line.text[at..]) else {
+                at += 1;
+                continue;
+            };
+            let place = at..at + reference.length;
+            let text = match self.definitions.get(reference.name) {
+                Some(Definition::Text(text)) => text.clone(),
+                Some(Definition::Lines(lines)) if place.end == line.text.len() => {
+                    let mut lines: VecDeque<Line> = lines.iter().cloned().collect();
+                    let first = lines.pop_front();
+                    if !self.may_generate(line, lines.len() + 1) {
+                        return None;
+                    }
+                    let mut line = line.clone();
+                    match first {
+                        Some(first) if place.start == 0 => line = first,
+                        Some(first) => line.replace(place, &first.text),
+                        None => line.replace(place, ""),
+                    }
+                    self.inputs.push(Input::Lines(lines));
+                    return Some(line);
+                }
+                Some(Definition::Lines(_)) => {
+                    at += 1;
+                    continue;
+                }
+                None => match self.predefined(reference.name, reference.parameters) {
+                    Some(text) => text,
+                    None => {
+                        at += 1;
+                        continue;
+                    }
+                },
+            };
+            if line.text.len() + text.len() > LONGEST_LINE {
+                self.report
+                    .error(line.whole(), "definitions make this line too long")
+                    .help(format!(
+                        "a line may have {LONGEST_LINE} bytes; does a definition refer to itself?"
+                    ));
+                return None;
+            }
+            let mut edited = line.clone();
+            edited.replace(place, &text);
+            at += text.len();
+            let repeats = text.trim_start().starts_with('~');
+            expanded = Some(edited);
+            if repeats {
+                break;
+            }
+        }
+        expanded
+    }
+
+    /// The names that need no definition.
+    fn predefined(&self, name: &str, parameters: &str) -> Option<String> {
+        match name {
+            "_HASH" => Some("#".to_owned()),
+            "_BANG" => Some("!".to_owned()),
+            "_PWD" => self.inputs.iter().rev().find_map(|input| match input {
+                Input::File { directory, .. } if directory.is_empty() => Some(".".to_owned()),
+                Input::File { directory, .. } => Some(directory.clone()),
+                _ => None,
+            }),
+            "_INSTANCE" => Some(self.source.instance().unwrap_or_default()),
+            "_ENV" => Some(self.source.environment(parameters).unwrap_or_default()),
+            "_RANDOM" => {
+                let mut bounds = parameters.split_whitespace().map(str::parse::<u64>);
+                let least = bounds.next().unwrap_or(Ok(0)).ok()?;
+                let most = bounds.next().unwrap_or(Ok(32767)).ok()?.max(least);
+                let count = (most - least).saturating_add(1);
+                Some((least + self.source.random() % count).to_string())
+            }
+            _ => None,
+        }
+    }
+
+    /// Opens what an `include` line names. Whether it is such a line is the answer.
+    fn include(&mut self, line: &Line) -> bool {
+        let Some(rest) = line.text.strip_prefix("include") else {
+            return false;
+        };
+        let variant = rest.chars().next().filter(|c| "rmwba".contains(*c));
+        let rest = &rest[variant.map_or(0, char::len_utf8)..];
+        if !rest.starts_with(BLANKS) {
+            return false;
+        }
+        let path = rest.trim_matches(BLANKS);
+        let start = line.text.len() - rest.trim_start_matches(BLANKS).len();
+        let span = line.span(start..start + path.len());
+        let path = path.trim_matches('"');
+        let (depth, directory) = self.place_of_inclusion();
+        if depth >= DEEPEST_INCLUDE {
+            self.report.error(
+                span,
+                format!("files are included more than {DEEPEST_INCLUDE} deep"),
+            );
+            return true;
+        }
+        let pattern = glob::join(&directory, path);
+        let mut found = glob::matches(&pattern, &|directory| self.source.list(directory));
+        found.retain(|path| self.exists(path));
+        if found.is_empty() {
+            let insists = match variant {
+                None | Some('r') => false,
+                Some('b') => path.contains('{'),
+                Some(_) => true,
+            };
+            self.not_included(span, insists, format!("no file matches {pattern}"));
+        }
+        // The last one opened is the first one read.
+        found.reverse();
+        for path in found {
+            if self.is_open(&path) {
+                self.report
+                    .error(span, format!("{path} includes itself"))
+                    .help("take this line away");
+            } else if let Err(why) = self.open(&path) {
+                let message = format!("{path} cannot be read: {why}");
+                self.not_included(span, variant.is_some(), message);
+            }
+        }
+        true
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        let (directory, name) = match path.rfind('/') {
+            Some(0) => ("/", &path[1..]),
+            Some(at) => path.split_at(at),
+            None => (".", path),
+        };
+        let name = name.trim_start_matches('/');
+        self.source
+            .list(directory)
+            .iter()
+            .any(|there| there == name)
+    }
+
+    /// How many files are open, and the directory of the innermost.
+    fn place_of_inclusion(&self) -> (usize, String) {
+        let mut directories = self.inputs.iter().filter_map(|input| match input {
+            Input::File { directory, .. } => Some(directory),
+            _ => None,
+        });
+        let innermost = directories.next_back().cloned().unwrap_or_default();
+        (directories.count() + 1, innermost)
+    }
+
+    fn is_open(&self, path: &str) -> bool {
+        self.inputs.iter().any(|input| match input {
+            Input::File { file, .. } => self.files.get(*file).path == path,
+            _ => false,
+        })
+    }
+
+    /// keepalived.conf(5): plain `include` never fails; `includer` wants the files readable,
+    /// `includem`, `includew`, `includeb` and `includea` want the pattern to match.
+    fn not_included(&mut self, span: Span, insists: bool, message: String) {
+        if insists {
+            self.report
+                .error(span, message)
+                .keepalived(Verdict::NoConfiguration)
+                .help("plain `include` goes on without the file");
+        } else {
+            self.report
+                .advice(span, message)
+                .help("keepalived goes on without the file; `includea` insists on it");
+        }
+    }
+
+    /// Splits a line into statements and braces.
+    fn tokenize(&mut self, line: Line) {
+        let bytes = line.text.as_bytes();
+        let mut quoted = false;
+        let mut from = 0;
+        for (at, byte) in bytes.iter().enumerate() {
+            match byte {
+                b'"' => quoted = !quoted,
+                b'{' if !quoted && !is_reference(&line.text, at) => {
+                    self.statement(&line, from, at);
+                    self.tokens.push_back(Token::Open(line.span(at..at + 1)));
+                    from = at + 1;
+                }
+                b'}' if !quoted && !closes_reference(&line.text, at) => {
+                    self.statement(&line, from, at);
+                    let span = line.span(at..at + 1);
+                    let first = line.text[..at].trim_matches(BLANKS).is_empty();
+                    let indentation = first.then(|| self.indentation(span));
+                    self.tokens.push_back(Token::Close { span, indentation });
+                    from = at + 1;
+                }
+                _ => {}
+            }
+        }
+        self.statement(&line, from, bytes.len());
+    }
+
+    fn indentation(&self, span: Span) -> u32 {
+        self.files.get(span.file).indentation(span.start)
+    }
+
+    fn statement(&mut self, line: &Line, from: usize, to: usize) {
+        let words = words(line, from, to);
+        let Some(first) = words.first() else {
+            return;
+        };
+        let indentation = self.indentation(first.span);
+        for word in words.iter().filter(|word| !word.quoted) {
+            if let Some(reference) = word
+                .text
+                .find('$')
+                .and_then(|at| definitions::reference(&word.text[at..]))
+                && word.text.len() == reference.length
+            {
+                self.report
+                    .advice(word.span, format!("`{}` is not defined", word.text))
+                    .help(format!(
+                        "define it before this line: ${}=value; as it is, it stands for itself",
+                        reference.name
+                    ));
+            }
+        }
+        self.tokens.push_back(Token::Words { words, indentation });
+    }
+}
+
+/// Whether the brace at `at` is that of `${NAME}`, of a name that nothing defines.
+fn is_reference(text: &str, at: usize) -> bool {
+    at > 0 && text.as_bytes()[at - 1] == b'$' && definitions::reference(&text[at - 1..]).is_some()
+}
+
+fn closes_reference(text: &str, at: usize) -> bool {
+    text[..at]
+        .rfind("${")
+        .and_then(|start| Some(start + definitions::reference(&text[start..])?.length))
+        == Some(at + 1)
+}
+
+/// The words of a part of a line: separated by blanks and by double quotes,
+/// within which blanks are part of the word.
+fn words(line: &Line, from: usize, to: usize) -> Vec<Word> {
+    let text = &line.text;
+    let mut words = Vec::new();
+    let mut at = from;
+    loop {
+        let rest = &text[at..to];
+        at += rest.len() - rest.trim_start_matches(BLANKS).len();
+        if at >= to {
+            return words;
+        }
+        let rest = &text[at..to];
+        let (range, next, quoted) = match rest.strip_prefix('"') {
+            Some(inner) => {
+                let length = inner.find('"').unwrap_or(inner.len());
+                let end = at + 1 + length;
+                (at + 1..end, (end + 1).min(to), true)
+            }
+            None => {
+                let separator = |c: char| BLANKS.contains(&c) || c == '"';
+                let end = at + rest.find(separator).unwrap_or(rest.len());
+                (at..end, end, false)
+            }
+        };
+        words.push(Word {
+            text: text.part(range.clone()),
+            span: line.span(if quoted { at..next } else { range }),
+            quoted,
+        });
+        at = next;
+    }
+}

@@ -1,0 +1,198 @@
+//! What a received packet must be, before an instance believes it.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::advertisement::{Advertisement, DecodeError, Envelope, HOP_LIMIT};
+use crate::config::model::{Authentication, VrrpInstance, VrrpVersion};
+
+/// A VRRP packet as it was received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Packet<'a> {
+    /// Source address of the IP header.
+    pub source: IpAddr,
+    /// Destination address of the IP header.
+    pub destination: IpAddr,
+    /// TTL or hop limit of the IP header.
+    pub hop_limit: u8,
+    /// What follows the IP header.
+    pub payload: &'a [u8],
+}
+
+/// Why an instance did not take an advertisement; displayed in keepalived's words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// It is not an advertisement.
+    #[error("{0}")]
+    Malformed(#[from] DecodeError),
+    /// It was forwarded by a router, or forged from afar.
+    #[error("invalid TTL/HL. Received {0} and expect 255")]
+    HopLimit(u8),
+    /// It is of the other version.
+    #[error("wrong version. Received {received} and expect {expected}")]
+    Version {
+        /// Version received.
+        received: u8,
+        /// Version configured.
+        expected: u8,
+    },
+    /// It is authenticated in another way than the instance.
+    #[error("received a {received} auth, expecting {expected}!")]
+    AuthenticationType {
+        /// Type received.
+        received: u8,
+        /// Type configured.
+        expected: u8,
+    },
+    /// The password is another one.
+    #[error("received an invalid passwd!")]
+    Password,
+    /// Version 2: the sender advertises in another interval.
+    #[error("advertisement interval mismatch mine={} sec rcv'd={} sec", mine.as_secs(), received.as_secs())]
+    Interval {
+        /// The interval configured.
+        mine: Duration,
+        /// The interval received.
+        received: Duration,
+    },
+    /// It has another number of addresses.
+    #[error("received an unexpected ip number count {received}, expected {expected}!")]
+    AddressCount {
+        /// Addresses received.
+        received: usize,
+        /// Addresses configured.
+        expected: usize,
+    },
+    /// It does not have one of our addresses.
+    #[error(
+        "ip address associated with VRID {virtual_router_id} not present in MASTER advert: {address}"
+    )]
+    AddressMissing {
+        /// The VRID.
+        virtual_router_id: u8,
+        /// The address that the instance has and the advertisement has not.
+        address: IpAddr,
+    },
+    /// It was sent to this host alone.
+    #[error("Expected multicast packet but received unicast packet")]
+    Unicast,
+}
+
+/// What rejections are counted by, in the terms of keepalived's statistics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "each is named after the field that is wrong")]
+pub enum RejectionKind {
+    Length,
+    HopLimit,
+    Version,
+    Type,
+    Checksum,
+    AuthenticationTypeInvalid,
+    AuthenticationTypeMismatch,
+    AuthenticationFailure,
+    Interval,
+    AddressList,
+}
+
+impl Rejection {
+    /// What it is counted as.
+    pub fn kind(&self) -> RejectionKind {
+        match self {
+            Rejection::Malformed(error) => match error {
+                DecodeError::Length { .. } => RejectionKind::Length,
+                DecodeError::Version(_) => RejectionKind::Version,
+                DecodeError::Type(_) => RejectionKind::Type,
+                DecodeError::Checksum(_) => RejectionKind::Checksum,
+                DecodeError::AuthenticationType(_) => RejectionKind::AuthenticationTypeInvalid,
+                DecodeError::AuthenticationHeader => RejectionKind::AuthenticationTypeMismatch,
+            },
+            Rejection::HopLimit(_) => RejectionKind::HopLimit,
+            Rejection::Version { .. } => RejectionKind::Version,
+            Rejection::AuthenticationType { .. } => RejectionKind::AuthenticationTypeMismatch,
+            Rejection::Password => RejectionKind::AuthenticationFailure,
+            Rejection::Interval { .. } => RejectionKind::Interval,
+            Rejection::AddressCount { .. }
+            | Rejection::AddressMissing { .. }
+            | Rejection::Unicast => RejectionKind::AddressList,
+        }
+    }
+}
+
+/// The checks on receipt, RFC 3768 section 7.1 and RFC 9568 section 7.1.
+pub(super) fn verify(
+    configuration: &VrrpInstance,
+    packet: Packet<'_>,
+) -> Result<Advertisement, Rejection> {
+    // "MUST verify that the IP TTL is 255."
+    if packet.hop_limit != HOP_LIMIT {
+        return Err(Rejection::HopLimit(packet.hop_limit));
+    }
+    // "MUST verify that the received packet contains the complete VRRP packet", "MUST
+    // verify the VRRP checksum", "MUST verify the VRRP version": version here is any that
+    // exists.
+    let envelope = Envelope {
+        source: packet.source,
+        destination: packet.destination,
+    };
+    let advertisement = Advertisement::decode(packet.payload, envelope)?;
+    if advertisement.version != configuration.version {
+        let number = |version| match version {
+            VrrpVersion::V2 => 2,
+            VrrpVersion::V3 => 3,
+        };
+        return Err(Rejection::Version {
+            received: number(advertisement.version),
+            expected: number(configuration.version),
+        });
+    }
+    if !packet.destination.is_multicast() {
+        return Err(Rejection::Unicast);
+    }
+    if configuration.version == VrrpVersion::V2 {
+        // "MUST verify that the Auth Type matches the locally configured authentication
+        // method for the virtual router and perform that authentication method".
+        match (&advertisement.authentication, &configuration.authentication) {
+            (None, None) => {}
+            (Some(Authentication::Password(theirs)), Some(Authentication::Password(ours))) => {
+                if theirs != ours {
+                    return Err(Rejection::Password);
+                }
+            }
+            (theirs, ours) => {
+                return Err(Rejection::AuthenticationType {
+                    received: u8::from(theirs.is_some()),
+                    expected: u8::from(ours.is_some()),
+                });
+            }
+        }
+        // "MUST verify that the Adver Interval in the packet is the same as the locally
+        // configured for this virtual router".
+        if advertisement.interval != configuration.advertisement_interval {
+            return Err(Rejection::Interval {
+                mine: configuration.advertisement_interval,
+                received: advertisement.interval,
+            });
+        }
+    }
+    // "MAY verify that "Count IP Addrs" and the list of IP Address matches the IP_Addresses
+    // configured for the VRID": keepalived does, whoever sends.
+    let ours = &configuration.virtual_addresses;
+    if advertisement.addresses.len() != ours.len() {
+        return Err(Rejection::AddressCount {
+            received: advertisement.addresses.len(),
+            expected: ours.len(),
+        });
+    }
+    match ours
+        .iter()
+        .find(|ours| !advertisement.addresses.contains(&ours.address))
+    {
+        None => Ok(advertisement),
+        Some(missing) => Err(Rejection::AddressMissing {
+            virtual_router_id: configuration.virtual_router_id,
+            address: missing.address,
+        }),
+    }
+}
