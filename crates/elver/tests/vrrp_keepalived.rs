@@ -681,6 +681,7 @@ fn a_flood_of_forged_advertisements_moves_nothing() {
     );
     keepalived.says("Entering BACKUP STATE");
 
+    let ours = network.capture(1, "eth0", "proto 112 and src 10.66.0.1");
     let namespace = std::fs::File::open(format!("/run/netns/{}", network.routers[1])).unwrap();
     let flood = std::thread::spawn(move || {
         rustix::thread::move_into_link_name_space(
@@ -712,6 +713,12 @@ fn a_flood_of_forged_advertisements_moves_nothing() {
         sent
     });
     let sent = flood.join().unwrap();
+    let gaps = ours.stop().fields("vrrp", &["frame.time_delta"]);
+    let gaps = gaps
+        .iter()
+        .skip(1)
+        .map(|fields| fields[0].parse::<f64>().unwrap());
+    let worst = gaps.fold(0.0, f64::max);
     elver.order(&Command::ReportStatistics);
     let told = elver.tells("statistics", |notice| {
         matches!(notice, Notice::Statistics(_))
@@ -720,7 +727,9 @@ fn a_flood_of_forged_advertisements_moves_nothing() {
         unreachable!()
     };
     let rejected = statistics[0].1.rejected[&RejectionKind::AuthenticationFailure];
-    eprintln!("{sent} forged advertisements sent, {rejected} looked at");
+    eprintln!("{sent} forged advertisements sent, {rejected} looked at, worst gap {worst} s");
+    // An idle router's is one second.
+    assert!(worst < 2.0, "worst gap {worst} s");
     assert!(rejected > 10_000, "{rejected} of {sent}");
     elver.state("VI_1", State::Master);
     network.held_by(0, "eth0", VIP);
