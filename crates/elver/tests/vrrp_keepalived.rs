@@ -308,6 +308,33 @@ fn an_interface_that_is_missing_is_named_and_awaited() {
 }
 
 #[test]
+fn an_interface_that_is_renamed_takes_no_addresses_along() {
+    let network = Network::new();
+    let elver = network.elver(0);
+    elver.configure(&[instance("VI_1", "eth0", 51, 150, VIP)], &[]);
+    elver.state("VI_1", State::Master);
+    let router = &network.routers[0];
+    sh(&format!(
+        "ip -n {router} link set eth0 down; ip -n {router} link set eth0 name other"
+    ));
+    elver.state("VI_1", State::Fault);
+    sh(&format!("ip -n {router} link set other up"));
+    eventually("the address is gone", || !network.has(0, "other", VIP));
+    sh(&format!(
+        "ip -n {router} link set other down; ip -n {router} link set other name eth0"
+    ));
+    sh(&format!("ip -n {router} link set eth0 up"));
+    elver.state("VI_1", State::Master);
+    assert!(network.has(0, "eth0", VIP));
+    // In one step, while it is in use.
+    sh(&format!("ip -n {router} link set eth0 name other"));
+    elver.state("VI_1", State::Fault);
+    eventually("the address is gone again", || {
+        !network.has(0, "other", VIP)
+    });
+}
+
+#[test]
 fn a_killed_process_that_is_replaced_at_once_stays_master() {
     let network = Network::new();
     let ours = [instance("VI_1", "eth0", 51, 150, VIP)];

@@ -411,9 +411,8 @@ impl Host {
                         if works { "up" } else { "down" }
                     );
                 }
-                // Recreated or renamed: the old name may have lost its interface.
                 if let Some(before) = before.filter(|before| before.name != name) {
-                    self.changed(&before.name);
+                    self.renamed(&before);
                 }
                 self.changed(&name);
             }
@@ -453,6 +452,24 @@ impl Host {
             NetlinkEvent::Overrun => self.queue.push_back(Happening::EventsLost),
             NetlinkEvent::RoutesChanged | NetlinkEvent::NeighbourChanged(_) => {}
         }
+    }
+
+    /// An interface has another name now: what it had under the old one is not there any
+    /// more, and its virtual addresses must not stay behind.
+    fn renamed(&mut self, before: &Link) {
+        let left_behind = self
+            .virtual_addresses
+            .iter()
+            .filter(|(name, ..)| *name == before.name);
+        for (name, address, prefix_length) in left_behind {
+            if let Err(error) = self
+                .netlink
+                .remove_address(before.index, *address, *prefix_length)
+            {
+                warn!("cannot remove {address}/{prefix_length} from what was {name}: {error}");
+            }
+        }
+        self.changed(&before.name);
     }
 
     fn changed_index(&mut self, index: u32) {
