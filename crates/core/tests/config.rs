@@ -689,6 +689,342 @@ fn a_dump_reads_like_a_file() {
     .assert_eq(&dump(&configuration, Secrets::Hidden));
 }
 
+/// An instance with these lines in its `virtual_ipaddress` block.
+fn with_addresses(lines: &str) -> String {
+    format!(
+        "vrrp_instance A {{\n    interface eth0\n    virtual_router_id 1\n    virtual_ipaddress {{\n{lines}\n    }}\n}}\n"
+    )
+}
+
+fn addresses(loaded: &Loaded) -> Vec<String> {
+    let Some(configuration) = &loaded.configuration else {
+        panic!("{}", rendered(loaded));
+    };
+    configuration.instances[0]
+        .virtual_addresses
+        .iter()
+        .map(|address| format!("{}/{}", address.address, address.prefix_length))
+        .collect()
+}
+
+#[test]
+fn definitions_stand_for_text_lines_and_each_other() {
+    let text = "$NET=10.0\n$VIP=${NET}.0.1\n$ALL= \\\n  $VIP \\\n  10.0.0.2/24 \\\n  ${NET}.0.3\n"
+        .to_owned()
+        + &with_addresses("$ALL\n${_ENV VIP}");
+    assert_eq!(
+        addresses(&loaded(&text)),
+        ["10.0.0.1/32", "10.0.0.2/24", "10.0.0.3/32", "192.0.2.77/32"]
+    );
+}
+
+#[test]
+fn a_definition_can_hold_whole_blocks() {
+    let text = "$BLOCK= \\\nvrrp_instance $NAME { \\\n  interface eth0 \\\n  virtual_router_id $ID \\\n  virtual_ipaddress { \\\n    10.0.0.$ID \\\n  } \\\n}\n\n$NAME=A\n$ID=1\n$BLOCK\n$NAME=B\n$ID=2\n$BLOCK\n";
+    let configuration = loaded(text).configuration.unwrap();
+    let seen: Vec<_> = configuration
+        .instances
+        .iter()
+        .map(|i| (i.name.as_str(), i.virtual_router_id))
+        .collect();
+    assert_eq!(seen, [("A", 1), ("B", 2)]);
+}
+
+#[test]
+fn repetitions_count_and_go_through_lists() {
+    let text = with_addresses(
+        "~SEQ(N, 3) 10.0.0.$N\n~SEQ(N, 30, -10, 10) 10.0.1.$N\n~SEQx(N, 9, 11) fd00::$N\n~LST({A, B}, {1, 2}, {3}) 10.${A}.0.${B}9\n~SEQ(A, 1, 2) ~SEQ(B, 1, 2) 10.2.${A}.$B",
+    );
+    let found = loaded(&text);
+    assert_eq!(
+        addresses(&found).join(" "),
+        "10.0.0.1/32 10.0.0.2/32 10.0.0.3/32 10.0.1.30/32 10.0.1.20/32 10.0.1.10/32 10.1.0.29/32 10.3.0.9/32 10.2.1.1/32 10.2.1.2/32 10.2.2.1/32 10.2.2.2/32"
+    );
+    // The three of the other family are ignored, each.
+    assert_eq!(summary(&found).matches("not of the family").count(), 3);
+}
+
+#[test]
+fn conditions_keep_the_lines_of_this_director() {
+    let text = with_addresses("@one 10.0.0.1\n@two 10.0.0.2\n@^one 10.0.0.3\n@^two 10.0.0.4");
+    assert_eq!(addresses(&loaded(&text)), ["10.0.0.1/32", "10.0.0.4/32"]);
+}
+
+#[test]
+fn comments_quotes_and_braces_stand_anywhere() {
+    let text = "vrrp_instance \"A B\" { interface eth0 # the first\n virtual_router_id 1 ! one\n virtual_ipaddress { 10.0.0.1 } authentication { auth_type PASS\n auth_pass \"a#b! c\" } }\n";
+    let loaded = loaded(text);
+    assert_eq!(
+        loaded.configuration.as_ref().unwrap().instances[0].name,
+        "A B"
+    );
+    let dump = dump(loaded.configuration.as_ref().unwrap(), Secrets::Shown);
+    assert!(dump.contains("auth_pass \"a#b! c\""), "{dump}");
+}
+
+#[test]
+fn included_files_are_found_beside_the_file_that_names_them() {
+    let instance = with_addresses("10.0.0.1");
+    let source = memory(&[
+        (
+            "/etc/keepalived/keepalived.conf",
+            "include conf.d/*.conf\ninclude missing.conf\n",
+        ),
+        (
+            "/etc/keepalived/conf.d/b.conf",
+            "global_defs {\n  router_id b\n}\n",
+        ),
+        (
+            "/etc/keepalived/conf.d/a.conf",
+            "include more/a.inc\nglobal_defs {\n  router_id a\n}\n",
+        ),
+        ("/etc/keepalived/conf.d/more/a.inc", &instance),
+    ]);
+    let loaded = load(&source, "/etc/keepalived/keepalived.conf");
+    let configuration = loaded.configuration.as_ref().unwrap();
+    assert_eq!(configuration.instances.len(), 1);
+    assert_eq!(configuration.global.router_id.as_deref(), Some("b"));
+    expect![[r#"
+        /etc/keepalived/keepalived.conf:2:9: warning: no file matches /etc/keepalived/missing.conf; keepalived goes on without the file; `includea` insists on it
+        /etc/keepalived/conf.d/a.conf:3:3: note: `router_id` is accepted but not acted on yet (2 times in this configuration)
+    "#]].assert_eq(&summary(&loaded));
+}
+
+#[test]
+fn files_that_include_each_other_are_refused() {
+    let source = memory(&[
+        ("a.conf", "include b.conf\n"),
+        ("b.conf", "include a.conf\n"),
+    ]);
+    let loaded = load(&source, "a.conf");
+    assert_eq!(loaded.configuration, None);
+    expect![[r#"
+        a.conf:1:1: warning: the configuration is empty; nothing will run; has the file been written completely?
+        b.conf:1:9: error: a.conf includes itself; take this line away
+    "#]].assert_eq(&summary(&loaded));
+}
+
+#[test]
+fn definitions_that_never_end_are_refused() {
+    for text in [
+        "$A=$B $B\n$B=$A $A\n$A\n",
+        "$A=$A\n$A\n",
+        "$A= \\\n$A \\\n$A\n$A\n",
+        "~SEQ(N, 1, 9000000000) x $N\n",
+        "~SEQ(A, 1, 9000000) ~SEQ(B, 1, 9000000) ~SEQ(C, 1, 9000000) x\n",
+    ] {
+        let loaded = loaded(text);
+        assert_eq!(loaded.configuration, None, "{text}");
+        assert!(loaded.diagnostics.len() < 2000, "{text}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_one_error() {
+    let loaded = load(&memory(&[]), "/etc/keepalived/keepalived.conf");
+    assert_eq!(loaded.configuration, None);
+    expect![[r#"
+        error: /etc/keepalived/keepalived.conf cannot be read: No such file or directory
+         |
+         = help: name another file with -f, or make this one readable
+
+    "#]]
+    .assert_eq(&rendered(&loaded));
+}
+
+/// What cannot be acted on is an error, each with its place and a way out, and all at once.
+#[test]
+fn errors_are_all_found_in_one_pass() {
+    let loaded = loaded(
+        "vrrp_instance A {\n    interfac eth0\n    virtual_router_id 300\n    priority high\n    virtual_ipaddress {\n        10.0.0.300\n        vip.example\n        10.0.0.1/33\n    }\n}\nvrrp_instance B {\n}\nvirtual_server 10.0.0.1 http {\n    lb_algo rrr\n    lb_kind TUN type gue\n    protocol ICMP\n    persistence_granularity 255.0.255.0\n    real_server 10.1.0.1 {\n        weight -1\n        TCP_CHECK {\n            connect_port 0\n            connect_timeout soon\n        }\n    }\n}\n",
+    );
+    assert_eq!(loaded.configuration, None);
+    expect![[r#"
+        warning: unknown keyword `interfac`: this line is ignored
+         --> keepalived.conf:2:5
+          |
+        2 |     interfac eth0
+          |     ^^^^^^^^ did you mean `interface`?
+          |
+          = help: write `interface`
+
+        error: `virtual_router_id` takes a number from 1 to 255, not `300`
+         --> keepalived.conf:3:23
+          |
+        3 |     virtual_router_id 300
+          |                       ^^^
+
+        error: `priority` takes a number from 1 to 255, and `high` is no whole number
+         --> keepalived.conf:4:14
+          |
+        4 |     priority high
+          |              ^^^^
+
+        error: `10.0.0.300` is no IP address
+         --> keepalived.conf:6:9
+          |
+        6 |         10.0.0.300
+          |         ^^^^^^^^^^
+          |
+          = help: write it like 192.0.2.1 or 2001:db8::1
+
+        error: `vip.example` is no IP address
+         --> keepalived.conf:7:9
+          |
+        7 |         vip.example
+          |         ^^^^^^^^^^^
+          |
+          = help: host names are not looked up here: write the address
+
+        error: the prefix length of `10.0.0.1/33` is not from 0 to 32
+         --> keepalived.conf:8:9
+          |
+        8 |         10.0.0.1/33
+          |         ^^^^^^^^^^^
+          |
+          = help: write 10.0.0.1/32 for the address alone
+
+        error: (B) this instance has no interface
+          --> keepalived.conf:11:15
+           |
+        11 | vrrp_instance B {
+           |               ^
+           |
+           = help: add `interface NAME`: the interface on which its advertisements are sent
+
+        error: (B) this instance has no virtual_router_id
+          --> keepalived.conf:11:15
+           |
+        11 | vrrp_instance B {
+           |               ^
+           |
+           = help: add `virtual_router_id N`, 1 to 255, the same on all directors of this instance and on no other
+
+        warning: (B) this instance has no virtual address
+          --> keepalived.conf:11:15
+           |
+        11 | vrrp_instance B {
+           |               ^
+           |
+           = help: add a virtual_ipaddress block
+
+        error: `http` is no port
+          --> keepalived.conf:13:25
+           |
+        13 | virtual_server 10.0.0.1 http {
+           |                         ^^^^
+           |
+           = help: write a number from 1 to 65535
+
+        error: `rrr` is no scheduler
+          --> keepalived.conf:14:13
+           |
+        14 |     lb_algo rrr
+           |             ^^^ did you mean `rr`?
+           |
+           = help: the schedulers are rr, wrr, lc, wlc, lblc, lblcr, dh, sh, sed, nq, fo, ovf, mh, twos
+
+        error: a gue tunnel needs a port
+          --> keepalived.conf:15:5
+           |
+        15 |     lb_kind TUN type gue
+           |     ^^^^^^^^^^^^^^^^^^^^
+           |
+           = help: TUN [type ipip|gue port N|gre] [nocsum|csum|remcsum]
+
+        error: `ICMP` is no protocol
+          --> keepalived.conf:16:14
+           |
+        16 |     protocol ICMP
+           |              ^^^^
+           |
+           = help: the protocols are TCP, UDP and SCTP
+
+        error: `weight` takes a number from 0 up, not `-1`
+          --> keepalived.conf:19:16
+           |
+        19 |         weight -1
+           |                ^^
+
+        error: `connect_port` takes a port from 1 to 65535, not `0`
+          --> keepalived.conf:21:26
+           |
+        21 |             connect_port 0
+           |                          ^
+
+        error: `connect_timeout` takes a number of seconds above 0, and `soon` is none
+          --> keepalived.conf:22:29
+           |
+        22 |             connect_timeout soon
+           |                             ^^^^
+
+    "#]].assert_eq(&rendered(&loaded));
+}
+
+#[test]
+fn missing_braces_cost_nothing_but_a_warning() {
+    let text = "vrrp_instance A {\n    interface eth0\n    virtual_router_id 1\n    virtual_ipaddress {\n        10.0.0.1\n}\nvirtual_server 10.0.0.1 80 {\n    lb_algo rr\n    lb_kind NAT\n    protocol TCP\n    real_server 10.1.0.1 80 {\n        weight 2\n";
+    let loaded = loaded(text);
+    let configuration = loaded.configuration.as_ref().unwrap();
+    assert_eq!(configuration.instances.len(), 1);
+    assert_eq!(
+        configuration.virtual_servers[0].real_servers[0]
+            .settings
+            .weight,
+        2
+    );
+    expect![[r#"
+        warning: a `}` is missing before this `virtual_server`, which is never inside a block
+         --> keepalived.conf:7:1
+          |
+        7 | virtual_server 10.0.0.1 80 {
+          | ^^^^^^^^^^^^^^ taken as the end of `virtual_ipaddress`
+          |
+         ::: keepalived.conf:4:5
+          |
+        4 |     virtual_ipaddress {
+          |     ----------------- `virtual_ipaddress` is not closed
+          |
+         ::: keepalived.conf:6:1
+          |
+        6 | }
+          | - the `}` here seems to be meant for an outer block
+          |
+          = help: add the missing brace at the end of `virtual_ipaddress`
+
+        warning: 2 `}` are missing: the file ends inside `real_server`
+          --> keepalived.conf:11:5
+           |
+        11 |     real_server 10.1.0.1 80 {
+           |     ^^^^^^^^^^^ this block is not closed
+           |
+           = help: add the missing brace at the end of `real_server`
+
+    "#]]
+    .assert_eq(&rendered(&loaded));
+}
+
+/// Passwords are in no diagnostic, also where their keyword is misspelt, misplaced, or in an unknown block.
+#[test]
+fn no_diagnostic_shows_a_secret() {
+    for text in [
+        "vrrp_instance A {\n authentication {\n auth_type PASS\n auth_pass s3cr3t-and-long\n }\n}\n",
+        "vrrp_instance A {\n authentication {\n auth_pas s3cr3t\n }\n}\n",
+        "vrrp_instance A {\n auth_pass s3cr3t\n}\n",
+        "auth_pass \"s3cr3t\n",
+        "vrrp_instanc A {\n authentication {\n auth_pass s3cr3t } }\n",
+        "vrrp_instance A {\n authentication { auth_type PASS auth_pass s3cr3t }\n}\n",
+        "vrrp_instance A {\n auth_hmac {\n key 300 s3cr3t\n active_key 1\n }\n}\n",
+        "SSL {\n password s3cr3t more\n pasword s3cr3t\n}\n",
+        "vrrp_instance A {\n authentication {\n auth_pass { s3cr3t }\n auth_pass {\n s3cr3t\n }\n }\n}\n",
+        "$P=s3cr3t\nvrrp_instance A {\n authentication {\n auth_pass $P $P\n auth_tipe $P\n }\n}\n",
+    ] {
+        let loaded = loaded(text);
+        let shown = rendered(&loaded) + &summary(&loaded);
+        assert!(!shown.contains("s3cr3t"), "{shown}");
+    }
+}
+
 mod property {
     use super::*;
     use proptest::prelude::*;
