@@ -819,6 +819,33 @@ fn definitions_that_never_end_are_refused() {
     }
 }
 
+/// Ends at once, however it is done: each of these took minutes when it was done naively.
+#[test]
+fn hostile_files_are_answered_in_time() {
+    let mut texts: Vec<String> = [
+        "}",
+        "a}",
+        "\\#",
+        "${a ",
+        "$A ",
+        "\"",
+        "a ",
+        "auth_pass x ",
+        "{",
+    ]
+    .iter()
+    .map(|piece| format!("$A=b\n{}", piece.repeat(4_000_000 / piece.len())))
+    .collect();
+    texts.push(format!("$A=b\n{}", ("$A ".repeat(4000) + "\n").repeat(200)));
+    texts.push("a {\n".repeat(500_000));
+    texts.push("authentcation {\n".repeat(50_000));
+    for text in texts {
+        let loaded = loaded(&text);
+        assert!(loaded.diagnostics.len() < 2000);
+        assert_eq!(loaded.configuration, None, "{}", &text[..40]);
+    }
+}
+
 #[test]
 fn a_file_that_cannot_be_read_is_one_error() {
     let loaded = load(&memory(&[]), "/etc/keepalived/keepalived.conf");
@@ -1026,8 +1053,14 @@ fn no_diagnostic_shows_a_secret() {
 }
 
 mod property {
-    use super::*;
+    use std::net::{IpAddr, SocketAddr};
+    use std::time::Duration;
+
+    use elver_core::config::model::*;
+    use elver_core::service::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     /// Pieces of which configurations are made, right and wrong.
     fn piece() -> impl Strategy<Value = String> {
@@ -1079,6 +1112,228 @@ mod property {
             for diagnostic in load(&memory, PATH).diagnostics {
                 prop_assert!(!render(&diagnostic, false).is_empty());
             }
+        }
+    }
+
+    fn address(ipv6: bool) -> BoxedStrategy<IpAddr> {
+        if ipv6 {
+            any::<u128>()
+                .prop_map(|bits| IpAddr::V6(bits.into()))
+                .boxed()
+        } else {
+            any::<u32>()
+                .prop_map(|bits| IpAddr::V4(bits.into()))
+                .boxed()
+        }
+    }
+
+    fn time() -> impl Strategy<Value = Duration> {
+        (1u64..10_000_000_000).prop_map(Duration::from_micros)
+    }
+
+    fn word() -> impl Strategy<Value = String> {
+        prop_oneof!["[A-Za-z][A-Za-z0-9_.-]{0,12}", "[ a-z#!{}$'é]{1,8}"]
+    }
+
+    fn instance(id: u8) -> impl Strategy<Value = VrrpInstance> {
+        let addresses = any::<bool>().prop_flat_map(|ipv6| {
+            let one = (
+                address(ipv6),
+                0..=if ipv6 { 128u8 } else { 32 },
+                prop::option::of(word()),
+            );
+            prop::collection::btree_map(address(ipv6), one, 1..4)
+        });
+        (
+            word(),
+            2..=254u8,
+            addresses,
+            any::<(bool, bool, bool)>(),
+            1..=255u32,
+            "[a-z0-9]{1,8}",
+        )
+            .prop_map(
+                move |(
+                    interface,
+                    priority,
+                    addresses,
+                    (v3, preempt, alert),
+                    interval,
+                    password,
+                )| {
+                    let addresses: Vec<_> = addresses
+                        .into_iter()
+                        .map(|(address, (_, prefix_length, interface))| VirtualAddress {
+                            label: (address.is_ipv4() && interface.is_none())
+                                .then(|| format!("eth0:{id}")),
+                            address,
+                            prefix_length,
+                            interface,
+                        })
+                        .collect();
+                    let v3 = v3 || addresses[0].address.is_ipv6();
+                    let mut octets = [0; 8];
+                    octets[..password.len()].copy_from_slice(password.as_bytes());
+                    VrrpInstance {
+                        name: format!("instance {id}"),
+                        initial_state: if preempt {
+                            InitialState::Master
+                        } else {
+                            InitialState::Backup
+                        },
+                        interface,
+                        virtual_router_id: id,
+                        priority,
+                        advertisement_interval: if v3 {
+                            Duration::from_millis(u64::from(interval) * 10)
+                        } else {
+                            Duration::from_secs(u64::from(interval))
+                        },
+                        version: if v3 { VrrpVersion::V3 } else { VrrpVersion::V2 },
+                        authentication: (!v3).then_some(Authentication::Password(octets)),
+                        virtual_addresses: addresses,
+                        preempt,
+                        smtp_alert: alert,
+                    }
+                },
+            )
+    }
+
+    fn method() -> impl Strategy<Value = ForwardingMethod> {
+        let checksum = prop::sample::select(vec![TunnelChecksum::None, TunnelChecksum::Full]);
+        prop_oneof![
+            Just(ForwardingMethod::Nat),
+            Just(ForwardingMethod::DirectRouting),
+            Just(ForwardingMethod::Tunnel(Tunnel::Ipip)),
+            checksum.prop_map(|checksum| ForwardingMethod::Tunnel(Tunnel::Gre { checksum })),
+            (1..=65535u16).prop_map(|port| {
+                ForwardingMethod::Tunnel(Tunnel::Gue {
+                    port,
+                    checksum: TunnelChecksum::Remote,
+                })
+            }),
+        ]
+    }
+
+    fn server() -> impl Strategy<Value = VirtualServer> {
+        let check = (
+            any::<u32>(),
+            1..=65535u16,
+            time(),
+            time(),
+            any::<u32>(),
+            time(),
+            time(),
+        );
+        let real = (
+            method(),
+            any::<u16>(),
+            any::<(u32, u32)>(),
+            1..=65535u16,
+            prop::option::of(check),
+        );
+        (
+            any::<bool>().prop_flat_map(address),
+            1..=65535u16,
+            prop::sample::select(Scheduler::NAMES.to_vec()),
+            any::<(bool, bool, bool)>(),
+            prop::option::of((1u64..2_678_400, 1u8..=32)),
+            prop::sample::select(vec![Protocol::Tcp, Protocol::Udp, Protocol::Sctp]),
+            prop::collection::btree_map(any::<u32>(), real, 1..4),
+        )
+            .prop_map(
+                |(address, port, scheduler, flags, persistence, protocol, reals)| {
+                    let real_servers =
+                        reals
+                            .into_iter()
+                            .map(|(ip, (method, weight, limits, own_port, check))| {
+                                let port = if method == ForwardingMethod::Nat {
+                                    own_port
+                                } else {
+                                    port
+                                };
+                                RealServer {
+                                    address: SocketAddr::new(IpAddr::V4(ip.into()), port),
+                                    settings: DestinationSettings {
+                                        method,
+                                        weight: u32::from(weight),
+                                        upper_threshold: limits.0,
+                                        lower_threshold: limits.1,
+                                    },
+                                    checks: check
+                                        .map(
+                                            |(
+                                                ip,
+                                                port,
+                                                connect_timeout,
+                                                interval,
+                                                retries,
+                                                delay_before_retry,
+                                                warmup,
+                                            )| {
+                                                Check::Tcp(TcpCheck {
+                                                    connect_to: SocketAddr::new(
+                                                        IpAddr::V4(ip.into()),
+                                                        port,
+                                                    ),
+                                                    connect_timeout,
+                                                    interval,
+                                                    retries,
+                                                    delay_before_retry,
+                                                    warmup,
+                                                })
+                                            },
+                                        )
+                                        .into_iter()
+                                        .collect(),
+                                }
+                            });
+                    VirtualServer {
+                        key: ServiceKey::Address {
+                            protocol,
+                            address: SocketAddr::new(address, port),
+                        },
+                        settings: ServiceSettings {
+                            scheduler: scheduler.0,
+                            scheduler_flag_1: flags.0,
+                            scheduler_flag_2: flags.1,
+                            scheduler_flag_3: flags.2,
+                            persistence: persistence.map(|(seconds, prefix_length)| Persistence {
+                                timeout: Duration::from_secs(seconds),
+                                prefix_length,
+                            }),
+                            persistence_engine: None,
+                            one_packet: protocol == Protocol::Udp && flags.2,
+                        },
+                        real_servers: real_servers.collect(),
+                    }
+                },
+            )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+        /// Whatever can be configured can be written down, and means the same when it is read.
+        #[test]
+        fn every_configuration_survives_a_dump(
+            first in instance(1),
+            second in instance(2),
+            server in server(),
+            router_id in prop::option::of(word()),
+        ) {
+            let configuration = Configuration {
+                global: Global { router_id, ..Global::default() },
+                sync_groups: vec![SyncGroup {
+                    name: "both".to_owned(),
+                    members: vec![first.name.clone(), second.name.clone()],
+                }],
+                instances: vec![first, second],
+                virtual_servers: vec![server],
+            };
+            let text = dump(&configuration, Secrets::Shown);
+            let again = loaded(&text);
+            prop_assert_eq!(again.configuration.as_ref(), Some(&configuration), "{}\n{}", text, summary(&again));
         }
     }
 }
