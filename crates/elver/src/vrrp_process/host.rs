@@ -294,31 +294,29 @@ impl Host {
 
     /// Tells the neighbours where addresses are.
     pub(super) fn announce(&mut self, instance: &str, addresses: &[HeldAddress], repeat: u32) {
-        for round in 0..repeat {
-            for held in addresses {
-                let Some(link) = self.link(&held.interface) else {
-                    continue;
-                };
-                let Some(mac) = link.mac.filter(|_| !link.no_arp && !link.loopback) else {
-                    continue;
-                };
-                let HeldAddress {
-                    interface, address, ..
-                } = held;
-                let (one, several) = match address {
-                    IpAddr::V4(_) => ("gratuitous ARP", "gratuitous ARPs"),
-                    IpAddr::V6(_) => (
-                        "Unsolicited Neighbour Advert",
-                        "Unsolicited Neighbour Adverts",
-                    ),
-                };
-                if round == 0 {
-                    info!("({instance}) Sending/queueing {several} on {interface} for {address}");
-                }
-                debug!("Sending {one} on {interface} for {address}");
-                let router = address.is_ipv6() && forwards_ipv6(interface);
-                if let Err(error) = self.arp.announce(link.index, mac, *address, router) {
-                    warn!("({instance}) cannot send {one} on {interface} for {address}: {error}");
+        let mut announced = Vec::new();
+        for HeldAddress {
+            interface, address, ..
+        } in addresses
+        {
+            let Some(link) = self.link(interface) else {
+                continue;
+            };
+            let Some(mac) = link.mac.filter(|_| !link.no_arp && !link.loopback) else {
+                continue;
+            };
+            let (message, router) = match address {
+                IpAddr::V4(_) => ("gratuitous ARP", false),
+                IpAddr::V6(_) => ("Unsolicited Neighbour Advert", forwards_ipv6(interface)),
+            };
+            info!("({instance}) Sending/queueing {message}s on {interface} for {address}");
+            announced.push((link.index, mac, *address, router, interface, message));
+        }
+        for _ in 0..repeat {
+            for (index, mac, address, router, interface, message) in &announced {
+                debug!("Sending {message} on {interface} for {address}");
+                if let Err(error) = self.arp.announce(*index, *mac, *address, *router) {
+                    warn!("Error sending {message} on {interface} for {address}: {error}");
                 }
             }
         }
@@ -411,9 +409,8 @@ impl Host {
                         if works { "up" } else { "down" }
                     );
                 }
-                // Recreated or renamed: the old name may have lost its interface.
                 if let Some(before) = before.filter(|before| before.name != name) {
-                    self.changed(&before.name);
+                    self.renamed(&before);
                 }
                 self.changed(&name);
             }
@@ -453,6 +450,24 @@ impl Host {
             NetlinkEvent::Overrun => self.queue.push_back(Happening::EventsLost),
             NetlinkEvent::RoutesChanged | NetlinkEvent::NeighbourChanged(_) => {}
         }
+    }
+
+    /// An interface has another name now: what it had under the old one is not there any
+    /// more, and its virtual addresses must not stay behind.
+    fn renamed(&mut self, before: &Link) {
+        let left_behind = self
+            .virtual_addresses
+            .iter()
+            .filter(|(name, ..)| *name == before.name);
+        for (name, address, prefix_length) in left_behind {
+            if let Err(error) = self
+                .netlink
+                .remove_address(before.index, *address, *prefix_length)
+            {
+                warn!("cannot remove {address}/{prefix_length} from what was {name}: {error}");
+            }
+        }
+        self.changed(&before.name);
     }
 
     fn changed_index(&mut self, index: u32) {
