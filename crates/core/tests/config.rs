@@ -689,9 +689,378 @@ fn a_dump_reads_like_a_file() {
     .assert_eq(&dump(&configuration, Secrets::Hidden));
 }
 
+/// An instance with these lines in its `virtual_ipaddress` block.
+fn with_addresses(lines: &str) -> String {
+    format!(
+        "vrrp_instance A {{\n    interface eth0\n    virtual_router_id 1\n    virtual_ipaddress {{\n{lines}\n    }}\n}}\n"
+    )
+}
+
+fn addresses(loaded: &Loaded) -> Vec<String> {
+    let Some(configuration) = &loaded.configuration else {
+        panic!("{}", rendered(loaded));
+    };
+    configuration.instances[0]
+        .virtual_addresses
+        .iter()
+        .map(|address| format!("{}/{}", address.address, address.prefix_length))
+        .collect()
+}
+
+#[test]
+fn definitions_stand_for_text_lines_and_each_other() {
+    let text = "$NET=10.0\n$VIP=${NET}.0.1\n$ALL= \\\n  $VIP \\\n  10.0.0.2/24 \\\n  ${NET}.0.3\n"
+        .to_owned()
+        + &with_addresses("$ALL\n${_ENV VIP}");
+    assert_eq!(
+        addresses(&loaded(&text)),
+        ["10.0.0.1/32", "10.0.0.2/24", "10.0.0.3/32", "192.0.2.77/32"]
+    );
+}
+
+#[test]
+fn a_definition_can_hold_whole_blocks() {
+    let text = "$BLOCK= \\\nvrrp_instance $NAME { \\\n  interface eth0 \\\n  virtual_router_id $ID \\\n  virtual_ipaddress { \\\n    10.0.0.$ID \\\n  } \\\n}\n\n$NAME=A\n$ID=1\n$BLOCK\n$NAME=B\n$ID=2\n$BLOCK\n";
+    let configuration = loaded(text).configuration.unwrap();
+    let seen: Vec<_> = configuration
+        .instances
+        .iter()
+        .map(|i| (i.name.as_str(), i.virtual_router_id))
+        .collect();
+    assert_eq!(seen, [("A", 1), ("B", 2)]);
+}
+
+#[test]
+fn repetitions_count_and_go_through_lists() {
+    let text = with_addresses(
+        "~SEQ(N, 3) 10.0.0.$N\n~SEQ(N, 30, -10, 10) 10.0.1.$N\n~SEQx(N, 9, 11) fd00::$N\n~LST({A, B}, {1, 2}, {3}) 10.${A}.0.${B}9\n~SEQ(A, 1, 2) ~SEQ(B, 1, 2) 10.2.${A}.$B",
+    );
+    let found = loaded(&text);
+    assert_eq!(
+        addresses(&found).join(" "),
+        "10.0.0.1/32 10.0.0.2/32 10.0.0.3/32 10.0.1.30/32 10.0.1.20/32 10.0.1.10/32 10.1.0.29/32 10.3.0.9/32 10.2.1.1/32 10.2.1.2/32 10.2.2.1/32 10.2.2.2/32"
+    );
+    // The three of the other family are ignored, each.
+    assert_eq!(summary(&found).matches("not of the family").count(), 3);
+}
+
+#[test]
+fn conditions_keep_the_lines_of_this_director() {
+    let text = with_addresses("@one 10.0.0.1\n@two 10.0.0.2\n@^one 10.0.0.3\n@^two 10.0.0.4");
+    assert_eq!(addresses(&loaded(&text)), ["10.0.0.1/32", "10.0.0.4/32"]);
+}
+
+#[test]
+fn comments_quotes_and_braces_stand_anywhere() {
+    let text = "vrrp_instance \"A B\" { interface eth0 # the first\n virtual_router_id 1 ! one\n virtual_ipaddress { 10.0.0.1 } authentication { auth_type PASS\n auth_pass \"a#b! c\" } }\n";
+    let loaded = loaded(text);
+    assert_eq!(
+        loaded.configuration.as_ref().unwrap().instances[0].name,
+        "A B"
+    );
+    let dump = dump(loaded.configuration.as_ref().unwrap(), Secrets::Shown);
+    assert!(dump.contains("auth_pass \"a#b! c\""), "{dump}");
+}
+
+#[test]
+fn included_files_are_found_beside_the_file_that_names_them() {
+    let instance = with_addresses("10.0.0.1");
+    let source = memory(&[
+        (
+            "/etc/keepalived/keepalived.conf",
+            "include conf.d/*.conf\ninclude missing.conf\n",
+        ),
+        (
+            "/etc/keepalived/conf.d/b.conf",
+            "global_defs {\n  router_id b\n}\n",
+        ),
+        (
+            "/etc/keepalived/conf.d/a.conf",
+            "include more/a.inc\nglobal_defs {\n  router_id a\n}\n",
+        ),
+        ("/etc/keepalived/conf.d/more/a.inc", &instance),
+    ]);
+    let loaded = load(&source, "/etc/keepalived/keepalived.conf");
+    let configuration = loaded.configuration.as_ref().unwrap();
+    assert_eq!(configuration.instances.len(), 1);
+    assert_eq!(configuration.global.router_id.as_deref(), Some("b"));
+    expect![[r#"
+        /etc/keepalived/keepalived.conf:2:9: warning: no file matches /etc/keepalived/missing.conf; keepalived goes on without the file; `includea` insists on it
+        /etc/keepalived/conf.d/a.conf:3:3: note: `router_id` is accepted but not acted on yet (2 times in this configuration)
+    "#]].assert_eq(&summary(&loaded));
+}
+
+#[test]
+fn files_that_include_each_other_are_refused() {
+    let source = memory(&[
+        ("a.conf", "include b.conf\n"),
+        ("b.conf", "include a.conf\n"),
+    ]);
+    let loaded = load(&source, "a.conf");
+    assert_eq!(loaded.configuration, None);
+    expect![[r#"
+        a.conf:1:1: warning: the configuration is empty; nothing will run; has the file been written completely?
+        b.conf:1:9: error: a.conf includes itself; take this line away
+    "#]].assert_eq(&summary(&loaded));
+}
+
+#[test]
+fn definitions_that_never_end_are_refused() {
+    for text in [
+        "$A=$B $B\n$B=$A $A\n$A\n",
+        "$A=$A\n$A\n",
+        "$A= \\\n$A \\\n$A\n$A\n",
+        "~SEQ(N, 1, 9000000000) x $N\n",
+        "~SEQ(A, 1, 9000000) ~SEQ(B, 1, 9000000) ~SEQ(C, 1, 9000000) x\n",
+    ] {
+        let loaded = loaded(text);
+        assert_eq!(loaded.configuration, None, "{text}");
+        assert!(loaded.diagnostics.len() < 2000, "{text}");
+    }
+}
+
+/// Ends at once, however it is done: each of these took minutes when it was done naively.
+#[test]
+fn hostile_files_are_answered_in_time() {
+    let mut texts: Vec<String> = [
+        "}",
+        "a}",
+        "\\#",
+        "${a ",
+        "$A ",
+        "\"",
+        "a ",
+        "auth_pass x ",
+        "{",
+    ]
+    .iter()
+    .map(|piece| format!("$A=b\n{}", piece.repeat(4_000_000 / piece.len())))
+    .collect();
+    texts.push(format!("$A=b\n{}", ("$A ".repeat(4000) + "\n").repeat(200)));
+    texts.push("a {\n".repeat(500_000));
+    texts.push("authentcation {\n".repeat(50_000));
+    for text in texts {
+        let loaded = loaded(&text);
+        assert!(loaded.diagnostics.len() < 2000);
+        assert_eq!(loaded.configuration, None, "{}", &text[..40]);
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_one_error() {
+    let loaded = load(&memory(&[]), "/etc/keepalived/keepalived.conf");
+    assert_eq!(loaded.configuration, None);
+    expect![[r#"
+        error: /etc/keepalived/keepalived.conf cannot be read: No such file or directory
+         |
+         = help: name another file with -f, or make this one readable
+
+    "#]]
+    .assert_eq(&rendered(&loaded));
+}
+
+/// What cannot be acted on is an error, each with its place and a way out, and all at once.
+#[test]
+fn errors_are_all_found_in_one_pass() {
+    let loaded = loaded(
+        "vrrp_instance A {\n    interfac eth0\n    virtual_router_id 300\n    priority high\n    virtual_ipaddress {\n        10.0.0.300\n        vip.example\n        10.0.0.1/33\n    }\n}\nvrrp_instance B {\n}\nvirtual_server 10.0.0.1 http {\n    lb_algo rrr\n    lb_kind TUN type gue\n    protocol ICMP\n    persistence_granularity 255.0.255.0\n    real_server 10.1.0.1 {\n        weight -1\n        TCP_CHECK {\n            connect_port 0\n            connect_timeout soon\n        }\n    }\n}\n",
+    );
+    assert_eq!(loaded.configuration, None);
+    expect![[r#"
+        warning: unknown keyword `interfac`: this line is ignored
+         --> keepalived.conf:2:5
+          |
+        2 |     interfac eth0
+          |     ^^^^^^^^ did you mean `interface`?
+          |
+          = help: write `interface`
+
+        error: `virtual_router_id` takes a number from 1 to 255, not `300`
+         --> keepalived.conf:3:23
+          |
+        3 |     virtual_router_id 300
+          |                       ^^^
+
+        error: `priority` takes a number from 1 to 255, and `high` is no whole number
+         --> keepalived.conf:4:14
+          |
+        4 |     priority high
+          |              ^^^^
+
+        error: `10.0.0.300` is no IP address
+         --> keepalived.conf:6:9
+          |
+        6 |         10.0.0.300
+          |         ^^^^^^^^^^
+          |
+          = help: write it like 192.0.2.1 or 2001:db8::1
+
+        error: `vip.example` is no IP address
+         --> keepalived.conf:7:9
+          |
+        7 |         vip.example
+          |         ^^^^^^^^^^^
+          |
+          = help: host names are not looked up here: write the address
+
+        error: the prefix length of `10.0.0.1/33` is not from 0 to 32
+         --> keepalived.conf:8:9
+          |
+        8 |         10.0.0.1/33
+          |         ^^^^^^^^^^^
+          |
+          = help: write 10.0.0.1/32 for the address alone
+
+        error: (B) this instance has no interface
+          --> keepalived.conf:11:15
+           |
+        11 | vrrp_instance B {
+           |               ^
+           |
+           = help: add `interface NAME`: the interface on which its advertisements are sent
+
+        error: (B) this instance has no virtual_router_id
+          --> keepalived.conf:11:15
+           |
+        11 | vrrp_instance B {
+           |               ^
+           |
+           = help: add `virtual_router_id N`, 1 to 255, the same on all directors of this instance and on no other
+
+        warning: (B) this instance has no virtual address
+          --> keepalived.conf:11:15
+           |
+        11 | vrrp_instance B {
+           |               ^
+           |
+           = help: add a virtual_ipaddress block
+
+        error: `http` is no port
+          --> keepalived.conf:13:25
+           |
+        13 | virtual_server 10.0.0.1 http {
+           |                         ^^^^
+           |
+           = help: write a number from 1 to 65535
+
+        error: `rrr` is no scheduler
+          --> keepalived.conf:14:13
+           |
+        14 |     lb_algo rrr
+           |             ^^^ did you mean `rr`?
+           |
+           = help: the schedulers are rr, wrr, lc, wlc, lblc, lblcr, dh, sh, sed, nq, fo, ovf, mh, twos
+
+        error: a gue tunnel needs a port
+          --> keepalived.conf:15:5
+           |
+        15 |     lb_kind TUN type gue
+           |     ^^^^^^^^^^^^^^^^^^^^
+           |
+           = help: TUN [type ipip|gue port N|gre] [nocsum|csum|remcsum]
+
+        error: `ICMP` is no protocol
+          --> keepalived.conf:16:14
+           |
+        16 |     protocol ICMP
+           |              ^^^^
+           |
+           = help: the protocols are TCP, UDP and SCTP
+
+        error: `weight` takes a number from 0 up, not `-1`
+          --> keepalived.conf:19:16
+           |
+        19 |         weight -1
+           |                ^^
+
+        error: `connect_port` takes a port from 1 to 65535, not `0`
+          --> keepalived.conf:21:26
+           |
+        21 |             connect_port 0
+           |                          ^
+
+        error: `connect_timeout` takes a number of seconds above 0, and `soon` is none
+          --> keepalived.conf:22:29
+           |
+        22 |             connect_timeout soon
+           |                             ^^^^
+
+    "#]].assert_eq(&rendered(&loaded));
+}
+
+#[test]
+fn missing_braces_cost_nothing_but_a_warning() {
+    let text = "vrrp_instance A {\n    interface eth0\n    virtual_router_id 1\n    virtual_ipaddress {\n        10.0.0.1\n}\nvirtual_server 10.0.0.1 80 {\n    lb_algo rr\n    lb_kind NAT\n    protocol TCP\n    real_server 10.1.0.1 80 {\n        weight 2\n";
+    let loaded = loaded(text);
+    let configuration = loaded.configuration.as_ref().unwrap();
+    assert_eq!(configuration.instances.len(), 1);
+    assert_eq!(
+        configuration.virtual_servers[0].real_servers[0]
+            .settings
+            .weight,
+        2
+    );
+    expect![[r#"
+        warning: a `}` is missing before this `virtual_server`, which is never inside a block
+         --> keepalived.conf:7:1
+          |
+        7 | virtual_server 10.0.0.1 80 {
+          | ^^^^^^^^^^^^^^ taken as the end of `virtual_ipaddress`
+          |
+         ::: keepalived.conf:4:5
+          |
+        4 |     virtual_ipaddress {
+          |     ----------------- `virtual_ipaddress` is not closed
+          |
+         ::: keepalived.conf:6:1
+          |
+        6 | }
+          | - the `}` here seems to be meant for an outer block
+          |
+          = help: add the missing brace at the end of `virtual_ipaddress`
+
+        warning: 2 `}` are missing: the file ends inside `real_server`
+          --> keepalived.conf:11:5
+           |
+        11 |     real_server 10.1.0.1 80 {
+           |     ^^^^^^^^^^^ this block is not closed
+           |
+           = help: add the missing brace at the end of `real_server`
+
+    "#]]
+    .assert_eq(&rendered(&loaded));
+}
+
+/// Passwords are in no diagnostic, also where their keyword is misspelt, misplaced, or in an unknown block.
+#[test]
+fn no_diagnostic_shows_a_secret() {
+    for text in [
+        "vrrp_instance A {\n authentication {\n auth_type PASS\n auth_pass s3cr3t-and-long\n }\n}\n",
+        "vrrp_instance A {\n authentication {\n auth_pas s3cr3t\n }\n}\n",
+        "vrrp_instance A {\n auth_pass s3cr3t\n}\n",
+        "auth_pass \"s3cr3t\n",
+        "vrrp_instanc A {\n authentication {\n auth_pass s3cr3t } }\n",
+        "vrrp_instance A {\n authentication { auth_type PASS auth_pass s3cr3t }\n}\n",
+        "vrrp_instance A {\n auth_hmac {\n key 300 s3cr3t\n active_key 1\n }\n}\n",
+        "SSL {\n password s3cr3t more\n pasword s3cr3t\n}\n",
+        "vrrp_instance A {\n authentication {\n auth_pass { s3cr3t }\n auth_pass {\n s3cr3t\n }\n }\n}\n",
+        "$P=s3cr3t\nvrrp_instance A {\n authentication {\n auth_pass $P $P\n auth_tipe $P\n }\n}\n",
+    ] {
+        let loaded = loaded(text);
+        let shown = rendered(&loaded) + &summary(&loaded);
+        assert!(!shown.contains("s3cr3t"), "{shown}");
+    }
+}
+
 mod property {
-    use super::*;
+    use std::net::{IpAddr, SocketAddr};
+    use std::time::Duration;
+
+    use elver_core::config::model::*;
+    use elver_core::service::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     /// Pieces of which configurations are made, right and wrong.
     fn piece() -> impl Strategy<Value = String> {
@@ -743,6 +1112,228 @@ mod property {
             for diagnostic in load(&memory, PATH).diagnostics {
                 prop_assert!(!render(&diagnostic, false).is_empty());
             }
+        }
+    }
+
+    fn address(ipv6: bool) -> BoxedStrategy<IpAddr> {
+        if ipv6 {
+            any::<u128>()
+                .prop_map(|bits| IpAddr::V6(bits.into()))
+                .boxed()
+        } else {
+            any::<u32>()
+                .prop_map(|bits| IpAddr::V4(bits.into()))
+                .boxed()
+        }
+    }
+
+    fn time() -> impl Strategy<Value = Duration> {
+        (1u64..10_000_000_000).prop_map(Duration::from_micros)
+    }
+
+    fn word() -> impl Strategy<Value = String> {
+        prop_oneof!["[A-Za-z][A-Za-z0-9_.-]{0,12}", "[ a-z#!{}$'é]{1,8}"]
+    }
+
+    fn instance(id: u8) -> impl Strategy<Value = VrrpInstance> {
+        let addresses = any::<bool>().prop_flat_map(|ipv6| {
+            let one = (
+                address(ipv6),
+                0..=if ipv6 { 128u8 } else { 32 },
+                prop::option::of(word()),
+            );
+            prop::collection::btree_map(address(ipv6), one, 1..4)
+        });
+        (
+            word(),
+            2..=254u8,
+            addresses,
+            any::<(bool, bool, bool)>(),
+            1..=255u32,
+            "[a-z0-9]{1,8}",
+        )
+            .prop_map(
+                move |(
+                    interface,
+                    priority,
+                    addresses,
+                    (v3, preempt, alert),
+                    interval,
+                    password,
+                )| {
+                    let addresses: Vec<_> = addresses
+                        .into_iter()
+                        .map(|(address, (_, prefix_length, interface))| VirtualAddress {
+                            label: (address.is_ipv4() && interface.is_none())
+                                .then(|| format!("eth0:{id}")),
+                            address,
+                            prefix_length,
+                            interface,
+                        })
+                        .collect();
+                    let v3 = v3 || addresses[0].address.is_ipv6();
+                    let mut octets = [0; 8];
+                    octets[..password.len()].copy_from_slice(password.as_bytes());
+                    VrrpInstance {
+                        name: format!("instance {id}"),
+                        initial_state: if preempt {
+                            InitialState::Master
+                        } else {
+                            InitialState::Backup
+                        },
+                        interface,
+                        virtual_router_id: id,
+                        priority,
+                        advertisement_interval: if v3 {
+                            Duration::from_millis(u64::from(interval) * 10)
+                        } else {
+                            Duration::from_secs(u64::from(interval))
+                        },
+                        version: if v3 { VrrpVersion::V3 } else { VrrpVersion::V2 },
+                        authentication: (!v3).then_some(Authentication::Password(octets)),
+                        virtual_addresses: addresses,
+                        preempt,
+                        smtp_alert: alert,
+                    }
+                },
+            )
+    }
+
+    fn method() -> impl Strategy<Value = ForwardingMethod> {
+        let checksum = prop::sample::select(vec![TunnelChecksum::None, TunnelChecksum::Full]);
+        prop_oneof![
+            Just(ForwardingMethod::Nat),
+            Just(ForwardingMethod::DirectRouting),
+            Just(ForwardingMethod::Tunnel(Tunnel::Ipip)),
+            checksum.prop_map(|checksum| ForwardingMethod::Tunnel(Tunnel::Gre { checksum })),
+            (1..=65535u16).prop_map(|port| {
+                ForwardingMethod::Tunnel(Tunnel::Gue {
+                    port,
+                    checksum: TunnelChecksum::Remote,
+                })
+            }),
+        ]
+    }
+
+    fn server() -> impl Strategy<Value = VirtualServer> {
+        let check = (
+            any::<u32>(),
+            1..=65535u16,
+            time(),
+            time(),
+            any::<u32>(),
+            time(),
+            time(),
+        );
+        let real = (
+            method(),
+            any::<u16>(),
+            any::<(u32, u32)>(),
+            1..=65535u16,
+            prop::option::of(check),
+        );
+        (
+            any::<bool>().prop_flat_map(address),
+            1..=65535u16,
+            prop::sample::select(Scheduler::NAMES.to_vec()),
+            any::<(bool, bool, bool)>(),
+            prop::option::of((1u64..2_678_400, 1u8..=32)),
+            prop::sample::select(vec![Protocol::Tcp, Protocol::Udp, Protocol::Sctp]),
+            prop::collection::btree_map(any::<u32>(), real, 1..4),
+        )
+            .prop_map(
+                |(address, port, scheduler, flags, persistence, protocol, reals)| {
+                    let real_servers =
+                        reals
+                            .into_iter()
+                            .map(|(ip, (method, weight, limits, own_port, check))| {
+                                let port = if method == ForwardingMethod::Nat {
+                                    own_port
+                                } else {
+                                    port
+                                };
+                                RealServer {
+                                    address: SocketAddr::new(IpAddr::V4(ip.into()), port),
+                                    settings: DestinationSettings {
+                                        method,
+                                        weight: u32::from(weight),
+                                        upper_threshold: limits.0,
+                                        lower_threshold: limits.1,
+                                    },
+                                    checks: check
+                                        .map(
+                                            |(
+                                                ip,
+                                                port,
+                                                connect_timeout,
+                                                interval,
+                                                retries,
+                                                delay_before_retry,
+                                                warmup,
+                                            )| {
+                                                Check::Tcp(TcpCheck {
+                                                    connect_to: SocketAddr::new(
+                                                        IpAddr::V4(ip.into()),
+                                                        port,
+                                                    ),
+                                                    connect_timeout,
+                                                    interval,
+                                                    retries,
+                                                    delay_before_retry,
+                                                    warmup,
+                                                })
+                                            },
+                                        )
+                                        .into_iter()
+                                        .collect(),
+                                }
+                            });
+                    VirtualServer {
+                        key: ServiceKey::Address {
+                            protocol,
+                            address: SocketAddr::new(address, port),
+                        },
+                        settings: ServiceSettings {
+                            scheduler: scheduler.0,
+                            scheduler_flag_1: flags.0,
+                            scheduler_flag_2: flags.1,
+                            scheduler_flag_3: flags.2,
+                            persistence: persistence.map(|(seconds, prefix_length)| Persistence {
+                                timeout: Duration::from_secs(seconds),
+                                prefix_length,
+                            }),
+                            persistence_engine: None,
+                            one_packet: protocol == Protocol::Udp && flags.2,
+                        },
+                        real_servers: real_servers.collect(),
+                    }
+                },
+            )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+        /// Whatever can be configured can be written down, and means the same when it is read.
+        #[test]
+        fn every_configuration_survives_a_dump(
+            first in instance(1),
+            second in instance(2),
+            server in server(),
+            router_id in prop::option::of(word()),
+        ) {
+            let configuration = Configuration {
+                global: Global { router_id, ..Global::default() },
+                sync_groups: vec![SyncGroup {
+                    name: "both".to_owned(),
+                    members: vec![first.name.clone(), second.name.clone()],
+                }],
+                instances: vec![first, second],
+                virtual_servers: vec![server],
+            };
+            let text = dump(&configuration, Secrets::Shown);
+            let again = loaded(&text);
+            prop_assert_eq!(again.configuration.as_ref(), Some(&configuration), "{}\n{}", text, summary(&again));
         }
     }
 }

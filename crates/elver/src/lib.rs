@@ -64,7 +64,9 @@ pub fn main() -> ExitCode {
             return run_ipvsadm(ipvsadm::Program::Restore, &arguments, instance);
         }
         Command::Unload => unload::run(instance),
-        Command::Lab { lab: Lab::Nat { once } } => run_lab(once),
+        Command::Lab {
+            lab: Lab::Nat { once },
+        } => run_lab(once),
         Command::Process { part } => run_part(&part, instance),
     };
     match result {
@@ -81,14 +83,11 @@ pub fn main() -> ExitCode {
 /// The instance of a program that is started by another name and has other options.
 fn named_instance() -> Result<Instance, String> {
     let name = std::env::var(INSTANCE).unwrap_or_else(|_| DEFAULT_INSTANCE.to_owned());
-    name.parse().map_err(|error| format!("{INSTANCE}={name}: {error}"))
+    name.parse()
+        .map_err(|error| format!("{INSTANCE}={name}: {error}"))
 }
 
-fn run_ipvsadm(
-    program: ipvsadm::Program,
-    arguments: &[OsString],
-    instance: &Instance,
-) -> ExitCode {
+fn run_ipvsadm(program: ipvsadm::Program, arguments: &[OsString], instance: &Instance) -> ExitCode {
     let name = instance.name();
     let open = || -> Result<Box<dyn ipvsadm::Reader>, String> {
         match Inventory::open(name) {

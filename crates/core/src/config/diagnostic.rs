@@ -201,7 +201,8 @@ pub(crate) struct Report {
     findings: Vec<Finding>,
     /// Errors, warnings and notes beyond those that are kept.
     more: usize,
-    has_errors: bool,
+    /// Errors, also those that are not kept.
+    errors: usize,
     secrets: BTreeSet<Span>,
 }
 
@@ -217,7 +218,7 @@ impl Report {
         message: impl Into<String>,
         keepalived: Verdict,
     ) -> &mut Finding {
-        self.has_errors |= severity == Severity::Error;
+        self.errors += usize::from(severity == Severity::Error);
         if self.findings.len() > MOST_FINDINGS {
             // The one that is one too many gives way to the next.
             self.findings.pop();
@@ -269,7 +270,12 @@ impl Report {
 
     /// Whether there is anything because of which there is no configuration.
     pub(crate) fn has_errors(&self) -> bool {
-        self.has_errors
+        self.errors > 0
+    }
+
+    /// How many such things there are.
+    pub(crate) fn errors(&self) -> usize {
+        self.errors
     }
 
     /// The findings in the order of the files, with their lines.
@@ -277,7 +283,7 @@ impl Report {
         if self.more > 0 {
             let more = self.more + 1;
             self.findings.pop();
-            let severity = if self.has_errors {
+            let severity = if self.errors > 0 {
                 Severity::Error
             } else {
                 Severity::Warning

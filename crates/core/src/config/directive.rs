@@ -168,6 +168,9 @@ impl Context<'_> {
         };
         if keyword.is_secret() {
             self.keep_secret(&statement.words[1..]);
+            if let Some(block) = &statement.block {
+                self.hide(block, &|_| true);
+            }
         }
         if let State::Dropped { why, instead } = keyword.state {
             self.report
@@ -237,14 +240,12 @@ impl Context<'_> {
         let may_be_secret = matches!(
             block,
             BlockKind::Authentication | BlockKind::AuthenticationHmac | BlockKind::Ssl
-        ) || keyword::BLOCKS.iter().any(|other| {
-            keyword::nearest(*other, &name.text).is_some_and(|keyword| keyword.is_secret())
-        });
+        ) || keyword::may_be_secret(&name.text);
         if may_be_secret {
             self.keep_secret(&statement.words[1..]);
         }
         if let Some(block) = &statement.block {
-            self.hide_secrets_of_ignored(block);
+            self.hide(block, &|name| keyword::may_be_secret(name));
         }
         let ignored = match statement.block {
             Some(_) => "its block is ignored",
@@ -276,18 +277,17 @@ impl Context<'_> {
         }
     }
 
-    /// A block that nobody reads may hold passwords all the same.
-    fn hide_secrets_of_ignored(&mut self, block: &Block) {
+    /// A block that nobody reads may hold passwords all the same: keeps the words of those
+    /// statements secret that `is_secret` says it of.
+    fn hide(&mut self, block: &Block, is_secret: &dyn Fn(&str) -> bool) {
         for statement in &block.statements {
-            let secret = keyword::BLOCKS
-                .iter()
-                .filter_map(|kind| keyword::nearest(*kind, &statement.name().text))
-                .any(|keyword| keyword.is_secret());
-            if secret {
-                self.keep_secret(&statement.words[1..]);
+            let name = &statement.name().text;
+            if is_secret(name) {
+                let named = usize::from(keyword::may_be_secret(name));
+                self.keep_secret(&statement.words[named..]);
             }
             if let Some(block) = &statement.block {
-                self.hide_secrets_of_ignored(block);
+                self.hide(block, is_secret);
             }
         }
     }
@@ -337,8 +337,15 @@ impl Context<'_> {
                 }
             }
         }
-        let left: Vec<&Word> = words.collect();
+        let left = words.as_slice();
         if let (Some(first), Some(last)) = (left.first(), left.last()) {
+            // Statements that share a line, one of them with a password.
+            if let Some(at) = left
+                .iter()
+                .position(|word| keyword::may_be_secret(&word.text))
+            {
+                self.keep_secret(&left[at + 1..]);
+            }
             self.report
                 .advice(
                     first.span.to(last.span),

@@ -53,10 +53,10 @@ struct Writer {
     secrets: Secrets,
 }
 
-/// A word as the language reads it: in double quotes where it has to be, with its
-/// comment characters and its `$` out of the language's reach.
+/// A word as the language reads it, in double quotes where it has to be.
 ///
-/// A double quote itself cannot be written, and no word that was read has one.
+/// A double quote itself cannot be written, and neither can a reference to a definition
+/// that is not one; no word that was read has either.
 struct Quoted<'a>(&'a str);
 
 impl fmt::Display for Quoted<'_> {

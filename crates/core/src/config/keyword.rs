@@ -313,6 +313,15 @@ pub(crate) fn nearest(block: BlockKind, name: &str) -> Option<&'static Keyword> 
         .map(|(_, keyword)| keyword)
 }
 
+/// Whether a name is, or may be meant to be, that of a keyword whose arguments nobody may see.
+pub(crate) fn may_be_secret(name: &str) -> bool {
+    BLOCKS
+        .iter()
+        .flat_map(|block| keywords(*block))
+        .filter(|keyword| keyword.is_secret())
+        .any(|keyword| distance(name, keyword.name, (name.len() / 3).max(1)).is_some())
+}
+
 /// How many letters have to be inserted, left out, replaced or swapped with their
 /// neighbour to make one word of another, unless it is more than `most`.
 pub(crate) fn distance(one: &str, other: &str, most: usize) -> Option<usize> {

@@ -94,18 +94,20 @@ impl Line {
     /// keepalived.conf(5): comments start with `#` or `!` anywhere outside double quotes.
     /// Whether a double quote is left open is the answer.
     pub(crate) fn without_comment(self) -> (Line, bool) {
-        let mut line = self;
+        let bytes = self.text.as_bytes();
         let mut quoted = false;
+        let mut escapes = Vec::new();
+        let mut end = bytes.len();
         let mut at = 0;
-        let bytes = |line: &Line, at: usize| line.text.as_bytes().get(at).copied();
-        let mut end = line.text.len();
-        while let Some(byte) = bytes(&line, at) {
+        while let Some(byte) = bytes.get(at) {
             match byte {
                 b'"' => quoted = !quoted,
-                b'\\' if !quoted && matches!(bytes(&line, at + 1), Some(b'#' | b'!')) => {
-                    line.replace(at..at + 1, "");
+                b'\\' => {
+                    if !quoted && matches!(bytes.get(at + 1), Some(b'#' | b'!')) {
+                        escapes.push(at);
+                    }
+                    at += 1;
                 }
-                b'\\' => at += 1,
                 b'#' | b'!' if !quoted => {
                     end = at;
                     break;
@@ -113,7 +115,11 @@ impl Line {
                 _ => {}
             }
             at += 1;
-            end = line.text.len();
+        }
+        end -= escapes.len();
+        let mut line = self;
+        for escape in escapes.iter().rev() {
+            line.replace(*escape..escape + 1, "");
         }
         let kept = &line.text[..end];
         let start = kept.len() - kept.trim_start_matches(BLANKS).len();

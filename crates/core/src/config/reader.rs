@@ -4,6 +4,7 @@
 //! line, and a brace outside double quotes is a line of its own, wherever it stands.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use super::definitions::{self, Definition, Definitions, Repetition};
 use super::diagnostic::{Report, Verdict};
@@ -15,9 +16,10 @@ use super::source::{FileId, Files, Source, Span, Text};
 const DEEPEST_INCLUDE: usize = 32;
 /// As many lines may come out of definitions and repetitions.
 const MOST_GENERATED_LINES: usize = 1_000_000;
-/// A line may grow to this many bytes by definitions.
-const LONGEST_LINE: usize = 64 * 1024;
-/// As many definitions may be put into one line.
+/// A line may have this many bytes, as it stands or grown by definitions; keepalived
+/// takes 1023. What is done with a line may take time in the square of its length.
+const LONGEST_LINE: usize = 16 * 1024;
+/// As many definitions may be put into one line, at once or one after another.
 const MOST_REPLACEMENTS: usize = 1000;
 
 /// A word of a statement.
@@ -154,6 +156,10 @@ impl<'s> Reader<'s> {
                         let text = text.part(start..start + length);
                         *next = start + end + 1;
                         let line = Line::verbatim(text, *file, start as u32);
+                        if length > LONGEST_LINE {
+                            self.too_long(&line);
+                            continue;
+                        }
                         return Some(self.decommented(line));
                     }
                 }
@@ -176,6 +182,14 @@ impl<'s> Reader<'s> {
             }
             self.inputs.pop();
         }
+    }
+
+    fn too_long(&mut self, line: &Line) {
+        self.report
+            .error(line.span(0..1), "this line is too long")
+            .help(format!(
+                "a line may have {LONGEST_LINE} bytes, with its definitions put in; does one refer to itself?"
+            ));
     }
 
     /// Counts lines that no file holds. Too many, and there are no more.
@@ -325,6 +339,7 @@ impl<'s> Reader<'s> {
     fn expanded(&mut self, line: &Line) -> Option<Line> {
         let mut at = line.text.find('$')?;
         let mut expanded: Option<Line> = None;
+        let mut replacements = 0;
         loop {
             let line = expanded.as_ref().unwrap_or(line);
             let Some(found) = line.text[at..].find('$') else {
@@ -365,12 +380,10 @@ impl<'s> Reader<'s> {
                     }
                 },
             };
-            if line.text.len() + text.len() > LONGEST_LINE {
-                self.report
-                    .error(line.whole(), "definitions make this line too long")
-                    .help(format!(
-                        "a line may have {LONGEST_LINE} bytes; does a definition refer to itself?"
-                    ));
+            replacements += 1;
+            if line.text.len() + text.len() > LONGEST_LINE || replacements > MOST_REPLACEMENTS {
+                let line = line.clone();
+                self.too_long(&line);
                 return None;
             }
             let mut edited = line.clone();
@@ -504,40 +517,50 @@ impl<'s> Reader<'s> {
     /// Splits a line into statements and braces.
     fn tokenize(&mut self, line: Line) {
         let bytes = line.text.as_bytes();
+        let indentation = match bytes.first() {
+            Some(_) => self.indentation(line.span(0..1)),
+            None => return,
+        };
         let mut quoted = false;
         let mut from = 0;
+        // The byte after a `${NAME}` that nothing defines: its braces are no braces.
+        let mut reference_end = 0;
         for (at, byte) in bytes.iter().enumerate() {
             match byte {
                 b'"' => quoted = !quoted,
-                b'{' if !quoted && !is_reference(&line.text, at) => {
-                    self.statement(&line, from, at);
+                b'$' if !quoted && bytes.get(at + 1) == Some(&b'{') => {
+                    let reference = definitions::reference(&line.text[at..]);
+                    reference_end = at + reference.map_or(0, |reference| reference.length);
+                }
+                b'{' if !quoted && at >= reference_end => {
+                    self.statement(&line, from..at, indentation);
                     self.tokens.push_back(Token::Open(line.span(at..at + 1)));
                     from = at + 1;
                 }
-                b'}' if !quoted && !closes_reference(&line.text, at) => {
-                    self.statement(&line, from, at);
+                b'}' if !quoted && at >= reference_end => {
+                    self.statement(&line, from..at, indentation);
                     let span = line.span(at..at + 1);
-                    let first = line.text[..at].trim_matches(BLANKS).is_empty();
-                    let indentation = first.then(|| self.indentation(span));
-                    self.tokens.push_back(Token::Close { span, indentation });
+                    self.tokens.push_back(Token::Close {
+                        span,
+                        indentation: (at == 0).then_some(indentation),
+                    });
                     from = at + 1;
                 }
                 _ => {}
             }
         }
-        self.statement(&line, from, bytes.len());
+        self.statement(&line, from..bytes.len(), indentation);
     }
 
     fn indentation(&self, span: Span) -> u32 {
         self.files.get(span.file).indentation(span.start)
     }
 
-    fn statement(&mut self, line: &Line, from: usize, to: usize) {
-        let words = words(line, from, to);
-        let Some(first) = words.first() else {
+    fn statement(&mut self, line: &Line, part: Range<usize>, indentation: u32) {
+        let words = words(line, part);
+        if words.is_empty() {
             return;
-        };
-        let indentation = self.indentation(first.span);
+        }
         for word in words.iter().filter(|word| !word.quoted) {
             if let Some(reference) = word
                 .text
@@ -557,21 +580,13 @@ impl<'s> Reader<'s> {
     }
 }
 
-/// Whether the brace at `at` is that of `${NAME}`, of a name that nothing defines.
-fn is_reference(text: &str, at: usize) -> bool {
-    at > 0 && text.as_bytes()[at - 1] == b'$' && definitions::reference(&text[at - 1..]).is_some()
-}
-
-fn closes_reference(text: &str, at: usize) -> bool {
-    text[..at]
-        .rfind("${")
-        .and_then(|start| Some(start + definitions::reference(&text[start..])?.length))
-        == Some(at + 1)
-}
-
 /// The words of a part of a line: separated by blanks and by double quotes,
 /// within which blanks are part of the word.
-fn words(line: &Line, from: usize, to: usize) -> Vec<Word> {
+fn words(line: &Line, part: Range<usize>) -> Vec<Word> {
+    let Range {
+        start: from,
+        end: to,
+    } = part;
     let text = &line.text;
     let mut words = Vec::new();
     let mut at = from;

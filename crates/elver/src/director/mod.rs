@@ -16,6 +16,7 @@
 
 mod address_record;
 mod child;
+mod children;
 mod network;
 mod preconditions;
 mod virtual_routers;
@@ -35,12 +36,12 @@ use elver_core::service::{Edit, Origin, ServiceKey, ServiceState};
 use elver_core::vrrp::messages::{Command, Notice};
 use elver_sys::bpf::Sizes;
 use elver_sys::netlink::{Netlink, NetlinkEvent, NetlinkEvents, Topic};
-use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use self::address_record::addresses_of;
-use self::child::{Child, Ended, Restarts, Role};
+use self::child::{Ended, Role};
+use self::children::Post;
 use self::network::Network;
 use self::virtual_routers::VirtualRouters;
 use crate::configuration;
@@ -48,16 +49,11 @@ use crate::control::{self, Asked};
 use crate::data_plane::{DataPlane, Device};
 use crate::failure::Failure;
 use crate::instance::{Instance, PidFile, Taken};
-use crate::vrrp_process::monotonic_now;
 
 pub(crate) use self::address_record::{AddressRecord, withdraw, words as address_words};
 pub(crate) use self::preconditions::permission;
 
 const RECORD: &str = "the record of virtual addresses";
-/// How long a child may take to leave (keepalived's `child_wait_time`).
-const LEAVE: Duration = Duration::from_secs(5);
-/// When a process that could not even be started is tried again.
-const START_AGAIN: Duration = Duration::from_secs(1);
 /// How often connections that have expired are reclaimed.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -122,24 +118,6 @@ struct Director {
     outbox: Outbox,
     /// Services of which a real server has come or gone since the last plan.
     changed: BTreeSet<ServiceKey>,
-}
-
-/// Where a child is, or is missing.
-struct Post<Down> {
-    child: Option<Child<Down>>,
-    restarts: Restarts,
-    /// When the next one starts, while there is none.
-    start_at: Option<Instant>,
-}
-
-impl<Down> Default for Post<Down> {
-    fn default() -> Self {
-        Post {
-            child: None,
-            restarts: Restarts::default(),
-            start_at: None,
-        }
-    }
 }
 
 /// Everything that others send to the director.
@@ -269,31 +247,6 @@ impl Director {
         self.stop(inbox).await
     }
 
-    /// Removes recorded addresses that the configuration does not have: a process that was
-    /// killed may have left them on interfaces. Those that it has are settled by the next
-    /// vrrp process.
-    fn withdraw_leftovers(&mut self) -> Result<(), Failure> {
-        let ours = addresses_of(&self.configuration);
-        let mut left = self
-            .address_record
-            .read()
-            .map_err(Failure::system(RECORD))?;
-        left.retain(|address| !ours.contains(address));
-        let (removed, result) = withdraw(&mut self.netlink, &left);
-        result.map_err(Failure::system("removing virtual addresses"))?;
-        for address in removed {
-            tracing::info!(
-                "removed {}, which a process that was killed had left",
-                address_record::words(&address)
-            );
-        }
-        self.address_record
-            .write(&ours)
-            .map_err(Failure::system(RECORD))
-    }
-
-    // ---- services ----
-
     fn checked(&mut self, report: &Report) {
         let (service, real_server) = (report.name.service, report.name.real_server);
         match words::of_report(report) {
@@ -371,121 +324,6 @@ impl Director {
         Ok(())
     }
 
-    // ---- children ----
-
-    fn start_vrrp(&mut self) {
-        self.vrrp.start_at = None;
-        if self.configuration.instances.is_empty() {
-            return;
-        }
-        let (said, ended) = (self.outbox.vrrp.clone(), self.outbox.ended.clone());
-        match Child::start(Role::Vrrp, &self.instance, said, ended) {
-            Ok(child) => {
-                tracing::info!("Starting vrrp process, pid={}", child.id());
-                child.tell(self.virtual_routers.command(&self.configuration));
-                self.vrrp.child = Some(child);
-            }
-            Err(error) => {
-                tracing::error!("the vrrp process cannot be started: {error}");
-                self.vrrp.start_at = Some(Instant::now() + START_AGAIN);
-            }
-        }
-    }
-
-    fn start_check(&mut self) {
-        self.check.start_at = None;
-        let assignments = self.health.assignments();
-        if assignments.is_empty() {
-            return;
-        }
-        let (said, ended) = (self.outbox.check.clone(), self.outbox.ended.clone());
-        match Child::start(Role::Check, &self.instance, said, ended) {
-            Ok(child) => {
-                tracing::info!("Starting check process, pid={}", child.id());
-                child.tell(ToChecks::Configure(assignments));
-                self.check.child = Some(child);
-            }
-            Err(error) => {
-                tracing::error!("the check process cannot be started: {error}");
-                self.check.start_at = Some(Instant::now() + START_AGAIN);
-            }
-        }
-    }
-
-    fn vrrp_said(&mut self, notice: Notice) {
-        let settled = self.virtual_routers.heard(notice);
-        if settled {
-            let now_ours = addresses_of(&self.configuration);
-            if let Err(error) = self.address_record.write(&now_ours) {
-                tracing::error!("{RECORD}: {error}");
-            }
-        }
-    }
-
-    fn child_ended(&mut self, ended: &Ended) {
-        tracing::error!("{} process {}", ended.role, ended.words());
-        match ended.role {
-            Role::Vrrp => {
-                self.virtual_routers.died(monotonic_now(), Instant::now());
-                if let Err(error) = self.withdraw_leftovers() {
-                    tracing::error!("{error}");
-                }
-                if self.vrrp.lost() {
-                    self.start_vrrp();
-                }
-            }
-            Role::Check => {
-                if self.check.lost() {
-                    self.start_check();
-                }
-            }
-        }
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        [
-            self.virtual_routers.deadline(),
-            self.vrrp.start_at,
-            self.check.start_at,
-        ]
-        .into_iter()
-        .flatten()
-        .min()
-    }
-
-    fn deadline_reached(&mut self) {
-        let now = Instant::now();
-        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
-        if due(self.virtual_routers.deadline()) {
-            self.withdraw_for_vrrp();
-        }
-        if due(self.vrrp.start_at) {
-            self.start_vrrp();
-        }
-        if due(self.check.start_at) {
-            self.start_check();
-        }
-    }
-
-    /// No vrrp process has taken the addresses over in time: nobody must hold them.
-    fn withdraw_for_vrrp(&mut self) {
-        // One that is not settled by now must not put them back.
-        if let Some(child) = &self.vrrp.child {
-            child.kill();
-        }
-        let (removed, result) = withdraw(&mut self.netlink, &addresses_of(&self.configuration));
-        tracing::error!(
-            "no vrrp process in time: {} virtual addresses removed for it",
-            removed.len()
-        );
-        if let Err(error) = result {
-            tracing::error!("removing virtual addresses: {error}");
-        }
-        self.virtual_routers.withdrawn();
-    }
-
-    // ---- the network ----
-
     async fn network_events(
         &mut self,
         first: NetlinkEvent,
@@ -561,8 +399,6 @@ impl Director {
         }
     }
 
-    // ---- those who ask ----
-
     fn answer(&mut self, request: Request) -> Response {
         match request {
             Request::Edit(edit) => match self.data_plane.apply(&edit, Origin::Operator) {
@@ -618,8 +454,6 @@ impl Director {
         }
     }
 
-    // ---- the end ----
-
     /// Leaves in the order in which clients lose least: first the addresses go, so that a
     /// peer takes over, then the services.
     async fn stop(mut self, mut inbox: Inbox) -> Result<(), Failure> {
@@ -645,63 +479,6 @@ impl Director {
             .map_err(Failure::system("removing the record of virtual addresses"))?;
         tracing::info!("Stopped");
         Ok(())
-    }
-
-    /// Lets the children leave; those that do not in time are killed.
-    async fn dismiss(&mut self, inbox: &mut Inbox) {
-        if let Some(child) = &self.vrrp.child {
-            child.tell(Command::Shutdown);
-        }
-        if let Some(child) = &mut self.check.child {
-            child.dismiss();
-        }
-        let patience = tokio::time::sleep(LEAVE);
-        tokio::pin!(patience);
-        while self.vrrp.child.is_some() || self.check.child.is_some() {
-            let ended = tokio::select! {
-                Some(ended) = inbox.ended.recv() => ended,
-                () = &mut patience, if !patience.is_elapsed() => {
-                    tracing::error!("not every process leaves: killed");
-                    self.vrrp.child.iter().for_each(Child::kill);
-                    self.check.child.iter().for_each(Child::kill);
-                    continue;
-                }
-            };
-            if !ended.in_order() {
-                tracing::error!("{} process {}", ended.role, ended.words());
-            }
-            match ended.role {
-                Role::Vrrp => self.vrrp.child = None,
-                Role::Check => self.check.child = None,
-            }
-        }
-    }
-
-    /// Takes addresses away that the vrrp process has not, since something went wrong with it.
-    fn withdraw_rest(&mut self) {
-        let (removed, result) = withdraw(&mut self.netlink, &addresses_of(&self.configuration));
-        if !removed.is_empty() {
-            tracing::error!(
-                "{} virtual addresses removed for the vrrp process",
-                removed.len()
-            );
-        }
-        if let Err(error) = result {
-            tracing::error!("removing virtual addresses: {error}");
-        }
-    }
-}
-
-impl<Down: Serialize + Send + Sync + 'static> Post<Down> {
-    /// The child has died: whether the next one is to be started at once; if not, when is set.
-    fn lost(&mut self) -> bool {
-        let lived = self.child.take().map(|child| child.age());
-        let pause = self.restarts.pause_after(lived.unwrap_or_default());
-        if pause.is_zero() {
-            return true;
-        }
-        self.start_at = Some(Instant::now() + pause);
-        false
     }
 }
 

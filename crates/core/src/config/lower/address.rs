@@ -53,7 +53,9 @@ pub(super) fn not_an_address(context: &mut Context<'_>, word: &Word) {
     let finding = context
         .report
         .error(word.span, format!("`{}` is no IP address", word.text));
-    if word.text.contains(|c: char| c.is_ascii_alphabetic()) && !word.text.contains(':') {
+    if word.text.contains('$') {
+        finding.help("within a word a definition is written ${NAME}; $NAME has to stand alone");
+    } else if word.text.contains(|c: char| c.is_ascii_alphabetic()) && !word.text.contains(':') {
         finding.help("host names are not looked up here: write the address");
     } else {
         finding.help("write it like 192.0.2.1 or 2001:db8::1");

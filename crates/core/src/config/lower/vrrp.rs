@@ -113,7 +113,7 @@ pub(super) fn instance(
     others: &[ReadInstance],
 ) -> Option<ReadInstance> {
     let name = name_of(block)?;
-    let errors_before = context.report.has_errors();
+    let errors_before = context.report.errors();
     let mut instance = ReadInstance {
         advertisement_interval: Placed {
             value: Duration::from_secs(1),
@@ -134,7 +134,7 @@ pub(super) fn instance(
     for directive in context.directives(BlockKind::Instance, block.statements()) {
         instance.take(context, &directive);
     }
-    instance.broken = !errors_before && context.report.has_errors();
+    instance.broken = context.report.errors() > errors_before;
     let taken = others.iter().map(|instance| instance.name.clone());
     (!is_taken(context, "VRRP instance", &instance.name, taken)).then_some(instance)
 }

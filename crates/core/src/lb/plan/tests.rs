@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::config::model::{Configuration, RealServer, VirtualServer};
 use crate::service::{
-    EditError, ForwardingMethod, Persistence, Protocol, Rates, Scheduler, ServiceSettings, Statistics,
+    EditError, ForwardingMethod, Persistence, Protocol, Rates, Scheduler, ServiceSettings,
+    Statistics,
 };
 
 fn key(port: u16) -> ServiceKey {

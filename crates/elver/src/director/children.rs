@@ -1,0 +1,239 @@
+//! The part of the director that keeps its children running, and stands in for the vrrp
+//! process while there is none.
+
+use std::time::{Duration, Instant};
+
+use elver_core::check::messages::ToChecks;
+use elver_core::vrrp::messages::{Command, Notice};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::address_record::{self, addresses_of, withdraw};
+use super::child::{Child, Ended, Restarts, Role};
+use super::{Director, Inbox, RECORD};
+use crate::failure::Failure;
+use crate::instance::Instance;
+use crate::vrrp_process::monotonic_now;
+
+/// How long a child may take to leave (keepalived's `child_wait_time`).
+const LEAVE: Duration = Duration::from_secs(5);
+/// When a process that could not even be started is tried again.
+const START_AGAIN: Duration = Duration::from_secs(1);
+
+/// Where a child is, or is missing.
+pub(super) struct Post<Down> {
+    pub(super) child: Option<Child<Down>>,
+    restarts: Restarts,
+    /// When the next one starts, while there is none.
+    start_at: Option<Instant>,
+}
+
+impl<Down> Default for Post<Down> {
+    fn default() -> Self {
+        Post {
+            child: None,
+            restarts: Restarts::default(),
+            start_at: None,
+        }
+    }
+}
+
+impl<Down: Serialize + Send + Sync + 'static> Post<Down> {
+    /// Starts a child with its first message.
+    fn start<Up: DeserializeOwned + Send + 'static>(
+        &mut self,
+        role: Role,
+        instance: &Instance,
+        said: &UnboundedSender<Up>,
+        ended: &UnboundedSender<Ended>,
+        first: Down,
+    ) {
+        match Child::start(role, instance, said.clone(), ended.clone()) {
+            Ok(child) => {
+                tracing::info!("Starting {role} process, pid={}", child.id());
+                child.tell(first);
+                self.child = Some(child);
+            }
+            Err(error) => {
+                tracing::error!("the {role} process cannot be started: {error}");
+                self.start_at = Some(Instant::now() + START_AGAIN);
+            }
+        }
+    }
+
+    /// The child has died: whether the next one is to be started at once; if not, when is set.
+    fn lost(&mut self) -> bool {
+        let lived = self.child.take().map(|child| child.age());
+        let pause = self.restarts.pause_after(lived.unwrap_or_default());
+        if pause.is_zero() {
+            return true;
+        }
+        self.start_at = Some(Instant::now() + pause);
+        false
+    }
+}
+
+impl Director {
+    /// Starts a vrrp process, if there is anything for it to do.
+    pub(super) fn start_vrrp(&mut self) {
+        self.vrrp.start_at = None;
+        if !self.configuration.instances.is_empty() {
+            let command = self.virtual_routers.command(&self.configuration);
+            let (said, ended) = (&self.outbox.vrrp, &self.outbox.ended);
+            self.vrrp
+                .start(Role::Vrrp, &self.instance, said, ended, command);
+        }
+    }
+
+    /// Starts a check process, if there is anything for it to do.
+    pub(super) fn start_check(&mut self) {
+        self.check.start_at = None;
+        let assignments = self.health.assignments();
+        if !assignments.is_empty() {
+            let command = ToChecks::Configure(assignments);
+            let (said, ended) = (&self.outbox.check, &self.outbox.ended);
+            self.check
+                .start(Role::Check, &self.instance, said, ended, command);
+        }
+    }
+
+    pub(super) fn vrrp_said(&mut self, notice: Notice) {
+        let settled = self.virtual_routers.heard(notice);
+        if settled {
+            let now_ours = addresses_of(&self.configuration);
+            if let Err(error) = self.address_record.write(&now_ours) {
+                tracing::error!("{RECORD}: {error}");
+            }
+        }
+    }
+
+    pub(super) fn child_ended(&mut self, ended: &Ended) {
+        tracing::error!("{} process {}", ended.role, ended.words());
+        match ended.role {
+            Role::Vrrp => {
+                self.virtual_routers.died(monotonic_now(), Instant::now());
+                if let Err(error) = self.withdraw_leftovers() {
+                    tracing::error!("{error}");
+                }
+                if self.vrrp.lost() {
+                    self.start_vrrp();
+                }
+            }
+            Role::Check => {
+                if self.check.lost() {
+                    self.start_check();
+                }
+            }
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        [
+            self.virtual_routers.deadline(),
+            self.vrrp.start_at,
+            self.check.start_at,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    pub(super) fn deadline_reached(&mut self) {
+        let now = Instant::now();
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if due(self.virtual_routers.deadline()) {
+            self.withdraw_for_vrrp();
+        }
+        if due(self.vrrp.start_at) {
+            self.start_vrrp();
+        }
+        if due(self.check.start_at) {
+            self.start_check();
+        }
+    }
+
+    /// No vrrp process has taken the addresses over in time: nobody must hold them.
+    fn withdraw_for_vrrp(&mut self) {
+        // One that is not settled by now must not put them back.
+        if let Some(child) = &self.vrrp.child {
+            child.kill();
+        }
+        let (removed, result) = withdraw(&mut self.netlink, &addresses_of(&self.configuration));
+        tracing::error!(
+            "no vrrp process in time: {} virtual addresses removed for it",
+            removed.len()
+        );
+        if let Err(error) = result {
+            tracing::error!("removing virtual addresses: {error}");
+        }
+        self.virtual_routers.withdrawn();
+    }
+
+    /// Removes recorded addresses that the configuration does not have: a process that was
+    /// killed may have left them on interfaces. Those that it has are settled by the next
+    /// vrrp process.
+    pub(super) fn withdraw_leftovers(&mut self) -> Result<(), Failure> {
+        let ours = addresses_of(&self.configuration);
+        let mut left = self
+            .address_record
+            .read()
+            .map_err(Failure::system(RECORD))?;
+        left.retain(|address| !ours.contains(address));
+        let (removed, result) = withdraw(&mut self.netlink, &left);
+        result.map_err(Failure::system("removing virtual addresses"))?;
+        for address in removed {
+            tracing::info!(
+                "removed {}, which a process that was killed had left",
+                address_record::words(&address)
+            );
+        }
+        self.address_record
+            .write(&ours)
+            .map_err(Failure::system(RECORD))
+    }
+
+    /// Lets the children leave; those that do not in time are killed.
+    pub(super) async fn dismiss(&mut self, inbox: &mut Inbox) {
+        if let Some(child) = &self.vrrp.child {
+            child.tell(Command::Shutdown);
+        }
+        if let Some(child) = &mut self.check.child {
+            child.dismiss();
+        }
+        let patience = tokio::time::sleep(LEAVE);
+        tokio::pin!(patience);
+        while self.vrrp.child.is_some() || self.check.child.is_some() {
+            let ended = tokio::select! {
+                Some(ended) = inbox.ended.recv() => ended,
+                () = &mut patience, if !patience.is_elapsed() => {
+                    tracing::error!("not every process leaves: killed");
+                    self.vrrp.child.iter().for_each(Child::kill);
+                    self.check.child.iter().for_each(Child::kill);
+                    continue;
+                }
+            };
+            if !ended.in_order() {
+                tracing::error!("{} process {}", ended.role, ended.words());
+            }
+            match ended.role {
+                Role::Vrrp => self.vrrp.child = None,
+                Role::Check => self.check.child = None,
+            }
+        }
+    }
+
+    /// Takes addresses away that the vrrp process has not, since something went wrong with it.
+    pub(super) fn withdraw_rest(&mut self) {
+        let (removed, result) = withdraw(&mut self.netlink, &addresses_of(&self.configuration));
+        if !removed.is_empty() {
+            tracing::error!(
+                "{} virtual addresses removed for the vrrp process",
+                removed.len()
+            );
+        }
+        if let Err(error) = result {
+            tracing::error!("removing virtual addresses: {error}");
+        }
+    }
+}
