@@ -24,13 +24,17 @@ ELVER_BPF_OBJECT=FILE takes a prebuilt object; ELVER_BPF_OBJECT=none builds with
 
 fn main() {
     println!("cargo::rerun-if-env-changed=ELVER_BPF_OBJECT");
-    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("elver-bpf.o");
+    let out =
+        PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("elver-bpf.o");
     match env::var_os("ELVER_BPF_OBJECT") {
         Some(value) if value == "none" => fs::write(&out, []).expect("OUT_DIR is writable"),
         Some(path) => {
             println!("cargo::rerun-if-changed={}", Path::new(&path).display());
             if let Err(error) = fs::copy(&path, &out) {
-                fail(&format!("ELVER_BPF_OBJECT={}: {error}", Path::new(&path).display()));
+                fail(&format!(
+                    "ELVER_BPF_OBJECT={}: {error}",
+                    Path::new(&path).display()
+                ));
             }
         }
         None => build(&out),
@@ -38,11 +42,14 @@ fn main() {
 }
 
 fn build(out: &Path) {
-    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("../..");
+    let root =
+        PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("../..");
     for watched in ["crates/bpf", "crates/packet", "Cargo.lock", "Cargo.toml"] {
         println!("cargo::rerun-if-changed={}", root.join(watched).display());
     }
-    let Some(toolchain) = Toolchain::find() else { fail(HOW_TO) };
+    let Some(toolchain) = Toolchain::find() else {
+        fail(HOW_TO)
+    };
     if !runs("bpf-linker", &["--version"]) {
         fail(HOW_TO);
     }
@@ -51,7 +58,9 @@ fn build(out: &Path) {
     // The outer build's variables would steer the inner one.
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
-        if text.starts_with("CARGO_") && text != "CARGO_HOME" || text.starts_with("RUST") && text != "RUSTUP_HOME" {
+        if text.starts_with("CARGO_") && text != "CARGO_HOME"
+            || text.starts_with("RUST") && text != "RUSTUP_HOME"
+        {
             cargo.env_remove(&name);
         }
     }
@@ -61,14 +70,25 @@ fn build(out: &Path) {
         .env("RUSTC_BOOTSTRAP", "1")
         .env("RUSTFLAGS", "-Ctarget-cpu=v3")
         .current_dir(&root)
-        .args(["build", "--release", "--locked", "-Zbuild-std=core", "--target", "bpfel-unknown-none"])
+        .args([
+            "build",
+            "--release",
+            "--locked",
+            "-Zbuild-std=core",
+            "--target",
+            "bpfel-unknown-none",
+        ])
         .args(["--package", "elver-bpf", "--target-dir"])
         .arg(&target);
     match cargo.output() {
-        Err(error) => fail(&format!("{}: {error}\n\n{HOW_TO}", toolchain.cargo.display())),
-        Ok(output) if !output.status.success() => {
-            fail(&format!("the programs for the kernel do not build:\n{}", String::from_utf8_lossy(&output.stderr)))
-        }
+        Err(error) => fail(&format!(
+            "{}: {error}\n\n{HOW_TO}",
+            toolchain.cargo.display()
+        )),
+        Ok(output) if !output.status.success() => fail(&format!(
+            "the programs for the kernel do not build:\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        )),
         Ok(_) => {}
     }
     let object = target.join("bpfel-unknown-none/release/elver-bpf");
@@ -83,26 +103,48 @@ struct Toolchain {
 
 impl Toolchain {
     fn find() -> Option<Toolchain> {
-        let debian = Toolchain { cargo: "/usr/bin/cargo".into(), rustc: "/usr/bin/rustc".into() };
+        let debian = Toolchain {
+            cargo: "/usr/bin/cargo".into(),
+            rustc: "/usr/bin/rustc".into(),
+        };
         debian.has_sources().then_some(debian).or_else(|| {
             let which = |program: &str| {
-                let output = Command::new("rustup").args(["which", "--toolchain", "nightly", program]).output().ok()?;
-                output.status.success().then(|| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
+                let output = Command::new("rustup")
+                    .args(["which", "--toolchain", "nightly", program])
+                    .output()
+                    .ok()?;
+                output
+                    .status
+                    .success()
+                    .then(|| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
             };
-            let nightly = Toolchain { cargo: which("cargo")?, rustc: which("rustc")? };
+            let nightly = Toolchain {
+                cargo: which("cargo")?,
+                rustc: which("rustc")?,
+            };
             nightly.has_sources().then_some(nightly)
         })
     }
 
     fn has_sources(&self) -> bool {
-        let Ok(output) = Command::new(&self.rustc).args(["--print", "sysroot"]).output() else { return false };
+        let Ok(output) = Command::new(&self.rustc)
+            .args(["--print", "sysroot"])
+            .output()
+        else {
+            return false;
+        };
         let sysroot = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
-        sysroot.join("lib/rustlib/src/rust/library/core/src/lib.rs").exists()
+        sysroot
+            .join("lib/rustlib/src/rust/library/core/src/lib.rs")
+            .exists()
     }
 }
 
 fn runs(program: &str, arguments: &[&str]) -> bool {
-    Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success())
+    Command::new(program)
+        .args(arguments)
+        .output()
+        .is_ok_and(|output| output.status.success())
 }
 
 fn fail(message: &str) -> ! {

@@ -4,7 +4,13 @@
 //! crate builds to an empty program, so that it can be linted with the others.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch, core_intrinsics))]
-#![cfg_attr(target_arch = "bpf", allow(internal_features, reason = "the target has no other atomic operations"))]
+#![cfg_attr(
+    target_arch = "bpf",
+    allow(
+        internal_features,
+        reason = "the target has no other atomic operations"
+    )
+)]
 
 #[cfg(target_arch = "bpf")]
 mod maps;

@@ -52,22 +52,30 @@ impl Tables for Maps {
     #[inline(always)]
     fn member(&self, place: u32) -> Option<u32> {
         // SAFETY: the pointer is that of a map's value.
-        MEMBERS.get_ptr(place).map(|member| unsafe { core::ptr::read_volatile(member) } as u32)
+        MEMBERS
+            .get_ptr(place)
+            .map(|member| unsafe { core::ptr::read_volatile(member) } as u32)
     }
 
     #[inline(always)]
     fn destination(&self, id: u32) -> Option<Self::Words> {
-        DESTINATIONS.get_ptr_mut(id).map(|entry| Entry(entry.cast()))
+        DESTINATIONS
+            .get_ptr_mut(id)
+            .map(|entry| Entry(entry.cast()))
     }
 
     #[inline(always)]
     fn connection(&self, index: u32) -> Option<Self::Words> {
-        CONNECTIONS.get_ptr_mut(index).map(|entry| Entry(entry.cast()))
+        CONNECTIONS
+            .get_ptr_mut(index)
+            .map(|entry| Entry(entry.cast()))
     }
 
     #[inline(always)]
     fn count(&self, destination: u32, event: Traffic) {
-        let Some(totals) = STATISTICS.get_ptr_mut(destination) else { return };
+        let Some(totals) = STATISTICS.get_ptr_mut(destination) else {
+            return;
+        };
         // SAFETY: the pointer is that of this processor's value.
         let [connections, packets_in, packets_out, octets_in, octets_out] = unsafe { &mut *totals };
         match event {

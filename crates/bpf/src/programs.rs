@@ -43,7 +43,9 @@ pub(crate) fn elver_open_6(context: TcContext) -> i32 {
 
 #[inline(always)]
 fn run(stage: Stage, context: TcContext) -> i32 {
-    let Some(settings) = Maps.settings() else { return TC_ACT_UNSPEC };
+    let Some(settings) = Maps.settings() else {
+        return TC_ACT_UNSPEC;
+    };
     // SAFETY: a helper without arguments.
     let now = unsafe { bpf_jiffies64() } >> Settings(settings).tick_shift();
     let mut frame = Skb::new(context.skb.skb);
@@ -65,7 +67,9 @@ fn run(stage: Stage, context: TcContext) -> i32 {
 /// moment, in the settings' own words. Run once by the loader, attached nowhere.
 #[classifier]
 pub(crate) fn elver_clock(_context: TcContext) -> i32 {
-    let Some(settings) = Maps.settings() else { return 0 };
+    let Some(settings) = Maps.settings() else {
+        return 0;
+    };
     // SAFETY: helpers without arguments.
     let (jiffies, nanoseconds) = unsafe { (bpf_jiffies64(), bpf_ktime_get_ns()) };
     settings.store(elver_packet::table::settings::JIFFIES_WORD, jiffies);

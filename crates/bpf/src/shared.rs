@@ -16,7 +16,11 @@ impl<const N: usize> Entry<N> {
     #[inline(always)]
     fn word(self, word: usize) -> Option<*mut u64> {
         // SAFETY: the pointer is that of a map's value of N words, and the word is one of them.
-        if word < N { Some(unsafe { self.0.cast::<u64>().add(word) }) } else { None }
+        if word < N {
+            Some(unsafe { self.0.cast::<u64>().add(word) })
+        } else {
+            None
+        }
     }
 }
 
@@ -24,7 +28,8 @@ impl<const N: usize> Words for Entry<N> {
     #[inline(always)]
     fn load(self, word: usize) -> u64 {
         // SAFETY: as in `word`; an aligned volatile load is a single one.
-        self.word(word).map_or(0, |word| unsafe { read_volatile(word) })
+        self.word(word)
+            .map_or(0, |word| unsafe { read_volatile(word) })
     }
 
     #[inline(always)]
@@ -38,7 +43,9 @@ impl<const N: usize> Words for Entry<N> {
     #[inline(always)]
     fn exchange(self, word: usize, value: u64) -> u64 {
         // SAFETY: as in `word`.
-        self.word(word).map_or(0, |word| unsafe { atomic_xchg::<u64, { AtomicOrdering::SeqCst }>(word, value) })
+        self.word(word).map_or(0, |word| unsafe {
+            atomic_xchg::<u64, { AtomicOrdering::SeqCst }>(word, value)
+        })
     }
 
     #[inline(always)]
@@ -46,7 +53,9 @@ impl<const N: usize> Words for Entry<N> {
         self.word(word).is_some_and(|word| {
             // SAFETY: as in `word`.
             let (before, _) = unsafe {
-                atomic_cxchg::<u64, { AtomicOrdering::SeqCst }, { AtomicOrdering::SeqCst }>(word, expected, new)
+                atomic_cxchg::<u64, { AtomicOrdering::SeqCst }, { AtomicOrdering::SeqCst }>(
+                    word, expected, new,
+                )
             };
             before == expected
         })
@@ -55,6 +64,8 @@ impl<const N: usize> Words for Entry<N> {
     #[inline(always)]
     fn fetch_add(self, word: usize, amount: u64) -> u64 {
         // SAFETY: as in `word`.
-        self.word(word).map_or(0, |word| unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::SeqCst }>(word, amount) })
+        self.word(word).map_or(0, |word| unsafe {
+            atomic_xadd::<u64, u64, { AtomicOrdering::SeqCst }>(word, amount)
+        })
     }
 }

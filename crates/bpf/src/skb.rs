@@ -51,7 +51,11 @@ impl Skb {
         // verifier does not see what the one says about the other.
         // SAFETY: no instruction.
         unsafe { asm!("/* {0} */", inout(reg) start, options(pure, nomem, nostack)) };
-        if start + octets > end { None } else { Some(start as *mut u8) }
+        if start + octets > end {
+            None
+        } else {
+            Some(start as *mut u8)
+        }
     }
 }
 
@@ -66,12 +70,22 @@ unsafe fn copy(source: *const u8, target: *mut u8, octets: usize) {
     let mut done = 0;
     while done + 4 <= octets {
         // SAFETY: the caller vouches for both ranges.
-        unsafe { target.add(done).cast::<u32>().write(source.add(done).cast::<u32>().read()) };
+        unsafe {
+            target
+                .add(done)
+                .cast::<u32>()
+                .write(source.add(done).cast::<u32>().read())
+        };
         done += 4;
     }
     if done + 2 <= octets {
         // SAFETY: as above.
-        unsafe { target.add(done).cast::<u16>().write(source.add(done).cast::<u16>().read()) };
+        unsafe {
+            target
+                .add(done)
+                .cast::<u16>()
+                .write(source.add(done).cast::<u16>().read())
+        };
         done += 2;
     }
     if done < octets {
@@ -112,17 +126,32 @@ impl Frame for Skb {
 
     #[inline(always)]
     fn write<T: IntoBytes + Immutable>(&mut self, offset: u32, value: &T) -> bool {
-        let Some(at) = self.at(offset, size_of::<T>()) else { return false };
+        let Some(at) = self.at(offset, size_of::<T>()) else {
+            return false;
+        };
         // SAFETY: `at` says that the packet has room; T has no octets that are not its own.
         unsafe { copy((value as *const T).cast(), at, size_of::<T>()) };
         true
     }
 
     #[inline(always)]
-    fn update_transport_checksum(&mut self, offset: u32, addresses: Difference, ports: Difference) -> bool {
+    fn update_transport_checksum(
+        &mut self,
+        offset: u32,
+        addresses: Difference,
+        ports: Difference,
+    ) -> bool {
         let replace = |difference: Difference, flags: u64| {
             // SAFETY: the context is valid. A field width of 0 makes `to` a difference.
-            unsafe { helpers::bpf_l4_csum_replace(self.skb, offset, 0, difference.folded_to_word().into(), flags) == 0 }
+            unsafe {
+                helpers::bpf_l4_csum_replace(
+                    self.skb,
+                    offset,
+                    0,
+                    difference.folded_to_word().into(),
+                    flags,
+                ) == 0
+            }
         };
         (addresses == Difference::NONE || replace(addresses, BPF_F_PSEUDO_HDR.into()))
             && (ports == Difference::NONE || replace(ports, 0))
@@ -150,11 +179,20 @@ impl Frame for Skb {
         }
         // SAFETY: the context is valid and the length is that of the query.
         let answer = unsafe {
-            helpers::bpf_fib_lookup(self.skb.cast(), &mut ask, size_of::<bpf_fib_lookup>() as i32, 0)
+            helpers::bpf_fib_lookup(
+                self.skb.cast(),
+                &mut ask,
+                size_of::<bpf_fib_lookup>() as i32,
+                0,
+            )
         };
         match answer as u32 {
             BPF_FIB_LKUP_RET_SUCCESS => {
-                let next_hop = NextHop { device: ask.ifindex, destination: ask.dmac, source: ask.smac };
+                let next_hop = NextHop {
+                    device: ask.ifindex,
+                    destination: ask.dmac,
+                    source: ask.smac,
+                };
                 // SAFETY: the union's members are plain integers.
                 Route::Neighbour(next_hop, unsafe { ask.__bindgen_anon_1.mtu_result })
             }

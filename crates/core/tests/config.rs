@@ -1301,6 +1301,7 @@ mod property {
                             persistence: persistence.map(|(seconds, prefix_length)| Persistence {
                                 timeout: Duration::from_secs(seconds),
                                 prefix_length,
+                                scattered_mask: None,
                             }),
                             persistence_engine: None,
                             one_packet: protocol == Protocol::Udp && flags.2,

@@ -22,8 +22,8 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use elver_sys::bpf::BpfError;
 use crate::instance::Instance;
+use elver_sys::bpf::BpfError;
 
 /// Why elver gives up.
 #[derive(Debug, thiserror::Error)]

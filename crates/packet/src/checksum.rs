@@ -28,7 +28,10 @@ impl Difference {
 
     /// Both changes.
     #[inline(always)]
-    #[allow(clippy::should_implement_trait, reason = "an operator would hide that this is no integer sum")]
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "an operator would hide that this is no integer sum"
+    )]
     pub fn add(self, other: Difference) -> Difference {
         Difference(self.0 + other.0)
     }

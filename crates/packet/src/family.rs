@@ -86,7 +86,11 @@ impl Family for V4 {
         let header_length = header.header_length();
         let total = u32::from(header.total_length.get());
         let room = frame.length().wrapping_sub(Ethernet::LENGTH);
-        if header.version() != 4 || header_length < Ipv4::LENGTH || total < header_length || total > room {
+        if header.version() != 4
+            || header_length < Ipv4::LENGTH
+            || total < header_length
+            || total > room
+        {
             return Err(Reason::Malformed);
         }
         if header.is_fragment() {
@@ -104,15 +108,22 @@ impl Family for V4 {
 
     #[inline(always)]
     fn rewrite<P: Frame>(frame: &mut P, source: u32, destination: u32) -> bool {
-        let Some(mut header) = frame.read::<Ipv4>(Ethernet::LENGTH) else { return false };
+        let Some(mut header) = frame.read::<Ipv4>(Ethernet::LENGTH) else {
+            return false;
+        };
         // TTL and protocol are one 16-bit word of the sum.
         let old_ttl = u16::from_ne_bytes([header.time_to_live, header.protocol]);
         header.time_to_live = header.time_to_live.wrapping_sub(1);
         let new_ttl = u16::from_ne_bytes([header.time_to_live, header.protocol]);
         let difference = Difference::of_word(u32::from_ne_bytes(header.source), source)
-            .add(Difference::of_word(u32::from_ne_bytes(header.destination), destination))
+            .add(Difference::of_word(
+                u32::from_ne_bytes(header.destination),
+                destination,
+            ))
             .add(Difference::of_half(old_ttl, new_ttl));
-        header.checksum = difference.apply(u16::from_ne_bytes(header.checksum)).to_ne_bytes();
+        header.checksum = difference
+            .apply(u16::from_ne_bytes(header.checksum))
+            .to_ne_bytes();
         header.source = source.to_ne_bytes();
         header.destination = destination.to_ne_bytes();
         frame.write(Ethernet::LENGTH, &header)
@@ -145,7 +156,10 @@ impl Family for V4 {
 
     #[inline(always)]
     fn store_addresses<W: Words>(line: W, sender: u32, receiver: u32) {
-        line.store(ADDRESSES_WORD, u64::from(sender) | u64::from(receiver) << 32);
+        line.store(
+            ADDRESSES_WORD,
+            u64::from(sender) | u64::from(receiver) << 32,
+        );
     }
 
     #[inline(always)]
@@ -194,7 +208,9 @@ impl Family for V6 {
 
     #[inline(always)]
     fn rewrite<P: Frame>(frame: &mut P, source: [u64; 2], destination: [u64; 2]) -> bool {
-        let Some(mut header) = frame.read::<Ipv6>(Ethernet::LENGTH) else { return false };
+        let Some(mut header) = frame.read::<Ipv6>(Ethernet::LENGTH) else {
+            return false;
+        };
         header.hop_limit = header.hop_limit.wrapping_sub(1);
         header.source = octets(source);
         header.destination = octets(destination);
@@ -206,15 +222,24 @@ impl Family for V6 {
         let [old_first, old_second] = old;
         let [new_first, new_second] = new;
         Difference::of_word(old_first as u32, new_first as u32)
-            .add(Difference::of_word((old_first >> 32) as u32, (new_first >> 32) as u32))
+            .add(Difference::of_word(
+                (old_first >> 32) as u32,
+                (new_first >> 32) as u32,
+            ))
             .add(Difference::of_word(old_second as u32, new_second as u32))
-            .add(Difference::of_word((old_second >> 32) as u32, (new_second >> 32) as u32))
+            .add(Difference::of_word(
+                (old_second >> 32) as u32,
+                (new_second >> 32) as u32,
+            ))
     }
 
     #[inline(always)]
     fn network(address: [u64; 2], prefix: u32) -> [u64; 2] {
         let [first, second] = address;
-        [first & leading_bits(prefix), second & leading_bits(prefix.saturating_sub(64))]
+        [
+            first & leading_bits(prefix),
+            second & leading_bits(prefix.saturating_sub(64)),
+        ]
     }
 
     #[inline(always)]
@@ -259,7 +284,10 @@ impl Family for V6 {
 #[inline(always)]
 fn words(octets: [u8; 16]) -> [u64; 2] {
     let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = octets;
-    [u64::from_ne_bytes([a, b, c, d, e, f, g, h]), u64::from_ne_bytes([i, j, k, l, m, n, o, p])]
+    [
+        u64::from_ne_bytes([a, b, c, d, e, f, g, h]),
+        u64::from_ne_bytes([i, j, k, l, m, n, o, p]),
+    ]
 }
 
 #[inline(always)]

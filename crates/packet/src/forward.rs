@@ -59,7 +59,8 @@ pub fn translate<F: Family, P: Frame, W: Words>(
     if old.ports != new.ports && !frame.write(packet.transport, &new.ports.to_ne_bytes()) {
         return Err(Reason::NotWritable);
     }
-    let addresses = F::difference(old.sender, new.source).add(F::difference(old.receiver, new.destination));
+    let addresses =
+        F::difference(old.sender, new.source).add(F::difference(old.receiver, new.destination));
     let ports = Difference::of_word(old.ports, new.ports);
     if !frame.update_transport_checksum(packet.transport + TcpStart::CHECKSUM, addresses, ports) {
         return Err(Reason::NotWritable);
@@ -70,14 +71,20 @@ pub fn translate<F: Family, P: Frame, W: Words>(
             if !frame.write(0, &header) {
                 return Err(Reason::NotWritable);
             }
-            Ok(Verdict::Transmit { device: next_hop.device })
+            Ok(Verdict::Transmit {
+                device: next_hop.device,
+            })
         }
         Exit::Resolve(device) => Ok(Verdict::Resolve { device }),
     }
 }
 
 fn ether_type<F: Family>() -> EtherType {
-    if F::NUMBER == 4 { EtherType::IPV4 } else { EtherType::IPV6 }
+    if F::NUMBER == 4 {
+        EtherType::IPV4
+    } else {
+        EtherType::IPV6
+    }
 }
 
 /// Where a packet leaves.

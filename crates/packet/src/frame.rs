@@ -29,7 +29,12 @@ pub trait Frame {
     /// Brings a transport checksum up to date: `addresses` changed in the pseudo-header,
     /// `ports` in the segment. A checksum that the device still has to finish covers the
     /// pseudo-header only, so the two are told apart. False if it cannot be written.
-    fn update_transport_checksum(&mut self, offset: u32, addresses: Difference, ports: Difference) -> bool;
+    fn update_transport_checksum(
+        &mut self,
+        offset: u32,
+        addresses: Difference,
+        ports: Difference,
+    ) -> bool;
 
     /// Where the host's routes lead a packet that came in with this frame.
     fn route<F: Family>(&self, query: &RouteQuery<F>) -> Route;

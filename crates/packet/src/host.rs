@@ -16,7 +16,8 @@ pub type Slice<'a> = &'a [AtomicU64];
 impl Words for &[AtomicU64] {
     fn load(self, word: usize) -> u64 {
         // The programs in the kernel publish by an exchange; this pairs with it.
-        self.get(word).map_or(0, |word| word.load(Ordering::Acquire))
+        self.get(word)
+            .map_or(0, |word| word.load(Ordering::Acquire))
     }
 
     fn store(self, word: usize, value: u64) {
@@ -26,17 +27,20 @@ impl Words for &[AtomicU64] {
     }
 
     fn exchange(self, word: usize, value: u64) -> u64 {
-        self.get(word).map_or(0, |word| word.swap(value, Ordering::SeqCst))
+        self.get(word)
+            .map_or(0, |word| word.swap(value, Ordering::SeqCst))
     }
 
     fn compare_exchange(self, word: usize, expected: u64, new: u64) -> bool {
         self.get(word).is_some_and(|word| {
-            word.compare_exchange(expected, new, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+            word.compare_exchange(expected, new, Ordering::SeqCst, Ordering::SeqCst)
+                .is_ok()
         })
     }
 
     fn fetch_add(self, word: usize, amount: u64) -> u64 {
-        self.get(word).map_or(0, |word| word.fetch_add(amount, Ordering::SeqCst))
+        self.get(word)
+            .map_or(0, |word| word.fetch_add(amount, Ordering::SeqCst))
     }
 }
 
@@ -129,7 +133,11 @@ impl<'a> Tables for &'a HostTables {
     }
 
     fn service_id(&self, key: &ServiceKey) -> Option<u32> {
-        self.index.lock().unwrap_or_else(PoisonError::into_inner).get(key).copied()
+        self.index
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(key)
+            .copied()
     }
 
     fn service(&self, id: u32) -> Option<Slice<'a>> {
@@ -149,7 +157,12 @@ impl<'a> Tables for &'a HostTables {
     }
 
     fn count(&self, destination: u32, event: Traffic) {
-        let Some(totals) = self.statistics.entry(destination, destination::STATISTICS_WORDS) else { return };
+        let Some(totals) = self
+            .statistics
+            .entry(destination, destination::STATISTICS_WORDS)
+        else {
+            return;
+        };
         match event {
             Traffic::Connection => {
                 totals.fetch_add(0, 1);

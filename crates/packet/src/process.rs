@@ -14,7 +14,8 @@ use crate::frame::{Frame, Verdict};
 use crate::reason::Reason;
 use crate::schedule;
 use crate::table::connection::{
-    self, Direction, Entry, Found, Key, Life, Links, Place, destination_of, flags, has_expired, reclaim,
+    self, Direction, Entry, Found, Key, Life, Links, Place, destination_of, flags, has_expired,
+    reclaim,
 };
 use crate::table::destination::{self, Activity, Destination, method};
 use crate::table::service::{self, Service, ServiceKey};
@@ -83,7 +84,11 @@ pub fn step<P: Frame, T: Tables>(stage: Stage, frame: &mut P, tables: &T, now: T
 /// What a packet that is not forwarded gets.
 #[inline(always)]
 fn verdict_of(reason: Reason) -> Verdict {
-    if (reason as u8) < Reason::DestinationRemoved as u8 { Verdict::Pass } else { Verdict::Drop }
+    if (reason as u8) < Reason::DestinationRemoved as u8 {
+        Verdict::Pass
+    } else {
+        Verdict::Drop
+    }
 }
 
 /// What a stage decides about a packet that is not turned away.
@@ -178,7 +183,11 @@ impl<F: Family> Passage<F> {
 
 /// A packet that may belong to a connection in the table.
 #[inline(always)]
-fn known<F: Family, P: Frame, T: Tables>(frame: &mut P, tables: &T, now: Ticks) -> Result<Decision, Reason> {
+fn known<F: Family, P: Frame, T: Tables>(
+    frame: &mut P,
+    tables: &T,
+    now: Ticks,
+) -> Result<Decision, Reason> {
     let passage = Passage::<F>::read(frame, tables, now)?;
     if let Some(found) = connection::find(tables, &passage.key, &passage.place) {
         let known = match found.entry.direction() {
@@ -192,7 +201,11 @@ fn known<F: Family, P: Frame, T: Tables>(frame: &mut P, tables: &T, now: Ticks) 
     if !passage.flags.any(TcpFlags::SYN) || passage.flags.any(TcpFlags::RST) {
         return Err(Reason::NotFirst);
     }
-    Ok(Decision::Later(if F::NUMBER == 4 { Stage::Open4 } else { Stage::Open6 }))
+    Ok(Decision::Later(if F::NUMBER == 4 {
+        Stage::Open4
+    } else {
+        Stage::Open6
+    }))
 }
 
 /// What became of a packet of a connection that is in the table.
@@ -227,7 +240,14 @@ fn from_client<F: Family, P: Frame, T: Tables>(
     if heading.flags() & destination::flags::AVAILABLE == 0 {
         return Err(Reason::DestinationRemoved);
     }
-    advance(tables, passage, found.entry, life, Side::Client, destination);
+    advance(
+        tables,
+        passage,
+        found.entry,
+        life,
+        Side::Client,
+        destination,
+    );
     let verdict = to_server(frame, tables, passage, found.entry, destination)?;
     Ok(Known::Forwarded(verdict, Reason::ForwardedToServer))
 }
@@ -240,7 +260,11 @@ fn from_server<F: Family, P: Frame, T: Tables>(
     passage: &Passage<F>,
     found: Found<T::Words>,
 ) -> Result<Known, Reason> {
-    let forward = Entry(tables.connection(found.entry.peer()).ok_or(Reason::Malformed)?);
+    let forward = Entry(
+        tables
+            .connection(found.entry.peer())
+            .ok_or(Reason::Malformed)?,
+    );
     let life = forward.life();
     if forward.peer() != found.index || has_expired(life, passage.now) {
         reclaim(tables, found.index);
@@ -290,7 +314,11 @@ fn address_of<F: Family, W: Words>(destination: Destination<W>) -> F::Address {
 /// The client's ports with the real server's instead of the virtual one.
 #[inline(always)]
 fn with_server_port(ports: u32, server: u16) -> u32 {
-    if server == 0 { ports } else { ports & 0xffff | u32::from(server) << 16 }
+    if server == 0 {
+        ports
+    } else {
+        ports & 0xffff | u32::from(server) << 16
+    }
 }
 
 /// Takes a connection to its next state and puts its expiry off, if either changes.
@@ -303,12 +331,25 @@ fn advance<F: Family, T: Tables>(
     side: Side,
     destination: Destination<T::Words>,
 ) {
-    let Some(settings) = tables.settings() else { return };
+    let Some(settings) = tables.settings() else {
+        return;
+    };
     let state = tcp::next(side, passage.flags, TcpState(life.state));
-    let expires = passage.now.wrapping_add(Settings(settings).tcp_timeout(state.0));
+    let expires = passage
+        .now
+        .wrapping_add(Settings(settings).tcp_timeout(state.0));
     let activity = state.activity();
-    let inactive = if activity == Activity::Inactive { flags::INACTIVE } else { 0 };
-    let new = Life { expires, state: state.0, flags: life.flags & !flags::INACTIVE | inactive, ..life };
+    let inactive = if activity == Activity::Inactive {
+        flags::INACTIVE
+    } else {
+        0
+    };
+    let new = Life {
+        expires,
+        state: state.0,
+        flags: life.flags & !flags::INACTIVE | inactive,
+        ..life
+    };
     // Whoever is second has read an older state; the next packet puts that right.
     if new != life && entry.renew(life, new) && new.flags != life.flags {
         destination.rebind(activity);
@@ -317,7 +358,11 @@ fn advance<F: Family, T: Tables>(
 
 /// A packet that opens a connection, if there is a service for it.
 #[inline(always)]
-fn open<F: Family, P: Frame, T: Tables>(frame: &P, tables: &T, now: Ticks) -> Result<Decision, Reason> {
+fn open<F: Family, P: Frame, T: Tables>(
+    frame: &P,
+    tables: &T,
+    now: Ticks,
+) -> Result<Decision, Reason> {
     let passage = Passage::<F>::read(frame, tables, now)?;
     let (service_id, vport) = find_service(tables, &passage).ok_or(Reason::NoService)?;
     let service = Service(tables.service(service_id).ok_or(Reason::NoService)?);
@@ -333,7 +378,11 @@ fn open<F: Family, P: Frame, T: Tables>(frame: &P, tables: &T, now: Ticks) -> Re
         enter(tables, &passage, &choice, Some(template))?;
     }
     // From here on it is a packet of a known connection.
-    Ok(Decision::Later(if F::NUMBER == 4 { Stage::Arrive } else { Stage::Arrive6 }))
+    Ok(Decision::Later(if F::NUMBER == 4 {
+        Stage::Arrive
+    } else {
+        Stage::Arrive6
+    }))
 }
 
 /// The id of the packet's service and the service's port: the one with the packet's own
@@ -369,7 +418,11 @@ impl<W: Words> Choice<W> {
         let (id, generation) = entry.destination();
         let destination = destination_of(tables, entry)?;
         let available = destination.heading().flags() & destination::flags::AVAILABLE != 0;
-        available.then_some(Choice { id, generation, destination })
+        available.then_some(Choice {
+            id,
+            generation,
+            destination,
+        })
     }
 }
 
@@ -377,12 +430,20 @@ impl<W> Choice<W> {
     /// What an entry that is bound to it refers to.
     #[inline(always)]
     fn links(&self) -> Links {
-        Links { destination: self.id, destination_generation: self.generation, ..Links::default() }
+        Links {
+            destination: self.id,
+            destination_generation: self.generation,
+            ..Links::default()
+        }
     }
 }
 
 #[inline(always)]
-fn choose<T: Tables>(tables: &T, service_id: u32, service: Service<T::Words>) -> Result<Choice<T::Words>, Reason> {
+fn choose<T: Tables>(
+    tables: &T,
+    service_id: u32,
+    service: Service<T::Words>,
+) -> Result<Choice<T::Words>, Reason> {
     let id = schedule::choose(tables, service).ok_or(Reason::NoDestination)?;
     let destination = Destination(tables.destination(id).ok_or(Reason::NoDestination)?);
     let heading = destination.heading();
@@ -390,7 +451,11 @@ fn choose<T: Tables>(tables: &T, service_id: u32, service: Service<T::Words>) ->
     if destination.service() != service_id || heading.flags() & destination::flags::AVAILABLE == 0 {
         return Err(Reason::NoDestination);
     }
-    Ok(Choice { id, generation: heading.generation(), destination })
+    Ok(Choice {
+        id,
+        generation: heading.generation(),
+        destination,
+    })
 }
 
 /// The template that ties the packet's client to a destination: the one there is, if its
@@ -423,7 +488,12 @@ fn template<F: Family, T: Tables>(
     }
     let choice = choose(tables, service_id, service)?;
     let claim = connection::claim(tables, &place, passage.now).ok_or(Reason::Contended)?;
-    let life = Life { expires, state: 0, flags: 0, generation: 0 };
+    let life = Life {
+        expires,
+        state: 0,
+        flags: 0,
+        generation: 0,
+    };
     claim.fill(tables, &key, Direction::Forward, life, &choice.links());
     let index = match connection::rival(tables, &key, &place, claim) {
         None => {
@@ -445,7 +515,13 @@ fn found_at<T: Tables>(tables: &T, index: u32) -> Result<Found<T::Words>, Reason
     if index == 0 {
         return Err(Reason::Contended);
     }
-    tables.connection(index).map(|line| Found { index, entry: Entry(line) }).ok_or(Reason::Contended)
+    tables
+        .connection(index)
+        .map(|line| Found {
+            index,
+            entry: Entry(line),
+        })
+        .ok_or(Reason::Contended)
 }
 
 /// Enters a new connection under the tuples of both directions.
@@ -466,7 +542,8 @@ fn enter<F: Family, T: Tables>(
     let answer_place = answer.place(settings);
     debug_assert_eq!(choice.destination.heading().method(), method::NAT);
 
-    let forward = connection::claim(tables, &passage.place, passage.now).ok_or(Reason::Contended)?;
+    let forward =
+        connection::claim(tables, &passage.place, passage.now).ok_or(Reason::Contended)?;
     let Some(reverse) = connection::claim(tables, &answer_place, passage.now) else {
         forward.abandon(tables);
         return Err(Reason::Contended);
@@ -493,7 +570,11 @@ fn enter<F: Family, T: Tables>(
     if let Some(rival) = connection::rival(tables, &passage.key, &passage.place, forward) {
         reverse.abandon(tables);
         forward.abandon(tables);
-        return if rival == 0 { Err(Reason::Contended) } else { Ok(()) };
+        return if rival == 0 {
+            Err(Reason::Contended)
+        } else {
+            Ok(())
+        };
     }
     // Two virtual addresses can lead the same client port to the same real server; answers
     // can be told apart only by who came last.

@@ -10,5 +10,10 @@ fn every_program_passes_the_verifier() {
     if let Err(error) = loaded {
         panic!("{error}");
     }
-    assert!(removed.unwrap().iter().any(|pin| pin.ends_with("CONNECTIONS")));
+    assert!(
+        removed
+            .unwrap()
+            .iter()
+            .any(|pin| pin.ends_with("CONNECTIONS"))
+    );
 }

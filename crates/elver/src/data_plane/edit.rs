@@ -24,13 +24,19 @@ impl DataPlane {
             Edit::AddService { service, settings } => self.add_service(service, settings, origin),
             Edit::EditService { service, settings } => self.edit_service(service, settings),
             Edit::RemoveService { service } => self.remove_service(service),
-            Edit::AddDestination { service, address, settings } => {
-                self.add_destination(service, *address, settings, origin)
+            Edit::AddDestination {
+                service,
+                address,
+                settings,
+            } => self.add_destination(service, *address, settings, origin),
+            Edit::EditDestination {
+                service,
+                address,
+                settings,
+            } => self.edit_destination(service, *address, settings),
+            Edit::RemoveDestination { service, address } => {
+                self.remove_destination(service, *address)
             }
-            Edit::EditDestination { service, address, settings } => {
-                self.edit_destination(service, *address, settings)
-            }
-            Edit::RemoveDestination { service, address } => self.remove_destination(service, *address),
             Edit::Flush => {
                 let keys: Vec<ServiceKey> = self.inventory.services.keys().copied().collect();
                 keys.iter().try_for_each(|key| self.remove_service(key))
@@ -40,9 +46,9 @@ impl DataPlane {
                 self.set_timeouts(self.inventory.timeouts().changed_by(*timeouts));
                 Ok(())
             }
-            Edit::StartSyncDaemon(_) | Edit::StopSyncDaemon { .. } => {
-                Err(EditError::Unsupported("the synchronisation of connections".to_owned()))
-            }
+            Edit::StartSyncDaemon(_) | Edit::StopSyncDaemon { .. } => Err(EditError::Unsupported(
+                "the synchronisation of connections".to_owned(),
+            )),
         }
     }
 
@@ -60,23 +66,41 @@ impl DataPlane {
         // that come back with it.
         let slots = match self.inventory.past.remove(key) {
             Some(slots) => slots,
-            None => Slots { service: self.free_service()?, ..Slots::default() },
+            None => Slots {
+                service: self.free_service()?,
+                ..Slots::default()
+            },
         };
         let held = self.holds(key);
         let words = self.inventory.maps.service_words(slots.service)?;
-        for word in [service::MEMBERS_WORD, service::CURSOR_WORD, service::ROOM_WORD] {
+        for word in [
+            service::MEMBERS_WORD,
+            service::CURSOR_WORD,
+            service::ROOM_WORD,
+        ] {
             words.store(word, 0);
         }
         layout::write_past_totals(words, &Default::default());
         layout::write_service(words, key, settings, origin, held, self.inventory.clock)?;
         self.places.release(slots.service);
-        self.inventory.maps.index_service(&layout::index_key(key)?, slots.service).map_err(system)?;
+        self.inventory
+            .maps
+            .index_service(&layout::index_key(key)?, slots.service)
+            .map_err(system)?;
         self.inventory.services.insert(*key, slots);
         Ok(())
     }
 
-    fn edit_service(&mut self, key: &ServiceKey, settings: &ServiceSettings) -> Result<(), EditError> {
-        let slots = self.inventory.services.get(key).ok_or(EditError::NoSuchService)?;
+    fn edit_service(
+        &mut self,
+        key: &ServiceKey,
+        settings: &ServiceSettings,
+    ) -> Result<(), EditError> {
+        let slots = self
+            .inventory
+            .services
+            .get(key)
+            .ok_or(EditError::NoSuchService)?;
         layout::check_service(key, settings)?;
         let words = self.inventory.maps.service_words(slots.service)?;
         let flags = words.load(service::FLAGS_WORD) as u32;
@@ -86,13 +110,22 @@ impl DataPlane {
     }
 
     fn remove_service(&mut self, key: &ServiceKey) -> Result<(), EditError> {
-        let Some(mut slots) = self.inventory.services.remove(key) else { return Err(EditError::NoSuchService) };
-        self.inventory.maps.unindex_service(&layout::index_key(key)?).map_err(system)?;
+        let Some(mut slots) = self.inventory.services.remove(key) else {
+            return Err(EditError::NoSuchService);
+        };
+        self.inventory
+            .maps
+            .unindex_service(&layout::index_key(key)?)
+            .map_err(system)?;
         let words = self.inventory.maps.service_words(slots.service)?;
         layout::change_flags(words, 0, service::flags::LIVE | service::flags::HELD);
         words.exchange(service::MEMBERS_WORD, 0);
         for id in std::mem::take(&mut slots.destinations) {
-            layout::change_flags(self.inventory.maps.destination_words(id)?, 0, destination::flags::AVAILABLE);
+            layout::change_flags(
+                self.inventory.maps.destination_words(id)?,
+                0,
+                destination::flags::AVAILABLE,
+            );
             slots.tombstones.push(id);
         }
         self.places.release(slots.service);
@@ -109,22 +142,36 @@ impl DataPlane {
         settings: &DestinationSettings,
         origin: Origin,
     ) -> Result<(), EditError> {
-        let slots = self.inventory.services.get(key).ok_or(EditError::ServiceNotDefined)?;
-        if self.inventory.destination_at(key, &slots.destinations, address).is_some() {
+        let slots = self
+            .inventory
+            .services
+            .get(key)
+            .ok_or(EditError::ServiceNotDefined)?;
+        if self
+            .inventory
+            .destination_at(key, &slots.destinations, address)
+            .is_some()
+        {
             return Err(EditError::DestinationExists);
         }
         layout::check_destination(key, address, settings)?;
         let service_id = slots.service;
         let held = self.holds(key);
         // One that was removed and comes back has its connections and totals again.
-        let revived = self.inventory.destination_at(key, &slots.tombstones, address);
+        let revived = self
+            .inventory
+            .destination_at(key, &slots.tombstones, address);
         let id = match revived {
             Some(id) => id,
             None => self.free_destination()?,
         };
         if revived.is_none() {
             self.inventory.maps.clear_totals(id).map_err(system)?;
-            layout::write_destination(self.inventory.maps.destination_words(id)?, service_id, address);
+            layout::write_destination(
+                self.inventory.maps.destination_words(id)?,
+                service_id,
+                address,
+            );
         }
         let words = self.inventory.maps.destination_words(id)?;
         self.sequence = self.sequence.wrapping_add(1);
@@ -136,7 +183,11 @@ impl DataPlane {
         if origin == Origin::Configuration {
             flags |= destination::flags::FROM_CONFIGURATION;
         }
-        layout::change_flags(words, flags, destination::flags::FROM_CONFIGURATION & !flags);
+        layout::change_flags(
+            words,
+            flags,
+            destination::flags::FROM_CONFIGURATION & !flags,
+        );
         if let Some(slots) = self.inventory.services.get_mut(key) {
             slots.tombstones.retain(|tombstone| *tombstone != id);
             slots.destinations.insert(0, id);
@@ -158,7 +209,11 @@ impl DataPlane {
         address: SocketAddr,
         settings: &DestinationSettings,
     ) -> Result<(), EditError> {
-        let slots = self.inventory.services.get(key).ok_or(EditError::ServiceNotDefined)?;
+        let slots = self
+            .inventory
+            .services
+            .get(key)
+            .ok_or(EditError::ServiceNotDefined)?;
         let id = self
             .inventory
             .destination_at(key, &slots.destinations, address)
@@ -169,8 +224,16 @@ impl DataPlane {
         self.publish_members(key)
     }
 
-    fn remove_destination(&mut self, key: &ServiceKey, address: SocketAddr) -> Result<(), EditError> {
-        let slots = self.inventory.services.get(key).ok_or(EditError::ServiceNotDefined)?;
+    fn remove_destination(
+        &mut self,
+        key: &ServiceKey,
+        address: SocketAddr,
+    ) -> Result<(), EditError> {
+        let slots = self
+            .inventory
+            .services
+            .get(key)
+            .ok_or(EditError::ServiceNotDefined)?;
         let id = self
             .inventory
             .destination_at(key, &slots.destinations, address)
@@ -180,21 +243,32 @@ impl DataPlane {
             slots.tombstones.push(id);
         }
         self.publish_members(key)?;
-        layout::change_flags(self.inventory.maps.destination_words(id)?, 0, destination::flags::AVAILABLE);
+        layout::change_flags(
+            self.inventory.maps.destination_words(id)?,
+            0,
+            destination::flags::AVAILABLE,
+        );
         self.bury();
         Ok(())
     }
 
     /// Writes the list of destinations that take new connections.
     fn publish_members(&mut self, key: &ServiceKey) -> Result<(), EditError> {
-        let slots = self.inventory.services.get(key).ok_or(EditError::NoSuchService)?;
+        let slots = self
+            .inventory
+            .services
+            .get(key)
+            .ok_or(EditError::NoSuchService)?;
         let mut members = Vec::with_capacity(slots.destinations.len());
         for id in &slots.destinations {
             if layout::takes_connections(self.inventory.maps.destination_words(*id)?) {
                 members.push(*id);
             }
         }
-        if self.places.write(&self.inventory.maps, slots.service, &members) {
+        if self
+            .places
+            .write(&self.inventory.maps, slots.service, &members)
+        {
             return Ok(());
         }
         Err(EditError::Full {
@@ -214,7 +288,10 @@ impl DataPlane {
             if only.is_some_and(|only| only != key) {
                 continue;
             }
-            layout::write_past_totals(inventory.maps.service_words(slots.service)?, &Default::default());
+            layout::write_past_totals(
+                inventory.maps.service_words(slots.service)?,
+                &Default::default(),
+            );
             for id in slots.destinations.iter().chain(&slots.tombstones) {
                 inventory.maps.clear_totals(*id).map_err(system)?;
             }
@@ -223,11 +300,19 @@ impl DataPlane {
     }
 
     fn set_timeouts(&mut self, timeouts: Timeouts) {
-        let Some(settings) = self.inventory.maps.settings() else { return };
+        let Some(settings) = self.inventory.maps.settings() else {
+            return;
+        };
         let clock = self.inventory.clock;
         let tcp = |state: u8| TCP_TIMEOUTS_WORD + usize::from(state);
-        settings.store(tcp(layout::ESTABLISHED), layout::timeout_word(clock, timeouts.tcp));
-        settings.store(tcp(layout::FIN_WAIT), layout::timeout_word(clock, timeouts.tcp_fin));
+        settings.store(
+            tcp(layout::ESTABLISHED),
+            layout::timeout_word(clock, timeouts.tcp),
+        );
+        settings.store(
+            tcp(layout::FIN_WAIT),
+            layout::timeout_word(clock, timeouts.tcp_fin),
+        );
         settings.store(UDP_TIMEOUT_WORD, layout::timeout_word(clock, timeouts.udp));
     }
 
@@ -235,12 +320,19 @@ impl DataPlane {
     /// and those of removed services without such destinations.
     pub(super) fn bury(&mut self) {
         let inventory = &mut self.inventory;
-        for slots in inventory.services.values_mut().chain(inventory.past.values_mut()) {
+        for slots in inventory
+            .services
+            .values_mut()
+            .chain(inventory.past.values_mut())
+        {
             let service_id = slots.service;
             let maps = &mut inventory.maps;
             slots.tombstones.retain(|id| {
-                let Ok(words) = maps.destination_words(*id) else { return false };
-                let referred = words.load(destination::CONNECTIONS_WORD) | words.load(destination::TEMPLATES_WORD);
+                let Ok(words) = maps.destination_words(*id) else {
+                    return false;
+                };
+                let referred = words.load(destination::CONNECTIONS_WORD)
+                    | words.load(destination::TEMPLATES_WORD);
                 if referred != 0 {
                     return true;
                 }
@@ -255,7 +347,9 @@ impl DataPlane {
                 false
             });
         }
-        inventory.past.retain(|_, slots| !slots.tombstones.is_empty());
+        inventory
+            .past
+            .retain(|_, slots| !slots.tombstones.is_empty());
     }
 
     fn free_service(&self) -> Result<u32, EditError> {
@@ -273,7 +367,9 @@ impl DataPlane {
         let maps = &self.inventory.maps;
         (0..maps.destinations())
             .find(|id| {
-                let heading = maps.destination_words(*id).map(|words| words.load(destination::FLAGS_WORD) as u32);
+                let heading = maps
+                    .destination_words(*id)
+                    .map(|words| words.load(destination::FLAGS_WORD) as u32);
                 heading.is_ok_and(|flags| flags & destination::flags::LIVE == 0)
             })
             .ok_or_else(|| full("the table of destinations", maps.destinations()))
@@ -281,7 +377,10 @@ impl DataPlane {
 }
 
 fn full(table: &str, capacity: u32) -> EditError {
-    EditError::Full { table: table.to_owned(), capacity }
+    EditError::Full {
+        table: table.to_owned(),
+        capacity,
+    }
 }
 
 fn system(error: BpfError) -> EditError {
@@ -296,10 +395,12 @@ trait Slot {
 
 impl Slot for elver_sys::bpf::Maps {
     fn service_words(&self, id: u32) -> Result<elver_packet::host::Slice<'_>, EditError> {
-        self.service(id).ok_or_else(|| EditError::System(format!("there is no service slot {id}")))
+        self.service(id)
+            .ok_or_else(|| EditError::System(format!("there is no service slot {id}")))
     }
 
     fn destination_words(&self, id: u32) -> Result<elver_packet::host::Slice<'_>, EditError> {
-        self.destination(id).ok_or_else(|| EditError::System(format!("there is no destination slot {id}")))
+        self.destination(id)
+            .ok_or_else(|| EditError::System(format!("there is no destination slot {id}")))
     }
 }

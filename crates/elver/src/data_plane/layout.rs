@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use elver_core::service::{
-    DestinationSettings, EditError, Family, ForwardingMethod, Origin, Persistence, Protocol, Scheduler, ServiceKey,
-    ServiceSettings,
+    DestinationSettings, EditError, Family, ForwardingMethod, Origin, Persistence, Protocol,
+    Scheduler, ServiceKey, ServiceSettings,
 };
 use elver_packet::flow::tcp::TcpState;
 use elver_packet::table::settings::{TCP_TIMEOUTS_WORD, UDP_TIMEOUT_WORD};
@@ -32,7 +32,10 @@ fn set_default_timeout(maps: &Maps, clock: Clock, word: usize, seconds: u32) {
     if let Some(settings) = maps.settings()
         && settings.load(word) == 0
     {
-        settings.store(word, timeout_word(clock, Duration::from_secs(seconds.into())));
+        settings.store(
+            word,
+            timeout_word(clock, Duration::from_secs(seconds.into())),
+        );
     }
 }
 
@@ -57,9 +60,16 @@ pub(super) fn service_key<W: Words>(words: W) -> Option<ServiceKey> {
     let protocol = Protocol::from_number((words.load(service::FLAGS_WORD) >> 56) as u8)?;
     let port_word = words.load(service::PORT_WORD);
     let family = family((port_word >> 16) as u8)?;
-    let address = address(words.load(service::ADDRESS_WORD), words.load(service::ADDRESS_WORD + 1), family);
+    let address = address(
+        words.load(service::ADDRESS_WORD),
+        words.load(service::ADDRESS_WORD + 1),
+        family,
+    );
     let port = u16::from_be(port_word as u16);
-    Some(ServiceKey::Address { protocol, address: SocketAddr::new(address, port) })
+    Some(ServiceKey::Address {
+        protocol,
+        address: SocketAddr::new(address, port),
+    })
 }
 
 /// The settings of a service.
@@ -71,8 +81,14 @@ pub(super) fn service_settings<W: Words>(words: W) -> ServiceSettings {
         scattered_mask: None,
     });
     let scheduler = usize::from((heading >> 48) as u8);
-    let scheduler = Scheduler::NAMES.get(scheduler).map_or(Scheduler::default(), |(scheduler, _)| *scheduler);
-    ServiceSettings { scheduler, persistence, ..ServiceSettings::default() }
+    let scheduler = Scheduler::NAMES
+        .get(scheduler)
+        .map_or(Scheduler::default(), |(scheduler, _)| *scheduler);
+    ServiceSettings {
+        scheduler,
+        persistence,
+        ..ServiceSettings::default()
+    }
 }
 
 /// Writes a whole service but for its member list.
@@ -106,19 +122,27 @@ pub(super) fn write_service<W: Words>(
     words.store(service::ADDRESS_WORD + 1, second);
     words.store(
         service::PORT_WORD,
-        u64::from(address.port().to_be()) | u64::from(family_number(address.ip())) << 16 | u64::from(prefix) << 24,
+        u64::from(address.port().to_be())
+            | u64::from(family_number(address.ip())) << 16
+            | u64::from(prefix) << 24,
     );
     let scheduler = scheduler_number(settings.scheduler)?;
-    let heading = u64::from(flags) | u64::from(scheduler) << 48 | u64::from(protocol.number()) << 56;
+    let heading =
+        u64::from(flags) | u64::from(scheduler) << 48 | u64::from(protocol.number()) << 56;
     words.exchange(service::FLAGS_WORD, heading);
     Ok(())
 }
 
 fn scheduler_number(scheduler: Scheduler) -> Result<u8, EditError> {
-    let position = Scheduler::NAMES.iter().position(|(known, _)| *known == scheduler);
+    let position = Scheduler::NAMES
+        .iter()
+        .position(|(known, _)| *known == scheduler);
     match (scheduler, position) {
         (Scheduler::Rr, Some(position)) => Ok(position as u8),
-        _ => Err(EditError::Unsupported(format!("the scheduler {}", scheduler.name()))),
+        _ => Err(EditError::Unsupported(format!(
+            "the scheduler {}",
+            scheduler.name()
+        ))),
     }
 }
 
@@ -130,7 +154,10 @@ pub(super) fn check_service(key: &ServiceKey, settings: &ServiceSettings) -> Res
     if settings.one_packet {
         return unsupported("one-packet scheduling");
     }
-    if settings.persistence.is_some_and(|persistence| persistence.scattered_mask.is_some()) {
+    if settings
+        .persistence
+        .is_some_and(|persistence| persistence.scattered_mask.is_some())
+    {
         return unsupported("a persistence netmask that is no prefix");
     }
     if settings.persistence_engine.is_some() {
@@ -141,11 +168,16 @@ pub(super) fn check_service(key: &ServiceKey, settings: &ServiceSettings) -> Res
 
 fn supported_key(key: &ServiceKey) -> Result<(Protocol, SocketAddr), EditError> {
     match key {
-        ServiceKey::Address { protocol: Protocol::Tcp, address } => Ok((Protocol::Tcp, *address)),
-        ServiceKey::Address { protocol, .. } => {
-            Err(EditError::Unsupported(format!("virtual services of {protocol}")))
-        }
-        ServiceKey::Mark { .. } => Err(EditError::Unsupported("virtual services of firewall marks".to_owned())),
+        ServiceKey::Address {
+            protocol: Protocol::Tcp,
+            address,
+        } => Ok((Protocol::Tcp, *address)),
+        ServiceKey::Address { protocol, .. } => Err(EditError::Unsupported(format!(
+            "virtual services of {protocol}"
+        ))),
+        ServiceKey::Mark { .. } => Err(EditError::Unsupported(
+            "virtual services of firewall marks".to_owned(),
+        )),
     }
 }
 
@@ -223,7 +255,10 @@ pub(super) fn takes_connections<W: Words>(words: W) -> bool {
 pub(super) fn write_destination<W: Words>(words: W, service: u32, address: SocketAddr) {
     let generation = ((words.load(destination::FLAGS_WORD) >> 32) as u16).wrapping_add(1);
     let (first, second) = address_words(address.ip());
-    words.store(destination::SERVICE_WORD, u64::from(service) | u64::from(address.port().to_be()) << 32);
+    words.store(
+        destination::SERVICE_WORD,
+        u64::from(service) | u64::from(address.port().to_be()) << 32,
+    );
     words.store(destination::ADDRESS_WORD, first);
     words.store(destination::ADDRESS_WORD + 1, second);
     words.store(destination::CONNECTIONS_WORD, 0);
@@ -235,8 +270,15 @@ pub(super) fn write_destination<W: Words>(words: W, service: u32, address: Socke
 }
 
 /// Writes what can be changed of a destination.
-pub(super) fn write_destination_settings<W: Words>(words: W, settings: &DestinationSettings, sequence: u32) {
-    words.store(destination::WEIGHT_WORD, u64::from(settings.weight) | u64::from(sequence) << 32);
+pub(super) fn write_destination_settings<W: Words>(
+    words: W,
+    settings: &DestinationSettings,
+    sequence: u32,
+) {
+    words.store(
+        destination::WEIGHT_WORD,
+        u64::from(settings.weight) | u64::from(sequence) << 32,
+    );
     words.store(
         destination::THRESHOLDS_WORD,
         u64::from(settings.upper_threshold) | u64::from(settings.lower_threshold) << 32,
@@ -252,7 +294,13 @@ pub(super) fn change_flags<W: Words>(words: W, set: u32, clear: u32) {
 
 /// Tells a service and its destinations whether their address is one of this host's.
 pub(super) fn set_held(maps: &Maps, slots: &Slots, held: bool) {
-    let change = |words, flag| if held { change_flags(words, flag, 0) } else { change_flags(words, 0, flag) };
+    let change = |words, flag| {
+        if held {
+            change_flags(words, flag, 0)
+        } else {
+            change_flags(words, 0, flag)
+        }
+    };
     if let Some(words) = maps.service(slots.service) {
         change(words, service::flags::HELD);
     }
@@ -265,7 +313,11 @@ pub(super) fn set_held(maps: &Maps, slots: &Slots, held: bool) {
 
 /// Who put it there.
 pub(super) fn origin(flags: u32, from_configuration: u32) -> Origin {
-    if flags & from_configuration != 0 { Origin::Configuration } else { Origin::Operator }
+    if flags & from_configuration != 0 {
+        Origin::Configuration
+    } else {
+        Origin::Operator
+    }
 }
 
 /// Totals of a service's destinations that are gone.

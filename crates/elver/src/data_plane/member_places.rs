@@ -36,15 +36,29 @@ impl MemberPlaces {
     pub(super) fn read<'a>(maps: &Maps, all: impl Iterator<Item = &'a Slots>) -> MemberPlaces {
         let mut rooms = BTreeMap::new();
         for slots in all {
-            let Some(words) = maps.service(slots.service) else { continue };
+            let Some(words) = maps.service(slots.service) else {
+                continue;
+            };
             let word = words.load(service::ROOM_WORD);
-            let room = Room { start: word as u32, places: (word >> 32) as u32 };
+            let room = Room {
+                start: word as u32,
+                places: (word >> 32) as u32,
+            };
             if room.places != 0 {
                 rooms.insert(slots.service, room);
             }
         }
-        let next = rooms.values().map(|room| room.start + room.places).max().unwrap_or(0);
-        MemberPlaces { rooms, free: BTreeMap::new(), next, capacity: maps.member_places() }
+        let next = rooms
+            .values()
+            .map(|room| room.start + room.places)
+            .max()
+            .unwrap_or(0);
+        MemberPlaces {
+            rooms,
+            free: BTreeMap::new(),
+            next,
+            capacity: maps.member_places(),
+        }
     }
 
     /// A service is gone.
@@ -56,18 +70,35 @@ impl MemberPlaces {
 
     /// Writes a service's list of members, and takes it into use. False if there is no room.
     pub(super) fn write(&mut self, maps: &Maps, service_id: u32, members: &[u32]) -> bool {
-        let Some(words) = maps.service(service_id) else { return false };
-        let Some(room) = self.room(service_id, members.len()) else { return false };
-        words.store(service::ROOM_WORD, u64::from(room.start) | u64::from(room.places) << 32);
+        let Some(words) = maps.service(service_id) else {
+            return false;
+        };
+        let Some(room) = self.room(service_id, members.len()) else {
+            return false;
+        };
+        words.store(
+            service::ROOM_WORD,
+            u64::from(room.start) | u64::from(room.places) << 32,
+        );
         let upper = room.start + room.places / 2;
         let old = words.load(service::MEMBERS_WORD);
-        let start = if old as u32 == upper { room.start } else { upper };
+        let start = if old as u32 == upper {
+            room.start
+        } else {
+            upper
+        };
         for (place, member) in (start..).zip(members) {
             maps.set_member(place, *member);
         }
         let before = read(maps, old);
-        words.store(service::CURSOR_WORD, cursor_after(&before, words.load(service::CURSOR_WORD), members));
-        words.exchange(service::MEMBERS_WORD, u64::from(start) | (members.len() as u64) << 32);
+        words.store(
+            service::CURSOR_WORD,
+            cursor_after(&before, words.load(service::CURSOR_WORD), members),
+        );
+        words.exchange(
+            service::MEMBERS_WORD,
+            u64::from(start) | (members.len() as u64) << 32,
+        );
         true
     }
 
@@ -83,7 +114,9 @@ impl MemberPlaces {
             Some(start) => start,
             None => {
                 let start = self.next;
-                let end = start.checked_add(places).filter(|end| *end <= self.capacity)?;
+                let end = start
+                    .checked_add(places)
+                    .filter(|end| *end <= self.capacity)?;
                 self.next = end;
                 start
             }
@@ -97,7 +130,9 @@ impl MemberPlaces {
 
 fn read(maps: &Maps, word: u64) -> Vec<u32> {
     let (start, members) = (word as u32, (word >> 32) as u32);
-    (start..start.saturating_add(members)).filter_map(|place| maps.member(place)).collect()
+    (start..start.saturating_add(members))
+        .filter_map(|place| maps.member(place))
+        .collect()
 }
 
 /// Where round robin goes on in a new list: after the member that it used last or, if that
@@ -107,7 +142,10 @@ fn cursor_after(before: &[u32], cursor: u64, after: &[u32]) -> u64 {
         return 0;
     }
     let last = ((cursor - 1) % before.len() as u64) as usize;
-    let survivor = before[..=last].iter().rev().find_map(|member| after.iter().position(|new| new == member));
+    let survivor = before[..=last]
+        .iter()
+        .rev()
+        .find_map(|member| after.iter().position(|new| new == member));
     survivor.map_or(0, |position| position as u64 + 1)
 }
 

@@ -14,7 +14,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 
 use elver_core::service::{
-    ConnectionState, DestinationState, Rates, ServiceKey, ServiceState, Statistics, SyncDaemon, Timeouts,
+    ConnectionState, DestinationState, Rates, ServiceKey, ServiceState, Statistics, SyncDaemon,
+    Timeouts,
 };
 use elver_packet::table::destination::Destination;
 use elver_packet::table::settings::{SIZE_AND_EPOCH_WORD, TCP_TIMEOUTS_WORD, UDP_TIMEOUT_WORD};
@@ -73,45 +74,70 @@ impl Inventory {
     }
 
     fn read(maps: Maps) -> Inventory {
-        let clock = maps.settings().map_or_else(Clock::default, Clock::from_settings);
+        let clock = maps
+            .settings()
+            .map_or_else(Clock::default, Clock::from_settings);
         let mut slots: HashMap<u32, Slots> = HashMap::new();
         let mut sequences = HashMap::new();
         for id in 0..maps.destinations() {
-            let Some(words) = maps.destination(id) else { continue };
+            let Some(words) = maps.destination(id) else {
+                continue;
+            };
             let flags = Destination(words).heading().flags();
             if flags & destination::flags::LIVE == 0 {
                 continue;
             }
             let of = slots.entry(Destination(words).service()).or_default();
-            let list = if flags & destination::flags::AVAILABLE != 0 { &mut of.destinations } else { &mut of.tombstones };
+            let list = if flags & destination::flags::AVAILABLE != 0 {
+                &mut of.destinations
+            } else {
+                &mut of.tombstones
+            };
             list.push(id);
             sequences.insert(id, layout::sequence(words));
         }
         let (mut services, mut past) = (BTreeMap::new(), BTreeMap::new());
         for id in 0..maps.services() {
-            let Some(words) = maps.service(id) else { continue };
-            let Some(key) = layout::service_key(words) else { continue };
+            let Some(words) = maps.service(id) else {
+                continue;
+            };
+            let Some(key) = layout::service_key(words) else {
+                continue;
+            };
             let mut slots = slots.remove(&id).unwrap_or_default();
             slots.service = id;
-            slots.destinations.sort_by_key(|id| std::cmp::Reverse(sequences.get(id).copied()));
+            slots
+                .destinations
+                .sort_by_key(|id| std::cmp::Reverse(sequences.get(id).copied()));
             if layout::is_live(words) {
                 services.insert(key, slots);
             } else if !slots.tombstones.is_empty() {
                 past.insert(key, slots);
             }
         }
-        Inventory { maps, clock, services, past }
+        Inventory {
+            maps,
+            clock,
+            services,
+            past,
+        }
     }
 
     /// Every service, in the order of their keys, its destinations newest first.
     pub(crate) fn services(&self) -> Vec<ServiceState> {
-        self.services.iter().filter_map(|(key, slots)| self.state(key, slots)).collect()
+        self.services
+            .iter()
+            .filter_map(|(key, slots)| self.state(key, slots))
+            .collect()
     }
 
     fn state(&self, key: &ServiceKey, slots: &Slots) -> Option<ServiceState> {
         let words = self.maps.service(slots.service)?;
-        let destinations: Vec<DestinationState> =
-            slots.destinations.iter().filter_map(|id| self.destination_state(key, *id)).collect();
+        let destinations: Vec<DestinationState> = slots
+            .destinations
+            .iter()
+            .filter_map(|id| self.destination_state(key, *id))
+            .collect();
         let mut totals = layout::past_totals(words);
         for id in slots.destinations.iter().chain(&slots.tombstones) {
             add(&mut totals, &self.maps.totals(*id));
@@ -119,7 +145,10 @@ impl Inventory {
         Some(ServiceState {
             key: *key,
             settings: layout::service_settings(words),
-            origin: layout::origin(words.load(service::FLAGS_WORD) as u32, service::flags::FROM_CONFIGURATION),
+            origin: layout::origin(
+                words.load(service::FLAGS_WORD) as u32,
+                service::flags::FROM_CONFIGURATION,
+            ),
             destinations,
             statistics: statistics(&totals),
             rates: Rates::default(),
@@ -133,7 +162,10 @@ impl Inventory {
         Some(DestinationState {
             address: layout::destination_address(words, key.family()),
             settings: layout::destination_settings(words),
-            origin: layout::origin(destination.heading().flags(), destination::flags::FROM_CONFIGURATION),
+            origin: layout::origin(
+                destination.heading().flags(),
+                destination::flags::FROM_CONFIGURATION,
+            ),
             active,
             inactive,
             persistent: words.load(destination::TEMPLATES_WORD) as u32,
@@ -188,7 +220,10 @@ impl DataPlane {
         let inventory = Inventory::read(maps);
         layout::set_default_timeouts(&inventory.maps, inventory.clock);
         let sequence = inventory.highest_sequence();
-        let places = MemberPlaces::read(&inventory.maps, inventory.services.values().chain(inventory.past.values()));
+        let places = MemberPlaces::read(
+            &inventory.maps,
+            inventory.services.values().chain(inventory.past.values()),
+        );
         Ok(DataPlane {
             inventory,
             attachments,
@@ -214,7 +249,8 @@ impl DataPlane {
     }
 
     fn holds(&self, key: &ServiceKey) -> bool {
-        key.virtual_address().is_some_and(|address| self.held.contains(&address.ip()))
+        key.virtual_address()
+            .is_some_and(|address| self.held.contains(&address.ip()))
     }
 
     /// Attaches to a device; gives the kind of attachment.
@@ -222,7 +258,9 @@ impl DataPlane {
     /// # Errors
     /// The kernel refuses.
     pub(crate) fn attach(&mut self, device: &Device) -> Result<&'static str, BpfError> {
-        self.attachments.attach(device.index, &device.name).map(|attachment| attachment.name())
+        self.attachments
+            .attach(device.index, &device.name)
+            .map(|attachment| attachment.name())
     }
 
     /// Takes the data plane off a device.
@@ -253,12 +291,19 @@ impl Inventory {
     fn highest_sequence(&self) -> u32 {
         let all = self.services.values().chain(self.past.values());
         let ids = all.flat_map(|slots| slots.destinations.iter().chain(&slots.tombstones));
-        ids.filter_map(|id| Some(layout::sequence(self.maps.destination(*id)?))).max().unwrap_or(0)
+        ids.filter_map(|id| Some(layout::sequence(self.maps.destination(*id)?)))
+            .max()
+            .unwrap_or(0)
     }
 
     /// The destination of a service that has this address.
     fn destination_at(&self, key: &ServiceKey, ids: &[u32], address: SocketAddr) -> Option<u32> {
-        let at = |id: u32| Some(layout::destination_address(self.maps.destination(id)?, key.family()));
+        let at = |id: u32| {
+            Some(layout::destination_address(
+                self.maps.destination(id)?,
+                key.family(),
+            ))
+        };
         ids.iter().copied().find(|id| at(*id) == Some(address))
     }
 }
@@ -271,5 +316,11 @@ fn add(sum: &mut Totals, part: &Totals) {
 
 fn statistics(totals: &Totals) -> Statistics {
     let [connections, packets_in, packets_out, bytes_in, bytes_out] = *totals;
-    Statistics { connections, packets_in, packets_out, bytes_in, bytes_out }
+    Statistics {
+        connections,
+        packets_in,
+        packets_out,
+        bytes_in,
+        bytes_out,
+    }
 }

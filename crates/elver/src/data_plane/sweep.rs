@@ -11,12 +11,12 @@ use elver_core::service::ConnectionState;
 use elver_packet::family::{Family, V4, V6};
 use elver_packet::flow::tcp::TcpState;
 use elver_packet::host::Slice;
+use elver_packet::table::Words;
 use elver_packet::table::connection::{
     Control, Direction, Entry, Key, Life, STRIDE, control, free_abandoned, has_expired, reclaim,
 };
 use elver_packet::table::destination;
 use elver_packet::table::settings::ticks_between;
-use elver_packet::table::Words;
 use elver_sys::bpf::{Clock, Maps};
 
 use super::{DataPlane, layout};
@@ -48,7 +48,9 @@ impl DataPlane {
             if index % STRIDE == 0 {
                 continue;
             }
-            let Some(control) = control(&maps, index) else { continue };
+            let Some(control) = control(&maps, index) else {
+                continue;
+            };
             if control.is_busy() {
                 // A program is done within microseconds; a director can be killed in between.
                 if self.sweep.busy.insert(index, control) == Some(control) {
@@ -99,11 +101,19 @@ pub(super) fn connections(maps: &Maps, clock: Clock) -> impl Iterator<Item = Con
     })
 }
 
-fn state<F: Family>(maps: &Maps, entry: Entry<Slice<'_>>, expires_in: Duration) -> Option<ConnectionState> {
+fn state<F: Family>(
+    maps: &Maps,
+    entry: Entry<Slice<'_>>,
+    expires_in: Duration,
+) -> Option<ConnectionState> {
     let key: Key<F> = entry.key();
     let (id, _) = entry.destination();
     let words = maps.destination(id)?;
-    let family = if F::NUMBER == 4 { elver_core::service::Family::Inet } else { elver_core::service::Family::Inet6 };
+    let family = if F::NUMBER == 4 {
+        elver_core::service::Family::Inet
+    } else {
+        elver_core::service::Family::Inet6
+    };
     let mut destination = layout::destination_address(words, family);
     let virtual_address = socket_address::<F>(key.receiver, (key.ports >> 16) as u16);
     if words.load(destination::SERVICE_WORD) >> 32 == 0 {

@@ -12,7 +12,10 @@ use crate::wire::TcpFlags;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TcpState(pub u8);
 
-#[allow(missing_docs, reason = "the names are those of RFC 9293 and of the kernel")]
+#[allow(
+    missing_docs,
+    reason = "the names are those of RFC 9293 and of the kernel"
+)]
 impl TcpState {
     pub const NONE: TcpState = TcpState(0);
     pub const ESTABLISHED: TcpState = TcpState(1);
@@ -31,25 +34,40 @@ impl TcpState {
 
     /// How long a connection stays in each state without a packet, in seconds
     /// (`tcp_timeouts` in the kernel).
-    pub const TIMEOUT_SECONDS: [u32; Self::COUNT] = [2, 900, 120, 60, 120, 120, 10, 60, 30, 120, 120];
+    pub const TIMEOUT_SECONDS: [u32; Self::COUNT] =
+        [2, 900, 120, 60, 120, 120, 10, 60, 30, 120, 120];
 
     const NAMES: [&'static str; Self::COUNT] = [
-        "NONE", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT", "TIME_WAIT", "CLOSE", "CLOSE_WAIT", "LAST_ACK",
-        "LISTEN", "SYNACK",
+        "NONE",
+        "ESTABLISHED",
+        "SYN_SENT",
+        "SYN_RECV",
+        "FIN_WAIT",
+        "TIME_WAIT",
+        "CLOSE",
+        "CLOSE_WAIT",
+        "LAST_ACK",
+        "LISTEN",
+        "SYNACK",
     ];
 
     /// Whether a connection in this state counts as active (`tcp_state_active_table`).
     #[inline(always)]
     pub fn activity(self) -> Activity {
         match self {
-            Self::ESTABLISHED | Self::SYN_SENT | Self::SYN_RECEIVED | Self::SYN_ACK => Activity::Active,
+            Self::ESTABLISHED | Self::SYN_SENT | Self::SYN_RECEIVED | Self::SYN_ACK => {
+                Activity::Active
+            }
             _ => Activity::Inactive,
         }
     }
 
     /// Whether the connection has not come about yet.
     pub fn is_embryonic(self) -> bool {
-        matches!(self, Self::NONE | Self::SYN_SENT | Self::SYN_RECEIVED | Self::SYN_ACK)
+        matches!(
+            self,
+            Self::NONE | Self::SYN_SENT | Self::SYN_RECEIVED | Self::SYN_ACK
+        )
     }
 }
 
@@ -84,15 +102,33 @@ type Rows = [[u8; 16]; 8];
 
 static TRANSITIONS: Rows = [
     //        NO  ES  SS  SR  FW  TW  CL  CW  LA  LI  SA
-    /* syn */ [SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SR, NO, NO, NO, NO, NO],
-    /* fin */ [CL, CW, SS, TW, TW, TW, CL, CW, LA, LI, TW, NO, NO, NO, NO, NO],
-    /* ack */ [ES, ES, SS, ES, FW, TW, CL, CW, CL, LI, ES, NO, NO, NO, NO, NO],
-    /* rst */ [CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, SR, NO, NO, NO, NO, NO],
+    /* syn */
+    [
+        SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SR, NO, NO, NO, NO, NO,
+    ],
+    /* fin */ [
+        CL, CW, SS, TW, TW, TW, CL, CW, LA, LI, TW, NO, NO, NO, NO, NO,
+    ],
+    /* ack */ [
+        ES, ES, SS, ES, FW, TW, CL, CW, CL, LI, ES, NO, NO, NO, NO, NO,
+    ],
+    /* rst */ [
+        CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, SR, NO, NO, NO, NO, NO,
+    ],
     // from the real server
-    /* syn */ [SS, ES, SS, SR, SS, SS, SS, SS, SS, LI, SR, NO, NO, NO, NO, NO],
-    /* fin */ [TW, FW, SS, TW, FW, TW, CL, TW, LA, LI, TW, NO, NO, NO, NO, NO],
-    /* ack */ [ES, ES, SS, ES, FW, TW, CL, CW, LA, ES, ES, NO, NO, NO, NO, NO],
-    /* rst */ [CL, CL, SS, CL, CL, TW, CL, CL, CL, CL, CL, NO, NO, NO, NO, NO],
+    /* syn */
+    [
+        SS, ES, SS, SR, SS, SS, SS, SS, SS, LI, SR, NO, NO, NO, NO, NO,
+    ],
+    /* fin */ [
+        TW, FW, SS, TW, FW, TW, CL, TW, LA, LI, TW, NO, NO, NO, NO, NO,
+    ],
+    /* ack */ [
+        ES, ES, SS, ES, FW, TW, CL, CW, LA, ES, ES, NO, NO, NO, NO, NO,
+    ],
+    /* rst */ [
+        CL, CL, SS, CL, CL, TW, CL, CL, CL, CL, CL, NO, NO, NO, NO, NO,
+    ],
 ];
 
 /// The state after a segment.
@@ -117,7 +153,13 @@ pub fn next(side: Side, flags: TcpFlags, state: TcpState) -> TcpState {
         Side::Server => 4 + event,
     };
     let column = usize::from(state.0 & 0xf);
-    TcpState(TRANSITIONS.get(row).and_then(|states| states.get(column)).copied().unwrap_or(NO))
+    TcpState(
+        TRANSITIONS
+            .get(row)
+            .and_then(|states| states.get(column))
+            .copied()
+            .unwrap_or(NO),
+    )
 }
 
 #[cfg(test)]
@@ -143,26 +185,50 @@ mod tests {
     #[test]
     fn client_closes() {
         let states = trace(&[
-            (Side::Client, SYN), (Side::Server, SYN_ACK), (Side::Client, ACK), (Side::Client, FIN), (Side::Server, FIN),
+            (Side::Client, SYN),
+            (Side::Server, SYN_ACK),
+            (Side::Client, ACK),
+            (Side::Client, FIN),
+            (Side::Server, FIN),
         ]);
-        assert_eq!(states, ["SYN_RECV", "SYN_RECV", "ESTABLISHED", "CLOSE_WAIT", "TIME_WAIT"]);
+        assert_eq!(
+            states,
+            [
+                "SYN_RECV",
+                "SYN_RECV",
+                "ESTABLISHED",
+                "CLOSE_WAIT",
+                "TIME_WAIT"
+            ]
+        );
     }
 
     /// As traced on kernel IPVS: the real server closes first.
     #[test]
     fn server_closes() {
-        let states = trace(&[(Side::Client, SYN), (Side::Client, ACK), (Side::Server, FIN), (Side::Client, FIN)]);
+        let states = trace(&[
+            (Side::Client, SYN),
+            (Side::Client, ACK),
+            (Side::Server, FIN),
+            (Side::Client, FIN),
+        ]);
         assert_eq!(states, ["SYN_RECV", "ESTABLISHED", "FIN_WAIT", "TIME_WAIT"]);
     }
 
     #[test]
     fn server_resets() {
-        assert_eq!(trace(&[(Side::Client, SYN), (Side::Server, RST)]), ["SYN_RECV", "CLOSE"]);
+        assert_eq!(
+            trace(&[(Side::Client, SYN), (Side::Server, RST)]),
+            ["SYN_RECV", "CLOSE"]
+        );
     }
 
     #[test]
     fn a_segment_without_flags_closes() {
-        assert_eq!(next(Side::Client, TcpFlags(0), TcpState::ESTABLISHED), TcpState::CLOSE);
+        assert_eq!(
+            next(Side::Client, TcpFlags(0), TcpState::ESTABLISHED),
+            TcpState::CLOSE
+        );
     }
 
     /// No event leads out of the states that exist.

@@ -162,12 +162,21 @@ impl<F: Family> Key<F> {
     /// The key under which packets in the other direction are found.
     #[inline(always)]
     pub fn reversed(&self) -> Key<F> {
-        Key { sender: self.receiver, receiver: self.sender, ports: self.ports.rotate_left(16), ..*self }
+        Key {
+            sender: self.receiver,
+            receiver: self.sender,
+            ports: self.ports.rotate_left(16),
+            ..*self
+        }
     }
 
     #[inline(always)]
     fn ports_word(&self) -> u64 {
-        let class = if self.template { F::NUMBER | 0x80 } else { F::NUMBER };
+        let class = if self.template {
+            F::NUMBER | 0x80
+        } else {
+            F::NUMBER
+        };
         u64::from(self.ports) | u64::from(self.protocol) << 32 | u64::from(class) << 40
     }
 
@@ -186,8 +195,12 @@ impl<F: Family> Key<F> {
         let first = hash as u32 & settings.set_mask();
         // The second set is told by the tag and the first, as different from it as can be.
         let tag = (hash >> 32) as u32;
-        let second = (tag.wrapping_mul(0x9e37_79b1) ^ hash as u32).rotate_left(13) & settings.set_mask();
-        Place { sets: [first, second], tag }
+        let second =
+            (tag.wrapping_mul(0x9e37_79b1) ^ hash as u32).rotate_left(13) & settings.set_mask();
+        Place {
+            sets: [first, second],
+            tag,
+        }
     }
 }
 
@@ -255,13 +268,23 @@ pub fn control<T: Tables>(tables: &T, index: u32) -> Option<Control> {
 
 /// The live entry with this key, expired or not.
 #[inline(always)]
-pub fn find<F: Family, T: Tables>(tables: &T, key: &Key<F>, place: &Place) -> Option<Found<T::Words>> {
+pub fn find<F: Family, T: Tables>(
+    tables: &T,
+    key: &Key<F>,
+    place: &Place,
+) -> Option<Found<T::Words>> {
     let [first, second] = place.sets;
-    find_in_set(tables, key, place.tag, first).or_else(|| find_in_set(tables, key, place.tag, second))
+    find_in_set(tables, key, place.tag, first)
+        .or_else(|| find_in_set(tables, key, place.tag, second))
 }
 
 #[inline(always)]
-fn find_in_set<F: Family, T: Tables>(tables: &T, key: &Key<F>, tag: u32, set: u32) -> Option<Found<T::Words>> {
+fn find_in_set<F: Family, T: Tables>(
+    tables: &T,
+    key: &Key<F>,
+    tag: u32,
+    set: u32,
+) -> Option<Found<T::Words>> {
     let header = tables.connection(header_index(set))?;
     let mut way = 1;
     while way < STRIDE {
@@ -270,7 +293,10 @@ fn find_in_set<F: Family, T: Tables>(tables: &T, key: &Key<F>, tag: u32, set: u3
             if let Some(line) = tables.connection(index)
                 && key.is_of(line)
             {
-                return Some(Found { index, entry: Entry(line) });
+                return Some(Found {
+                    index,
+                    entry: Entry(line),
+                });
             }
         }
         way += 1;
@@ -287,12 +313,19 @@ pub fn has_expired(life: Life, now: Ticks) -> bool {
 /// What a connection counts as for its destination.
 #[inline(always)]
 fn activity_of(life: Life) -> Activity {
-    if life.flags & flags::INACTIVE != 0 { Activity::Inactive } else { Activity::Active }
+    if life.flags & flags::INACTIVE != 0 {
+        Activity::Inactive
+    } else {
+        Activity::Active
+    }
 }
 
 /// The destination of an entry, if it is still the same one.
 #[inline(always)]
-pub fn destination_of<T: Tables>(tables: &T, entry: Entry<T::Words>) -> Option<Destination<T::Words>> {
+pub fn destination_of<T: Tables>(
+    tables: &T,
+    entry: Entry<T::Words>,
+) -> Option<Destination<T::Words>> {
     let (id, generation) = entry.destination();
     let destination = Destination(tables.destination(id)?);
     (destination.heading().generation() == generation).then_some(destination)

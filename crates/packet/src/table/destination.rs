@@ -102,7 +102,8 @@ impl<W: Words> Destination<W> {
     /// A connection leaves the destination.
     #[inline(always)]
     pub fn unbind(self, activity: Activity) {
-        self.0.fetch_add(CONNECTIONS_WORD, activity.unit().wrapping_neg());
+        self.0
+            .fetch_add(CONNECTIONS_WORD, activity.unit().wrapping_neg());
     }
 
     /// A connection becomes active or inactive.

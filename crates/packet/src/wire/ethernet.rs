@@ -38,7 +38,11 @@ impl Ethernet {
 
     /// A header for a frame between two stations.
     pub fn new(destination: MacAddress, source: MacAddress, ether_type: EtherType) -> Ethernet {
-        Ethernet { destination, source, ether_type: U16::new(ether_type.0) }
+        Ethernet {
+            destination,
+            source,
+            ether_type: U16::new(ether_type.0),
+        }
     }
 
     /// What the payload is.

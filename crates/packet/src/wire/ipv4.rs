@@ -48,7 +48,11 @@ impl Ipv4 {
             traffic_class: 0,
             total_length: U16::ZERO,
             identification: U16::ZERO,
-            flags_and_offset: U16::new(if dont_fragment { Self::DONT_FRAGMENT } else { 0 }),
+            flags_and_offset: U16::new(if dont_fragment {
+                Self::DONT_FRAGMENT
+            } else {
+                0
+            }),
             time_to_live,
             protocol,
             checksum: [0; 2],

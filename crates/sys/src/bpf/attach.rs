@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 
 use aya::Ebpf;
 use aya::programs::links::{FdLink, Link, PinnedLink};
-use aya::programs::tc::{NlOptions, SchedClassifierLink, TcAttachOptions, TcHandle, qdisc_add_clsact};
+use aya::programs::tc::{
+    NlOptions, SchedClassifierLink, TcAttachOptions, TcHandle, qdisc_add_clsact,
+};
 use aya::programs::{LinkOrder, TcAttachType};
 use aya::util::KernelVersion;
 
@@ -51,7 +53,11 @@ pub struct Attachments {
 
 impl Attachments {
     pub(super) fn new(instance: &str, programs: Ebpf, first: &'static str) -> Attachments {
-        Attachments { instance: instance.to_owned(), programs, first }
+        Attachments {
+            instance: instance.to_owned(),
+            programs,
+            first,
+        }
     }
 
     /// Attaches to a device, or replaces in one step what an earlier process attached.
@@ -59,7 +65,11 @@ impl Attachments {
     /// # Errors
     /// The kernel refuses; the device may be gone.
     pub fn attach(&mut self, index: u32, name: &str) -> Result<Attachment, BpfError> {
-        if KernelVersion::current().is_ok_and(|version| version >= KernelVersion::new(6, 6, 0)) { self.attach_tcx(index, name) } else { self.attach_clsact(index, name) }
+        if KernelVersion::current().is_ok_and(|version| version >= KernelVersion::new(6, 6, 0)) {
+            self.attach_tcx(index, name)
+        } else {
+            self.attach_clsact(index, name)
+        }
     }
 
     /// Takes the data plane off a device.
@@ -83,7 +93,8 @@ impl Attachments {
         let program = classifier(&mut self.programs, self.first)?;
         if pin.exists() {
             let old = PinnedLink::from_pin(&pin).map_err(|error| refused(&error))?;
-            let link = SchedClassifierLink::try_from(FdLink::from(old)).map_err(|error| refused(&error))?;
+            let link = SchedClassifierLink::try_from(FdLink::from(old))
+                .map_err(|error| refused(&error))?;
             // The link of a device that is gone, whose index this one has now, cannot be updated.
             if let Ok(id) = program.attach_to_link(link) {
                 drop(program.take_link(id).map_err(|error| refused(&error))?);
@@ -115,9 +126,17 @@ impl Attachments {
         let id = match program.attach_to_link(ours) {
             Ok(id) => id,
             Err(_) => {
-                let options = NlOptions { priority: PRIORITY, handle: HANDLE, ..NlOptions::default() };
+                let options = NlOptions {
+                    priority: PRIORITY,
+                    handle: HANDLE,
+                    ..NlOptions::default()
+                };
                 program
-                    .attach_with_options(name, TcAttachType::Ingress, TcAttachOptions::Netlink(options))
+                    .attach_with_options(
+                        name,
+                        TcAttachType::Ingress,
+                        TcAttachOptions::Netlink(options),
+                    )
                     .map_err(|error| refused(&error))?
             }
         };
@@ -148,32 +167,43 @@ fn filter(device: &str) -> io::Result<SchedClassifierLink> {
 
 /// Removes a pin and what it stands for.
 fn detach(pin: &Path) -> Result<(), BpfError> {
-    let name = pin.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = pin
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
     if let Some(index) = name.strip_suffix(CLSACT)
         && let Ok(index) = index.parse()
-        && let Ok(device) = rustix::net::netdevice::index_to_name(rustix::net::socket(
-            rustix::net::AddressFamily::INET,
-            rustix::net::SocketType::DGRAM,
-            None,
-        ).map_err(|error| BpfError::kernel("opening a socket", error))?, index)
+        && let Ok(device) = rustix::net::netdevice::index_to_name(
+            rustix::net::socket(
+                rustix::net::AddressFamily::INET,
+                rustix::net::SocketType::DGRAM,
+                None,
+            )
+            .map_err(|error| BpfError::kernel("opening a socket", error))?,
+            index,
+        )
         && let Ok(filter) = filter(&device)
     {
         // That it is gone already, with its device or by another's hand, is what we want.
         let _ = filter.detach();
     }
-    fs::remove_file(pin).map_err(|error| BpfError::kernel(format!("removing {}", pin.display()), error))
+    fs::remove_file(pin)
+        .map_err(|error| BpfError::kernel(format!("removing {}", pin.display()), error))
 }
 
 /// Takes the data plane of an instance off every device, and names the pins removed.
 pub(super) fn detach_all(instance: &str) -> Result<Vec<String>, BpfError> {
     let pins = pins(instance);
-    let Ok(entries) = fs::read_dir(&pins) else { return Ok(Vec::new()) };
+    let Ok(entries) = fs::read_dir(&pins) else {
+        return Ok(Vec::new());
+    };
     let mut removed = Vec::new();
     for entry in entries.flatten() {
         detach(&entry.path())?;
         removed.push(entry.path().display().to_string());
     }
-    fs::remove_dir(&pins).map_err(|error| BpfError::kernel(format!("removing {}", pins.display()), error))?;
+    fs::remove_dir(&pins)
+        .map_err(|error| BpfError::kernel(format!("removing {}", pins.display()), error))?;
     removed.push(pins.display().to_string());
     Ok(removed)
 }

@@ -32,14 +32,23 @@ impl Clock {
             (i128::from(jiffies) - expected).unsigned_abs()
         };
         let best = HERTZ.into_iter().min_by_key(|hertz| error(*hertz))?;
-        let others = HERTZ.into_iter().filter(|hertz| *hertz != best).map(error).min()?;
+        let others = HERTZ
+            .into_iter()
+            .filter(|hertz| *hertz != best)
+            .map(error)
+            .min()?;
         // A tick's worth of uncertainty, and far from the second best.
         if error(best) > u128::from(best) || others < 10 * (error(best) + 1) {
             return None;
         }
         // The shift that makes a tick closest to an eighth of a second from above.
         let shift = (best / 8).ilog2() + 1;
-        Some(Clock { hertz: best, shift, jiffies, nanoseconds })
+        Some(Clock {
+            hertz: best,
+            shift,
+            jiffies,
+            nanoseconds,
+        })
     }
 
     /// The clock that the settings tell of.
@@ -65,7 +74,8 @@ impl Clock {
         let now = clock_gettime(ClockId::Monotonic);
         let nanoseconds = now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64;
         let since = nanoseconds.saturating_sub(self.nanoseconds);
-        let jiffies = self.jiffies + (u128::from(since) * u128::from(self.hertz) / 1_000_000_000) as u64;
+        let jiffies =
+            self.jiffies + (u128::from(since) * u128::from(self.hertz) / 1_000_000_000) as u64;
         (jiffies >> self.shift) as Ticks
     }
 
@@ -96,7 +106,11 @@ mod tests {
             for seconds in [1, 60, 290, 310, 86_400, 400 * 86_400] {
                 let nanoseconds = seconds * 1_000_000_000 + 123;
                 let clock = Clock::measure(jiffies(hertz, nanoseconds), nanoseconds);
-                assert_eq!(clock.map(|clock| clock.hertz), Some(hertz), "{hertz} Hz after {seconds} s");
+                assert_eq!(
+                    clock.map(|clock| clock.hertz),
+                    Some(hertz),
+                    "{hertz} Hz after {seconds} s"
+                );
             }
         }
     }
@@ -115,7 +129,10 @@ mod tests {
             for seconds in [1, 3, 50, 900, 2_678_400] {
                 let there = clock.duration(clock.ticks(Duration::from_secs(seconds)));
                 let over = there.checked_sub(Duration::from_secs(seconds)).unwrap();
-                assert!(over < Duration::from_millis(300), "{seconds} s at {hertz} Hz became {there:?}");
+                assert!(
+                    over < Duration::from_millis(300),
+                    "{seconds} s at {hertz} Hz became {there:?}"
+                );
             }
         }
     }

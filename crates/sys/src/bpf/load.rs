@@ -28,14 +28,22 @@ pub struct Sizes {
 
 impl Default for Sizes {
     fn default() -> Sizes {
-        Sizes { services: 4096, destinations: 16_384, connections: 1 << 18 }
+        Sizes {
+            services: 4096,
+            destinations: 16_384,
+            connections: 1 << 18,
+        }
     }
 }
 
 impl Sizes {
     /// Lines of the connection table: a power of two of sets, headers included.
     fn connection_lines(self) -> u32 {
-        let sets = self.connections.div_ceil(connection::WAYS).next_power_of_two().clamp(16, 1 << 25);
+        let sets = self
+            .connections
+            .div_ceil(connection::WAYS)
+            .next_power_of_two()
+            .clamp(16, 1 << 25);
         sets * connection::STRIDE
     }
 }
@@ -99,35 +107,55 @@ fn refuse_other_layouts(instance: &str) -> Result<(), BpfError> {
         Err(BpfError::NotLoaded(_)) => return Ok(()),
         Err(error) => return Err(error),
     };
-    match maps.settings().map_or(0, |settings| settings.load(VERSION_WORD)) as u32 {
+    match maps
+        .settings()
+        .map_or(0, |settings| settings.load(VERSION_WORD)) as u32
+    {
         // 0: somebody died between making the maps and setting them up.
         0 | LAYOUT_VERSION => Ok(()),
-        found => Err(BpfError::Layout { instance: instance.to_owned(), found, needed: LAYOUT_VERSION }),
+        found => Err(BpfError::Layout {
+            instance: instance.to_owned(),
+            found,
+            needed: LAYOUT_VERSION,
+        }),
     }
 }
 
 /// Puts every program into its place; gives the first, which is the one to attach.
 fn fill_stages(programs: &mut Ebpf) -> Result<&'static str, BpfError> {
-    let map = programs.take_map("STAGES").ok_or_else(|| BpfError::kernel("finding the stages", "no such map"))?;
+    let map = programs
+        .take_map("STAGES")
+        .ok_or_else(|| BpfError::kernel("finding the stages", "no such map"))?;
     let mut stages = match map {
-        Map::ProgramArray(_) => {
-            ProgramArray::try_from(map).map_err(|error| BpfError::kernel("opening the stages", error))?
+        Map::ProgramArray(_) => ProgramArray::try_from(map)
+            .map_err(|error| BpfError::kernel("opening the stages", error))?,
+        _ => {
+            return Err(BpfError::kernel(
+                "opening the stages",
+                "not a map of programs",
+            ));
         }
-        _ => return Err(BpfError::kernel("opening the stages", "not a map of programs")),
     };
     // Backwards, so that no stage can go on with one that is not there yet.
     for (name, stage) in STAGES.iter().rev() {
         let program = classifier(programs, name)?;
-        program.load().map_err(|error| BpfError::kernel(format!("loading the program {name}"), describe(&error)))?;
-        let program = program.fd().map_err(|error| BpfError::kernel("finding a program", error))?;
-        stages
-            .set(*stage as u32, program, 0)
-            .map_err(|error| BpfError::kernel(format!("placing the program {name}"), describe(&error)))?;
+        program.load().map_err(|error| {
+            BpfError::kernel(format!("loading the program {name}"), describe(&error))
+        })?;
+        let program = program
+            .fd()
+            .map_err(|error| BpfError::kernel("finding a program", error))?;
+        stages.set(*stage as u32, program, 0).map_err(|error| {
+            BpfError::kernel(format!("placing the program {name}"), describe(&error))
+        })?;
     }
     Ok(STAGES[0].0)
 }
 
-pub(super) fn classifier<'a>(programs: &'a mut Ebpf, name: &str) -> Result<&'a mut SchedClassifier, BpfError> {
+pub(super) fn classifier<'a>(
+    programs: &'a mut Ebpf,
+    name: &str,
+) -> Result<&'a mut SchedClassifier, BpfError> {
     programs
         .program_mut(name)
         .and_then(|program| program.try_into().ok())
@@ -137,7 +165,9 @@ pub(super) fn classifier<'a>(programs: &'a mut Ebpf, name: &str) -> Result<&'a m
 /// Sets up what the programs need before the first packet. Of settings that are there
 /// already only the clock is read anew: it may be another boot's.
 fn initialise(programs: &mut Ebpf, maps: &Maps) -> Result<(), BpfError> {
-    let words = maps.settings().ok_or_else(|| BpfError::kernel("reading the settings", "they are too short"))?;
+    let words = maps
+        .settings()
+        .ok_or_else(|| BpfError::kernel("reading the settings", "they are too short"))?;
     read_clock(programs, words)?.store(words);
     if words.load(VERSION_WORD) != 0 {
         return Ok(());
@@ -154,20 +184,27 @@ fn initialise(programs: &mut Ebpf, maps: &Maps) -> Result<(), BpfError> {
 
 fn read_clock<W: Words>(programs: &mut Ebpf, settings: W) -> Result<Clock, BpfError> {
     let program = classifier(programs, "elver_clock")?;
-    program.load().map_err(|error| BpfError::kernel("loading the program elver_clock", describe(&error)))?;
+    program
+        .load()
+        .map_err(|error| BpfError::kernel("loading the program elver_clock", describe(&error)))?;
     // Twice at the most: no rate fits for a moment only.
     for _ in 0..2 {
         let frame = [0u8; 64];
         let mut options = TestRunOptions::new();
         options.data_in = Some(&frame);
-        program.test_run(options).map_err(|error| BpfError::kernel("reading the kernel's clock", describe(&error)))?;
+        program
+            .test_run(options)
+            .map_err(|error| BpfError::kernel("reading the kernel's clock", describe(&error)))?;
         let (jiffies, nanoseconds) = (settings.load(JIFFIES_WORD), settings.load(NANOSECONDS_WORD));
         if let Some(clock) = Clock::measure(jiffies, nanoseconds) {
             return Ok(clock);
         }
         std::thread::sleep(std::time::Duration::from_secs(2));
     }
-    Err(BpfError::kernel("reading the kernel's clock", "its rate is none that is known"))
+    Err(BpfError::kernel(
+        "reading the kernel's clock",
+        "its rate is none that is known",
+    ))
 }
 
 /// Mounts the BPF file system if it is not there: in a network namespace that `ip netns
@@ -175,10 +212,17 @@ fn read_clock<W: Words>(programs: &mut Ebpf, settings: W) -> Result<Clock, BpfEr
 fn mount_bpf_file_system() -> Result<(), BpfError> {
     /// `BPF_FS_MAGIC` of `linux/magic.h`.
     const MAGIC: u64 = 0xcafe_4a11;
-    let mounted = rustix::fs::statfs(Path::new(BPF_FILE_SYSTEM)).is_ok_and(|found| found.f_type as u64 == MAGIC);
+    let mounted = rustix::fs::statfs(Path::new(BPF_FILE_SYSTEM))
+        .is_ok_and(|found| found.f_type as u64 == MAGIC);
     if mounted {
         return Ok(());
     }
-    rustix::mount::mount("bpf", BPF_FILE_SYSTEM, "bpf", rustix::mount::MountFlags::empty(), None)
-        .map_err(|error| BpfError::FileSystem(io::Error::from(error)))
+    rustix::mount::mount(
+        "bpf",
+        BPF_FILE_SYSTEM,
+        "bpf",
+        rustix::mount::MountFlags::empty(),
+        None,
+    )
+    .map_err(|error| BpfError::FileSystem(io::Error::from(error)))
 }

@@ -50,9 +50,12 @@ impl Maps {
             members: Mapping::new(&pin("MEMBERS")?, 1)?,
             destinations: Mapping::new(&pin("DESTINATIONS")?, destination::WORDS)?,
             connections: Mapping::new(&pin("CONNECTIONS")?, connection::WORDS)?,
-            index: HashMap::try_from(Map::HashMap(pin("SERVICE_INDEX")?)).map_err(opening("SERVICE_INDEX"))?,
-            statistics: PerCpuArray::try_from(Map::PerCpuArray(pin("STATISTICS")?)).map_err(opening("STATISTICS"))?,
-            reasons: PerCpuArray::try_from(Map::PerCpuArray(pin("REASONS")?)).map_err(opening("REASONS"))?,
+            index: HashMap::try_from(Map::HashMap(pin("SERVICE_INDEX")?))
+                .map_err(opening("SERVICE_INDEX"))?,
+            statistics: PerCpuArray::try_from(Map::PerCpuArray(pin("STATISTICS")?))
+                .map_err(opening("STATISTICS"))?,
+            reasons: PerCpuArray::try_from(Map::PerCpuArray(pin("REASONS")?))
+                .map_err(opening("REASONS"))?,
         };
         Ok(maps)
     }
@@ -74,7 +77,8 @@ impl Maps {
 
     /// A place of the member lists.
     pub fn member(&self, place: u32) -> Option<u32> {
-        entry(&self.members, place, 1).map(|words| elver_packet::table::Words::load(words, 0) as u32)
+        entry(&self.members, place, 1)
+            .map(|words| elver_packet::table::Words::load(words, 0) as u32)
     }
 
     /// A line of the connection table.
@@ -147,16 +151,25 @@ impl Maps {
     /// # Errors
     /// The kernel refuses.
     pub fn clear_totals(&mut self, destination: u32) -> Result<(), BpfError> {
-        let refused = |error: &dyn std::fmt::Display| BpfError::kernel("clearing statistics", error);
-        let processors = self.statistics.get(&destination, 0).map_err(|error| refused(&error))?.len();
+        let refused =
+            |error: &dyn std::fmt::Display| BpfError::kernel("clearing statistics", error);
+        let processors = self
+            .statistics
+            .get(&destination, 0)
+            .map_err(|error| refused(&error))?
+            .len();
         let zeros = aya::maps::PerCpuValues::try_from(vec![Totals::default(); processors])
             .map_err(|error| refused(&error))?;
-        self.statistics.set(destination, zeros, 0).map_err(|error| refused(&error))
+        self.statistics
+            .set(destination, zeros, 0)
+            .map_err(|error| refused(&error))
     }
 
     /// How often a reason was counted, by all processors.
     pub fn reason(&self, reason: Reason) -> u64 {
-        self.reasons.get(&(reason as u32), 0).map_or(0, |values| values.iter().sum())
+        self.reasons
+            .get(&(reason as u32), 0)
+            .map_or(0, |values| values.iter().sum())
     }
 }
 
@@ -172,7 +185,8 @@ fn opening<E: std::fmt::Display>(name: &'static str) -> impl Fn(E) -> BpfError {
 
 fn pinned(directory: &Path, name: &str) -> Result<MapData, BpfError> {
     let path = directory.join(name);
-    MapData::from_pin(&path).map_err(|error| BpfError::kernel(format!("opening {}", path.display()), error))
+    MapData::from_pin(&path)
+        .map_err(|error| BpfError::kernel(format!("opening {}", path.display()), error))
 }
 
 impl<'a> Tables for &'a Maps {
@@ -223,7 +237,8 @@ unsafe impl Sync for Mapping {}
 
 impl Mapping {
     fn new(map: &MapData, words: usize) -> Result<Mapping, BpfError> {
-        let refused = |error: &dyn std::fmt::Display| BpfError::kernel("mapping a map into memory", error);
+        let refused =
+            |error: &dyn std::fmt::Display| BpfError::kernel("mapping a map into memory", error);
         let info = map.info().map_err(|error| refused(&error))?;
         let entries = info.max_entries();
         if info.map_type().map_err(|error| refused(&error))? != MapType::Array
@@ -244,7 +259,11 @@ impl Mapping {
             )
         }
         .map_err(|error| refused(&error))?;
-        Ok(Mapping { start: start.cast_const().cast(), words, entries })
+        Ok(Mapping {
+            start: start.cast_const().cast(),
+            words,
+            entries,
+        })
     }
 }
 
@@ -261,6 +280,8 @@ impl Drop for Mapping {
     fn drop(&mut self) {
         // SAFETY: the mapping is ours, and no reference outlives self. A failure would leave
         // it mapped, which harms nobody.
-        let _ = unsafe { rustix::mm::munmap(self.start.cast_mut().cast(), self.words * size_of::<u64>()) };
+        let _ = unsafe {
+            rustix::mm::munmap(self.start.cast_mut().cast(), self.words * size_of::<u64>())
+        };
     }
 }

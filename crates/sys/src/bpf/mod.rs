@@ -65,7 +65,10 @@ pub enum BpfError {
 
 impl BpfError {
     fn kernel(doing: impl Into<String>, cause: impl std::fmt::Display) -> BpfError {
-        BpfError::Kernel { doing: doing.into(), cause: cause.to_string() }
+        BpfError::Kernel {
+            doing: doing.into(),
+            cause: cause.to_string(),
+        }
     }
 }
 
@@ -85,7 +88,12 @@ pub fn unload(instance: &str) -> Result<Vec<String>, BpfError> {
     let entries = match std::fs::read_dir(&directory) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(removed),
-        Err(error) => return Err(BpfError::kernel(format!("reading {}", directory.display()), error)),
+        Err(error) => {
+            return Err(BpfError::kernel(
+                format!("reading {}", directory.display()),
+                error,
+            ));
+        }
     };
     for entry in entries.flatten() {
         let path = entry.path();

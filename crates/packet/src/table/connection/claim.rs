@@ -3,7 +3,10 @@
 use core::num::NonZeroU32;
 
 use super::reclaim::{Replaced, make_room};
-use super::{Control, Direction, Entry, Key, Life, Links, Place, STRIDE, control_of, find, header_index, note};
+use super::{
+    Control, Direction, Entry, Key, Life, Links, Place, STRIDE, control_of, find, header_index,
+    note,
+};
 use crate::family::Family;
 use crate::table::settings::{Settings, Ticks};
 use crate::table::{Tables, Words};
@@ -31,8 +34,12 @@ impl Claim {
         life: Life,
         links: &Links,
     ) {
-        let Some((header, way)) = control_of(tables, self.index()) else { return };
-        let Some(line) = tables.connection(self.index()) else { return };
+        let Some((header, way)) = control_of(tables, self.index()) else {
+            return;
+        };
+        let Some(line) = tables.connection(self.index()) else {
+            return;
+        };
         let generation = Control(header.load(way)).generation() as u16;
         let entry = Entry(line);
         entry.set_life(Life { generation, ..life });
@@ -79,7 +86,11 @@ fn claim_free<T: Tables>(tables: &T, place: &Place) -> Option<Claim> {
     let [first, second] = place.sets;
     let (first_free, first_way) = free_ways(tables, first, zero);
     let (second_free, second_way) = free_ways(tables, second, zero);
-    let (set, way) = if first_free >= second_free { (first, first_way) } else { (second, second_way) };
+    let (set, way) = if first_free >= second_free {
+        (first, first_way)
+    } else {
+        (second, second_way)
+    };
     let way = way & (STRIDE - 1);
     if way == 0 {
         return None;
@@ -115,7 +126,9 @@ fn free_ways<T: Tables>(tables: &T, set: u32, zero: u32) -> (u32, u32) {
 
 #[inline(always)]
 fn is_claimed_elsewhere<T: Tables>(tables: &T, tag: u32, set: u32, index: u32) -> bool {
-    let Some(header) = tables.connection(header_index(set)) else { return false };
+    let Some(header) = tables.connection(header_index(set)) else {
+        return false;
+    };
     let mut way = 1;
     while way < STRIDE {
         let control = Control(header.load(way as usize));
@@ -134,10 +147,17 @@ fn is_claimed_elsewhere<T: Tables>(tables: &T, tag: u32, set: u32, index: u32) -
 /// Claims are visible before this is asked, so of two processors that insert the same key
 /// at least one sees the other.
 #[inline(never)]
-pub fn rival<F: Family, T: Tables>(tables: &T, key: &Key<F>, place: &Place, claim: Claim) -> Option<u32> {
+pub fn rival<F: Family, T: Tables>(
+    tables: &T,
+    key: &Key<F>,
+    place: &Place,
+    claim: Claim,
+) -> Option<u32> {
     let [first, second] = place.sets;
     let index = claim.index();
-    if is_claimed_elsewhere(tables, place.tag, first, index) || is_claimed_elsewhere(tables, place.tag, second, index) {
+    if is_claimed_elsewhere(tables, place.tag, first, index)
+        || is_claimed_elsewhere(tables, place.tag, second, index)
+    {
         return Some(0);
     }
     find(tables, key, place).map(|found| found.index)

@@ -91,7 +91,8 @@ impl<W: Words> Entry<W> {
     /// Replaces the life; false if it has changed meanwhile.
     #[inline(always)]
     pub fn renew(self, old: Life, new: Life) -> bool {
-        self.0.compare_exchange(LIFE_WORD, old.to_word(), new.to_word())
+        self.0
+            .compare_exchange(LIFE_WORD, old.to_word(), new.to_word())
     }
 
     /// Writes the key of an entry that is not live yet.
@@ -137,7 +138,11 @@ impl<W: Words> Entry<W> {
     /// Which direction's packets find it.
     #[inline(always)]
     pub fn direction(self) -> Direction {
-        if self.0.load(PORTS_WORD) & (1 << 48) == 0 { Direction::Forward } else { Direction::Reverse }
+        if self.0.load(PORTS_WORD) & (1 << 48) == 0 {
+            Direction::Forward
+        } else {
+            Direction::Reverse
+        }
     }
 
     /// The destination's id and generation.
@@ -172,7 +177,10 @@ impl<W: Words> Entry<W> {
             | u64::from(links.destination_generation) << 32
             | u64::from(links.template_generation) << 48;
         self.0.store(DESTINATION_WORD, destination);
-        self.0.store(PEER_WORD, u64::from(links.peer) | u64::from(links.template) << 32);
+        self.0.store(
+            PEER_WORD,
+            u64::from(links.peer) | u64::from(links.template) << 32,
+        );
     }
 
     /// Takes the peer away from an entry that is being freed.
@@ -223,8 +231,11 @@ impl<W: Words> Entry<W> {
         let [m, n, o, p] = next_hop.device.to_ne_bytes();
         // Nobody takes half of it: while the stamp is 0 there is no next hop.
         self.0.exchange(HOP_STAMP_WORD, 0);
-        self.0.store(HOP_WORD, u64::from_ne_bytes([a, b, c, d, e, f, g, h]));
-        self.0.store(HOP_WORD + 1, u64::from_ne_bytes([i, j, k, l, m, n, o, p]));
-        self.0.exchange(HOP_STAMP_WORD, u64::from(largest) | u64::from(stamp) << 16);
+        self.0
+            .store(HOP_WORD, u64::from_ne_bytes([a, b, c, d, e, f, g, h]));
+        self.0
+            .store(HOP_WORD + 1, u64::from_ne_bytes([i, j, k, l, m, n, o, p]));
+        self.0
+            .exchange(HOP_STAMP_WORD, u64::from(largest) | u64::from(stamp) << 16);
     }
 }

@@ -1,7 +1,8 @@
 //! How an entry goes out of the table.
 
 use super::{
-    Control, Direction, Entry, Place, STRIDE, activity_of, control_of, destination_of, flags, header_index,
+    Control, Direction, Entry, Place, STRIDE, activity_of, control_of, destination_of, flags,
+    header_index,
 };
 use crate::flow::tcp::TcpState;
 use crate::reason::Reason;
@@ -12,22 +13,32 @@ use crate::table::{Tables, Words};
 /// False if somebody else was faster.
 #[inline(never)]
 pub fn reclaim<T: Tables>(tables: &T, index: u32) -> bool {
-    let Some(line) = tables.connection(index) else { return false };
+    let Some(line) = tables.connection(index) else {
+        return false;
+    };
     let entry = Entry(line);
     match entry.direction() {
         Direction::Forward => reclaim_forward(tables, index),
         Direction::Reverse => {
             let forward = entry.peer();
-            let is_ours = tables.connection(forward).is_some_and(|line| Entry(line).peer() == index);
+            let is_ours = tables
+                .connection(forward)
+                .is_some_and(|line| Entry(line).peer() == index);
             // Without its forward entry it counts for nothing.
-            if is_ours { reclaim_forward(tables, forward) } else { free(tables, index) }
+            if is_ours {
+                reclaim_forward(tables, forward)
+            } else {
+                free(tables, index)
+            }
         }
     }
 }
 
 #[inline(always)]
 fn reclaim_forward<T: Tables>(tables: &T, index: u32) -> bool {
-    let Some((header, way)) = control_of(tables, index) else { return false };
+    let Some((header, way)) = control_of(tables, index) else {
+        return false;
+    };
     let control = Control(header.load(way));
     if !control.is_live() || !header.compare_exchange(way, control.0, control.busy().0) {
         return false;
@@ -37,7 +48,10 @@ fn reclaim_forward<T: Tables>(tables: &T, index: u32) -> bool {
         settle_accounts(tables, entry);
         if !entry.is_template() {
             let peer = entry.peer();
-            if tables.connection(peer).is_some_and(|line| Entry(line).peer() == index) {
+            if tables
+                .connection(peer)
+                .is_some_and(|line| Entry(line).peer() == index)
+            {
                 free(tables, peer);
             }
         }
@@ -50,7 +64,9 @@ fn reclaim_forward<T: Tables>(tables: &T, index: u32) -> bool {
 /// Frees an entry that counts for nothing.
 #[inline(always)]
 fn free<T: Tables>(tables: &T, index: u32) -> bool {
-    let Some((header, way)) = control_of(tables, index) else { return false };
+    let Some((header, way)) = control_of(tables, index) else {
+        return false;
+    };
     let control = Control(header.load(way));
     if !control.is_live() || !header.compare_exchange(way, control.0, control.busy().0) {
         return false;
@@ -170,11 +186,15 @@ fn candidate_index(place: &Place, candidate: u32) -> u32 {
 /// one idle longest has least.
 #[inline(never)]
 fn loss<T: Tables>(tables: &T, index: u32, now: Ticks) -> Loss {
-    let Some((header, way)) = control_of(tables, index) else { return NOTHING_TO_LOSE };
+    let Some((header, way)) = control_of(tables, index) else {
+        return NOTHING_TO_LOSE;
+    };
     if way == 0 || !Control(header.load(way)).is_live() {
         return NOTHING_TO_LOSE;
     }
-    let Some(line) = tables.connection(index) else { return NOTHING_TO_LOSE };
+    let Some(line) = tables.connection(index) else {
+        return NOTHING_TO_LOSE;
+    };
     let mut owner = Entry(line);
     if owner.direction() == Direction::Reverse {
         // The forward entry knows; a reverse entry without one is as good as expired.
@@ -183,7 +203,9 @@ fn loss<T: Tables>(tables: &T, index: u32, now: Ticks) -> Loss {
             _ => return 0,
         }
     }
-    let Some(settings) = tables.settings() else { return NOTHING_TO_LOSE };
+    let Some(settings) = tables.settings() else {
+        return NOTHING_TO_LOSE;
+    };
     let life = owner.life();
     let left = ticks_between(now, life.expires);
     let idle = left.wrapping_sub(Settings(settings).tcp_timeout(life.state) as i32);
