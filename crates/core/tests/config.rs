@@ -90,131 +90,132 @@ fn the_nat_directors_file_means_what_its_author_meant() {
     check_model(
         NAT,
         &expect![[r#"
-        Configuration {
-            global: Global {
-                router_id: Some(
-                    "LVS_DEVEL",
-                ),
-                notification_email: [
-                    "acassen@firewall.loc",
-                    "failover@firewall.loc",
-                    "sysadmin@firewall.loc",
-                ],
-                notification_email_from: Some(
-                    "Alexandre.Cassen@firewall.loc",
-                ),
-                smtp_server: Some(
-                    (
-                        "192.168.200.1",
-                        25,
+            Configuration {
+                global: Global {
+                    router_id: Some(
+                        "LVS_DEVEL",
                     ),
-                ),
-                smtp_connect_timeout: Some(
-                    30s,
-                ),
-            },
-            sync_groups: [
-                SyncGroup {
-                    name: "VG1",
-                    members: [
-                        "VI_1",
-                        "VI_GATEWAY",
+                    notification_email: [
+                        "acassen@firewall.loc",
+                        "failover@firewall.loc",
+                        "sysadmin@firewall.loc",
                     ],
-                },
-            ],
-            instances: [
-                VrrpInstance {
-                    name: "VI_1",
-                    initial_state: Master,
-                    interface: "eth0",
-                    virtual_router_id: 51,
-                    priority: 100,
-                    advertisement_interval: 1s,
-                    version: V2,
-                    authentication: Some(
-                        Password(redacted),
+                    notification_email_from: Some(
+                        "Alexandre.Cassen@firewall.loc",
                     ),
-                    virtual_addresses: [
-                        VirtualAddress {
-                            address: 172.17.42.200,
-                            prefix_length: 32,
-                            interface: None,
-                            label: None,
-                        },
-                    ],
-                    preempt: true,
-                    smtp_alert: false,
-                },
-                VrrpInstance {
-                    name: "VI_GATEWAY",
-                    initial_state: Master,
-                    interface: "eth1",
-                    virtual_router_id: 52,
-                    priority: 150,
-                    advertisement_interval: 1s,
-                    version: V2,
-                    authentication: Some(
-                        Password(redacted),
-                    ),
-                    virtual_addresses: [
-                        VirtualAddress {
-                            address: 172.18.42.200,
-                            prefix_length: 32,
-                            interface: None,
-                            label: None,
-                        },
-                    ],
-                    preempt: true,
-                    smtp_alert: true,
-                },
-            ],
-            virtual_servers: [
-                VirtualServer {
-                    key: Address {
-                        protocol: Tcp,
-                        address: 172.17.42.200:3306,
-                    },
-                    settings: ServiceSettings {
-                        scheduler: Rr,
-                        scheduler_flag_1: false,
-                        scheduler_flag_2: false,
-                        scheduler_flag_3: false,
-                        persistence: Some(
-                            Persistence {
-                                timeout: 50s,
-                                prefix_length: 32,
-                            },
+                    smtp_server: Some(
+                        (
+                            "192.168.200.1",
+                            25,
                         ),
-                        persistence_engine: None,
-                        one_packet: false,
-                    },
-                    real_servers: [
-                        RealServer {
-                            address: 172.18.42.121:3306,
-                            settings: DestinationSettings {
-                                method: Nat,
-                                weight: 1,
-                                upper_threshold: 0,
-                                lower_threshold: 0,
-                            },
-                            checks: [
-                                Tcp(
-                                    TcpCheck {
-                                        connect_to: 172.18.42.121:22,
-                                        connect_timeout: 3s,
-                                        interval: 6s,
-                                        retries: 1,
-                                        delay_before_retry: 3s,
-                                        warmup: 6s,
-                                    },
-                                ),
-                            ],
-                        },
-                    ],
+                    ),
+                    smtp_connect_timeout: Some(
+                        30s,
+                    ),
                 },
-            ],
-        }
-    "#]],
+                sync_groups: [
+                    SyncGroup {
+                        name: "VG1",
+                        members: [
+                            "VI_1",
+                            "VI_GATEWAY",
+                        ],
+                    },
+                ],
+                instances: [
+                    VrrpInstance {
+                        name: "VI_1",
+                        initial_state: Master,
+                        interface: "eth0",
+                        virtual_router_id: 51,
+                        priority: 100,
+                        advertisement_interval: 1s,
+                        version: V2,
+                        authentication: Some(
+                            Password(redacted),
+                        ),
+                        virtual_addresses: [
+                            VirtualAddress {
+                                address: 172.17.42.200,
+                                prefix_length: 32,
+                                interface: None,
+                                label: None,
+                            },
+                        ],
+                        preempt: true,
+                        smtp_alert: false,
+                    },
+                    VrrpInstance {
+                        name: "VI_GATEWAY",
+                        initial_state: Master,
+                        interface: "eth1",
+                        virtual_router_id: 52,
+                        priority: 150,
+                        advertisement_interval: 1s,
+                        version: V2,
+                        authentication: Some(
+                            Password(redacted),
+                        ),
+                        virtual_addresses: [
+                            VirtualAddress {
+                                address: 172.18.42.200,
+                                prefix_length: 32,
+                                interface: None,
+                                label: None,
+                            },
+                        ],
+                        preempt: true,
+                        smtp_alert: true,
+                    },
+                ],
+                virtual_servers: [
+                    VirtualServer {
+                        key: Address {
+                            protocol: Tcp,
+                            address: 172.17.42.200:3306,
+                        },
+                        settings: ServiceSettings {
+                            scheduler: Rr,
+                            scheduler_flag_1: false,
+                            scheduler_flag_2: false,
+                            scheduler_flag_3: false,
+                            persistence: Some(
+                                Persistence {
+                                    timeout: 50s,
+                                    prefix_length: 32,
+                                    scattered_mask: None,
+                                },
+                            ),
+                            persistence_engine: None,
+                            one_packet: false,
+                        },
+                        real_servers: [
+                            RealServer {
+                                address: 172.18.42.121:3306,
+                                settings: DestinationSettings {
+                                    method: Nat,
+                                    weight: 1,
+                                    upper_threshold: 0,
+                                    lower_threshold: 0,
+                                },
+                                checks: [
+                                    Tcp(
+                                        TcpCheck {
+                                            connect_to: 172.18.42.121:22,
+                                            connect_timeout: 3s,
+                                            interval: 6s,
+                                            retries: 1,
+                                            delay_before_retry: 3s,
+                                            warmup: 6s,
+                                        },
+                                    ),
+                                ],
+                            },
+                        ],
+                    },
+                ],
+            }
+        "#]],
     );
 }
 
@@ -339,103 +340,104 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
     check_model(
         TUN,
         &expect![[r#"
-        Configuration {
-            global: Global {
-                router_id: Some(
-                    "LVS_DEVEL",
-                ),
-                notification_email: [
-                    "acassen@firewall.loc",
-                    "failover@firewall.loc",
-                    "sysadmin@firewall.loc",
-                ],
-                notification_email_from: Some(
-                    "Alexandre.Cassen@firewall.loc",
-                ),
-                smtp_server: Some(
-                    (
-                        "192.168.200.1",
-                        25,
+            Configuration {
+                global: Global {
+                    router_id: Some(
+                        "LVS_DEVEL",
                     ),
-                ),
-                smtp_connect_timeout: Some(
-                    30s,
-                ),
-            },
-            sync_groups: [],
-            instances: [
-                VrrpInstance {
-                    name: "VI_1",
-                    initial_state: Master,
-                    interface: "eth0",
-                    virtual_router_id: 51,
-                    priority: 100,
-                    advertisement_interval: 1s,
-                    version: V2,
-                    authentication: Some(
-                        Password(redacted),
-                    ),
-                    virtual_addresses: [
-                        VirtualAddress {
-                            address: 172.17.42.200,
-                            prefix_length: 32,
-                            interface: None,
-                            label: None,
-                        },
+                    notification_email: [
+                        "acassen@firewall.loc",
+                        "failover@firewall.loc",
+                        "sysadmin@firewall.loc",
                     ],
-                    preempt: true,
-                    smtp_alert: false,
-                },
-            ],
-            virtual_servers: [
-                VirtualServer {
-                    key: Address {
-                        protocol: Tcp,
-                        address: 172.17.42.200:3306,
-                    },
-                    settings: ServiceSettings {
-                        scheduler: Rr,
-                        scheduler_flag_1: false,
-                        scheduler_flag_2: false,
-                        scheduler_flag_3: false,
-                        persistence: Some(
-                            Persistence {
-                                timeout: 50s,
-                                prefix_length: 32,
-                            },
+                    notification_email_from: Some(
+                        "Alexandre.Cassen@firewall.loc",
+                    ),
+                    smtp_server: Some(
+                        (
+                            "192.168.200.1",
+                            25,
                         ),
-                        persistence_engine: None,
-                        one_packet: false,
-                    },
-                    real_servers: [
-                        RealServer {
-                            address: 172.17.42.120:3306,
-                            settings: DestinationSettings {
-                                method: Tunnel(
-                                    Ipip,
-                                ),
-                                weight: 1,
-                                upper_threshold: 0,
-                                lower_threshold: 0,
-                            },
-                            checks: [
-                                Tcp(
-                                    TcpCheck {
-                                        connect_to: 172.17.42.120:3306,
-                                        connect_timeout: 3s,
-                                        interval: 6s,
-                                        retries: 1,
-                                        delay_before_retry: 3s,
-                                        warmup: 6s,
-                                    },
-                                ),
-                            ],
-                        },
-                    ],
+                    ),
+                    smtp_connect_timeout: Some(
+                        30s,
+                    ),
                 },
-            ],
-        }
-    "#]],
+                sync_groups: [],
+                instances: [
+                    VrrpInstance {
+                        name: "VI_1",
+                        initial_state: Master,
+                        interface: "eth0",
+                        virtual_router_id: 51,
+                        priority: 100,
+                        advertisement_interval: 1s,
+                        version: V2,
+                        authentication: Some(
+                            Password(redacted),
+                        ),
+                        virtual_addresses: [
+                            VirtualAddress {
+                                address: 172.17.42.200,
+                                prefix_length: 32,
+                                interface: None,
+                                label: None,
+                            },
+                        ],
+                        preempt: true,
+                        smtp_alert: false,
+                    },
+                ],
+                virtual_servers: [
+                    VirtualServer {
+                        key: Address {
+                            protocol: Tcp,
+                            address: 172.17.42.200:3306,
+                        },
+                        settings: ServiceSettings {
+                            scheduler: Rr,
+                            scheduler_flag_1: false,
+                            scheduler_flag_2: false,
+                            scheduler_flag_3: false,
+                            persistence: Some(
+                                Persistence {
+                                    timeout: 50s,
+                                    prefix_length: 32,
+                                    scattered_mask: None,
+                                },
+                            ),
+                            persistence_engine: None,
+                            one_packet: false,
+                        },
+                        real_servers: [
+                            RealServer {
+                                address: 172.17.42.120:3306,
+                                settings: DestinationSettings {
+                                    method: Tunnel(
+                                        Ipip,
+                                    ),
+                                    weight: 1,
+                                    upper_threshold: 0,
+                                    lower_threshold: 0,
+                                },
+                                checks: [
+                                    Tcp(
+                                        TcpCheck {
+                                            connect_to: 172.17.42.120:3306,
+                                            connect_timeout: 3s,
+                                            interval: 6s,
+                                            retries: 1,
+                                            delay_before_retry: 3s,
+                                            warmup: 6s,
+                                        },
+                                    ),
+                                ],
+                            },
+                        ],
+                    },
+                ],
+            }
+        "#]],
     );
 }
 
@@ -444,103 +446,104 @@ fn the_container_directors_file_means_what_its_author_meant() {
     check_model(
         DOCKER,
         &expect![[r#"
-        Configuration {
-            global: Global {
-                router_id: Some(
-                    "LVS_DEVEL",
-                ),
-                notification_email: [
-                    "acassen@firewall.loc",
-                    "failover@firewall.loc",
-                    "sysadmin@firewall.loc",
-                ],
-                notification_email_from: Some(
-                    "Alexandre.Cassen@firewall.loc",
-                ),
-                smtp_server: Some(
-                    (
-                        "192.168.200.1",
-                        25,
+            Configuration {
+                global: Global {
+                    router_id: Some(
+                        "LVS_DEVEL",
                     ),
-                ),
-                smtp_connect_timeout: Some(
-                    30s,
-                ),
-            },
-            sync_groups: [],
-            instances: [
-                VrrpInstance {
-                    name: "VI_1",
-                    initial_state: Master,
-                    interface: "eth0",
-                    virtual_router_id: 51,
-                    priority: 100,
-                    advertisement_interval: 1s,
-                    version: V2,
-                    authentication: Some(
-                        Password(redacted),
-                    ),
-                    virtual_addresses: [
-                        VirtualAddress {
-                            address: 172.17.42.200,
-                            prefix_length: 32,
-                            interface: None,
-                            label: None,
-                        },
+                    notification_email: [
+                        "acassen@firewall.loc",
+                        "failover@firewall.loc",
+                        "sysadmin@firewall.loc",
                     ],
-                    preempt: true,
-                    smtp_alert: false,
-                },
-            ],
-            virtual_servers: [
-                VirtualServer {
-                    key: Address {
-                        protocol: Tcp,
-                        address: 172.17.42.200:36000,
-                    },
-                    settings: ServiceSettings {
-                        scheduler: Rr,
-                        scheduler_flag_1: false,
-                        scheduler_flag_2: false,
-                        scheduler_flag_3: false,
-                        persistence: Some(
-                            Persistence {
-                                timeout: 50s,
-                                prefix_length: 32,
-                            },
+                    notification_email_from: Some(
+                        "Alexandre.Cassen@firewall.loc",
+                    ),
+                    smtp_server: Some(
+                        (
+                            "192.168.200.1",
+                            25,
                         ),
-                        persistence_engine: None,
-                        one_packet: false,
-                    },
-                    real_servers: [
-                        RealServer {
-                            address: 172.17.42.40:36000,
-                            settings: DestinationSettings {
-                                method: Tunnel(
-                                    Ipip,
-                                ),
-                                weight: 1,
-                                upper_threshold: 0,
-                                lower_threshold: 0,
-                            },
-                            checks: [
-                                Tcp(
-                                    TcpCheck {
-                                        connect_to: 172.17.42.40:22,
-                                        connect_timeout: 3s,
-                                        interval: 6s,
-                                        retries: 1,
-                                        delay_before_retry: 3s,
-                                        warmup: 6s,
-                                    },
-                                ),
-                            ],
-                        },
-                    ],
+                    ),
+                    smtp_connect_timeout: Some(
+                        30s,
+                    ),
                 },
-            ],
-        }
-    "#]],
+                sync_groups: [],
+                instances: [
+                    VrrpInstance {
+                        name: "VI_1",
+                        initial_state: Master,
+                        interface: "eth0",
+                        virtual_router_id: 51,
+                        priority: 100,
+                        advertisement_interval: 1s,
+                        version: V2,
+                        authentication: Some(
+                            Password(redacted),
+                        ),
+                        virtual_addresses: [
+                            VirtualAddress {
+                                address: 172.17.42.200,
+                                prefix_length: 32,
+                                interface: None,
+                                label: None,
+                            },
+                        ],
+                        preempt: true,
+                        smtp_alert: false,
+                    },
+                ],
+                virtual_servers: [
+                    VirtualServer {
+                        key: Address {
+                            protocol: Tcp,
+                            address: 172.17.42.200:36000,
+                        },
+                        settings: ServiceSettings {
+                            scheduler: Rr,
+                            scheduler_flag_1: false,
+                            scheduler_flag_2: false,
+                            scheduler_flag_3: false,
+                            persistence: Some(
+                                Persistence {
+                                    timeout: 50s,
+                                    prefix_length: 32,
+                                    scattered_mask: None,
+                                },
+                            ),
+                            persistence_engine: None,
+                            one_packet: false,
+                        },
+                        real_servers: [
+                            RealServer {
+                                address: 172.17.42.40:36000,
+                                settings: DestinationSettings {
+                                    method: Tunnel(
+                                        Ipip,
+                                    ),
+                                    weight: 1,
+                                    upper_threshold: 0,
+                                    lower_threshold: 0,
+                                },
+                                checks: [
+                                    Tcp(
+                                        TcpCheck {
+                                            connect_to: 172.17.42.40:22,
+                                            connect_timeout: 3s,
+                                            interval: 6s,
+                                            retries: 1,
+                                            delay_before_retry: 3s,
+                                            warmup: 6s,
+                                        },
+                                    ),
+                                ],
+                            },
+                        ],
+                    },
+                ],
+            }
+        "#]],
     );
 }
 
