@@ -3,10 +3,12 @@
 //! A program may run between any two stores: a service or destination is complete before
 //! anything leads to it, and led to no longer before it changes hands.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+
+use elver_core::edit_rules::{self, EditedTable};
 
 use elver_core::service::{
-    DestinationSettings, Edit, EditError, Origin, ServiceKey, ServiceSettings, Timeouts,
+    DestinationSettings, Edit, EditError, Origin, ServiceKey, ServiceSettings, SyncRole, Timeouts,
 };
 use elver_packet::table::settings::{TCP_TIMEOUTS_WORD, UDP_TIMEOUT_WORD};
 use elver_packet::table::{Words, destination, service};
@@ -14,12 +16,45 @@ use elver_sys::bpf::BpfError;
 
 use super::{DataPlane, Slots, add, layout};
 
+impl EditedTable for DataPlane {
+    fn has_service(&self, service: &ServiceKey) -> bool {
+        self.inventory.services.contains_key(service)
+    }
+
+    fn has_destination(&self, service: &ServiceKey, address: SocketAddr) -> bool {
+        let slots = self.inventory.services.get(service);
+        slots.is_some_and(|slots| {
+            self.inventory
+                .destination_at(service, &slots.destinations, address)
+                .is_some()
+        })
+    }
+
+    // Only tunnels lead from one family to the other.
+    fn has_mixed_families(&self) -> bool {
+        false
+    }
+
+    fn has_sync_daemon(&self, _role: SyncRole) -> bool {
+        false
+    }
+
+    fn has_interface(&self, name: &str) -> bool {
+        elver_sys::names::index_of_interface(name).is_some()
+    }
+
+    fn is_local(&self, address: IpAddr) -> bool {
+        self.held.contains(&address)
+    }
+}
+
 impl DataPlane {
     /// Makes a change, or refuses it and changes nothing.
     ///
     /// # Errors
     /// Those of `ipvsadm`, a table that is full, or what this data plane cannot do.
     pub(crate) fn apply(&mut self, edit: &Edit, origin: Origin) -> Result<(), EditError> {
+        edit_rules::check(edit, self)?;
         match edit {
             Edit::AddService { service, settings } => self.add_service(service, settings, origin),
             Edit::EditService { service, settings } => self.edit_service(service, settings),
@@ -58,9 +93,6 @@ impl DataPlane {
         settings: &ServiceSettings,
         origin: Origin,
     ) -> Result<(), EditError> {
-        if self.inventory.services.contains_key(key) {
-            return Err(EditError::ServiceExists);
-        }
         layout::check_service(key, settings)?;
         // A service that comes back finds its slot, and so the connections of destinations
         // that come back with it.
@@ -154,7 +186,7 @@ impl DataPlane {
         {
             return Err(EditError::DestinationExists);
         }
-        layout::check_destination(key, address, settings)?;
+        layout::check_destination(settings)?;
         let service_id = slots.service;
         let held = self.holds(key);
         // One that was removed and comes back has its connections and totals again.
@@ -218,7 +250,7 @@ impl DataPlane {
             .inventory
             .destination_at(key, &slots.destinations, address)
             .ok_or(EditError::NoSuchDestination)?;
-        layout::check_destination(key, address, settings)?;
+        layout::check_destination(settings)?;
         let words = self.inventory.maps.destination_words(id)?;
         layout::write_destination_settings(words, settings, layout::sequence(words));
         self.publish_members(key)

@@ -17,6 +17,7 @@ use elver_core::service::{
     ConnectionState, DestinationState, Rates, ServiceKey, ServiceState, Statistics, SyncDaemon,
     Timeouts,
 };
+use elver_packet::reason::Reason;
 use elver_packet::table::destination::Destination;
 use elver_packet::table::settings::{SIZE_AND_EPOCH_WORD, TCP_TIMEOUTS_WORD, UDP_TIMEOUT_WORD};
 use elver_packet::table::{Words, destination, service};
@@ -237,6 +238,17 @@ impl DataPlane {
     /// Every service, in the order of their keys, its destinations newest first.
     pub(crate) fn services(&self) -> Vec<ServiceState> {
         self.inventory.services()
+    }
+
+    /// What became of packets, by name, where it happened at all.
+    pub(crate) fn packets(&self) -> Vec<(String, u64)> {
+        let counts = Reason::ALL.iter().map(|reason| {
+            (
+                reason.name().to_owned(),
+                self.inventory.maps.reason(*reason),
+            )
+        });
+        counts.filter(|(_, count)| *count != 0).collect()
     }
 
     /// Tells which addresses are this host's. A service takes packets while its address is

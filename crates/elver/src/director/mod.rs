@@ -451,6 +451,7 @@ impl Director {
                 .values()
                 .map(|(name, kind)| (name.clone(), (*kind).to_owned()))
                 .collect(),
+            packets: self.data_plane.packets(),
         }
     }
 
