@@ -1,5 +1,5 @@
-//! Names of hosts, ports and interfaces. Hosts and ports as the C library of this machine knows them: hosts by
-//! nsswitch.conf(5) (/etc/hosts, DNS and the like), ports by /etc/services.
+//! Names of hosts, ports and interfaces: hosts as nsswitch.conf(5) says (/etc/hosts, DNS
+//! and the like), ports by /etc/services.
 
 use std::ffi::{CStr, CString};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
