@@ -102,6 +102,9 @@ fn arrive<P: Frame, T: Tables>(frame: &mut P, tables: &T, now: Ticks) -> Result<
     if !frame.addressed_to_us() {
         return Err(Reason::NotForUs);
     }
+    if frame.is_tagged() {
+        return Err(Reason::Tagged);
+    }
     let header: Ethernet = frame.read(0).ok_or(Reason::Malformed)?;
     match header.ether_type() {
         EtherType::IPV4 => known::<V4, P, T>(frame, tables, now),

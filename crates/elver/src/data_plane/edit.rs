@@ -3,6 +3,7 @@
 //! A program may run between any two stores: a service or destination is complete before
 //! anything leads to it, and led to no longer before it changes hands.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use elver_core::edit_rules::{self, EditedTable};
@@ -163,7 +164,6 @@ impl DataPlane {
         self.places.release(slots.service);
         words.store(service::ROOM_WORD, 0);
         self.inventory.past.insert(*key, slots);
-        self.bury();
         Ok(())
     }
 
@@ -179,13 +179,6 @@ impl DataPlane {
             .services
             .get(key)
             .ok_or(EditError::ServiceNotDefined)?;
-        if self
-            .inventory
-            .destination_at(key, &slots.destinations, address)
-            .is_some()
-        {
-            return Err(EditError::DestinationExists);
-        }
         layout::check_destination(settings)?;
         let service_id = slots.service;
         let held = self.holds(key);
@@ -225,12 +218,22 @@ impl DataPlane {
             slots.destinations.insert(0, id);
         }
         self.publish_members(key).inspect_err(|_| {
-            // There is no room for it in a member list: it was never there.
-            if let Ok(words) = self.inventory.maps.destination_words(id) {
-                layout::change_flags(words, 0, flags);
+            // There is no room for it in a member list: all is as it was.
+            if let Some(words) = self.inventory.maps.destination(id) {
+                let gone = if revived.is_some() {
+                    destination::flags::AVAILABLE
+                } else {
+                    u32::MAX
+                };
+                layout::change_flags(words, 0, gone);
             }
             if let Some(slots) = self.inventory.services.get_mut(key) {
                 slots.destinations.retain(|member| *member != id);
+                if revived.is_some() {
+                    slots.tombstones.push(id);
+                } else {
+                    self.free_destinations.push(id);
+                }
             }
         })
     }
@@ -280,7 +283,6 @@ impl DataPlane {
             0,
             destination::flags::AVAILABLE,
         );
-        self.bury();
         Ok(())
     }
 
@@ -350,17 +352,21 @@ impl DataPlane {
 
     /// Gives the slots of removed destinations back that no connection refers to any more,
     /// and those of removed services without such destinations.
+    ///
+    /// Only at the second look: a program that has just chosen a destination may be about
+    /// to count a connection there.
     pub(super) fn bury(&mut self) {
         let inventory = &mut self.inventory;
+        let maps = &mut inventory.maps;
+        let mut unreferenced = BTreeSet::new();
         for slots in inventory
             .services
             .values_mut()
             .chain(inventory.past.values_mut())
         {
             let service_id = slots.service;
-            let maps = &mut inventory.maps;
             slots.tombstones.retain(|id| {
-                let Ok(words) = maps.destination_words(*id) else {
+                let Some(words) = maps.destination(*id) else {
                     return false;
                 };
                 let referred = words.load(destination::CONNECTIONS_WORD)
@@ -368,43 +374,42 @@ impl DataPlane {
                 if referred != 0 {
                     return true;
                 }
+                if !self.unreferenced.contains(id) {
+                    unreferenced.insert(*id);
+                    return true;
+                }
                 layout::change_flags(words, 0, u32::MAX);
                 // The service keeps what the destination counted.
-                let totals = maps.totals(*id);
-                if let Ok(words) = maps.service_words(service_id) {
+                if let Some(words) = maps.service(service_id) {
                     let mut past = layout::past_totals(words);
-                    add(&mut past, &totals);
+                    add(&mut past, &maps.totals(*id));
                     layout::write_past_totals(words, &past);
                 }
+                self.free_destinations.push(*id);
                 false
             });
         }
-        inventory
-            .past
-            .retain(|_, slots| !slots.tombstones.is_empty());
+        inventory.past.retain(|_, slots| {
+            if slots.tombstones.is_empty() {
+                self.free_services.push(slots.service);
+            }
+            !slots.tombstones.is_empty()
+        });
+        self.unreferenced = unreferenced;
     }
 
-    fn free_service(&self) -> Result<u32, EditError> {
-        let inventory = &self.inventory;
-        let past = |id: u32| inventory.past.values().any(|slots| slots.service == id);
-        (0..inventory.maps.services())
-            .find(|id| {
-                let live = inventory.maps.service_words(*id).is_ok_and(layout::is_live);
-                !live && !past(*id)
-            })
-            .ok_or_else(|| full("the table of virtual services", inventory.maps.services()))
+    fn free_service(&mut self) -> Result<u32, EditError> {
+        let capacity = self.inventory.maps.services();
+        self.free_services
+            .pop()
+            .ok_or_else(|| full("the table of virtual services", capacity))
     }
 
-    fn free_destination(&self) -> Result<u32, EditError> {
-        let maps = &self.inventory.maps;
-        (0..maps.destinations())
-            .find(|id| {
-                let heading = maps
-                    .destination_words(*id)
-                    .map(|words| words.load(destination::FLAGS_WORD) as u32);
-                heading.is_ok_and(|flags| flags & destination::flags::LIVE == 0)
-            })
-            .ok_or_else(|| full("the table of destinations", maps.destinations()))
+    fn free_destination(&mut self) -> Result<u32, EditError> {
+        let capacity = self.inventory.maps.destinations();
+        self.free_destinations
+            .pop()
+            .ok_or_else(|| full("the table of destinations", capacity))
     }
 }
 
