@@ -372,14 +372,16 @@ fn open<F: Family, P: Frame, T: Tables>(
     if service.flags() & service::flags::HELD == 0 {
         return Err(Reason::NotHeld);
     }
-    if service.flags() & service::flags::PERSISTENT == 0 {
-        let choice = choose(tables, service_id, service)?;
-        enter(tables, &passage, &choice, None)?;
+    let (choice, template) = if service.flags() & service::flags::PERSISTENT == 0 {
+        (choose(tables, service_id, service)?, None)
     } else {
         let template = template(tables, &passage, service_id, service, vport)?;
-        let choice = Choice::of(tables, template.entry).ok_or(Reason::NoDestination)?;
-        enter(tables, &passage, &choice, Some(template))?;
-    }
+        (
+            Choice::of(tables, template.entry).ok_or(Reason::NoDestination)?,
+            Some(template),
+        )
+    };
+    enter(tables, &passage, &choice, template)?;
     // From here on it is a packet of a known connection.
     Ok(Decision::Later(if F::NUMBER == 4 {
         Stage::Arrive
@@ -480,7 +482,8 @@ fn template<F: Family, T: Tables>(
     };
     let place = key.place(Settings(tables.settings().ok_or(Reason::NotReady)?));
     let expires = passage.now.wrapping_add(service.persistence_ticks());
-    if let Some(found) = connection::find(tables, &key, &place) {
+    if let Some(index) = connection::locate(tables, &key, &place) {
+        let found = found_at(tables, index.get())?;
         let life = found.entry.life();
         let lives = !has_expired(life, passage.now) || found.entry.held_connections() != 0;
         if lives && Choice::of(tables, found.entry).is_some() {
@@ -581,8 +584,8 @@ fn enter<F: Family, T: Tables>(
     }
     // Two virtual addresses can lead the same client port to the same real server; answers
     // can be told apart only by who came last.
-    if let Some(older) = connection::find(tables, &answer, &answer_place) {
-        reclaim(tables, older.index);
+    if let Some(older) = connection::locate(tables, &answer, &answer_place) {
+        reclaim(tables, older.get());
     }
     choice.destination.bind(state.activity());
     if let Some(found) = template {

@@ -35,6 +35,8 @@
 //! *reverse*, as the real server answers. Each names the other as its peer. The forward
 //! entry has the state; the pair is taken by taking the forward entry, and goes as a whole.
 
+use core::num::NonZeroU32;
+
 use crate::family::Family;
 use crate::reason::Reason;
 use crate::table::destination::{Activity, Destination};
@@ -100,6 +102,13 @@ impl Control {
     #[inline(always)]
     fn is_free(self) -> bool {
         self.phase() == phase::FREE
+    }
+
+    /// 1 if the way is free, else 0; computed without a branch.
+    #[inline(always)]
+    fn free_bit(self) -> u32 {
+        const { assert!(phase::FREE == 0 && phase::BUSY == 1 && phase::LIVE == 2) };
+        !(self.0 | self.0 >> 1) as u32 & 1
     }
 
     /// How often the way has been freed; 24 bits.
@@ -304,6 +313,17 @@ fn find_in_set<F: Family, T: Tables>(
     None
 }
 
+/// The index of what [`find`] finds, for where a connection is opened and not on every packet's way.
+///
+/// A function of its own, and its answer a number of which the verifier in the kernel knows
+/// nothing: else it would follow the rest of the program once for each way of both sets.
+#[inline(never)]
+pub fn locate<F: Family, T: Tables>(tables: &T, key: &Key<F>, place: &Place) -> Option<NonZeroU32> {
+    let unknown_zero = Settings(tables.settings()?).zero() as u32;
+    let found = find(tables, key, place)?;
+    NonZeroU32::new(found.index ^ unknown_zero)
+}
+
 /// Whether the entry counts as absent.
 #[inline(always)]
 pub fn has_expired(life: Life, now: Ticks) -> bool {
@@ -331,13 +351,13 @@ pub fn destination_of<T: Tables>(
     (destination.heading().generation() == generation).then_some(destination)
 }
 
-/// Counts a reason that stands beside a packet's outcome.
 /// A connection comes under a template.
 #[inline(always)]
 pub fn hold<W: Words>(template: Entry<W>) {
     template.hold();
 }
 
+/// Counts a reason that stands beside a packet's outcome.
 fn note<T: Tables>(tables: &T, reason: Reason) {
     tables.count_reason(reason);
 }

@@ -12,7 +12,7 @@ use aya::programs::links::{FdLink, Link, PinnedLink};
 use aya::programs::tc::{
     NlOptions, SchedClassifierLink, TcAttachOptions, TcHandle, qdisc_add_clsact,
 };
-use aya::programs::{LinkOrder, TcAttachType};
+use aya::programs::{LinkOrder, Program, TcAttachType};
 use aya::util::KernelVersion;
 
 use super::load::{classifier, describe};
@@ -58,6 +58,17 @@ impl Attachments {
             programs,
             first,
         }
+    }
+
+    /// The programs, and how many instructions the kernel followed until it took each: the
+    /// time that loading takes, and the distance to the kernel's limit of a million. A kernel
+    /// before 5.16 does not tell.
+    pub fn verified_instructions(&self) -> Vec<(String, u32)> {
+        let count = |program: &Program| program.info().ok()?.verified_instruction_count();
+        self.programs
+            .programs()
+            .filter_map(|(name, program)| Some((name.to_owned(), count(program)?)))
+            .collect()
     }
 
     /// Attaches to a device, or replaces in one step what an earlier process attached.

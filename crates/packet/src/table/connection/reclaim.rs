@@ -149,17 +149,15 @@ const NOTHING_TO_LOSE: Loss = u64::MAX;
 /// out its own kind first.
 #[inline(never)]
 pub(super) fn make_room<T: Tables>(tables: &T, place: &Place, now: Ticks) -> Option<Replaced> {
-    // 0, but the verifier does not know: numbers that it knows it tells apart in every turn
-    // of the loop, and there are more combinations than it has patience for.
+    // 0, but the verifier does not know: what it knows of a number, down to single bits, it
+    // tells apart in every turn of the loop, and there are more combinations than it has
+    // patience for.
     let unknown_zero = Settings(tables.settings()?).zero();
     let mut least = NOTHING_TO_LOSE;
     let mut candidate = 0;
     while candidate < 2 * STRIDE {
-        let loss = loss(tables, candidate_index(place, candidate), now).wrapping_add(unknown_zero);
-        let loss = loss | u64::from(candidate);
-        if loss < least {
-            least = loss;
-        }
+        let loss = loss(tables, candidate_index(place, candidate), now) | u64::from(candidate);
+        least = least.min(loss ^ unknown_zero) ^ unknown_zero;
         candidate += 1;
     }
     let class = match least >> CLASS_SHIFT {
