@@ -157,6 +157,12 @@ fn what_is_no_business_of_ours() {
         ..HostFrame::new(syn.clone(), routes as fn(&Journey) -> Route)
     };
     director.send_frame("client", past);
+    director.heading("tagged for a VLAN");
+    let tagged = HostFrame {
+        is_tagged: true,
+        ..HostFrame::new(syn.clone(), routes as fn(&Journey) -> Route)
+    };
+    director.send_frame("client", tagged);
     director.heading("neither IPv4 nor IPv6");
     let mut arp = syn.clone();
     arp[12..14].copy_from_slice(&[0x08, 0x06]);

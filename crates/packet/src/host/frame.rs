@@ -16,6 +16,8 @@ pub struct HostFrame<R> {
     pub octets: Vec<u8>,
     /// Whether the link layer delivered it to this host.
     pub addressed_to_us: bool,
+    /// Whether the device has taken a VLAN tag off it.
+    pub is_tagged: bool,
     /// Octets of payload in each segment that it will be cut into; 0 if it stays whole.
     pub segment_payload: u32,
     /// Answers where a packet goes.
@@ -38,7 +40,7 @@ pub struct Journey {
 impl<R: Fn(&Journey) -> Route> HostFrame<R> {
     /// A frame that was delivered to this host and stays whole.
     pub fn new(octets: Vec<u8>, routes: R) -> HostFrame<R> {
-        HostFrame { octets, addressed_to_us: true, segment_payload: 0, routes }
+        HostFrame { octets, addressed_to_us: true, is_tagged: false, segment_payload: 0, routes }
     }
 }
 
@@ -57,6 +59,10 @@ fn address<F: Family>(address: F::Address) -> IpAddr {
 impl<R: Fn(&Journey) -> Route> Frame for HostFrame<R> {
     fn addressed_to_us(&self) -> bool {
         self.addressed_to_us
+    }
+
+    fn is_tagged(&self) -> bool {
+        self.is_tagged
     }
 
     fn length(&self) -> u32 {
