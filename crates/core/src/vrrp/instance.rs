@@ -1,4 +1,5 @@
-//! One virtual router: its timers, its verdict on what it hears, its transitions.
+//! One virtual router: its timers and its transitions. What it makes of the
+//! advertisements of others is in [`super::hearing`].
 //!
 //! An instance knows nothing of the others; what a sync group makes of a
 //! transition is decided in [`super::routers`].
@@ -13,8 +14,8 @@ use super::advertisement::{
     Advertisement, Envelope, GROUP_IPV4, GROUP_IPV6, PRIORITY_OWNER, PRIORITY_STOP,
 };
 use super::effect::{Effect, Event, HeldAddress, Report};
-use super::receipt::{Packet, Rejection, RejectionKind, verify};
-use super::timers::{master_down_interval, skew_time};
+use super::receipt::RejectionKind;
+use super::timers::master_down_interval;
 use super::{InterfaceCondition, State};
 use crate::config::model::{VrrpInstance, VrrpVersion};
 
@@ -22,8 +23,6 @@ use crate::config::model::{VrrpInstance, VrrpVersion};
 const ANNOUNCE_REPEAT: u32 = 5;
 /// `garp_master_delay`: time from the first burst of a new master to its second.
 const ANNOUNCE_DELAY: Duration = Duration::from_secs(5);
-/// A rejection of one kind is reported at most this often.
-const REJECTION_QUIET: Duration = Duration::from_secs(60);
 
 /// What an instance has counted since it was configured.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -44,17 +43,6 @@ pub struct Statistics {
     pub rejected: BTreeMap<RejectionKind, u64>,
 }
 
-/// What a received advertisement means beyond the instance itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Heard {
-    /// Nothing.
-    Nothing,
-    /// This master has answered a lower priority; its group announces too.
-    Answered,
-    /// This master must give way.
-    Superior,
-}
-
 /// One virtual router.
 #[derive(Debug)]
 pub(super) struct Instance {
@@ -70,15 +58,15 @@ pub(super) struct Instance {
     /// Its effective priority.
     pub(super) priority: u8,
     /// The interval of the current master, as version 3 advertises it.
-    master_interval: Duration,
+    pub(super) master_interval: Duration,
     /// Adver_Timer of a master, Master_Down_Timer of a backup.
-    deadline: Option<Instant>,
+    pub(super) deadline: Option<Instant>,
     /// When the addresses are announced once more.
     announce_at: Option<Instant>,
     /// When a lower priority was last answered with announcements.
     answered_at: Option<Instant>,
     /// When a rejection of each kind was last reported.
-    reported: BTreeMap<RejectionKind, Instant>,
+    pub(super) reported: BTreeMap<RejectionKind, Instant>,
 }
 
 impl Instance {
@@ -173,7 +161,7 @@ impl Instance {
         self.state = State::Backup;
         self.wants_master = false;
         self.master_interval = self.configuration.advertisement_interval;
-        // RFC 3768 6.4.1: "Set the Master_Down_Timer to Master_Down_Interval; Transition to
+        // RFC 3768 6.4.1: "Set the Master_Down_Timer to Master_Down_Interval", "Transition to
         // the {Backup} state".
         self.restart_down_timer(now);
         self.report(
@@ -206,11 +194,11 @@ impl Instance {
 
     /// Becomes master.
     pub(super) fn enter_master(&mut self, now: Instant, effects: &mut VecDeque<Effect>) {
-        // RFC 3768 6.4.2: "If the Master_Down_Timer fires, then: Send an ADVERTISEMENT;
-        // Broadcast a gratuitous ARP request ... for each IP address ...; Set the Adver_Timer
-        // to Advertisement_Interval; Transition to the {Master} state". The advertisement
-        // comes first, so that an old master has let go of the addresses before they are
-        // announced.
+        // RFC 3768 6.4.2: "Send an ADVERTISEMENT", "Broadcast a gratuitous ARP request
+        // containing the virtual router MAC address for each IP address associated with the
+        // virtual router", "Set the Adver_Timer to Advertisement_Interval", "Transition to the
+        // {Master} state". The advertisement comes first, so that an old master has let go of
+        // the addresses before they are announced.
         self.take_over(now, effects);
         self.report(effects, Event::Entering(State::Master));
         self.report(effects, Event::SettingAddresses);
@@ -255,7 +243,7 @@ impl Instance {
             self.report(effects, Event::Entering(next));
         }
         if stop {
-            // RFC 3768 6.4.3: "Cancel the Adver_Timer; Send an ADVERTISEMENT with Priority = 0".
+            // RFC 3768 6.4.3: "Cancel the Adver_Timer", "Send an ADVERTISEMENT with Priority = 0".
             self.send(PRIORITY_STOP, effects);
             self.statistics.priority_zero_sent += 1;
             self.report(effects, Event::SentPriorityZero);
@@ -385,164 +373,6 @@ impl Instance {
             if self.state == State::Master {
                 self.announce(self.addresses(), effects);
             }
-        }
-    }
-
-    /// Hears a packet that carries the VRID of this instance.
-    pub(super) fn receive(
-        &mut self,
-        now: Instant,
-        packet: Packet<'_>,
-        effects: &mut VecDeque<Effect>,
-    ) -> Heard {
-        if !matches!(self.state, State::Backup | State::Master) {
-            return Heard::Nothing;
-        }
-        let advertisement = match verify(&self.configuration, packet) {
-            Ok(advertisement) => advertisement,
-            Err(rejection) => {
-                self.reject(now, rejection, effects);
-                return Heard::Nothing;
-            }
-        };
-        self.statistics.advertisements_received += 1;
-        if advertisement.priority == PRIORITY_STOP {
-            self.statistics.priority_zero_received += 1;
-        }
-        match self.state {
-            State::Master => self.receive_as_master(now, packet.source, &advertisement, effects),
-            _ => {
-                self.receive_as_backup(now, packet.source, &advertisement, effects);
-                Heard::Nothing
-            }
-        }
-    }
-
-    fn reject(&mut self, now: Instant, rejection: Rejection, effects: &mut VecDeque<Effect>) {
-        let kind = rejection.kind();
-        *self.statistics.rejected.entry(kind).or_default() += 1;
-        let quiet = self
-            .reported
-            .get(&kind)
-            .is_some_and(|at| now < *at + REJECTION_QUIET);
-        if !quiet {
-            self.reported.insert(kind, now);
-            self.report(effects, Event::Rejected(rejection));
-        }
-    }
-
-    /// RFC 3768 6.4.2.
-    fn receive_as_backup(
-        &mut self,
-        now: Instant,
-        source: IpAddr,
-        advertisement: &Advertisement,
-        effects: &mut VecDeque<Effect>,
-    ) {
-        let priority = advertisement.priority;
-        if priority == PRIORITY_STOP {
-            // "If the Priority in the ADVERTISEMENT is Zero, then: Set the Master_Down_Timer to
-            // Skew_Time".
-            self.report(effects, Event::BackupReceivedPriorityZero);
-            let skew = skew_time(
-                self.configuration.version,
-                self.priority,
-                self.master_interval,
-            );
-            self.deadline = Some(now + skew);
-        } else if !self.configuration.preempt || priority >= self.priority {
-            // "If Preempt_Mode is False, or If the Priority in the ADVERTISEMENT is greater than
-            // or equal to the local Priority, then: Reset the Master_Down_Timer to
-            // Master_Down_Interval".
-            self.learn_interval(advertisement.interval, effects);
-            self.wants_master = false;
-            self.restart_down_timer(now);
-        } else {
-            // "else: Discard the ADVERTISEMENT".
-            self.report(effects, Event::LowerPriorityDiscarded { priority, source });
-        }
-    }
-
-    /// RFC 3768 6.4.3.
-    fn receive_as_master(
-        &mut self,
-        now: Instant,
-        source: IpAddr,
-        advertisement: &Advertisement,
-        effects: &mut VecDeque<Effect>,
-    ) -> Heard {
-        let priority = advertisement.priority;
-        if priority == PRIORITY_STOP {
-            // "If the Priority in the ADVERTISEMENT is Zero, then: Send an ADVERTISEMENT; Reset
-            // the Adver_Timer to Advertisement_Interval".
-            self.advertise(now, effects);
-            self.report(effects, Event::MasterReceivedPriorityZero);
-            return Heard::Nothing;
-        }
-        if priority == PRIORITY_OWNER && self.is_owner() && Some(source) != self.source {
-            self.yield_ownership(effects);
-        }
-        let ours = self.priority;
-        // "or If the Priority in the ADVERTISEMENT is equal to the local Priority and the primary
-        // IP Address of the sender is greater than the local primary IP Address".
-        match priority.cmp(&ours).then(Some(source).cmp(&self.source)) {
-            std::cmp::Ordering::Less => {
-                self.report(
-                    effects,
-                    Event::LowerPriorityAnswered {
-                        priority,
-                        source,
-                        ours,
-                    },
-                );
-                self.advertise(now, effects);
-                self.announce_after_conflict(now, effects);
-                Heard::Answered
-            }
-            std::cmp::Ordering::Equal => {
-                self.report(effects, Event::OwnAddress);
-                Heard::Nothing
-            }
-            std::cmp::Ordering::Greater => {
-                self.report(
-                    effects,
-                    if priority > ours {
-                        Event::HigherPriority {
-                            priority,
-                            source,
-                            ours,
-                        }
-                    } else {
-                        Event::SamePriorityHigherAddress { priority, source }
-                    },
-                );
-                // "Cancel Adver_Timer; Set Master_Down_Timer to Master_Down_Interval; Transition
-                // to the {Backup} state".
-                self.learn_interval(advertisement.interval, effects);
-                Heard::Superior
-            }
-        }
-    }
-
-    /// Two routers that both own the addresses would both stay master for ever:
-    /// keepalived lowers its own priority by one.
-    fn yield_ownership(&mut self, effects: &mut VecDeque<Effect>) {
-        self.report(effects, Event::SecondOwner);
-        self.priority = PRIORITY_OWNER - 1;
-    }
-
-    /// RFC 9568 6.4.2: "Set Active_Adver_Interval to Max Advertise Interval contained in
-    /// the ADVERTISEMENT"; version 2 has verified that it is ours.
-    fn learn_interval(&mut self, interval: Duration, effects: &mut VecDeque<Effect>) {
-        if self.master_interval != interval {
-            self.report(
-                effects,
-                Event::IntervalLearnt {
-                    from: self.master_interval.as_millis(),
-                    to: interval.as_millis(),
-                },
-            );
-            self.master_interval = interval;
         }
     }
 

@@ -39,6 +39,7 @@
 
 mod advertisement;
 mod effect;
+mod hearing;
 mod instance;
 pub mod messages;
 mod receipt;

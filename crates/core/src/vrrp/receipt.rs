@@ -130,8 +130,7 @@ pub(super) fn verify(
         return Err(Rejection::HopLimit(packet.hop_limit));
     }
     // "MUST verify that the received packet contains the complete VRRP packet", "MUST
-    // verify the VRRP checksum", "MUST verify the VRRP version": version here is any that
-    // exists.
+    // verify the VRRP checksum"; version here is any that exists.
     let envelope = Envelope {
         source: packet.source,
         destination: packet.destination,

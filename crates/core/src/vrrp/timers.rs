@@ -6,13 +6,13 @@ use crate::config::model::VrrpVersion;
 
 /// How many intervals without an advertisement a backup waits, before the skew.
 ///
-/// RFC 3768 6.1: "Master_Down_Interval ... (3 * Advertisement_Interval) + Skew_time".
+/// RFC 3768 6.1, Master_Down_Interval: "(3 * Advertisement_Interval) + Skew_time".
 pub const DOWN_TIMER_ADVERTISEMENTS: u32 = 3;
 
 /// Time by which a backup of lower priority waits longer than one of higher priority.
 ///
 /// RFC 3768 6.1: "( (256 - Priority) / 256 )" seconds.
-/// RFC 9568 6.1: "(((256 - Priority) * Active_Adver_Interval) / 256)".
+/// RFC 9568 6.1: the same fraction of the interval of the master.
 pub fn skew_time(version: VrrpVersion, priority: u8, master_interval: Duration) -> Duration {
     let unit = match version {
         VrrpVersion::V2 => Duration::from_secs(1),
