@@ -37,13 +37,14 @@ impl Instance {
         if !matches!(self.state, State::Backup | State::Master) {
             return Heard::Nothing;
         }
-        let advertisement = match verify(&self.configuration, packet) {
+        let advertisement = match verify(&self.configuration, packet, self.known_master) {
             Ok(advertisement) => advertisement,
             Err(rejection) => {
                 self.reject(now, rejection, effects);
                 return Heard::Nothing;
             }
         };
+        self.known_master = Some(packet.source);
         self.statistics.advertisements_received += 1;
         if advertisement.priority == PRIORITY_STOP {
             self.statistics.priority_zero_received += 1;
@@ -88,10 +89,16 @@ impl Instance {
                 self.master_interval,
             );
             self.deadline = Some(now + skew);
-        } else if !self.configuration.preempt || priority >= self.priority {
+        } else if !self.configuration.preempt
+            || priority >= self.priority
+            || self.is_preemption_delayed(now, effects)
+        {
             // "If Preempt_Mode is False, or If the Priority in the ADVERTISEMENT is greater than
             // or equal to the local Priority, then": "Reset the Master_Down_Timer to
             // Master_Down_Interval".
+            if priority >= self.priority && self.preempt_at.take().is_some() {
+                self.report(effects, Event::PreemptDelayStopped);
+            }
             self.learn_interval(advertisement.interval, effects);
             self.wants_master = false;
             self.restart_down_timer(now);
@@ -99,6 +106,23 @@ impl Instance {
             // "Discard the ADVERTISEMENT".
             self.report(effects, Event::LowerPriorityDiscarded { priority, source });
         }
+    }
+
+    /// Whether a master of lower priority is left alone for now. Its first
+    /// advertisement starts the delay.
+    fn is_preemption_delayed(&mut self, now: Instant, effects: &mut VecDeque<Effect>) -> bool {
+        let delay = self.configuration.preempt_delay;
+        if delay.is_zero() {
+            return false;
+        }
+        let end = match self.preempt_at {
+            Some(end) => end,
+            None => {
+                self.report(effects, Event::PreemptDelayStarted(delay));
+                *self.preempt_at.insert(now + delay)
+            }
+        };
+        now < end
     }
 
     /// RFC 3768 6.4.3.
@@ -132,7 +156,9 @@ impl Instance {
                         ours,
                     },
                 );
-                self.advertise(now, effects);
+                if self.configuration.answer_lower_priority {
+                    self.advertise(now, effects);
+                }
                 self.announce_after_conflict(now, effects);
                 Heard::Answered
             }
@@ -153,6 +179,9 @@ impl Instance {
                         Event::SamePriorityHigherAddress { priority, source }
                     },
                 );
+                if self.configuration.advertise_before_yielding {
+                    self.advertise(now, effects);
+                }
                 // "Cancel Adver_Timer", "Set Master_Down_Timer to Master_Down_Interval",
                 // "Transition to the {Backup} state".
                 self.learn_interval(advertisement.interval, effects);

@@ -17,12 +17,7 @@ use super::effect::{Effect, Event, HeldAddress, Report};
 use super::receipt::RejectionKind;
 use super::timers::master_down_interval;
 use super::{InterfaceCondition, State};
-use crate::config::model::{VrrpInstance, VrrpVersion};
-
-/// `garp_master_repeat`: announcements of an address in one burst.
-const ANNOUNCE_REPEAT: u32 = 5;
-/// `garp_master_delay`: time from the first burst of a new master to its second.
-const ANNOUNCE_DELAY: Duration = Duration::from_secs(5);
+use crate::config::model::{Announcements, VrrpInstance, VrrpVersion};
 
 /// What an instance has counted since it was configured.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -61,8 +56,14 @@ pub(super) struct Instance {
     pub(super) master_interval: Duration,
     /// Adver_Timer of a master, Master_Down_Timer of a backup.
     pub(super) deadline: Option<Instant>,
-    /// When the addresses are announced once more.
-    announce_at: Option<Instant>,
+    /// When the addresses are announced once more, and how often.
+    announce_at: Option<(Instant, u32)>,
+    /// When a master that stays master announces again.
+    refresh_at: Option<Instant>,
+    /// Until when a lower priority may stay master.
+    pub(super) preempt_at: Option<Instant>,
+    /// Who sent the last advertisement that was taken.
+    pub(super) known_master: Option<IpAddr>,
     /// When a lower priority was last answered with announcements.
     answered_at: Option<Instant>,
     /// When a rejection of each kind was last reported.
@@ -81,6 +82,9 @@ impl Instance {
             master_interval: configuration.advertisement_interval,
             deadline: None,
             announce_at: None,
+            refresh_at: None,
+            preempt_at: None,
+            known_master: None,
             answered_at: None,
             reported: BTreeMap::new(),
             configuration,
@@ -103,8 +107,11 @@ impl Instance {
     /// The address to send from on an interface in this condition; none if the
     /// interface cannot be used.
     pub(super) fn source_on(&self, interface: Option<&InterfaceCondition>) -> Option<IpAddr> {
-        let interface = interface.filter(|interface| interface.up)?;
-        if self.is_ipv6() {
+        let interface =
+            interface.filter(|interface| interface.up || !self.configuration.track_primary)?;
+        if self.configuration.source.is_some() {
+            self.configuration.source
+        } else if self.is_ipv6() {
             interface.ipv6_link_local.map(IpAddr::from)
         } else {
             interface.ipv4.map(IpAddr::from)
@@ -117,7 +124,8 @@ impl Instance {
     }
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {
-        [self.deadline, self.announce_at]
+        let announce_at = self.announce_at.map(|(at, _)| at);
+        [self.deadline, announce_at, self.refresh_at]
             .into_iter()
             .flatten()
             .min()
@@ -147,6 +155,7 @@ impl Instance {
             self.configuration.version,
             self.priority,
             self.master_interval,
+            self.configuration.down_timer_advertisements,
         )
     }
 
@@ -161,6 +170,7 @@ impl Instance {
         self.state = State::Backup;
         self.wants_master = false;
         self.master_interval = self.configuration.advertisement_interval;
+        self.preempt_at = None;
         // RFC 3768 6.4.1: "Set the Master_Down_Timer to Master_Down_Interval", "Transition to
         // the {Backup} state".
         self.restart_down_timer(now);
@@ -203,8 +213,9 @@ impl Instance {
         self.report(effects, Event::Entering(State::Master));
         self.report(effects, Event::SettingAddresses);
         self.add_addresses(self.addresses(), effects);
-        self.announce(self.addresses(), effects);
-        self.announce_at = Some(now + ANNOUNCE_DELAY);
+        let Announcements { repeat, delay, .. } = self.configuration.announcements;
+        self.announce(self.addresses(), repeat, effects);
+        self.announce_again(now, delay, repeat);
         self.state_changed(effects);
     }
 
@@ -222,6 +233,10 @@ impl Instance {
         self.wants_master = true;
         self.master_interval = self.configuration.advertisement_interval;
         self.answered_at = None;
+        self.preempt_at = None;
+        self.known_master = None;
+        let refresh = self.configuration.announcements.refresh;
+        self.refresh_at = (!refresh.is_zero()).then(|| now + refresh);
         self.statistics.became_master += 1;
         self.advertise(now, effects);
     }
@@ -238,6 +253,7 @@ impl Instance {
         self.state = next;
         self.wants_master = false;
         self.announce_at = None;
+        self.refresh_at = None;
         self.statistics.released_master += 1;
         if next != State::Initialize {
             self.report(effects, Event::Entering(next));
@@ -301,11 +317,19 @@ impl Instance {
 
     fn send(&mut self, priority: u8, effects: &mut VecDeque<Effect>) {
         let Some(source) = self.source else { return };
-        let destination = if self.is_ipv6() {
-            IpAddr::from(GROUP_IPV6)
-        } else {
-            IpAddr::from(GROUP_IPV4)
-        };
+        let mut destinations: Vec<IpAddr> = self
+            .configuration
+            .unicast_peers
+            .iter()
+            .map(|peer| peer.address)
+            .collect();
+        if destinations.is_empty() {
+            destinations.push(if self.is_ipv6() {
+                IpAddr::from(GROUP_IPV6)
+            } else {
+                IpAddr::from(GROUP_IPV4)
+            });
+        }
         let advertisement = Advertisement {
             version: self.configuration.version,
             virtual_router_id: self.configuration.virtual_router_id,
@@ -323,25 +347,34 @@ impl Instance {
                 .collect(),
         };
         self.statistics.advertisements_sent += 1;
-        effects.push_back(Effect::Send {
-            instance: self.configuration.name.clone(),
-            interface: self.configuration.interface.clone(),
-            source,
-            destination,
-            payload: advertisement.encode(Envelope {
+        for destination in destinations {
+            effects.push_back(Effect::Send {
+                instance: self.configuration.name.clone(),
+                interface: self.configuration.interface.clone(),
                 source,
                 destination,
-            }),
-        });
+                payload: advertisement.encode(Envelope {
+                    source,
+                    destination,
+                }),
+            });
+        }
     }
 
     /// Announces addresses in one burst.
-    fn announce(&self, addresses: Vec<HeldAddress>, effects: &mut VecDeque<Effect>) {
-        effects.push_back(Effect::Announce {
-            instance: self.configuration.name.clone(),
-            addresses,
-            repeat: ANNOUNCE_REPEAT,
-        });
+    fn announce(&self, addresses: Vec<HeldAddress>, repeat: u32, effects: &mut VecDeque<Effect>) {
+        if repeat > 0 {
+            effects.push_back(Effect::Announce {
+                instance: self.configuration.name.clone(),
+                addresses,
+                repeat,
+            });
+        }
+    }
+
+    /// Sets the time of the burst after this one; zero is for none.
+    fn announce_again(&mut self, now: Instant, delay: Duration, repeat: u32) {
+        self.announce_at = (!delay.is_zero()).then(|| (now + delay, repeat));
     }
 
     fn add_addresses(&self, addresses: Vec<HeldAddress>, effects: &mut VecDeque<Effect>) {
@@ -362,17 +395,31 @@ impl Instance {
             return;
         }
         self.answered_at = Some(now);
-        self.announce(self.addresses(), effects);
-        self.announce_at = Some(now + ANNOUNCE_DELAY);
+        let Announcements {
+            lower_priority_delay: delay,
+            lower_priority_repeat: repeat,
+            ..
+        } = self.configuration.announcements;
+        if repeat > 0 {
+            self.announce(self.addresses(), repeat, effects);
+            self.announce_again(now, delay, repeat);
+        }
     }
 
-    /// Carries out the announcement that is due.
+    /// Carries out the announcements that are due.
     pub(super) fn handle_announce_timeout(&mut self, now: Instant, effects: &mut VecDeque<Effect>) {
-        if self.announce_at.is_some_and(|at| at <= now) {
+        if let Some((_, repeat)) = self.announce_at.filter(|(at, _)| *at <= now) {
             self.announce_at = None;
-            if self.state == State::Master {
-                self.announce(self.addresses(), effects);
-            }
+            self.announce(self.addresses(), repeat, effects);
+        }
+        if self.refresh_at.is_some_and(|at| at <= now) {
+            let Announcements {
+                refresh,
+                refresh_repeat,
+                ..
+            } = self.configuration.announcements;
+            self.announce(self.addresses(), refresh_repeat, effects);
+            self.refresh_at = (!refresh.is_zero()).then(|| now + refresh);
         }
     }
 
@@ -416,7 +463,8 @@ impl Instance {
             if !new.is_empty() {
                 self.report(effects, Event::SettingAddresses);
                 self.add_addresses(new.clone(), effects);
-                self.announce(new, effects);
+                let repeat = self.configuration.announcements.repeat;
+                self.announce(new, repeat, effects);
             }
         }
     }
@@ -431,7 +479,7 @@ impl Instance {
         let lost: Vec<_> = self
             .addresses()
             .into_iter()
-            .filter(|held| held.interface == interface && held.address == address)
+            .filter(|held| held.restore && held.interface == interface && held.address == address)
             .collect();
         if self.state == State::Master && !lost.is_empty() {
             self.report(
@@ -442,13 +490,14 @@ impl Instance {
                 },
             );
             self.add_addresses(lost.clone(), effects);
-            self.announce(lost, effects);
+            let repeat = self.configuration.announcements.repeat;
+            self.announce(lost, repeat, effects);
         }
     }
 }
 
 /// Whether the virtual addresses of an instance are IPv6; one family each.
-pub(super) fn is_ipv6(configuration: &VrrpInstance) -> bool {
+pub fn is_ipv6(configuration: &VrrpInstance) -> bool {
     configuration
         .virtual_addresses
         .first()
@@ -460,6 +509,7 @@ pub fn addresses_of(configuration: &VrrpInstance) -> Vec<HeldAddress> {
     configuration
         .virtual_addresses
         .iter()
+        .chain(&configuration.excluded_addresses)
         .map(|address| HeldAddress {
             interface: address
                 .interface
@@ -469,6 +519,9 @@ pub fn addresses_of(configuration: &VrrpInstance) -> Vec<HeldAddress> {
             address: address.address,
             prefix_length: address.prefix_length,
             label: address.label.clone(),
+            scope: address.scope,
+            broadcast: address.broadcast,
+            restore: address.restore,
         })
         .collect()
 }
