@@ -140,9 +140,30 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                                 prefix_length: 32,
                                 interface: None,
                                 label: None,
+                                scope: 0,
+                                broadcast: None,
+                                restore: true,
                             },
                         ],
                         preempt: true,
+                        preempt_delay: 0ns,
+                        excluded_addresses: [],
+                        source: None,
+                        unicast_peers: [],
+                        check_unicast_source: false,
+                        announcements: Announcements {
+                            delay: 5s,
+                            repeat: 5,
+                            refresh: 0ns,
+                            refresh_repeat: 1,
+                            lower_priority_delay: 5s,
+                            lower_priority_repeat: 5,
+                        },
+                        down_timer_advertisements: 3,
+                        answer_lower_priority: true,
+                        advertise_before_yielding: false,
+                        trust_known_master: false,
+                        track_primary: true,
                         smtp_alert: false,
                     },
                     VrrpInstance {
@@ -162,9 +183,30 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                                 prefix_length: 32,
                                 interface: None,
                                 label: None,
+                                scope: 0,
+                                broadcast: None,
+                                restore: true,
                             },
                         ],
                         preempt: true,
+                        preempt_delay: 0ns,
+                        excluded_addresses: [],
+                        source: None,
+                        unicast_peers: [],
+                        check_unicast_source: false,
+                        announcements: Announcements {
+                            delay: 5s,
+                            repeat: 5,
+                            refresh: 0ns,
+                            refresh_repeat: 1,
+                            lower_priority_delay: 5s,
+                            lower_priority_repeat: 5,
+                        },
+                        down_timer_advertisements: 3,
+                        answer_lower_priority: true,
+                        advertise_before_yielding: false,
+                        trust_known_master: false,
+                        track_primary: true,
                         smtp_alert: true,
                     },
                 ],
@@ -382,9 +424,30 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                                 prefix_length: 32,
                                 interface: None,
                                 label: None,
+                                scope: 0,
+                                broadcast: None,
+                                restore: true,
                             },
                         ],
                         preempt: true,
+                        preempt_delay: 0ns,
+                        excluded_addresses: [],
+                        source: None,
+                        unicast_peers: [],
+                        check_unicast_source: false,
+                        announcements: Announcements {
+                            delay: 5s,
+                            repeat: 5,
+                            refresh: 0ns,
+                            refresh_repeat: 1,
+                            lower_priority_delay: 5s,
+                            lower_priority_repeat: 5,
+                        },
+                        down_timer_advertisements: 3,
+                        answer_lower_priority: true,
+                        advertise_before_yielding: false,
+                        trust_known_master: false,
+                        track_primary: true,
                         smtp_alert: false,
                     },
                 ],
@@ -488,9 +551,30 @@ fn the_container_directors_file_means_what_its_author_meant() {
                                 prefix_length: 32,
                                 interface: None,
                                 label: None,
+                                scope: 0,
+                                broadcast: None,
+                                restore: true,
                             },
                         ],
                         preempt: true,
+                        preempt_delay: 0ns,
+                        excluded_addresses: [],
+                        source: None,
+                        unicast_peers: [],
+                        check_unicast_source: false,
+                        announcements: Announcements {
+                            delay: 5s,
+                            repeat: 5,
+                            refresh: 0ns,
+                            refresh_repeat: 1,
+                            lower_priority_delay: 5s,
+                            lower_priority_repeat: 5,
+                        },
+                        down_timer_advertisements: 3,
+                        answer_lower_priority: true,
+                        advertise_before_yielding: false,
+                        trust_known_master: false,
+                        track_primary: true,
                         smtp_alert: false,
                     },
                 ],
@@ -660,6 +744,16 @@ fn a_dump_reads_like_a_file() {
             priority 100
             advert_int 1
             version 2
+            garp_master_delay 5
+            garp_master_refresh 0
+            garp_lower_prio_delay 5
+            garp_master_repeat 5
+            garp_master_refresh_repeat 1
+            garp_lower_prio_repeat 5
+            down_timer_adverts 3
+            lower_prio_no_advert false
+            higher_prio_send_advert false
+            skip_check_adv_addr false
             authentication {
                 auth_type PASS
                 auth_pass redacted
@@ -1056,7 +1150,7 @@ fn no_diagnostic_shows_a_secret() {
 }
 
 mod property {
-    use std::net::{IpAddr, SocketAddr};
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
     use std::time::Duration;
 
     use elver_core::config::model::*;
@@ -1154,6 +1248,8 @@ mod property {
             any::<(bool, bool, bool)>(),
             1..=255u32,
             "[a-z0-9]{1,8}",
+            any::<(bool, bool, (u8, bool))>(),
+            prop::array::uniform6(0..4000u32),
         )
             .prop_map(
                 move |(
@@ -1163,17 +1259,30 @@ mod property {
                     (v3, preempt, alert),
                     interval,
                     password,
+                    (unicast, excluded, scopes),
+                    numbers,
                 )| {
                     let addresses: Vec<_> = addresses
                         .into_iter()
                         .map(|(address, (_, prefix_length, interface))| VirtualAddress {
                             label: (address.is_ipv4() && interface.is_none())
                                 .then(|| format!("eth0:{id}")),
-                            address,
-                            prefix_length,
                             interface,
+                            scope: scopes.0,
+                            restore: scopes.1,
+                            broadcast: match address {
+                                IpAddr::V4(address) if scopes.1 => Some(address),
+                                _ => None,
+                            },
+                            ..VirtualAddress::new(address, prefix_length)
                         })
                         .collect();
+                    let ipv6 = addresses[0].address.is_ipv6();
+                    let peer = if ipv6 {
+                        IpAddr::V6(Ipv6Addr::LOCALHOST)
+                    } else {
+                        IpAddr::V4(Ipv4Addr::LOCALHOST)
+                    };
                     let v3 = v3 || addresses[0].address.is_ipv6();
                     let mut octets = [0; 8];
                     octets[..password.len()].copy_from_slice(password.as_bytes());
@@ -1196,6 +1305,38 @@ mod property {
                         authentication: (!v3).then_some(Authentication::Password(octets)),
                         virtual_addresses: addresses,
                         preempt,
+                        preempt_delay: if preempt {
+                            Duration::ZERO
+                        } else {
+                            Duration::from_millis(u64::from(interval))
+                        },
+                        excluded_addresses: excluded
+                            .then(|| VirtualAddress::new("192.0.2.99".parse().unwrap(), 24))
+                            .into_iter()
+                            .collect(),
+                        source: unicast.then_some(peer),
+                        unicast_peers: unicast
+                            .then_some(UnicastPeer {
+                                address: peer,
+                                least_hop_limit: id,
+                                most_hop_limit: 255,
+                            })
+                            .into_iter()
+                            .collect(),
+                        check_unicast_source: unicast || excluded,
+                        announcements: Announcements {
+                            delay: Duration::from_secs(numbers[0].into()),
+                            repeat: numbers[1],
+                            refresh: Duration::from_secs(numbers[2].into()),
+                            refresh_repeat: numbers[3],
+                            lower_priority_delay: Duration::from_secs(numbers[4].into()),
+                            lower_priority_repeat: numbers[5],
+                        },
+                        down_timer_advertisements: interval % 100 + 1,
+                        answer_lower_priority: alert,
+                        advertise_before_yielding: excluded,
+                        trust_known_master: unicast,
+                        track_primary: alert,
                         smtp_alert: alert,
                     }
                 },

@@ -5,10 +5,12 @@ mod support;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use elver::vrrp_process::{monotonic_now, withdraw_addresses};
-use elver_core::config::model::{Authentication, SyncGroup, VrrpInstance, VrrpVersion};
+use elver_core::config::model::{
+    Authentication, SyncGroup, UnicastPeer, VirtualAddress, VrrpInstance, VrrpVersion,
+};
 use elver_core::vrrp::messages::{Command, Notice, Resume};
 use elver_core::vrrp::{Advertisement, Envelope, GROUP_IPV4, RejectionKind, State};
 use elver_sys::vrrp_socket::VrrpSender;
@@ -189,6 +191,150 @@ fn our_packets_are_dissected_as_correct() {
         let broadcast = "ff:ff:ff:ff:ff:ff";
         assert_eq!(*frame, [broadcast, "1", broadcast, address, address]);
     }
+}
+
+/// Adds lines to the block of an instance in keepalived's language.
+fn with(block: &str, lines: &str) -> String {
+    let end = block.rfind('}').unwrap();
+    format!("{}{lines}\n}}\n", &block[..end])
+}
+
+#[test]
+fn unicast_peers_elect_by_priority_and_nothing_is_multicast() {
+    let network = Network::new();
+    let capture = network.capture(1, "eth0", "proto 112");
+    let mut ours = instance("VI_1", "eth0", 51, 150, VIP);
+    ours.source = Some("10.66.0.1".parse().unwrap());
+    ours.unicast_peers = vec![UnicastPeer {
+        address: "10.66.0.2".parse().unwrap(),
+        least_hop_limit: 255,
+        most_hop_limit: 255,
+    }];
+    ours.check_unicast_source = true;
+    let theirs = with(
+        &keepalived_instance(&instance("VI_1", "eth0", 51, 100, VIP)),
+        "unicast_src_ip 10.66.0.2\ncheck_unicast_src\nunicast_peer {\n 10.66.0.1\n }",
+    );
+    let keepalived = network.keepalived(1, &theirs);
+    keepalived.says("Entering MASTER STATE");
+    let elver = network.elver(0);
+    elver.configure(std::slice::from_ref(&ours), &[]);
+    // keepalived is master first, so ours hears it and takes over from it.
+    elver.state("VI_1", State::Master);
+    keepalived.says("Master received advert from 10.66.0.1 with higher priority 150, ours 100");
+    network.held_by(0, "eth0", VIP);
+    elver.shut_down();
+    keepalived.says("Backup received priority 0 advertisement");
+    network.held_by(1, "eth0", VIP);
+
+    let packets = capture
+        .stop()
+        .fields("vrrp", &["ip.src", "ip.dst", "vrrp.checksum.status"]);
+    for (source, destination) in [("10.66.0.1", "10.66.0.2"), ("10.66.0.2", "10.66.0.1")] {
+        let expected = [source, destination, "1"];
+        assert!(
+            packets.iter().any(|packet| *packet == expected),
+            "{packets:?}"
+        );
+    }
+    assert!(
+        packets.iter().all(|packet| packet[1] != "224.0.0.18"),
+        "{packets:?}"
+    );
+}
+
+#[test]
+fn addresses_carry_their_options_and_excluded_ones_are_not_advertised() {
+    let network = Network::new();
+    let mut ours = instance("VI_1", "eth0", 51, 150, VIP);
+    ours.virtual_addresses[0] = VirtualAddress {
+        prefix_length: 25,
+        label: Some("eth0:vip".to_owned()),
+        scope: 253,
+        broadcast: Some("10.66.0.127".parse().unwrap()),
+        ..ours.virtual_addresses[0].clone()
+    };
+    ours.excluded_addresses = vec![
+        VirtualAddress::new("fd00:66::9".parse().unwrap(), 64),
+        VirtualAddress {
+            interface: Some("eth1".to_owned()),
+            restore: false,
+            ..VirtualAddress::new("10.77.0.9".parse().unwrap(), 24)
+        },
+    ];
+    // keepalived compares the addresses, so it is backup only if the advertisement has one.
+    let theirs = instance("VI_1", "eth0", 51, 100, VIP);
+    let keepalived = network.keepalived(1, &keepalived_instance(&theirs));
+    keepalived.says("Entering BACKUP STATE");
+    let elver = network.elver(0);
+    elver.configure(&[ours], &[]);
+    elver.state("VI_1", State::Master);
+    network.held_by(0, "eth0", VIP);
+    eventually("the excluded addresses are held", || {
+        network.has(0, "eth0", "fd00:66::9") && network.has(0, "eth1", "10.77.0.9")
+    });
+    let router = &network.routers[0];
+    let shown = sh(&format!("ip -n {router} -o -4 addr show dev eth0 to {VIP}"));
+    assert!(
+        shown.contains("10.66.0.100/25 brd 10.66.0.127 scope link eth0:vip"),
+        "{shown}"
+    );
+
+    // What is not tracked stays away; the others come back.
+    sh(&format!(
+        "ip -n {router} addr del 10.77.0.9/24 dev eth1
+         ip -n {router} addr del fd00:66::9/64 dev eth0"
+    ));
+    eventually("the tracked address is back", || {
+        network.has(0, "eth0", "fd00:66::9")
+    });
+    assert!(!network.has(0, "eth1", "10.77.0.9"));
+    elver.shut_down();
+    assert!(!network.has(0, "eth0", VIP) && !network.has(0, "eth0", "fd00:66::9"));
+    keepalived.says("Backup received priority 0 advertisement");
+}
+
+/// Ours and then keepalived's: a higher priority leaves a lower one alone for the delay.
+#[test]
+fn preemption_is_delayed_as_keepalived_delays_it() {
+    let waited = |elver_waits: bool| {
+        let network = Network::new();
+        let low = instance("VI_1", "eth0", 51, 100, VIP);
+        let mut high = instance("VI_1", "eth0", 51, 200, VIP);
+        high.preempt_delay = Duration::from_secs(3);
+        let block = keepalived_instance(if elver_waits { &low } else { &high });
+        let block = if elver_waits {
+            block
+        } else {
+            with(&block, "preempt_delay 3")
+        };
+        let elver = network.elver(0);
+        let start = if elver_waits {
+            let keepalived = network.keepalived(1, &block);
+            keepalived.says("Entering MASTER STATE");
+            elver.configure(&[high], &[]);
+            let start = Instant::now();
+            elver.state("VI_1", State::Master);
+            start
+        } else {
+            elver.configure(&[low], &[]);
+            elver.state("VI_1", State::Master);
+            let keepalived = network.keepalived(1, &block);
+            keepalived.says("start preempt delay (3.000000)");
+            let start = Instant::now();
+            keepalived.says("Entering MASTER STATE");
+            start
+        };
+        start.elapsed()
+    };
+    let (ours, theirs) = std::thread::scope(|scope| {
+        let ours = scope.spawn(|| waited(true));
+        let theirs = scope.spawn(|| waited(false));
+        (ours.join().unwrap(), theirs.join().unwrap())
+    });
+    // Both wait for the delay, then for the rest of the down timer of 3.2 s.
+    let least = Duration::from_secs(5);
+    assert!(ours > least && theirs > least, "{ours:?} {theirs:?}");
 }
 
 fn group(members: [&str; 2]) -> SyncGroup {

@@ -10,7 +10,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd, OwnedFd};
 
 use netlink_packet_core::{
@@ -93,6 +93,17 @@ pub struct InterfaceAddress {
     pub secondary: bool,
     /// Duplicate address detection has not finished, or has failed.
     pub tentative: bool,
+}
+
+/// What an IPv4 address is added with; IPv6 has none of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AddressOptions<'a> {
+    /// Its label, which begins with the name of the interface.
+    pub label: Option<&'a str>,
+    /// Its scope, as rtnetlink(7) counts: 0 is global.
+    pub scope: u8,
+    /// The broadcast address of its subnet.
+    pub broadcast: Option<Ipv4Addr>,
 }
 
 /// What to listen to.
@@ -203,7 +214,7 @@ impl Netlink {
             .collect())
     }
 
-    /// Adds an address with global scope; returns false if the interface has it already.
+    /// Adds an address; returns false if the interface has it already.
     ///
     /// IPv6 addresses skip duplicate address detection, as they move between hosts; with
     /// a prefix length of 128 they are deprecated, so that no connection from this host
@@ -217,13 +228,18 @@ impl Netlink {
         interface: u32,
         address: IpAddr,
         prefix_length: u8,
-        label: Option<&str>,
+        options: AddressOptions<'_>,
     ) -> io::Result<bool> {
         let mut message = address_message(interface, address, prefix_length);
-        if let Some(label) = label.filter(|_| address.is_ipv4()) {
+        if address.is_ipv4() {
+            message.header.scope = AddressScope::from(options.scope);
+            let label = options.label.map(str::to_owned);
             message
                 .attributes
-                .push(AddressAttribute::Label(label.to_owned()));
+                .extend(label.map(AddressAttribute::Label));
+            message
+                .attributes
+                .extend(options.broadcast.map(AddressAttribute::Broadcast));
         }
         if address.is_ipv6() {
             message

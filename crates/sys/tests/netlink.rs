@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use elver_sys::netlink::{Netlink, NetlinkEvent, NetlinkEvents, Scope, Topic};
+use elver_sys::netlink::{AddressOptions, Netlink, NetlinkEvent, NetlinkEvents, Scope, Topic};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// A network namespace with a pair of veth devices, `left` and `right`.
@@ -92,11 +92,25 @@ fn addresses_are_added_once_and_removed_once() {
         let links = netlink.links().unwrap();
         let left = links.iter().find(|link| link.name == "left").unwrap().index;
         let changes = [
-            netlink.add_address(left, ipv4, 32, None).unwrap(),
-            netlink.add_address(left, ipv4, 32, None).unwrap(),
-            netlink.add_address(left, ipv6, 128, None).unwrap(),
             netlink
-                .add_address(left, address("172.17.42.201"), 16, Some("left:vip"))
+                .add_address(left, ipv4, 32, AddressOptions::default())
+                .unwrap(),
+            netlink
+                .add_address(left, ipv4, 32, AddressOptions::default())
+                .unwrap(),
+            netlink
+                .add_address(left, ipv6, 128, AddressOptions::default())
+                .unwrap(),
+            netlink
+                .add_address(
+                    left,
+                    address("172.17.42.201"),
+                    16,
+                    AddressOptions {
+                        label: Some("left:vip"),
+                        ..AddressOptions::default()
+                    },
+                )
                 .unwrap(),
         ];
         let addresses = netlink.addresses().unwrap();
@@ -152,9 +166,12 @@ fn an_unknown_interface_is_an_error() {
     let namespace = Namespace::new();
     let error = namespace
         .enter(|| {
-            Netlink::open()
-                .unwrap()
-                .add_address(9_999, address("10.0.0.1"), 32, None)
+            Netlink::open().unwrap().add_address(
+                9_999,
+                address("10.0.0.1"),
+                32,
+                AddressOptions::default(),
+            )
         })
         .unwrap_err();
     assert_eq!(error.raw_os_error(), Some(libc::ENODEV));
@@ -170,7 +187,7 @@ fn a_thousand_addresses_are_all_listed() {
         for number in 0..1_000u32 {
             let address = std::net::Ipv4Addr::from_bits(0x0a00_0000 + number);
             netlink
-                .add_address(left, IpAddr::V4(address), 32, None)
+                .add_address(left, IpAddr::V4(address), 32, AddressOptions::default())
                 .unwrap();
         }
         netlink.addresses().unwrap()
@@ -280,7 +297,7 @@ fn lost_events_are_an_overrun() {
                 .index;
             for _ in 0..10_000 {
                 netlink
-                    .add_address(left, address("10.5.0.1"), 32, None)
+                    .add_address(left, address("10.5.0.1"), 32, AddressOptions::default())
                     .unwrap();
                 netlink
                     .remove_address(left, address("10.5.0.1"), 32)

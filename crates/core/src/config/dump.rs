@@ -175,18 +175,87 @@ impl Writer {
             if !instance.preempt {
                 w.line(format_args!("nopreempt"));
             }
+            w.election(instance);
             if instance.smtp_alert {
                 w.line(format_args!("smtp_alert"));
             }
             if let Some(authentication) = &instance.authentication {
                 w.authentication(authentication);
             }
-            w.block(format_args!("virtual_ipaddress"), |w| {
-                for address in &instance.virtual_addresses {
-                    w.virtual_address(address);
+            for (block, addresses) in [
+                ("virtual_ipaddress", &instance.virtual_addresses),
+                ("virtual_ipaddress_excluded", &instance.excluded_addresses),
+            ] {
+                if !addresses.is_empty() || block == "virtual_ipaddress" {
+                    w.block(format_args!("{block}"), |w| {
+                        for address in addresses {
+                            w.virtual_address(address);
+                        }
+                    });
+                }
+            }
+        });
+    }
+
+    fn election(&mut self, instance: &VrrpInstance) {
+        if !instance.preempt_delay.is_zero() {
+            self.line(format_args!(
+                "preempt_delay {}",
+                Seconds(instance.preempt_delay)
+            ));
+        }
+        if let Some(source) = instance.source {
+            let keyword = match instance.unicast_peers.len() {
+                0 => "mcast_src_ip",
+                _ => "unicast_src_ip",
+            };
+            self.line(format_args!("{keyword} {source}"));
+        }
+        if instance.check_unicast_source {
+            self.line(format_args!("check_unicast_src"));
+        }
+        if !instance.unicast_peers.is_empty() {
+            self.block(format_args!("unicast_peer"), |w| {
+                for peer in &instance.unicast_peers {
+                    w.line(format_args!(
+                        "{} min_ttl {} max_ttl {}",
+                        peer.address, peer.least_hop_limit, peer.most_hop_limit
+                    ));
                 }
             });
-        });
+        }
+        if !instance.track_primary {
+            self.line(format_args!("dont_track_primary"));
+        }
+        let announcements = &instance.announcements;
+        for (keyword, time) in [
+            ("garp_master_delay", announcements.delay),
+            ("garp_master_refresh", announcements.refresh),
+            ("garp_lower_prio_delay", announcements.lower_priority_delay),
+        ] {
+            self.line(format_args!("{keyword} {}", Seconds(time)));
+        }
+        for (keyword, number) in [
+            ("garp_master_repeat", announcements.repeat),
+            ("garp_master_refresh_repeat", announcements.refresh_repeat),
+            (
+                "garp_lower_prio_repeat",
+                announcements.lower_priority_repeat,
+            ),
+            ("down_timer_adverts", instance.down_timer_advertisements),
+        ] {
+            self.line(format_args!("{keyword} {number}"));
+        }
+        for (keyword, on) in [
+            ("lower_prio_no_advert", !instance.answer_lower_priority),
+            (
+                "higher_prio_send_advert",
+                instance.advertise_before_yielding,
+            ),
+            ("skip_check_adv_addr", instance.trust_known_master),
+        ] {
+            self.line(format_args!("{keyword} {on}"));
+        }
     }
 
     fn authentication(&mut self, authentication: &Authentication) {
@@ -210,6 +279,15 @@ impl Writer {
         }
         if let Some(label) = &address.label {
             line += &format!(" label {}", Quoted(label));
+        }
+        if address.scope != 0 {
+            line += &format!(" scope {}", address.scope);
+        }
+        if let Some(broadcast) = address.broadcast {
+            line += &format!(" brd {broadcast}");
+        }
+        if !address.restore {
+            line += " no_track";
         }
         self.line(format_args!("{line}"));
     }

@@ -2,6 +2,7 @@
 
 mod address;
 mod check;
+mod election;
 mod forwarding;
 mod review;
 mod servers;
@@ -27,6 +28,7 @@ pub(crate) struct Placed<T> {
 pub(crate) struct Lowering {
     global: Global,
     version: VrrpVersion,
+    election: election::Election,
     sync_groups: Vec<vrrp::ReadSyncGroup>,
     instances: Vec<vrrp::ReadInstance>,
     virtual_servers: Vec<servers::ReadVirtualServer>,
@@ -81,6 +83,9 @@ impl Lowering {
     fn global(&mut self, context: &mut Context<'_>, block: &Directive<'_>) {
         let global = &mut self.global;
         for directive in context.directives(BlockKind::GlobalDefs, block.statements()) {
+            if self.election.take(&directive) {
+                continue;
+            }
             let word = directive.word(0).map(|word| word.text.to_string());
             match directive.keyword.name {
                 "router_id" => global.router_id = word,
@@ -121,7 +126,8 @@ impl Lowering {
                 .advice(start, "the configuration is empty")
                 .help("nothing will run; has the file been written completely?");
         }
-        let instances = vrrp::finish_instances(self.instances, self.version, report);
+        let instances =
+            vrrp::finish_instances(self.instances, self.version, &self.election, report);
         let virtual_servers = servers::finish(self.virtual_servers, report);
         let sync_groups = vrrp::finish_sync_groups(self.sync_groups, &instances, report);
         if report.has_errors() {

@@ -1,6 +1,6 @@
 //! What a configuration file means, with every default filled in and every unit typed.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -89,6 +89,72 @@ pub struct VirtualAddress {
     pub interface: Option<String>,
     /// The label, for IPv4.
     pub label: Option<String>,
+    /// How far the address is valid, a value of rtnetlink(7): 0 is global, 253 link, 254
+    /// host. The kernel takes it for IPv4 only.
+    pub scope: u8,
+    /// The broadcast address of its subnet, for IPv4.
+    pub broadcast: Option<Ipv4Addr>,
+    /// `no_track` makes it false: an address that vanishes is not put back.
+    pub restore: bool,
+}
+
+impl VirtualAddress {
+    /// An address as a line with nothing else makes it.
+    pub fn new(address: IpAddr, prefix_length: u8) -> VirtualAddress {
+        VirtualAddress {
+            address,
+            prefix_length,
+            interface: None,
+            label: None,
+            scope: 0,
+            broadcast: None,
+            restore: true,
+        }
+    }
+}
+
+/// A router that advertisements are exchanged with by unicast.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnicastPeer {
+    /// Its address.
+    pub address: IpAddr,
+    /// The least TTL or hop limit that its advertisements may arrive with.
+    pub least_hop_limit: u8,
+    /// The most.
+    pub most_hop_limit: u8,
+}
+
+/// When neighbours are told where the addresses are (`garp_*`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Announcements {
+    /// `garp_master_delay`: from the first burst of a new master to its second; zero for
+    /// no second one.
+    pub delay: Duration,
+    /// `garp_master_repeat`: announcements of each address in a burst.
+    pub repeat: u32,
+    /// `garp_master_refresh`: time between announcements of a master that stays master;
+    /// zero for none.
+    pub refresh: Duration,
+    /// `garp_master_refresh_repeat`: announcements of each address in a refresh.
+    pub refresh_repeat: u32,
+    /// `garp_lower_prio_delay`: from the burst after an advertisement of lower priority to
+    /// the next; zero for no next one.
+    pub lower_priority_delay: Duration,
+    /// `garp_lower_prio_repeat`: announcements of each address in such a burst.
+    pub lower_priority_repeat: u32,
+}
+
+impl Default for Announcements {
+    fn default() -> Announcements {
+        Announcements {
+            delay: Duration::from_secs(5),
+            repeat: 5,
+            refresh: Duration::ZERO,
+            refresh_repeat: 1,
+            lower_priority_delay: Duration::from_secs(5),
+            lower_priority_repeat: 5,
+        }
+    }
 }
 
 /// One virtual router.
@@ -114,8 +180,61 @@ pub struct VrrpInstance {
     pub virtual_addresses: Vec<VirtualAddress>,
     /// Whether a higher priority takes over from a lower one that is master.
     pub preempt: bool,
+    /// Time that a lower priority stays master after it was first heard.
+    pub preempt_delay: Duration,
+    /// Addresses that it holds as master and does not advertise, of any family.
+    pub excluded_addresses: Vec<VirtualAddress>,
+    /// The address that advertisements come from, where it is not the interface's own.
+    pub source: Option<IpAddr>,
+    /// With any, advertisements go to these and not to the group.
+    pub unicast_peers: Vec<UnicastPeer>,
+    /// Whether a unicast advertisement has to come from one of the peers.
+    pub check_unicast_source: bool,
+    /// When neighbours are told where the addresses are.
+    pub announcements: Announcements,
+    /// Intervals without an advertisement after which the master counts as gone.
+    pub down_timer_advertisements: u32,
+    /// Whether a master answers a lower priority by an advertisement at once.
+    pub answer_lower_priority: bool,
+    /// Whether a master sends one more advertisement before it gives way.
+    pub advertise_before_yielding: bool,
+    /// Whether the addresses in an advertisement are only compared with ours when it is
+    /// from another router than the one before.
+    pub trust_known_master: bool,
+    /// Whether the instance is in fault while its own interface is down.
+    pub track_primary: bool,
     /// Whether changes of state are mailed.
     pub smtp_alert: bool,
+}
+
+impl VrrpInstance {
+    /// An instance without addresses, with the defaults of keepalived.conf(5).
+    pub fn new(name: &str, interface: &str, virtual_router_id: u8) -> VrrpInstance {
+        VrrpInstance {
+            name: name.to_owned(),
+            initial_state: InitialState::Backup,
+            interface: interface.to_owned(),
+            virtual_router_id,
+            priority: 100,
+            advertisement_interval: Duration::from_secs(1),
+            version: VrrpVersion::V2,
+            authentication: None,
+            virtual_addresses: Vec::new(),
+            preempt: true,
+            preempt_delay: Duration::ZERO,
+            excluded_addresses: Vec::new(),
+            source: None,
+            unicast_peers: Vec::new(),
+            check_unicast_source: false,
+            announcements: Announcements::default(),
+            down_timer_advertisements: 3,
+            answer_lower_priority: true,
+            advertise_before_yielding: false,
+            trust_known_master: false,
+            track_primary: true,
+            smtp_alert: false,
+        }
+    }
 }
 
 /// `virtual_server`.

@@ -173,8 +173,7 @@ impl Advertisement {
                 Duration::from_secs(u64::from(sixth)),
                 decode_authentication(fifth, trailer)?,
             ),
-            // RFC 9568 5.2.6: "rsvd ... MUST be set to zero on transmission and ignored
-            // on reception."
+            // RFC 9568 5.2.6: the four reserved bits are sent as zero and not looked at.
             VrrpVersion::V3 => {
                 let centiseconds = u16::from_be_bytes([fifth & 0x0f, sixth]);
                 (Duration::from_millis(u64::from(centiseconds) * 10), None)

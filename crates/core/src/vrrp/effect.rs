@@ -1,7 +1,8 @@
 //! What the machine wants done, as data.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,12 @@ pub struct HeldAddress {
     pub prefix_length: u8,
     /// Its label, for IPv4.
     pub label: Option<String>,
+    /// Its scope, a value of rtnetlink(7); 0 is global.
+    pub scope: u8,
+    /// The broadcast address of its subnet, for IPv4.
+    pub broadcast: Option<Ipv4Addr>,
+    /// Whether it is put back when it vanishes.
+    pub restore: bool,
 }
 
 /// One thing to do.
@@ -118,6 +125,10 @@ pub enum Event {
         /// The sender.
         source: IpAddr,
     },
+    /// A lower priority is master, and stays it for this long.
+    PreemptDelayStarted(Duration),
+    /// A master that need not be preempted is there again.
+    PreemptDelayStopped,
     /// A master has heard another one of lower priority, and answered it.
     LowerPriorityAnswered {
         /// Priority received.
@@ -192,6 +203,11 @@ impl fmt::Display for Report {
                     "received lower priority ({priority}) advert from {source} - discarding"
                 )
             }
+            Event::PreemptDelayStarted(delay) => {
+                let micros = delay.subsec_micros();
+                write!(f, "start preempt delay ({}.{micros:06})", delay.as_secs())
+            }
+            Event::PreemptDelayStopped => f.write_str("stop preempt delay"),
             Event::LowerPriorityAnswered {
                 priority,
                 source,

@@ -1,4 +1,5 @@
-//! One virtual router: its timers, its verdict on what it hears, its transitions.
+//! One virtual router: its timers and its transitions. What it makes of the
+//! advertisements of others is in [`super::hearing`].
 //!
 //! An instance knows nothing of the others; what a sync group makes of a
 //! transition is decided in [`super::routers`].
@@ -13,17 +14,10 @@ use super::advertisement::{
     Advertisement, Envelope, GROUP_IPV4, GROUP_IPV6, PRIORITY_OWNER, PRIORITY_STOP,
 };
 use super::effect::{Effect, Event, HeldAddress, Report};
-use super::receipt::{Packet, Rejection, RejectionKind, verify};
-use super::timers::{master_down_interval, skew_time};
+use super::receipt::RejectionKind;
+use super::timers::master_down_interval;
 use super::{InterfaceCondition, State};
-use crate::config::model::{VrrpInstance, VrrpVersion};
-
-/// `garp_master_repeat`: announcements of an address in one burst.
-const ANNOUNCE_REPEAT: u32 = 5;
-/// `garp_master_delay`: time from the first burst of a new master to its second.
-const ANNOUNCE_DELAY: Duration = Duration::from_secs(5);
-/// A rejection of one kind is reported at most this often.
-const REJECTION_QUIET: Duration = Duration::from_secs(60);
+use crate::config::model::{Announcements, VrrpInstance, VrrpVersion};
 
 /// What an instance has counted since it was configured.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -44,17 +38,6 @@ pub struct Statistics {
     pub rejected: BTreeMap<RejectionKind, u64>,
 }
 
-/// What a received advertisement means beyond the instance itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Heard {
-    /// Nothing.
-    Nothing,
-    /// This master has answered a lower priority; its group announces too.
-    Answered,
-    /// This master must give way.
-    Superior,
-}
-
 /// One virtual router.
 #[derive(Debug)]
 pub(super) struct Instance {
@@ -70,15 +53,21 @@ pub(super) struct Instance {
     /// Its effective priority.
     pub(super) priority: u8,
     /// The interval of the current master, as version 3 advertises it.
-    master_interval: Duration,
+    pub(super) master_interval: Duration,
     /// Adver_Timer of a master, Master_Down_Timer of a backup.
-    deadline: Option<Instant>,
-    /// When the addresses are announced once more.
-    announce_at: Option<Instant>,
+    pub(super) deadline: Option<Instant>,
+    /// When the addresses are announced once more, and how often.
+    announce_at: Option<(Instant, u32)>,
+    /// When a master that stays master announces again.
+    refresh_at: Option<Instant>,
+    /// Until when a lower priority may stay master.
+    pub(super) preempt_at: Option<Instant>,
+    /// Who sent the last advertisement that was taken.
+    pub(super) known_master: Option<IpAddr>,
     /// When a lower priority was last answered with announcements.
     answered_at: Option<Instant>,
     /// When a rejection of each kind was last reported.
-    reported: BTreeMap<RejectionKind, Instant>,
+    pub(super) reported: BTreeMap<RejectionKind, Instant>,
 }
 
 impl Instance {
@@ -93,6 +82,9 @@ impl Instance {
             master_interval: configuration.advertisement_interval,
             deadline: None,
             announce_at: None,
+            refresh_at: None,
+            preempt_at: None,
+            known_master: None,
             answered_at: None,
             reported: BTreeMap::new(),
             configuration,
@@ -115,8 +107,11 @@ impl Instance {
     /// The address to send from on an interface in this condition; none if the
     /// interface cannot be used.
     pub(super) fn source_on(&self, interface: Option<&InterfaceCondition>) -> Option<IpAddr> {
-        let interface = interface.filter(|interface| interface.up)?;
-        if self.is_ipv6() {
+        let interface =
+            interface.filter(|interface| interface.up || !self.configuration.track_primary)?;
+        if self.configuration.source.is_some() {
+            self.configuration.source
+        } else if self.is_ipv6() {
             interface.ipv6_link_local.map(IpAddr::from)
         } else {
             interface.ipv4.map(IpAddr::from)
@@ -129,7 +124,8 @@ impl Instance {
     }
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {
-        [self.deadline, self.announce_at]
+        let announce_at = self.announce_at.map(|(at, _)| at);
+        [self.deadline, announce_at, self.refresh_at]
             .into_iter()
             .flatten()
             .min()
@@ -159,6 +155,7 @@ impl Instance {
             self.configuration.version,
             self.priority,
             self.master_interval,
+            self.configuration.down_timer_advertisements,
         )
     }
 
@@ -173,7 +170,8 @@ impl Instance {
         self.state = State::Backup;
         self.wants_master = false;
         self.master_interval = self.configuration.advertisement_interval;
-        // RFC 3768 6.4.1: "Set the Master_Down_Timer to Master_Down_Interval; Transition to
+        self.preempt_at = None;
+        // RFC 3768 6.4.1: "Set the Master_Down_Timer to Master_Down_Interval", "Transition to
         // the {Backup} state".
         self.restart_down_timer(now);
         self.report(
@@ -206,17 +204,18 @@ impl Instance {
 
     /// Becomes master.
     pub(super) fn enter_master(&mut self, now: Instant, effects: &mut VecDeque<Effect>) {
-        // RFC 3768 6.4.2: "If the Master_Down_Timer fires, then: Send an ADVERTISEMENT;
-        // Broadcast a gratuitous ARP request ... for each IP address ...; Set the Adver_Timer
-        // to Advertisement_Interval; Transition to the {Master} state". The advertisement
-        // comes first, so that an old master has let go of the addresses before they are
-        // announced.
+        // RFC 3768 6.4.2: "Send an ADVERTISEMENT", "Broadcast a gratuitous ARP request
+        // containing the virtual router MAC address for each IP address associated with the
+        // virtual router", "Set the Adver_Timer to Advertisement_Interval", "Transition to the
+        // {Master} state". The advertisement comes first, so that an old master has let go of
+        // the addresses before they are announced.
         self.take_over(now, effects);
         self.report(effects, Event::Entering(State::Master));
         self.report(effects, Event::SettingAddresses);
         self.add_addresses(self.addresses(), effects);
-        self.announce(self.addresses(), effects);
-        self.announce_at = Some(now + ANNOUNCE_DELAY);
+        let Announcements { repeat, delay, .. } = self.configuration.announcements;
+        self.announce(self.addresses(), repeat, effects);
+        self.announce_again(now, delay, repeat);
         self.state_changed(effects);
     }
 
@@ -234,6 +233,10 @@ impl Instance {
         self.wants_master = true;
         self.master_interval = self.configuration.advertisement_interval;
         self.answered_at = None;
+        self.preempt_at = None;
+        self.known_master = None;
+        let refresh = self.configuration.announcements.refresh;
+        self.refresh_at = (!refresh.is_zero()).then(|| now + refresh);
         self.statistics.became_master += 1;
         self.advertise(now, effects);
     }
@@ -250,12 +253,13 @@ impl Instance {
         self.state = next;
         self.wants_master = false;
         self.announce_at = None;
+        self.refresh_at = None;
         self.statistics.released_master += 1;
         if next != State::Initialize {
             self.report(effects, Event::Entering(next));
         }
         if stop {
-            // RFC 3768 6.4.3: "Cancel the Adver_Timer; Send an ADVERTISEMENT with Priority = 0".
+            // RFC 3768 6.4.3: "Cancel the Adver_Timer", "Send an ADVERTISEMENT with Priority = 0".
             self.send(PRIORITY_STOP, effects);
             self.statistics.priority_zero_sent += 1;
             self.report(effects, Event::SentPriorityZero);
@@ -313,11 +317,19 @@ impl Instance {
 
     fn send(&mut self, priority: u8, effects: &mut VecDeque<Effect>) {
         let Some(source) = self.source else { return };
-        let destination = if self.is_ipv6() {
-            IpAddr::from(GROUP_IPV6)
-        } else {
-            IpAddr::from(GROUP_IPV4)
-        };
+        let mut destinations: Vec<IpAddr> = self
+            .configuration
+            .unicast_peers
+            .iter()
+            .map(|peer| peer.address)
+            .collect();
+        if destinations.is_empty() {
+            destinations.push(if self.is_ipv6() {
+                IpAddr::from(GROUP_IPV6)
+            } else {
+                IpAddr::from(GROUP_IPV4)
+            });
+        }
         let advertisement = Advertisement {
             version: self.configuration.version,
             virtual_router_id: self.configuration.virtual_router_id,
@@ -335,25 +347,34 @@ impl Instance {
                 .collect(),
         };
         self.statistics.advertisements_sent += 1;
-        effects.push_back(Effect::Send {
-            instance: self.configuration.name.clone(),
-            interface: self.configuration.interface.clone(),
-            source,
-            destination,
-            payload: advertisement.encode(Envelope {
+        for destination in destinations {
+            effects.push_back(Effect::Send {
+                instance: self.configuration.name.clone(),
+                interface: self.configuration.interface.clone(),
                 source,
                 destination,
-            }),
-        });
+                payload: advertisement.encode(Envelope {
+                    source,
+                    destination,
+                }),
+            });
+        }
     }
 
     /// Announces addresses in one burst.
-    fn announce(&self, addresses: Vec<HeldAddress>, effects: &mut VecDeque<Effect>) {
-        effects.push_back(Effect::Announce {
-            instance: self.configuration.name.clone(),
-            addresses,
-            repeat: ANNOUNCE_REPEAT,
-        });
+    fn announce(&self, addresses: Vec<HeldAddress>, repeat: u32, effects: &mut VecDeque<Effect>) {
+        if repeat > 0 {
+            effects.push_back(Effect::Announce {
+                instance: self.configuration.name.clone(),
+                addresses,
+                repeat,
+            });
+        }
+    }
+
+    /// Sets the time of the burst after this one; zero is for none.
+    fn announce_again(&mut self, now: Instant, delay: Duration, repeat: u32) {
+        self.announce_at = (!delay.is_zero()).then(|| (now + delay, repeat));
     }
 
     fn add_addresses(&self, addresses: Vec<HeldAddress>, effects: &mut VecDeque<Effect>) {
@@ -374,175 +395,31 @@ impl Instance {
             return;
         }
         self.answered_at = Some(now);
-        self.announce(self.addresses(), effects);
-        self.announce_at = Some(now + ANNOUNCE_DELAY);
+        let Announcements {
+            lower_priority_delay: delay,
+            lower_priority_repeat: repeat,
+            ..
+        } = self.configuration.announcements;
+        if repeat > 0 {
+            self.announce(self.addresses(), repeat, effects);
+            self.announce_again(now, delay, repeat);
+        }
     }
 
-    /// Carries out the announcement that is due.
+    /// Carries out the announcements that are due.
     pub(super) fn handle_announce_timeout(&mut self, now: Instant, effects: &mut VecDeque<Effect>) {
-        if self.announce_at.is_some_and(|at| at <= now) {
+        if let Some((_, repeat)) = self.announce_at.filter(|(at, _)| *at <= now) {
             self.announce_at = None;
-            if self.state == State::Master {
-                self.announce(self.addresses(), effects);
-            }
+            self.announce(self.addresses(), repeat, effects);
         }
-    }
-
-    /// Hears a packet that carries the VRID of this instance.
-    pub(super) fn receive(
-        &mut self,
-        now: Instant,
-        packet: Packet<'_>,
-        effects: &mut VecDeque<Effect>,
-    ) -> Heard {
-        if !matches!(self.state, State::Backup | State::Master) {
-            return Heard::Nothing;
-        }
-        let advertisement = match verify(&self.configuration, packet) {
-            Ok(advertisement) => advertisement,
-            Err(rejection) => {
-                self.reject(now, rejection, effects);
-                return Heard::Nothing;
-            }
-        };
-        self.statistics.advertisements_received += 1;
-        if advertisement.priority == PRIORITY_STOP {
-            self.statistics.priority_zero_received += 1;
-        }
-        match self.state {
-            State::Master => self.receive_as_master(now, packet.source, &advertisement, effects),
-            _ => {
-                self.receive_as_backup(now, packet.source, &advertisement, effects);
-                Heard::Nothing
-            }
-        }
-    }
-
-    fn reject(&mut self, now: Instant, rejection: Rejection, effects: &mut VecDeque<Effect>) {
-        let kind = rejection.kind();
-        *self.statistics.rejected.entry(kind).or_default() += 1;
-        let quiet = self
-            .reported
-            .get(&kind)
-            .is_some_and(|at| now < *at + REJECTION_QUIET);
-        if !quiet {
-            self.reported.insert(kind, now);
-            self.report(effects, Event::Rejected(rejection));
-        }
-    }
-
-    /// RFC 3768 6.4.2.
-    fn receive_as_backup(
-        &mut self,
-        now: Instant,
-        source: IpAddr,
-        advertisement: &Advertisement,
-        effects: &mut VecDeque<Effect>,
-    ) {
-        let priority = advertisement.priority;
-        if priority == PRIORITY_STOP {
-            // "If the Priority in the ADVERTISEMENT is Zero, then: Set the Master_Down_Timer to
-            // Skew_Time".
-            self.report(effects, Event::BackupReceivedPriorityZero);
-            let skew = skew_time(
-                self.configuration.version,
-                self.priority,
-                self.master_interval,
-            );
-            self.deadline = Some(now + skew);
-        } else if !self.configuration.preempt || priority >= self.priority {
-            // "If Preempt_Mode is False, or If the Priority in the ADVERTISEMENT is greater than
-            // or equal to the local Priority, then: Reset the Master_Down_Timer to
-            // Master_Down_Interval".
-            self.learn_interval(advertisement.interval, effects);
-            self.wants_master = false;
-            self.restart_down_timer(now);
-        } else {
-            // "else: Discard the ADVERTISEMENT".
-            self.report(effects, Event::LowerPriorityDiscarded { priority, source });
-        }
-    }
-
-    /// RFC 3768 6.4.3.
-    fn receive_as_master(
-        &mut self,
-        now: Instant,
-        source: IpAddr,
-        advertisement: &Advertisement,
-        effects: &mut VecDeque<Effect>,
-    ) -> Heard {
-        let priority = advertisement.priority;
-        if priority == PRIORITY_STOP {
-            // "If the Priority in the ADVERTISEMENT is Zero, then: Send an ADVERTISEMENT; Reset
-            // the Adver_Timer to Advertisement_Interval".
-            self.advertise(now, effects);
-            self.report(effects, Event::MasterReceivedPriorityZero);
-            return Heard::Nothing;
-        }
-        if priority == PRIORITY_OWNER && self.is_owner() && Some(source) != self.source {
-            self.yield_ownership(effects);
-        }
-        let ours = self.priority;
-        // "or If the Priority in the ADVERTISEMENT is equal to the local Priority and the primary
-        // IP Address of the sender is greater than the local primary IP Address".
-        match priority.cmp(&ours).then(Some(source).cmp(&self.source)) {
-            std::cmp::Ordering::Less => {
-                self.report(
-                    effects,
-                    Event::LowerPriorityAnswered {
-                        priority,
-                        source,
-                        ours,
-                    },
-                );
-                self.advertise(now, effects);
-                self.announce_after_conflict(now, effects);
-                Heard::Answered
-            }
-            std::cmp::Ordering::Equal => {
-                self.report(effects, Event::OwnAddress);
-                Heard::Nothing
-            }
-            std::cmp::Ordering::Greater => {
-                self.report(
-                    effects,
-                    if priority > ours {
-                        Event::HigherPriority {
-                            priority,
-                            source,
-                            ours,
-                        }
-                    } else {
-                        Event::SamePriorityHigherAddress { priority, source }
-                    },
-                );
-                // "Cancel Adver_Timer; Set Master_Down_Timer to Master_Down_Interval; Transition
-                // to the {Backup} state".
-                self.learn_interval(advertisement.interval, effects);
-                Heard::Superior
-            }
-        }
-    }
-
-    /// Two routers that both own the addresses would both stay master for ever:
-    /// keepalived lowers its own priority by one.
-    fn yield_ownership(&mut self, effects: &mut VecDeque<Effect>) {
-        self.report(effects, Event::SecondOwner);
-        self.priority = PRIORITY_OWNER - 1;
-    }
-
-    /// RFC 9568 6.4.2: "Set Active_Adver_Interval to Max Advertise Interval contained in
-    /// the ADVERTISEMENT"; version 2 has verified that it is ours.
-    fn learn_interval(&mut self, interval: Duration, effects: &mut VecDeque<Effect>) {
-        if self.master_interval != interval {
-            self.report(
-                effects,
-                Event::IntervalLearnt {
-                    from: self.master_interval.as_millis(),
-                    to: interval.as_millis(),
-                },
-            );
-            self.master_interval = interval;
+        if self.refresh_at.is_some_and(|at| at <= now) {
+            let Announcements {
+                refresh,
+                refresh_repeat,
+                ..
+            } = self.configuration.announcements;
+            self.announce(self.addresses(), refresh_repeat, effects);
+            self.refresh_at = (!refresh.is_zero()).then(|| now + refresh);
         }
     }
 
@@ -586,7 +463,8 @@ impl Instance {
             if !new.is_empty() {
                 self.report(effects, Event::SettingAddresses);
                 self.add_addresses(new.clone(), effects);
-                self.announce(new, effects);
+                let repeat = self.configuration.announcements.repeat;
+                self.announce(new, repeat, effects);
             }
         }
     }
@@ -601,7 +479,7 @@ impl Instance {
         let lost: Vec<_> = self
             .addresses()
             .into_iter()
-            .filter(|held| held.interface == interface && held.address == address)
+            .filter(|held| held.restore && held.interface == interface && held.address == address)
             .collect();
         if self.state == State::Master && !lost.is_empty() {
             self.report(
@@ -612,13 +490,14 @@ impl Instance {
                 },
             );
             self.add_addresses(lost.clone(), effects);
-            self.announce(lost, effects);
+            let repeat = self.configuration.announcements.repeat;
+            self.announce(lost, repeat, effects);
         }
     }
 }
 
 /// Whether the virtual addresses of an instance are IPv6; one family each.
-pub(super) fn is_ipv6(configuration: &VrrpInstance) -> bool {
+pub fn is_ipv6(configuration: &VrrpInstance) -> bool {
     configuration
         .virtual_addresses
         .first()
@@ -630,6 +509,7 @@ pub fn addresses_of(configuration: &VrrpInstance) -> Vec<HeldAddress> {
     configuration
         .virtual_addresses
         .iter()
+        .chain(&configuration.excluded_addresses)
         .map(|address| HeldAddress {
             interface: address
                 .interface
@@ -639,6 +519,9 @@ pub fn addresses_of(configuration: &VrrpInstance) -> Vec<HeldAddress> {
             address: address.address,
             prefix_length: address.prefix_length,
             label: address.label.clone(),
+            scope: address.scope,
+            broadcast: address.broadcast,
+            restore: address.restore,
         })
         .collect()
 }

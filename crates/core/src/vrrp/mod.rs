@@ -39,6 +39,7 @@
 
 mod advertisement;
 mod effect;
+mod hearing;
 mod instance;
 pub mod messages;
 mod receipt;
@@ -52,7 +53,7 @@ pub use advertisement::{
     PRIORITY_STOP, PROTOCOL,
 };
 pub use effect::{Effect, Event, HeldAddress, Report};
-pub use instance::{Statistics, addresses_of};
+pub use instance::{Statistics, addresses_of, is_ipv6};
 pub use receipt::{Packet, Rejection, RejectionKind};
 pub use routers::{Input, InstanceView, InterfaceCondition, VirtualRouters};
 

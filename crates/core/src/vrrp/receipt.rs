@@ -78,6 +78,22 @@ pub enum Rejection {
     /// It was sent to this host alone.
     #[error("Expected multicast packet but received unicast packet")]
     Unicast,
+    /// It was sent to the group, and the instance speaks with its peers only.
+    #[error("Expected unicast packet but received multicast packet")]
+    Multicast,
+    /// It is from a router that is no peer of the instance.
+    #[error("unicast source address {0} not a unicast peer")]
+    NotAPeer(IpAddr),
+    /// It has come from too near or too far for this peer.
+    #[error("TTL/HL {received} of unicast peer is not from {least} to {most}")]
+    PeerHopLimit {
+        /// TTL or hop limit received.
+        received: u8,
+        /// The least configured.
+        least: u8,
+        /// The most configured.
+        most: u8,
+    },
 }
 
 /// What rejections are counted by, in the terms of keepalived's statistics.
@@ -108,30 +124,38 @@ impl Rejection {
                 DecodeError::AuthenticationType(_) => RejectionKind::AuthenticationTypeInvalid,
                 DecodeError::AuthenticationHeader => RejectionKind::AuthenticationTypeMismatch,
             },
-            Rejection::HopLimit(_) => RejectionKind::HopLimit,
+            Rejection::HopLimit(_) | Rejection::PeerHopLimit { .. } => RejectionKind::HopLimit,
             Rejection::Version { .. } => RejectionKind::Version,
             Rejection::AuthenticationType { .. } => RejectionKind::AuthenticationTypeMismatch,
             Rejection::Password => RejectionKind::AuthenticationFailure,
             Rejection::Interval { .. } => RejectionKind::Interval,
             Rejection::AddressCount { .. }
             | Rejection::AddressMissing { .. }
-            | Rejection::Unicast => RejectionKind::AddressList,
+            | Rejection::Unicast
+            | Rejection::Multicast
+            | Rejection::NotAPeer(_) => RejectionKind::AddressList,
         }
     }
 }
 
 /// The checks on receipt, RFC 3768 section 7.1 and RFC 9568 section 7.1.
+///
+/// `known_master` is who sent the last advertisement that was taken.
 pub(super) fn verify(
     configuration: &VrrpInstance,
     packet: Packet<'_>,
+    known_master: Option<IpAddr>,
 ) -> Result<Advertisement, Rejection> {
-    // "MUST verify that the IP TTL is 255."
-    if packet.hop_limit != HOP_LIMIT {
-        return Err(Rejection::HopLimit(packet.hop_limit));
+    if configuration.unicast_peers.is_empty() {
+        // "MUST verify that the IP TTL is 255."
+        if packet.hop_limit != HOP_LIMIT {
+            return Err(Rejection::HopLimit(packet.hop_limit));
+        }
+    } else {
+        verify_peer(configuration, packet)?;
     }
     // "MUST verify that the received packet contains the complete VRRP packet", "MUST
-    // verify the VRRP checksum", "MUST verify the VRRP version": version here is any that
-    // exists.
+    // verify the VRRP checksum"; version here is any that exists.
     let envelope = Envelope {
         source: packet.source,
         destination: packet.destination,
@@ -147,7 +171,7 @@ pub(super) fn verify(
             expected: number(configuration.version),
         });
     }
-    if !packet.destination.is_multicast() {
+    if configuration.unicast_peers.is_empty() && !packet.destination.is_multicast() {
         return Err(Rejection::Unicast);
     }
     if configuration.version == VrrpVersion::V2 {
@@ -178,6 +202,9 @@ pub(super) fn verify(
     }
     // "MAY verify that "Count IP Addrs" and the list of IP Address matches the IP_Addresses
     // configured for the VRID": keepalived does, whoever sends.
+    if configuration.trust_known_master && known_master == Some(packet.source) {
+        return Ok(advertisement);
+    }
     let ours = &configuration.virtual_addresses;
     if advertisement.addresses.len() != ours.len() {
         return Err(Rejection::AddressCount {
@@ -194,5 +221,33 @@ pub(super) fn verify(
             virtual_router_id: configuration.virtual_router_id,
             address: missing.address,
         }),
+    }
+}
+
+/// Unicast is keepalived's own: the TTL is whatever the way between the peers makes of it,
+/// unless bounds are configured.
+fn verify_peer(configuration: &VrrpInstance, packet: Packet<'_>) -> Result<(), Rejection> {
+    if packet.destination.is_multicast() {
+        return Err(Rejection::Multicast);
+    }
+    let peer = configuration
+        .unicast_peers
+        .iter()
+        .find(|peer| peer.address == packet.source);
+    let Some(peer) = peer else {
+        return if configuration.check_unicast_source {
+            Err(Rejection::NotAPeer(packet.source))
+        } else {
+            Ok(())
+        };
+    };
+    if (peer.least_hop_limit..=peer.most_hop_limit).contains(&packet.hop_limit) {
+        Ok(())
+    } else {
+        Err(Rejection::PeerHopLimit {
+            received: packet.hop_limit,
+            least: peer.least_hop_limit,
+            most: peer.most_hop_limit,
+        })
     }
 }

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use super::State;
 use super::advertisement::Advertisement;
 use super::effect::{Effect, Event, HeldAddress, Report};
-use super::instance::{self, Heard, Instance, Statistics};
+use super::hearing::Heard;
+use super::instance::{self, Instance, Statistics};
 use super::messages::Resume;
 use super::receipt::Packet;
-use super::timers::DOWN_TIMER_ADVERTISEMENTS;
 use crate::config::model::{SyncGroup, VrrpInstance};
 
 /// A process that has been dead for longer than this is not resumed: real peers of
@@ -408,8 +408,10 @@ impl VirtualRouters {
         for instance in &mut self.instances {
             instance.group = None;
             let condition = self.interfaces.get(&instance.configuration.interface);
-            if instance.state == State::Initialize {
-                instance.source = instance.source_on(condition);
+            let source = instance.source_on(condition);
+            // An instance that runs learns here of a new source, and of its loss by events.
+            if instance.state == State::Initialize || (instance.is_usable() && source.is_some()) {
+                instance.source = source;
             }
         }
         self.bind_groups(sync_groups, &groups_before);
@@ -552,14 +554,16 @@ enum Start {
 
 /// Whether the death of the process before can have gone unnoticed by every peer.
 ///
-/// The last advertisement is at most one interval older than that death, and a peer
-/// waits for three intervals and more; one interval is kept as a margin.
+/// The last advertisement is at most one interval older than that death, and a peer waits
+/// for three intervals and more, unless configured otherwise; one is kept as a margin.
 fn can_resume(instance: &Instance, resume: &[(Resume, Duration)]) -> bool {
     if instance.state != State::Initialize {
         return instance.state == State::Master;
     }
     let interval = instance.configuration.advertisement_interval;
-    let patience = interval * (DOWN_TIMER_ADVERTISEMENTS - 1);
+    // What the peers have configured is not known; they most likely have the same.
+    let intervals = instance.configuration.down_timer_advertisements;
+    let patience = interval * intervals.saturating_sub(1);
     resume.iter().any(|(last, elapsed)| {
         last.instance == instance.configuration.name
             && last.state == State::Master

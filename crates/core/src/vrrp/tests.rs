@@ -10,7 +10,8 @@ use proptest::prelude::*;
 use super::messages::Resume;
 use super::*;
 use crate::config::model::{
-    Authentication, InitialState, SyncGroup, VirtualAddress, VrrpInstance, VrrpVersion,
+    Announcements, Authentication, SyncGroup, UnicastPeer, VirtualAddress, VrrpInstance,
+    VrrpVersion,
 };
 
 const OURS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
@@ -20,22 +21,10 @@ const VIP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 100);
 
 fn instance(name: &str, vrid: u8, priority: u8) -> VrrpInstance {
     VrrpInstance {
-        name: name.to_owned(),
-        initial_state: InitialState::Backup,
-        interface: "eth0".to_owned(),
-        virtual_router_id: vrid,
         priority,
-        advertisement_interval: Duration::from_secs(1),
-        version: VrrpVersion::V2,
         authentication: Some(Authentication::Password(*b"1111\0\0\0\0")),
-        virtual_addresses: vec![VirtualAddress {
-            address: IpAddr::V4(VIP),
-            prefix_length: 32,
-            interface: None,
-            label: None,
-        }],
-        preempt: true,
-        smtp_alert: false,
+        virtual_addresses: vec![VirtualAddress::new(IpAddr::V4(VIP), 32)],
+        ..VrrpInstance::new(name, "eth0", vrid)
     }
 }
 
@@ -805,8 +794,247 @@ fn version_3_learns_the_interval_of_the_master() {
     let timeout = bench.routers.poll_timeout().unwrap() - bench.now;
     assert_eq!(
         timeout,
-        timers::master_down_interval(VrrpVersion::V3, 100, heard.interval)
+        timers::master_down_interval(VrrpVersion::V3, 100, heard.interval, 3)
     );
+}
+
+/// What comes of hearing an advertisement, as the instance of [`in_state`] with another
+/// configuration.
+fn heard_with(
+    state: State,
+    change: impl Fn(&mut VrrpInstance),
+    priority: u8,
+    source: Ipv4Addr,
+) -> String {
+    let mut bench = in_state(state, true);
+    let mut configuration = instance("A", 51, 100);
+    change(&mut configuration);
+    bench.configure(&[configuration], &[]);
+    bench.hear(&advertisement(51, priority), source)
+}
+
+#[test]
+fn a_lower_priority_is_answered_only_where_it_should_be() {
+    let silent = |configuration: &mut VrrpInstance| configuration.answer_lower_priority = false;
+    let came = heard_with(State::Master, silent, 99, HIGHER);
+    assert_eq!(came, "MASTER  900.000ms  announce×5");
+    let quiet = |configuration: &mut VrrpInstance| {
+        configuration.announcements.lower_priority_repeat = 0;
+    };
+    let came = heard_with(State::Master, quiet, 99, HIGHER);
+    assert_eq!(came, "MASTER  1.000s  send(100)");
+}
+
+#[test]
+fn a_master_that_gives_way_may_advertise_once_more() {
+    let polite = |configuration: &mut VrrpInstance| configuration.advertise_before_yielding = true;
+    let came = heard_with(State::Master, polite, 101, HIGHER);
+    assert_eq!(came, "BACKUP  3.609s  send(100) remove A→BACKUP");
+}
+
+#[test]
+fn the_down_timer_counts_as_many_advertisements_as_configured() {
+    let patient = |configuration: &mut VrrpInstance| configuration.down_timer_advertisements = 10;
+    let came = heard_with(State::Backup, patient, 200, HIGHER);
+    assert_eq!(came, "BACKUP  10.609s ");
+}
+
+/// The first advertisement of a lower priority starts the delay; while it lasts, that
+/// master is as good as any.
+#[test]
+fn preemption_waits_for_its_delay() {
+    let configuration = VrrpInstance {
+        preempt_delay: Duration::from_millis(2_500),
+        ..instance("A", 51, 100)
+    };
+    let mut bench = Bench::with(&[configuration], &[]);
+    let start = bench.now;
+    for second in 1..=4 {
+        bench.now = start + Duration::from_secs(second);
+        let came = bench.hear(&advertisement(51, 50), HIGHER);
+        let timeout = if second == 4 { "2.609s" } else { "3.609s" };
+        assert_eq!(came, format!("BACKUP  {timeout} "), "second {second}");
+    }
+    assert!(bench.timer().starts_with("MASTER"));
+
+    // A master that need not be preempted ends the delay.
+    let mut bench = Bench::with(
+        &[VrrpInstance {
+            preempt_delay: Duration::from_millis(2_500),
+            ..instance("A", 51, 100)
+        }],
+        &[],
+    );
+    let start = bench.now;
+    for (second, priority) in [(1, 50), (2, 150), (3, 50), (4, 50), (5, 50)] {
+        bench.now = start + Duration::from_secs(second);
+        let came = bench.hear(&advertisement(51, priority), HIGHER);
+        assert_eq!(came, "BACKUP  3.609s ", "second {second}");
+    }
+}
+
+#[test]
+fn announcements_come_when_they_are_configured() {
+    let announcing = |change: fn(&mut Announcements)| {
+        let mut configuration = instance("A", 51, 100);
+        change(&mut configuration.announcements);
+        let mut bench = Bench::with(&[configuration], &[]);
+        let start = bench.now;
+        let mut times = Vec::new();
+        while bench.now < start + Duration::from_secs(13) {
+            let came = bench.timer();
+            if let Some(at) = came.find("announce×") {
+                let repeat = came[at..].split_whitespace().next().unwrap().to_owned();
+                times.push(((bench.now - start).as_millis(), repeat));
+            }
+        }
+        format!("{times:?}")
+    };
+    assert_eq!(
+        announcing(|_| {}),
+        r#"[(3609, "announce×5"), (8609, "announce×5")]"#
+    );
+    assert_eq!(
+        announcing(|a| a.delay = Duration::ZERO),
+        r#"[(3609, "announce×5")]"#
+    );
+    assert_eq!(
+        announcing(|a| {
+            a.repeat = 2;
+            a.refresh = Duration::from_secs(4);
+        }),
+        r#"[(3609, "announce×2"), (7609, "announce×1"), (8609, "announce×2"), (11609, "announce×1")]"#
+    );
+}
+
+fn unicast(change: impl Fn(&mut VrrpInstance)) -> Bench {
+    let mut configuration = instance("A", 51, 100);
+    configuration.unicast_peers = [HIGHER, LOWER]
+        .map(|address| UnicastPeer {
+            address: IpAddr::V4(address),
+            least_hop_limit: 0,
+            most_hop_limit: 255,
+        })
+        .to_vec();
+    change(&mut configuration);
+    Bench::with(&[configuration], &[])
+}
+
+#[test]
+fn advertisements_go_to_every_peer_and_not_to_the_group() {
+    let mut bench = unicast(|configuration| configuration.source = Some(IpAddr::V4(OURS)));
+    bench.now = bench.routers.poll_timeout().unwrap();
+    bench.routers.handle_timeout(bench.now);
+    let mut sent = Vec::new();
+    while let Some(effect) = bench.routers.poll_effect() {
+        if let Effect::Send {
+            source,
+            destination,
+            ..
+        } = effect
+        {
+            sent.push((source, destination));
+        }
+    }
+    let ours = IpAddr::V4(OURS);
+    assert_eq!(sent, [(ours, HIGHER.into()), (ours, LOWER.into())]);
+}
+
+#[test]
+fn peers_are_held_to_their_addresses_and_bounds() {
+    const STRANGER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 77);
+    let strict = |configuration: &mut VrrpInstance| {
+        configuration.check_unicast_source = true;
+        configuration.unicast_peers[0].least_hop_limit = 250;
+    };
+    let usual = |_: &mut VrrpInstance| {};
+    let cases: [(&dyn Fn(&mut VrrpInstance), Ipv4Addr, Ipv4Addr, u8, bool); 7] = [
+        (&usual, HIGHER, OURS, 64, true),
+        (&usual, STRANGER, OURS, 64, true),
+        (&usual, HIGHER, GROUP_IPV4, 255, false),
+        (&strict, HIGHER, OURS, 250, true),
+        (&strict, HIGHER, OURS, 249, false),
+        (&strict, LOWER, OURS, 1, true),
+        (&strict, STRANGER, OURS, 255, false),
+    ];
+    for (change, source, destination, hop_limit, taken) in cases {
+        let mut bench = unicast(change);
+        let envelope = Envelope {
+            source: IpAddr::V4(source),
+            destination: IpAddr::V4(destination),
+        };
+        let payload = advertisement(51, 200).encode(envelope);
+        bench.handle(Input::Received {
+            interface: "eth0",
+            packet: Packet {
+                source: envelope.source,
+                destination: envelope.destination,
+                hop_limit,
+                payload: &payload,
+            },
+        });
+        let statistics = bench.routers.instances().next().unwrap().statistics.clone();
+        assert_eq!(
+            (
+                statistics.advertisements_received,
+                statistics.rejected.values().sum::<u64>()
+            ),
+            (u64::from(taken), u64::from(!taken)),
+            "{source} → {destination}, {hop_limit}"
+        );
+    }
+}
+
+#[test]
+fn a_known_master_may_change_its_addresses_where_that_is_skipped() {
+    for (trust, expected) in [(false, 1), (true, 2)] {
+        let configuration = VrrpInstance {
+            trust_known_master: trust,
+            ..instance("A", 51, 100)
+        };
+        let mut bench = Bench::with(&[configuration], &[]);
+        bench.hear(&advertisement(51, 200), HIGHER);
+        let mut other = advertisement(51, 200);
+        other.addresses.push(IpAddr::V4(OURS));
+        bench.hear(&other, HIGHER);
+        bench.hear(&other, LOWER);
+        let instance = bench.routers.instances().next().unwrap();
+        assert_eq!(instance.statistics.advertisements_received, expected);
+    }
+}
+
+#[test]
+fn an_interface_that_is_not_tracked_may_go_down() {
+    let configuration = VrrpInstance {
+        track_primary: false,
+        ..instance("A", 51, 100)
+    };
+    let mut bench = Bench::with(&[configuration], &[]);
+    assert!(bench.interface("eth0", false).starts_with("BACKUP"));
+}
+
+#[test]
+fn excluded_addresses_are_held_and_not_advertised() {
+    let excluded: IpAddr = "fd00::1".parse().unwrap();
+    let configuration = VrrpInstance {
+        excluded_addresses: vec![VirtualAddress::new(excluded, 64)],
+        ..instance("A", 51, 100)
+    };
+    let mut bench = Bench::with(&[configuration], &[]);
+    bench.now = bench.routers.poll_timeout().unwrap();
+    bench.routers.handle_timeout(bench.now);
+    let (mut held, mut advertised) = (Vec::new(), 0);
+    while let Some(effect) = bench.routers.poll_effect() {
+        match effect {
+            Effect::AddAddresses { addresses, .. } => {
+                held.extend(addresses.into_iter().map(|held| held.address));
+            }
+            Effect::Send { payload, .. } => advertised = payload[3],
+            _ => {}
+        }
+    }
+    assert_eq!(held, [IpAddr::V4(VIP), excluded]);
+    assert_eq!(advertised, 1);
 }
 
 /// Something that may happen to a group of two, at any time.

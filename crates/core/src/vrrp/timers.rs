@@ -4,15 +4,10 @@ use std::time::Duration;
 
 use crate::config::model::VrrpVersion;
 
-/// How many intervals without an advertisement a backup waits, before the skew.
-///
-/// RFC 3768 6.1: "Master_Down_Interval ... (3 * Advertisement_Interval) + Skew_time".
-pub const DOWN_TIMER_ADVERTISEMENTS: u32 = 3;
-
 /// Time by which a backup of lower priority waits longer than one of higher priority.
 ///
 /// RFC 3768 6.1: "( (256 - Priority) / 256 )" seconds.
-/// RFC 9568 6.1: "(((256 - Priority) * Active_Adver_Interval) / 256)".
+/// RFC 9568 6.1: the same fraction of the interval of the master.
 pub fn skew_time(version: VrrpVersion, priority: u8, master_interval: Duration) -> Duration {
     let unit = match version {
         VrrpVersion::V2 => Duration::from_secs(1),
@@ -21,7 +16,10 @@ pub fn skew_time(version: VrrpVersion, priority: u8, master_interval: Duration) 
     unit * (256 - u32::from(priority)) / 256
 }
 
-/// Time without an advertisement after which a backup declares the master dead.
+/// Time without an advertisement after which a backup declares the master dead:
+/// `advertisements` intervals (3, unless `down_timer_adverts` says otherwise) and the skew.
+///
+/// RFC 3768 6.1, Master_Down_Interval: "(3 * Advertisement_Interval) + Skew_time".
 ///
 /// `master_interval` is the interval of the master, which version 3 learns from its
 /// advertisements.
@@ -29,8 +27,9 @@ pub fn master_down_interval(
     version: VrrpVersion,
     priority: u8,
     master_interval: Duration,
+    advertisements: u32,
 ) -> Duration {
-    master_interval * DOWN_TIMER_ADVERTISEMENTS + skew_time(version, priority, master_interval)
+    master_interval * advertisements + skew_time(version, priority, master_interval)
 }
 
 #[cfg(test)]
@@ -49,7 +48,7 @@ mod tests {
             Duration::from_millis(500)
         );
         assert_eq!(
-            master_down_interval(VrrpVersion::V2, 100, Duration::from_secs(1)),
+            master_down_interval(VrrpVersion::V2, 100, Duration::from_secs(1), 3),
             Duration::from_nanos(3_609_375_000)
         );
     }
@@ -62,7 +61,7 @@ mod tests {
             Duration::from_millis(5)
         );
         assert_eq!(
-            master_down_interval(VrrpVersion::V3, 128, interval),
+            master_down_interval(VrrpVersion::V3, 128, interval, 3),
             Duration::from_millis(35)
         );
     }

@@ -12,9 +12,7 @@ mod random;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
-use elver_core::config::model::{
-    InitialState, SyncGroup, VirtualAddress, VrrpInstance, VrrpVersion,
-};
+use elver_core::config::model::{SyncGroup, VirtualAddress, VrrpInstance, VrrpVersion};
 use elver_core::vrrp::State;
 use elver_core::vrrp::timers::master_down_interval;
 use expect_test::expect;
@@ -39,6 +37,7 @@ struct Simulation {
     routers: usize,
     priorities: Vec<u8>,
     preempt: bool,
+    preempt_delay: Duration,
 }
 
 fn instance(
@@ -49,22 +48,15 @@ fn instance(
     preempt: bool,
 ) -> VrrpInstance {
     VrrpInstance {
-        name: format!("VI_{number}"),
-        initial_state: InitialState::Backup,
-        interface: format!("eth{number}"),
-        virtual_router_id: 51,
         priority,
         advertisement_interval: interval,
         version,
-        authentication: None,
-        virtual_addresses: vec![VirtualAddress {
-            address: IpAddr::V4(Ipv4Addr::new(10, 0, number as u8, 200)),
-            prefix_length: 32,
-            interface: None,
-            label: None,
-        }],
+        virtual_addresses: vec![VirtualAddress::new(
+            IpAddr::V4(Ipv4Addr::new(10, 0, number as u8, 200)),
+            32,
+        )],
         preempt,
-        smtp_alert: false,
+        ..VrrpInstance::new(&format!("VI_{number}"), &format!("eth{number}"), 51)
     }
 }
 
@@ -86,9 +78,13 @@ impl Simulation {
                 _ => random.between(1, 254) as u8,
             })
             .collect();
+        let preempt_delay = interval * *random.choose(&[0, 0, 1, 7]);
         let nodes = priorities.iter().zip(1..).map(|(priority, number)| {
             let instances: Vec<_> = (0..routers)
-                .map(|router| instance(router, kind.version, interval, *priority, kind.preempt))
+                .map(|router| VrrpInstance {
+                    preempt_delay,
+                    ..instance(router, kind.version, interval, *priority, kind.preempt)
+                })
                 .collect();
             let groups = if kind.grouped {
                 let members = instances
@@ -113,6 +109,7 @@ impl Simulation {
             routers,
             priorities,
             preempt: kind.preempt,
+            preempt_delay,
         }
     }
 
@@ -120,8 +117,8 @@ impl Simulation {
     /// the longest down timer twice (members of a group wait for each other), and some
     /// advertisements.
     fn settling(&self) -> Duration {
-        let longest = master_down_interval(VrrpVersion::V2, 1, self.interval);
-        longest * 2 + self.interval * 3
+        let longest = master_down_interval(VrrpVersion::V2, 1, self.interval, 3);
+        longest * 2 + self.interval * 3 + self.preempt_delay
     }
 
     fn masters(network: &Network, router: usize, among: &[usize]) -> Vec<usize> {

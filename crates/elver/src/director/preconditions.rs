@@ -69,7 +69,10 @@ fn services_of_kernel(table: &str) -> usize {
 /// Whether the interfaces that the configuration names are here.
 pub(crate) fn interfaces(configuration: &Configuration, links: &[Link]) -> Result<(), Failure> {
     let missing = configuration.instances.iter().find_map(|instance| {
-        let addresses = instance.virtual_addresses.iter();
+        let addresses = instance
+            .virtual_addresses
+            .iter()
+            .chain(&instance.excluded_addresses);
         std::iter::once(&instance.interface)
             .chain(addresses.filter_map(|address| address.interface.as_ref()))
             .find(|name| links.iter().all(|link| link.name != **name))

@@ -8,11 +8,11 @@ use std::task::Poll;
 
 use elver_core::config::model::VrrpInstance;
 use elver_core::vrrp::{
-    GROUP_IPV4, GROUP_IPV6, HeldAddress, InterfaceCondition, PRIORITY_STOP, addresses_of,
+    GROUP_IPV4, GROUP_IPV6, HeldAddress, InterfaceCondition, PRIORITY_STOP, addresses_of, is_ipv6,
 };
 use elver_sys::gratuitous_arp::GratuitousArp;
 use elver_sys::netlink::{
-    InterfaceAddress, Link, Netlink, NetlinkEvent, NetlinkEvents, Scope, Topic,
+    AddressOptions, InterfaceAddress, Link, Netlink, NetlinkEvent, NetlinkEvents, Scope, Topic,
 };
 pub(super) use elver_sys::vrrp_socket::ReceivedPacket;
 use elver_sys::vrrp_socket::{VrrpReceiver, VrrpSender};
@@ -111,9 +111,7 @@ impl Host {
             .iter()
             .map(|instance| Listening {
                 interface: instance.interface.clone(),
-                ipv6: addresses_of(instance)
-                    .first()
-                    .is_some_and(|a| a.address.is_ipv6()),
+                ipv6: is_ipv6(instance),
             })
             .collect();
         self.virtual_addresses = instances
@@ -257,10 +255,14 @@ impl Host {
     ) -> Result<(), String> {
         let mut failures = Vec::new();
         for held in addresses {
-            let label = held.label.as_deref();
+            let options = AddressOptions {
+                label: held.label.as_deref(),
+                scope: held.scope,
+                broadcast: held.broadcast,
+            };
             let added = self.index(&held.interface).and_then(|index| {
                 self.netlink
-                    .add_address(index, held.address, held.prefix_length, label)
+                    .add_address(index, held.address, held.prefix_length, options)
             });
             if let Err(error) = added {
                 failures.push(failure("add", "to", held, &error));

@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use elver_core::config::model::{
-    Authentication, InitialState, SyncGroup, VirtualAddress, VrrpInstance, VrrpVersion,
+    Authentication, SyncGroup, VirtualAddress, VrrpInstance, VrrpVersion,
 };
 use elver_core::vrrp::State;
 use elver_core::vrrp::messages::{Command as Order, Notice, Resume};
@@ -385,22 +385,13 @@ pub(crate) fn instance(
 ) -> VrrpInstance {
     let address: std::net::IpAddr = vip.parse().unwrap();
     VrrpInstance {
-        name: name.to_owned(),
-        initial_state: InitialState::Backup,
-        interface: interface.to_owned(),
-        virtual_router_id: vrid,
         priority,
-        advertisement_interval: Duration::from_secs(1),
-        version: VrrpVersion::V2,
         authentication: Some(Authentication::Password(*b"secret12")),
-        virtual_addresses: vec![VirtualAddress {
+        virtual_addresses: vec![VirtualAddress::new(
             address,
-            prefix_length: if address.is_ipv4() { 32 } else { 128 },
-            interface: None,
-            label: None,
-        }],
-        preempt: true,
-        smtp_alert: false,
+            if address.is_ipv4() { 32 } else { 128 },
+        )],
+        ..VrrpInstance::new(name, interface, vrid)
     }
 }
 

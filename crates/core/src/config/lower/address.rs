@@ -1,9 +1,9 @@
 //! Addresses as the file writes them.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::config::directive::Context;
-use crate::config::model::VirtualAddress;
+use crate::config::model::{UnicastPeer, VirtualAddress};
 use crate::config::reader::Word;
 use crate::config::tree::Statement;
 
@@ -70,12 +70,7 @@ pub(super) fn virtual_address(
     let mut words = statement.words.iter();
     let first = words.next()?;
     let (address, prefix_length) = address_and_prefix(context, first)?;
-    let mut virtual_address = VirtualAddress {
-        address,
-        prefix_length,
-        interface: None,
-        label: None,
-    };
+    let mut virtual_address = VirtualAddress::new(address, prefix_length);
     while let Some(option) = words.next() {
         let name = &*option.text;
         let takes_value = matches!(
@@ -92,9 +87,14 @@ pub(super) fn virtual_address(
         match (name, value) {
             ("dev", Some(device)) => virtual_address.interface = Some(device.text.to_string()),
             ("label", Some(label)) => set_label(context, &mut virtual_address, label),
+            ("scope", Some(scope)) => set_scope(context, &mut virtual_address, scope),
+            ("brd" | "broadcast", Some(broadcast)) => {
+                set_broadcast(context, &mut virtual_address, broadcast);
+            }
+            ("no_track", _) => virtual_address.restore = false,
             (
-                "scope" | "brd" | "broadcast" | "peer" | "preferred_lft" | "home" | "-nodad"
-                | "mngtmpaddr" | "noprefixroute" | "autojoin" | "no_track" | "use_vmac",
+                "peer" | "preferred_lft" | "home" | "-nodad" | "mngtmpaddr" | "noprefixroute"
+                | "autojoin" | "use_vmac",
                 _,
             ) => {
                 context.report.note(
@@ -137,4 +137,106 @@ fn set_label(context: &mut Context<'_>, address: &mut VirtualAddress, label: &Wo
     } else {
         address.label = Some(label.text.to_string());
     }
+}
+
+/// A line of `unicast_peer`: an address, then bounds of the TTL.
+pub(super) fn unicast_peer(
+    context: &mut Context<'_>,
+    statement: &Statement,
+) -> Option<UnicastPeer> {
+    let mut words = statement.words.iter();
+    let first = words.next()?;
+    let Ok(address) = first.text.parse() else {
+        not_an_address(context, first);
+        return None;
+    };
+    let mut peer = UnicastPeer {
+        address,
+        least_hop_limit: 0,
+        most_hop_limit: u8::MAX,
+    };
+    while let Some(option) = words.next() {
+        let bound = match &*option.text {
+            "min_ttl" => &mut peer.least_hop_limit,
+            "max_ttl" => &mut peer.most_hop_limit,
+            other => {
+                context
+                    .report
+                    .warning(
+                        option.span,
+                        format!("`{other}` is no option of a peer: ignored"),
+                    )
+                    .help("the options are min_ttl and max_ttl; every peer stands on a line of its own");
+                continue;
+            }
+        };
+        match words.next().map(|word| (word, word.text.parse())) {
+            Some((_, Ok(value))) => *bound = value,
+            Some((word, Err(_))) => {
+                context
+                    .report
+                    .error(word.span, format!("`{}` is not from 0 to 255", word.text));
+            }
+            None => {
+                context
+                    .report
+                    .error(option.span, format!("`{}` needs a value", option.text));
+            }
+        }
+    }
+    if peer.least_hop_limit > peer.most_hop_limit {
+        context
+            .report
+            .error(first.span, format!("no TTL is right for {address}"))
+            .help("min_ttl is larger than max_ttl");
+    }
+    Some(peer)
+}
+
+/// The names of `/etc/iproute2/rt_scopes`, and numbers.
+fn set_scope(context: &mut Context<'_>, address: &mut VirtualAddress, scope: &Word) {
+    let value = match &*scope.text {
+        "global" => Ok(0),
+        "site" => Ok(200),
+        "link" => Ok(253),
+        "host" => Ok(254),
+        "nowhere" => Ok(255),
+        number => number.parse(),
+    };
+    match value {
+        Ok(value) => address.scope = value,
+        Err(_) => {
+            context
+                .report
+                .error(scope.span, format!("`{}` is no scope", scope.text))
+                .help("write global, site, link, host, or a number from 0 to 255");
+        }
+    }
+}
+
+/// `+` and `-` stand for the address of the subnet with all host bits set, or none.
+fn set_broadcast(context: &mut Context<'_>, address: &mut VirtualAddress, broadcast: &Word) {
+    let IpAddr::V4(own) = address.address else {
+        context
+            .report
+            .warning(broadcast.span, "IPv6 has no broadcast address: ignored");
+        return;
+    };
+    let host_bits = u32::MAX
+        .checked_shr(u32::from(address.prefix_length))
+        .unwrap_or(0);
+    address.broadcast = match &*broadcast.text {
+        "+" => Some(Ipv4Addr::from(own.to_bits() | host_bits)),
+        "-" => Some(Ipv4Addr::from(own.to_bits() & !host_bits)),
+        written => match written.parse() {
+            Ok(written) => Some(written),
+            Err(_) => {
+                context
+                    .report
+                    .error(broadcast.span, format!("`{written}` is no IPv4 address"))
+                    .help("write an address, or + for the last one of the subnet");
+                None
+            }
+        },
+    };
 }

@@ -1,16 +1,19 @@
 //! VRRP instances and sync groups.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
+use super::election::Election;
 use super::{Placed, address, list_words, review};
 use crate::config::diagnostic::Report;
 use crate::config::directive::{Context, Directive};
 use crate::config::keyword::BlockKind;
 use crate::config::model::{
-    Authentication, InitialState, SyncGroup, VirtualAddress, VrrpInstance, VrrpVersion,
+    Authentication, InitialState, SyncGroup, UnicastPeer, VirtualAddress, VrrpInstance, VrrpVersion,
 };
 use crate::config::reader::Word;
 use crate::config::source::Span;
+use crate::config::tree::Statement;
 
 /// RFC 3768 section 5.3.4: the default priority of a backup.
 const DEFAULT_PRIORITY: u8 = 100;
@@ -38,7 +41,13 @@ pub(super) struct ReadInstance {
     version: Option<Placed<VrrpVersion>>,
     authentication: ReadAuthentication,
     virtual_addresses: Vec<Placed<VirtualAddress>>,
+    excluded_addresses: Vec<Placed<VirtualAddress>>,
     nopreempt: Option<Span>,
+    preempt_delay: Option<Placed<Duration>>,
+    source: Option<Placed<IpAddr>>,
+    unicast_peers: Vec<Placed<UnicastPeer>>,
+    dont_track_primary: bool,
+    election: Election,
     smtp_alert: bool,
     /// Whether an argument could not be read: what is missing then was meant to be there.
     broken: bool,
@@ -86,6 +95,22 @@ fn is_taken(
     true
 }
 
+/// What the lines of a block say, each with its place.
+fn listed<T>(
+    context: &mut Context<'_>,
+    block: &Directive<'_>,
+    read: impl Fn(&mut Context<'_>, &Statement) -> Option<T>,
+) -> Vec<Placed<T>> {
+    let mut found = Vec::new();
+    for statement in block.statements() {
+        if let Some(value) = read(context, statement) {
+            let span = statement.name().span;
+            found.push(Placed { value, span });
+        }
+    }
+    found
+}
+
 /// A `vrrp_sync_group`.
 pub(super) fn sync_group(
     context: &mut Context<'_>,
@@ -127,7 +152,13 @@ pub(super) fn instance(
         version: None,
         authentication: ReadAuthentication::default(),
         virtual_addresses: Vec::new(),
+        excluded_addresses: Vec::new(),
         nopreempt: None,
+        preempt_delay: None,
+        source: None,
+        unicast_peers: Vec::new(),
+        dont_track_primary: false,
+        election: Election::default(),
         smtp_alert: false,
         broken: false,
     };
@@ -141,6 +172,9 @@ pub(super) fn instance(
 
 impl ReadInstance {
     fn take(&mut self, context: &mut Context<'_>, directive: &Directive<'_>) {
+        if self.election.take(directive) {
+            return;
+        }
         let octet = || directive.number().and_then(|n| u8::try_from(n).ok());
         match directive.keyword.name {
             "state" => {
@@ -172,13 +206,27 @@ impl ReadInstance {
             }
             "authentication" => self.authentication(context, directive),
             "virtual_ipaddress" => {
-                for statement in directive.statements() {
-                    if let Some(value) = address::virtual_address(context, statement) {
-                        let span = statement.name().span;
-                        self.virtual_addresses.push(Placed { value, span });
-                    }
-                }
+                self.virtual_addresses
+                    .extend(listed(context, directive, address::virtual_address));
             }
+            "virtual_ipaddress_excluded" => {
+                self.excluded_addresses.extend(listed(
+                    context,
+                    directive,
+                    address::virtual_address,
+                ));
+            }
+            "unicast_peer" => {
+                self.unicast_peers
+                    .extend(listed(context, directive, address::unicast_peer));
+            }
+            "unicast_src_ip" | "mcast_src_ip" => {
+                self.source = directive.address().map(|source| placed(directive, source));
+            }
+            "preempt_delay" => {
+                self.preempt_delay = directive.time().map(|delay| placed(directive, delay));
+            }
+            "dont_track_primary" => self.dont_track_primary = true,
             "nopreempt" => self.nopreempt = Some(directive.name().span),
             "preempt" => self.nopreempt = None,
             "smtp_alert" => self.smtp_alert = directive.boolean(),
@@ -229,7 +277,12 @@ impl ReadInstance {
             .is_some_and(|address| address.value.address.is_ipv6())
     }
 
-    fn finish(self, default_version: VrrpVersion, report: &mut Report) -> Option<VrrpInstance> {
+    fn finish(
+        self,
+        default_version: VrrpVersion,
+        global: &Election,
+        report: &mut Report,
+    ) -> Option<VrrpInstance> {
         let name = self.name.value.clone();
         let ipv6 = self.is_ipv6();
         let version = match &self.version {
@@ -260,7 +313,13 @@ impl ReadInstance {
         let preempt = self.preempt(&name, report);
         let authentication = self.finish_authentication(&name, version, report);
         let virtual_addresses = self.finish_addresses(&name, version, report);
+        let excluded_addresses = self.finish_excluded(&name, &virtual_addresses, report);
         let advertisement_interval = self.finish_interval(&name, version, report);
+        let preempt_delay = self.finish_preempt_delay(&name, report);
+        let source = self.finish_source(&name, report);
+        let unicast_peers = self.finish_peers(&name, report);
+        let election = self.election.or(global);
+        let bounded = |peer: &UnicastPeer| (peer.least_hop_limit, peer.most_hop_limit) != (0, 255);
         let priority = match (&self.priority, self.initial_state) {
             (Some(priority), _) => priority.value,
             // keepalived takes an instance that is to begin as master, without a
@@ -284,6 +343,18 @@ impl ReadInstance {
             authentication,
             virtual_addresses,
             preempt,
+            preempt_delay,
+            excluded_addresses,
+            source,
+            check_unicast_source: election.check_unicast_source()
+                || unicast_peers.iter().any(bounded),
+            unicast_peers,
+            announcements: election.announcements(),
+            down_timer_advertisements: election.down_timer_advertisements(),
+            answer_lower_priority: election.answer_lower_priority(),
+            advertise_before_yielding: election.advertise_before_yielding(),
+            trust_known_master: election.trust_known_master(),
+            track_primary: !self.dont_track_primary,
             smtp_alert: self.smtp_alert,
         })
     }
@@ -306,6 +377,93 @@ impl ReadInstance {
             )
             .help("write `state BACKUP` on all directors to have no preemption");
         true
+    }
+
+    /// keepalived takes no delay from an instance that is to begin as master.
+    fn finish_preempt_delay(&self, name: &str, report: &mut Report) -> Duration {
+        let Some(delay) = &self.preempt_delay else {
+            return Duration::ZERO;
+        };
+        if self.initial_state == Some(InitialState::Master) {
+            report
+                .warning(
+                    delay.span,
+                    format!("({name}) preempt_delay does not go with `state MASTER`: ignored"),
+                )
+                .help("write `state BACKUP`; the priority decides all the same");
+            return Duration::ZERO;
+        }
+        delay.value
+    }
+
+    fn finish_source(&self, name: &str, report: &mut Report) -> Option<IpAddr> {
+        let source = self.source.as_ref()?;
+        if source.value.is_ipv6() == self.is_ipv6() {
+            return Some(source.value);
+        }
+        report
+            .error(
+                source.span,
+                format!(
+                    "({name}) {} is not of the family of the virtual addresses",
+                    source.value
+                ),
+            )
+            .help("advertisements are sent in the family of the first virtual address");
+        None
+    }
+
+    fn finish_peers(&self, name: &str, report: &mut Report) -> Vec<UnicastPeer> {
+        let mut peers: Vec<UnicastPeer> = Vec::new();
+        for peer in &self.unicast_peers {
+            let address = peer.value.address;
+            if address.is_ipv6() != self.is_ipv6() {
+                report
+                    .error(
+                        peer.span,
+                        format!("({name}) {address} is not of the family of the virtual addresses"),
+                    )
+                    .help("advertisements are sent in the family of the first virtual address");
+            } else if peers.iter().any(|other| other.address == address) {
+                report
+                    .advice(
+                        peer.span,
+                        format!("({name}) {address} is a peer already: ignored"),
+                    )
+                    .help("take one of the two lines away");
+            } else {
+                peers.push(peer.value.clone());
+            }
+        }
+        peers
+    }
+
+    fn finish_excluded(
+        &self,
+        name: &str,
+        advertised: &[VirtualAddress],
+        report: &mut Report,
+    ) -> Vec<VirtualAddress> {
+        let mut excluded: Vec<VirtualAddress> = Vec::new();
+        for address in &self.excluded_addresses {
+            let same = |other: &VirtualAddress| {
+                other.address == address.value.address && other.interface == address.value.interface
+            };
+            if advertised.iter().chain(&excluded).any(same) {
+                report
+                    .advice(
+                        address.span,
+                        format!(
+                            "({name}) {} is there already: ignored",
+                            address.value.address
+                        ),
+                    )
+                    .help("take one of the two lines away");
+            } else {
+                excluded.push(address.value.clone());
+            }
+        }
+        excluded
     }
 
     fn finish_authentication(
@@ -437,6 +595,7 @@ impl ReadInstance {
 pub(super) fn finish_instances(
     instances: Vec<ReadInstance>,
     default_version: VrrpVersion,
+    global: &Election,
     report: &mut Report,
 ) -> Vec<Placed<VrrpInstance>> {
     let mut routers: Vec<(Placed<u8>, String, bool, String)> = Vec::new();
@@ -472,7 +631,7 @@ pub(super) fn finish_instances(
         .filter_map(|instance| {
             let span = instance.name.span;
             let password = instance.authentication.password.as_ref().map(|p| p.span);
-            let value = instance.finish(default_version, report)?;
+            let value = instance.finish(default_version, global, report)?;
             review::instance(&value, password.unwrap_or(span), report);
             Some(Placed { value, span })
         })

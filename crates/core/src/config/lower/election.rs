@@ -1,0 +1,114 @@
+//! Settings of VRRP that an instance takes from `global_defs` where it is silent.
+
+use std::time::Duration;
+
+use crate::config::directive::Directive;
+use crate::config::model::Announcements;
+
+/// The settings as one level has them. In `global_defs` each has `vrrp_` before its name.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Election {
+    garp_master_delay: Option<Duration>,
+    garp_master_repeat: Option<u32>,
+    garp_master_refresh: Option<Duration>,
+    garp_master_refresh_repeat: Option<u32>,
+    garp_lower_prio_delay: Option<Duration>,
+    garp_lower_prio_repeat: Option<u32>,
+    min_garp: Option<bool>,
+    down_timer_adverts: Option<u32>,
+    lower_prio_no_advert: Option<bool>,
+    higher_prio_send_advert: Option<bool>,
+    skip_check_adv_addr: Option<bool>,
+    check_unicast_src: Option<bool>,
+}
+
+impl Election {
+    /// Whether the directive was one of these settings, and is taken in.
+    pub(super) fn take(&mut self, directive: &Directive<'_>) -> bool {
+        let name = directive.keyword.name;
+        let number = || directive.number().and_then(|n| u32::try_from(n).ok());
+        let boolean = || Some(directive.boolean());
+        match name.strip_prefix("vrrp_").unwrap_or(name) {
+            "garp_master_delay" => self.garp_master_delay = directive.time(),
+            "garp_master_repeat" => self.garp_master_repeat = number(),
+            "garp_master_refresh" => self.garp_master_refresh = directive.time(),
+            "garp_master_refresh_repeat" => self.garp_master_refresh_repeat = number(),
+            "garp_lower_prio_delay" => self.garp_lower_prio_delay = directive.time(),
+            "garp_lower_prio_repeat" => self.garp_lower_prio_repeat = number(),
+            "min_garp" => self.min_garp = boolean(),
+            "down_timer_adverts" => self.down_timer_adverts = number(),
+            "lower_prio_no_advert" => self.lower_prio_no_advert = boolean(),
+            "higher_prio_send_advert" => self.higher_prio_send_advert = boolean(),
+            "skip_check_adv_addr" => self.skip_check_adv_addr = boolean(),
+            "check_unicast_src" => self.check_unicast_src = boolean(),
+            _ => return false,
+        }
+        true
+    }
+
+    /// What an instance says, or else `global_defs`.
+    pub(super) fn or(self, global: &Election) -> Election {
+        Election {
+            garp_master_delay: self.garp_master_delay.or(global.garp_master_delay),
+            garp_master_repeat: self.garp_master_repeat.or(global.garp_master_repeat),
+            garp_master_refresh: self.garp_master_refresh.or(global.garp_master_refresh),
+            garp_master_refresh_repeat: self
+                .garp_master_refresh_repeat
+                .or(global.garp_master_refresh_repeat),
+            garp_lower_prio_delay: self.garp_lower_prio_delay.or(global.garp_lower_prio_delay),
+            garp_lower_prio_repeat: self
+                .garp_lower_prio_repeat
+                .or(global.garp_lower_prio_repeat),
+            min_garp: self.min_garp.or(global.min_garp),
+            down_timer_adverts: self.down_timer_adverts.or(global.down_timer_adverts),
+            lower_prio_no_advert: self.lower_prio_no_advert.or(global.lower_prio_no_advert),
+            higher_prio_send_advert: self
+                .higher_prio_send_advert
+                .or(global.higher_prio_send_advert),
+            skip_check_adv_addr: self.skip_check_adv_addr.or(global.skip_check_adv_addr),
+            check_unicast_src: self.check_unicast_src.or(global.check_unicast_src),
+        }
+    }
+
+    /// When neighbours are told where the addresses are.
+    pub(super) fn announcements(&self) -> Announcements {
+        let least = self.min_garp.unwrap_or(false);
+        let usual = Announcements::default();
+        let delay =
+            self.garp_master_delay
+                .unwrap_or(if least { Duration::ZERO } else { usual.delay });
+        let repeat = self
+            .garp_master_repeat
+            .unwrap_or(if least { 1 } else { usual.repeat });
+        Announcements {
+            delay,
+            repeat,
+            refresh: self.garp_master_refresh.unwrap_or(usual.refresh),
+            refresh_repeat: self
+                .garp_master_refresh_repeat
+                .unwrap_or(usual.refresh_repeat),
+            lower_priority_delay: self.garp_lower_prio_delay.unwrap_or(delay),
+            lower_priority_repeat: self.garp_lower_prio_repeat.unwrap_or(repeat),
+        }
+    }
+
+    pub(super) fn down_timer_advertisements(&self) -> u32 {
+        self.down_timer_adverts.unwrap_or(3)
+    }
+
+    pub(super) fn answer_lower_priority(&self) -> bool {
+        !self.lower_prio_no_advert.unwrap_or(false)
+    }
+
+    pub(super) fn advertise_before_yielding(&self) -> bool {
+        self.higher_prio_send_advert.unwrap_or(false)
+    }
+
+    pub(super) fn trust_known_master(&self) -> bool {
+        self.skip_check_adv_addr.unwrap_or(false)
+    }
+
+    pub(super) fn check_unicast_source(&self) -> bool {
+        self.check_unicast_src.unwrap_or(false)
+    }
+}
