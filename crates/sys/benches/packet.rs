@@ -191,6 +191,16 @@ impl Case {
         ..Case::ESTABLISHED
     };
 
+    /// Whether it opens connections for which there is no room.
+    fn is_of_full_table(&self) -> bool {
+        self.opens() && self.before == Before::Nothing
+    }
+
+    /// Whether each of its packets opens a connection.
+    fn opens(&self) -> bool {
+        self.flows == Case::OPENING.flows
+    }
+
     /// The headers of its packets.
     fn headers(&self, network: &Network) -> [u8; script::HEADERS] {
         let (mac, from, to) = match self.sender {
@@ -229,22 +239,31 @@ fn main() {
     let network = Network::new();
     let mut bench = Bench::new(&network);
     bench.establish();
-    let mut results: Vec<Samples> = CASES.iter().map(|_| Samples::default()).collect();
-    // The line that fills the table up disturbs the others: it comes when they are through.
-    let last = CASES
+    // As with other benchmarks, an argument names the lines that are wanted by a part of them.
+    let wanted: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with('-'))
+        .collect();
+    let is_wanted =
+        |case: &&Case| wanted.is_empty() || wanted.iter().any(|part| case.name.contains(part));
+    let mut results: Vec<(&Case, Samples)> = CASES
         .iter()
-        .position(|case| case.before == Before::Nothing && case.flags == SYN && case.port == PLAIN);
-    let last = last.expect("there is such a line");
-    for _ in 0..RUNS {
-        for (case, samples) in CASES.iter().zip(&mut results) {
-            if !std::ptr::eq(case, &CASES[last]) {
+        .filter(is_wanted)
+        .map(|case| (case, Samples::default()))
+        .collect();
+    // Lines that need a full table disturb the others: they come when those are through.
+    for full in [false, true] {
+        if full && results.iter().any(|(case, _)| case.is_of_full_table()) {
+            bench.fill();
+        }
+        for _ in 0..RUNS {
+            for (case, samples) in results
+                .iter_mut()
+                .filter(|(case, _)| case.is_of_full_table() == full)
+            {
                 bench.measure(case, samples);
             }
         }
-    }
-    bench.fill();
-    for _ in 0..RUNS {
-        bench.measure(&CASES[last], &mut results[last]);
     }
     report(&bench, &results);
 }
@@ -348,11 +367,7 @@ impl<'a> Bench<'a> {
         if case.before == Before::Room && self.entries > self.maps.connection_lines() / 4 {
             self.empty();
         }
-        let start = if case.flows == Case::OPENING.flows {
-            self.turns
-        } else {
-            0
-        };
+        let start = if case.opens() { self.turns } else { 0 };
         let bare = |bench: &mut Bench| bench.run(case, script::RETURN, start);
         let first = bare(self);
         match case.before {
@@ -369,7 +384,7 @@ impl<'a> Bench<'a> {
         }
         let whole = self.run(case, case.deed, start);
         let second = bare(self);
-        if case.flows == Case::OPENING.flows {
+        if case.opens() {
             self.turns += u64::from(case.packets);
             self.entries += 3 * case.packets;
         }
@@ -606,17 +621,17 @@ fn percentile(samples: &[f64], percent: usize) -> f64 {
     sorted[(sorted.len() - 1) * percent / 100]
 }
 
-fn report(bench: &Bench, results: &[Samples]) {
-    let yardstick = CASES.iter().position(|case| case.deed == script::LOOK_UP);
-    let yardstick = results[yardstick.expect("there is a yardstick")]
-        .net(50)
-        .max(1.0);
+fn report(bench: &Bench, results: &[(&Case, Samples)]) {
+    let yardstick = results
+        .iter()
+        .find(|(case, _)| case.deed == script::LOOK_UP);
+    let yardstick = yardstick.map_or(f64::NAN, |(_, samples)| samples.net(50).max(1.0));
     println!(
         "{:52} {:>8} {:>8} {:>12} {:>8}",
         "ns per packet, net of the driver", "median", "10th %", "look-ups", "driver"
     );
     let mut lines = Vec::new();
-    for (case, samples) in CASES.iter().zip(results) {
+    for (case, samples) in results {
         let (median, tenth, bare) = (
             samples.net(50),
             samples.net(10),
