@@ -15,6 +15,9 @@ help:
 	@echo "make lab [ONCE=1]   build, then run the director of examples/nat between namespaces;"
 	@echo "                    with ONCE=1 exit when every step has been shown"
 	@echo "make test           every test but the long matrices (root, under 25 minutes)"
+	@echo "make oracle         elver beside the real IPVS, on Debian 12's kernel in an emulator"
+	@echo "                    (slow: about 20 minutes; ORACLE_SEED=N replays, ORACLE_ONLY=WORDS"
+	@echo "                    runs the steps that have these words in their name)"
 	@echo "make build          $(elver)"
 	@echo "make bench          nanoseconds per packet, as a table and in target/bench.json"
 	@echo "make check          formatting, lints, the direction of dependencies, licences"
@@ -41,6 +44,22 @@ test: setup
 	@$(cargo) build --locked -p elver
 	$(call say,testing)
 	@$(cargo) test --locked
+
+# The emulator is ten to twenty times slower than the machine. Quarrels over the processor
+# come on top of that, so limits are made thirty times as long.
+.PHONY: oracle
+oracle:
+	$(call say,set-up)
+	@tools/set-up oracle
+	$(call say,building what runs on the other kernel)
+	@$(cargo) build --locked -p elver
+	@$(cargo) build --locked -p elver-lab --example oracle
+	$(call say,the oracle)
+	@load=$$($(cargo) test --locked --no-run --message-format=json -p elver-sys --test load \
+	    | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'); \
+	tools/oracle-vm env ELVER_LAB_SLOWNESS=30 ORACLE_SEED="$${ORACLE_SEED:-$$RANDOM}" \
+	    ORACLE_ONLY="$${ORACLE_ONLY:-}" target/debug/examples/oracle \
+	    "$(CURDIR)/target/debug/elver" "$$load"
 
 .PHONY: bench
 bench: setup
