@@ -90,131 +90,140 @@ fn the_nat_directors_file_means_what_its_author_meant() {
     check_model(
         NAT,
         &expect![[r#"
-        Configuration {
-            global: Global {
-                router_id: Some(
-                    "LVS_DEVEL",
-                ),
-                notification_email: [
-                    "acassen@firewall.loc",
-                    "failover@firewall.loc",
-                    "sysadmin@firewall.loc",
-                ],
-                notification_email_from: Some(
-                    "Alexandre.Cassen@firewall.loc",
-                ),
-                smtp_server: Some(
-                    (
-                        "192.168.200.1",
-                        25,
+            Configuration {
+                global: Global {
+                    router_id: Some(
+                        "LVS_DEVEL",
                     ),
-                ),
-                smtp_connect_timeout: Some(
-                    30s,
-                ),
-            },
-            sync_groups: [
-                SyncGroup {
-                    name: "VG1",
-                    members: [
-                        "VI_1",
-                        "VI_GATEWAY",
+                    notification_email: [
+                        "acassen@firewall.loc",
+                        "failover@firewall.loc",
+                        "sysadmin@firewall.loc",
                     ],
-                },
-            ],
-            instances: [
-                VrrpInstance {
-                    name: "VI_1",
-                    initial_state: Master,
-                    interface: "eth0",
-                    virtual_router_id: 51,
-                    priority: 100,
-                    advertisement_interval: 1s,
-                    version: V2,
-                    authentication: Some(
-                        Password(redacted),
+                    notification_email_from: Some(
+                        "Alexandre.Cassen@firewall.loc",
                     ),
-                    virtual_addresses: [
-                        VirtualAddress {
-                            address: 172.17.42.200,
-                            prefix_length: 32,
-                            interface: None,
-                            label: None,
-                        },
-                    ],
-                    preempt: true,
-                    smtp_alert: false,
-                },
-                VrrpInstance {
-                    name: "VI_GATEWAY",
-                    initial_state: Master,
-                    interface: "eth1",
-                    virtual_router_id: 52,
-                    priority: 150,
-                    advertisement_interval: 1s,
-                    version: V2,
-                    authentication: Some(
-                        Password(redacted),
-                    ),
-                    virtual_addresses: [
-                        VirtualAddress {
-                            address: 172.18.42.200,
-                            prefix_length: 32,
-                            interface: None,
-                            label: None,
-                        },
-                    ],
-                    preempt: true,
-                    smtp_alert: true,
-                },
-            ],
-            virtual_servers: [
-                VirtualServer {
-                    key: Address {
-                        protocol: Tcp,
-                        address: 172.17.42.200:3306,
-                    },
-                    settings: ServiceSettings {
-                        scheduler: Rr,
-                        scheduler_flag_1: false,
-                        scheduler_flag_2: false,
-                        scheduler_flag_3: false,
-                        persistence: Some(
-                            Persistence {
-                                timeout: 50s,
-                                prefix_length: 32,
-                            },
+                    smtp_server: Some(
+                        (
+                            "192.168.200.1",
+                            25,
                         ),
-                        persistence_engine: None,
-                        one_packet: false,
-                    },
-                    real_servers: [
-                        RealServer {
-                            address: 172.18.42.121:3306,
-                            settings: DestinationSettings {
-                                method: Nat,
-                                weight: 1,
-                                upper_threshold: 0,
-                                lower_threshold: 0,
-                            },
-                            checks: [
-                                Tcp(
-                                    TcpCheck {
-                                        connect_to: 172.18.42.121:22,
-                                        connect_timeout: 3s,
-                                        interval: 6s,
-                                        retries: 1,
-                                        delay_before_retry: 3s,
-                                        warmup: 6s,
-                                    },
-                                ),
-                            ],
-                        },
-                    ],
+                    ),
+                    smtp_connect_timeout: Some(
+                        30s,
+                    ),
                 },
-            ],
-        }
-    "#]],
+                sync_groups: [
+                    SyncGroup {
+                        name: "VG1",
+                        members: [
+                            "VI_1",
+                            "VI_GATEWAY",
+                        ],
+                    },
+                ],
+                instances: [
+                    VrrpInstance {
+                        name: "VI_1",
+                        initial_state: Master,
+                        interface: "eth0",
+                        virtual_router_id: 51,
+                        priority: 100,
+                        advertisement_interval: 1s,
+                        version: V2,
+                        authentication: Some(
+                            Password(redacted),
+                        ),
+                        virtual_addresses: [
+                            VirtualAddress {
+                                address: 172.17.42.200,
+                                prefix_length: 32,
+                                interface: None,
+                                label: None,
+                            },
+                        ],
+                        preempt: true,
+                        smtp_alert: false,
+                    },
+                    VrrpInstance {
+                        name: "VI_GATEWAY",
+                        initial_state: Master,
+                        interface: "eth1",
+                        virtual_router_id: 52,
+                        priority: 150,
+                        advertisement_interval: 1s,
+                        version: V2,
+                        authentication: Some(
+                            Password(redacted),
+                        ),
+                        virtual_addresses: [
+                            VirtualAddress {
+                                address: 172.18.42.200,
+                                prefix_length: 32,
+                                interface: None,
+                                label: None,
+                            },
+                        ],
+                        preempt: true,
+                        smtp_alert: true,
+                    },
+                ],
+                virtual_servers: [
+                    VirtualServer {
+                        key: Address {
+                            protocol: Tcp,
+                            address: 172.17.42.200:3306,
+                        },
+                        settings: ServiceSettings {
+                            scheduler: Rr,
+                            scheduler_flag_1: false,
+                            scheduler_flag_2: false,
+                            scheduler_flag_3: false,
+                            persistence: Some(
+                                Persistence {
+                                    timeout: 50s,
+                                    prefix_length: 32,
+                                    scattered_mask: None,
+                                },
+                            ),
+                            persistence_engine: None,
+                            one_packet: false,
+                        },
+                        real_servers: [
+                            RealServer {
+                                address: 172.18.42.121:3306,
+                                settings: DestinationSettings {
+                                    method: Nat,
+                                    weight: 1,
+                                    upper_threshold: 0,
+                                    lower_threshold: 0,
+                                },
+                                checks: [
+                                    Check {
+                                        connection: Connection {
+                                            to: 172.18.42.121:22,
+                                            timeout: 3s,
+                                            source: None,
+                                            source_port: None,
+                                            interface: None,
+                                        },
+                                        probe: Tcp,
+                                        timing: Timing {
+                                            interval: 6s,
+                                            retries: 1,
+                                            delay_before_retry: 3s,
+                                            warmup: 6s,
+                                            alpha: false,
+                                            log_all_failures: false,
+                                        },
+                                    },
+                                ],
+                            },
+                        ],
+                    },
+                ],
+            }
+        "#]],
     );
 }
 
@@ -339,103 +348,112 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
     check_model(
         TUN,
         &expect![[r#"
-        Configuration {
-            global: Global {
-                router_id: Some(
-                    "LVS_DEVEL",
-                ),
-                notification_email: [
-                    "acassen@firewall.loc",
-                    "failover@firewall.loc",
-                    "sysadmin@firewall.loc",
-                ],
-                notification_email_from: Some(
-                    "Alexandre.Cassen@firewall.loc",
-                ),
-                smtp_server: Some(
-                    (
-                        "192.168.200.1",
-                        25,
+            Configuration {
+                global: Global {
+                    router_id: Some(
+                        "LVS_DEVEL",
                     ),
-                ),
-                smtp_connect_timeout: Some(
-                    30s,
-                ),
-            },
-            sync_groups: [],
-            instances: [
-                VrrpInstance {
-                    name: "VI_1",
-                    initial_state: Master,
-                    interface: "eth0",
-                    virtual_router_id: 51,
-                    priority: 100,
-                    advertisement_interval: 1s,
-                    version: V2,
-                    authentication: Some(
-                        Password(redacted),
-                    ),
-                    virtual_addresses: [
-                        VirtualAddress {
-                            address: 172.17.42.200,
-                            prefix_length: 32,
-                            interface: None,
-                            label: None,
-                        },
+                    notification_email: [
+                        "acassen@firewall.loc",
+                        "failover@firewall.loc",
+                        "sysadmin@firewall.loc",
                     ],
-                    preempt: true,
-                    smtp_alert: false,
-                },
-            ],
-            virtual_servers: [
-                VirtualServer {
-                    key: Address {
-                        protocol: Tcp,
-                        address: 172.17.42.200:3306,
-                    },
-                    settings: ServiceSettings {
-                        scheduler: Rr,
-                        scheduler_flag_1: false,
-                        scheduler_flag_2: false,
-                        scheduler_flag_3: false,
-                        persistence: Some(
-                            Persistence {
-                                timeout: 50s,
-                                prefix_length: 32,
-                            },
+                    notification_email_from: Some(
+                        "Alexandre.Cassen@firewall.loc",
+                    ),
+                    smtp_server: Some(
+                        (
+                            "192.168.200.1",
+                            25,
                         ),
-                        persistence_engine: None,
-                        one_packet: false,
-                    },
-                    real_servers: [
-                        RealServer {
-                            address: 172.17.42.120:3306,
-                            settings: DestinationSettings {
-                                method: Tunnel(
-                                    Ipip,
-                                ),
-                                weight: 1,
-                                upper_threshold: 0,
-                                lower_threshold: 0,
-                            },
-                            checks: [
-                                Tcp(
-                                    TcpCheck {
-                                        connect_to: 172.17.42.120:3306,
-                                        connect_timeout: 3s,
-                                        interval: 6s,
-                                        retries: 1,
-                                        delay_before_retry: 3s,
-                                        warmup: 6s,
-                                    },
-                                ),
-                            ],
-                        },
-                    ],
+                    ),
+                    smtp_connect_timeout: Some(
+                        30s,
+                    ),
                 },
-            ],
-        }
-    "#]],
+                sync_groups: [],
+                instances: [
+                    VrrpInstance {
+                        name: "VI_1",
+                        initial_state: Master,
+                        interface: "eth0",
+                        virtual_router_id: 51,
+                        priority: 100,
+                        advertisement_interval: 1s,
+                        version: V2,
+                        authentication: Some(
+                            Password(redacted),
+                        ),
+                        virtual_addresses: [
+                            VirtualAddress {
+                                address: 172.17.42.200,
+                                prefix_length: 32,
+                                interface: None,
+                                label: None,
+                            },
+                        ],
+                        preempt: true,
+                        smtp_alert: false,
+                    },
+                ],
+                virtual_servers: [
+                    VirtualServer {
+                        key: Address {
+                            protocol: Tcp,
+                            address: 172.17.42.200:3306,
+                        },
+                        settings: ServiceSettings {
+                            scheduler: Rr,
+                            scheduler_flag_1: false,
+                            scheduler_flag_2: false,
+                            scheduler_flag_3: false,
+                            persistence: Some(
+                                Persistence {
+                                    timeout: 50s,
+                                    prefix_length: 32,
+                                    scattered_mask: None,
+                                },
+                            ),
+                            persistence_engine: None,
+                            one_packet: false,
+                        },
+                        real_servers: [
+                            RealServer {
+                                address: 172.17.42.120:3306,
+                                settings: DestinationSettings {
+                                    method: Tunnel(
+                                        Ipip,
+                                    ),
+                                    weight: 1,
+                                    upper_threshold: 0,
+                                    lower_threshold: 0,
+                                },
+                                checks: [
+                                    Check {
+                                        connection: Connection {
+                                            to: 172.17.42.120:3306,
+                                            timeout: 3s,
+                                            source: None,
+                                            source_port: None,
+                                            interface: None,
+                                        },
+                                        probe: Tcp,
+                                        timing: Timing {
+                                            interval: 6s,
+                                            retries: 1,
+                                            delay_before_retry: 3s,
+                                            warmup: 6s,
+                                            alpha: false,
+                                            log_all_failures: false,
+                                        },
+                                    },
+                                ],
+                            },
+                        ],
+                    },
+                ],
+            }
+        "#]],
     );
 }
 
@@ -444,103 +462,112 @@ fn the_container_directors_file_means_what_its_author_meant() {
     check_model(
         DOCKER,
         &expect![[r#"
-        Configuration {
-            global: Global {
-                router_id: Some(
-                    "LVS_DEVEL",
-                ),
-                notification_email: [
-                    "acassen@firewall.loc",
-                    "failover@firewall.loc",
-                    "sysadmin@firewall.loc",
-                ],
-                notification_email_from: Some(
-                    "Alexandre.Cassen@firewall.loc",
-                ),
-                smtp_server: Some(
-                    (
-                        "192.168.200.1",
-                        25,
+            Configuration {
+                global: Global {
+                    router_id: Some(
+                        "LVS_DEVEL",
                     ),
-                ),
-                smtp_connect_timeout: Some(
-                    30s,
-                ),
-            },
-            sync_groups: [],
-            instances: [
-                VrrpInstance {
-                    name: "VI_1",
-                    initial_state: Master,
-                    interface: "eth0",
-                    virtual_router_id: 51,
-                    priority: 100,
-                    advertisement_interval: 1s,
-                    version: V2,
-                    authentication: Some(
-                        Password(redacted),
-                    ),
-                    virtual_addresses: [
-                        VirtualAddress {
-                            address: 172.17.42.200,
-                            prefix_length: 32,
-                            interface: None,
-                            label: None,
-                        },
+                    notification_email: [
+                        "acassen@firewall.loc",
+                        "failover@firewall.loc",
+                        "sysadmin@firewall.loc",
                     ],
-                    preempt: true,
-                    smtp_alert: false,
-                },
-            ],
-            virtual_servers: [
-                VirtualServer {
-                    key: Address {
-                        protocol: Tcp,
-                        address: 172.17.42.200:36000,
-                    },
-                    settings: ServiceSettings {
-                        scheduler: Rr,
-                        scheduler_flag_1: false,
-                        scheduler_flag_2: false,
-                        scheduler_flag_3: false,
-                        persistence: Some(
-                            Persistence {
-                                timeout: 50s,
-                                prefix_length: 32,
-                            },
+                    notification_email_from: Some(
+                        "Alexandre.Cassen@firewall.loc",
+                    ),
+                    smtp_server: Some(
+                        (
+                            "192.168.200.1",
+                            25,
                         ),
-                        persistence_engine: None,
-                        one_packet: false,
-                    },
-                    real_servers: [
-                        RealServer {
-                            address: 172.17.42.40:36000,
-                            settings: DestinationSettings {
-                                method: Tunnel(
-                                    Ipip,
-                                ),
-                                weight: 1,
-                                upper_threshold: 0,
-                                lower_threshold: 0,
-                            },
-                            checks: [
-                                Tcp(
-                                    TcpCheck {
-                                        connect_to: 172.17.42.40:22,
-                                        connect_timeout: 3s,
-                                        interval: 6s,
-                                        retries: 1,
-                                        delay_before_retry: 3s,
-                                        warmup: 6s,
-                                    },
-                                ),
-                            ],
-                        },
-                    ],
+                    ),
+                    smtp_connect_timeout: Some(
+                        30s,
+                    ),
                 },
-            ],
-        }
-    "#]],
+                sync_groups: [],
+                instances: [
+                    VrrpInstance {
+                        name: "VI_1",
+                        initial_state: Master,
+                        interface: "eth0",
+                        virtual_router_id: 51,
+                        priority: 100,
+                        advertisement_interval: 1s,
+                        version: V2,
+                        authentication: Some(
+                            Password(redacted),
+                        ),
+                        virtual_addresses: [
+                            VirtualAddress {
+                                address: 172.17.42.200,
+                                prefix_length: 32,
+                                interface: None,
+                                label: None,
+                            },
+                        ],
+                        preempt: true,
+                        smtp_alert: false,
+                    },
+                ],
+                virtual_servers: [
+                    VirtualServer {
+                        key: Address {
+                            protocol: Tcp,
+                            address: 172.17.42.200:36000,
+                        },
+                        settings: ServiceSettings {
+                            scheduler: Rr,
+                            scheduler_flag_1: false,
+                            scheduler_flag_2: false,
+                            scheduler_flag_3: false,
+                            persistence: Some(
+                                Persistence {
+                                    timeout: 50s,
+                                    prefix_length: 32,
+                                    scattered_mask: None,
+                                },
+                            ),
+                            persistence_engine: None,
+                            one_packet: false,
+                        },
+                        real_servers: [
+                            RealServer {
+                                address: 172.17.42.40:36000,
+                                settings: DestinationSettings {
+                                    method: Tunnel(
+                                        Ipip,
+                                    ),
+                                    weight: 1,
+                                    upper_threshold: 0,
+                                    lower_threshold: 0,
+                                },
+                                checks: [
+                                    Check {
+                                        connection: Connection {
+                                            to: 172.17.42.40:22,
+                                            timeout: 3s,
+                                            source: None,
+                                            source_port: None,
+                                            interface: None,
+                                        },
+                                        probe: Tcp,
+                                        timing: Timing {
+                                            interval: 6s,
+                                            retries: 1,
+                                            delay_before_retry: 3s,
+                                            warmup: 6s,
+                                            alpha: false,
+                                            log_all_failures: false,
+                                        },
+                                    },
+                                ],
+                            },
+                        ],
+                    },
+                ],
+            }
+        "#]],
     );
 }
 
@@ -1271,17 +1298,27 @@ mod property {
                                                 delay_before_retry,
                                                 warmup,
                                             )| {
-                                                Check::Tcp(TcpCheck {
-                                                    connect_to: SocketAddr::new(
-                                                        IpAddr::V4(ip.into()),
-                                                        port,
-                                                    ),
-                                                    connect_timeout,
-                                                    interval,
-                                                    retries,
-                                                    delay_before_retry,
-                                                    warmup,
-                                                })
+                                                Check {
+                                                    connection: Connection {
+                                                        to: SocketAddr::new(
+                                                            IpAddr::V4(ip.into()),
+                                                            port,
+                                                        ),
+                                                        timeout: connect_timeout,
+                                                        source: None,
+                                                        source_port: None,
+                                                        interface: None,
+                                                    },
+                                                    probe: Probe::Tcp,
+                                                    timing: Timing {
+                                                        interval,
+                                                        retries,
+                                                        delay_before_retry,
+                                                        warmup,
+                                                        alpha: false,
+                                                        log_all_failures: false,
+                                                    },
+                                                }
                                             },
                                         )
                                         .into_iter()
@@ -1337,4 +1374,67 @@ mod property {
             prop_assert_eq!(again.configuration.as_ref(), Some(&configuration), "{}\n{}", text, summary(&again));
         }
     }
+}
+
+/// A virtual server with one real server that has these checks.
+fn checked(checks: &str) -> String {
+    format!(
+        "virtual_server 192.0.2.1 443 {{\n lb_algo rr\n lb_kind DR\n protocol TCP\n virtualhost www.example.org\n alpha\n real_server 192.0.2.2 443 {{\n{checks}\n}}\n}}\n"
+    )
+}
+
+#[test]
+fn every_check_reads_back_from_its_dump() {
+    let text = checked(
+        r#"SSL_GET {
+            url {
+                path /a
+                status_code 200-204 301
+                digest 5d41402abc4b2a76b9719d911017c592
+            }
+            url {
+                path /b
+                virtualhost other.example.org
+                regex "^o+k"
+                regex_options caseless multiline
+                regex_no_match
+                regex_min_offset 3
+                regex_max_offset 90
+            }
+            http_protocol 1.1
+            enable_sni
+            fast_recovery
+            bindto 192.0.2.9
+            bind_if eth1
+            log_all_failures
+        }
+        HTTP_GET { url { } connect_port 80 }
+        SMTP_CHECK { helo_name me.example.org }
+        DNS_CHECK {
+            type AAAA
+            name example.org.
+        }
+        UDP_CHECK {
+            payload 01ff
+            require_reply a0xx0f
+            min_reply_length 1
+        }
+        PING_CHECK { retry 7 }
+        TCP_CHECK {
+            bind_port 1234
+            alpha off
+        }"#,
+    );
+    let read = loaded(&text);
+    assert_eq!(summary(&read), "");
+    let configuration = read.configuration.unwrap();
+    assert_eq!(
+        configuration.virtual_servers[0].real_servers[0]
+            .checks
+            .len(),
+        7
+    );
+    let text = dump(&configuration, Secrets::Shown);
+    let again = loaded(&text);
+    assert_eq!(again.configuration.unwrap(), configuration, "{text}");
 }
