@@ -367,10 +367,11 @@ fn persistence() {
     director.sweep();
     assert_eq!(director.entries().len(), 0);
     director.client("S");
-    director.heading("its server is removed: another one");
-    director.rewrite(0, |server| server.available = false);
-    director.rewrite(1, |server| server.available = true);
-    director.send("client", segment("10.1.0.2:1003", VIP, "S").octets());
+    director.heading("its server is removed, and gone from the list: another one");
+    director.set_members(0, &[0]);
+    director.rewrite(1, |server| server.available = false);
+    let outcome = director.send("client", segment("10.1.0.2:1003", VIP, "S").octets());
+    assert_eq!(outcome.octets[33], 11);
     check(&director, expect_file!["golden/persistence.txt"]);
 }
 

@@ -11,6 +11,7 @@
 //! a link that takes 600 octets.
 #![allow(dead_code, unreachable_pub, reason = "every test program uses a part of it")]
 
+pub mod explorer;
 pub mod packet;
 
 use std::fmt::Write;
@@ -103,7 +104,12 @@ pub struct Director {
 impl Director {
     /// A director without services, whose connection table has so many sets.
     pub fn new(sets: u32) -> Director {
-        let tables = HostTables::new(16, 32, sets as usize);
+        Director::over(HostTables::new(16, 32, sets as usize))
+    }
+
+    /// A director over these empty tables.
+    pub fn over(tables: HostTables) -> Director {
+        let sets = (tables.connections.len() / connection::WORDS) as u32 / STRIDE;
         Ground { seeds: 0x0123_4567_89ab_cdef, sets, ticks_per_second: SECOND }
             .write((&tables).settings().unwrap());
         Director {
@@ -148,6 +154,16 @@ impl Director {
         self.services += 1;
         self.places += members.len() as u32;
         (service, first)
+    }
+
+    /// Gives a service another member list, in the order of the scheduler.
+    pub fn set_members(&mut self, service: u32, members: &[u32]) {
+        for (place, member) in (self.places..).zip(members) {
+            self.tables.members.entry(place, 1).unwrap().store(0, u64::from(*member));
+        }
+        let words = (&self.tables).service(service).unwrap();
+        VirtualService::set_members(words, self.places, members.len() as u32);
+        self.places += members.len() as u32;
     }
 
     /// Changes a destination.

@@ -38,6 +38,9 @@ impl Claim {
         entry.set_life(Life { generation, ..life });
         entry.set_key(key, direction);
         entry.set_links(links);
+        if key.template {
+            entry.begin_count(generation);
+        }
     }
 
     /// Gives the way back, unused.
@@ -127,17 +130,23 @@ fn is_claimed_elsewhere<T: Tables>(tables: &T, tag: u32, set: u32, index: u32) -
     false
 }
 
-/// Whether the key of a claim that is filled and not yet published stands elsewhere as
-/// well: the index of the entry that is there already, or 0 if another processor is about
-/// to publish one and both have to step back.
+/// Whether another processor is about to publish an entry at the place of a claim, with the
+/// same tag: both have to step back.
 ///
 /// Claims are visible before this is asked, so of two processors that insert the same key
 /// at least one sees the other.
 #[inline(never)]
-pub fn rival<F: Family, T: Tables>(tables: &T, key: &Key<F>, place: &Place, claim: Claim) -> Option<u32> {
+pub fn is_contended<T: Tables>(tables: &T, place: &Place, claim: Claim) -> bool {
     let [first, second] = place.sets;
     let index = claim.index();
-    if is_claimed_elsewhere(tables, place.tag, first, index) || is_claimed_elsewhere(tables, place.tag, second, index) {
+    is_claimed_elsewhere(tables, place.tag, first, index) || is_claimed_elsewhere(tables, place.tag, second, index)
+}
+
+/// Whether the key of a claim that is filled and not yet published stands elsewhere as
+/// well: the index of the entry that is there already, or 0 if [`is_contended`].
+#[inline(never)]
+pub fn rival<F: Family, T: Tables>(tables: &T, key: &Key<F>, place: &Place, claim: Claim) -> Option<u32> {
+    if is_contended(tables, place, claim) {
         return Some(0);
     }
     find(tables, key, place).map(|found| found.index)
