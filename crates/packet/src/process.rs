@@ -14,8 +14,8 @@ use crate::frame::{Frame, Verdict};
 use crate::reason::Reason;
 use crate::schedule;
 use crate::table::connection::{
-    self, Direction, Entry, Found, Key, Life, Links, Place, destination_of, flags, has_expired,
-    reclaim,
+    self, Claim, Direction, Entry, Found, Key, Life, Links, Place, destination_of, flags,
+    has_expired, reclaim_seen,
 };
 use crate::table::destination::{self, Activity, Destination, method};
 use crate::table::service::{self, Service, ServiceKey};
@@ -232,10 +232,15 @@ fn from_client<F: Family, P: Frame, T: Tables>(
     let is_reuse = passage.flags.any(TcpFlags::SYN)
         && matches!(TcpState(life.state), TcpState::TIME_WAIT | TcpState::CLOSE);
     if has_expired(life, passage.now) || is_reuse {
-        reclaim(tables, found.index);
+        reclaim_seen(tables, found.index, found.generation);
         return Ok(Known::Over);
     }
-    let destination = destination_of(tables, found.entry).ok_or(Reason::DestinationRemoved)?;
+    let (id, _) = found.entry.destination();
+    let destination = destination_of(tables, found.entry);
+    if !found.is_same() {
+        return Ok(Known::Over);
+    }
+    let destination = destination.ok_or(Reason::DestinationRemoved)?;
     let heading = destination.heading();
     if heading.flags() & destination::flags::HELD == 0 {
         return Err(Reason::NotHeld);
@@ -251,7 +256,7 @@ fn from_client<F: Family, P: Frame, T: Tables>(
         Side::Client,
         destination,
     );
-    let verdict = to_server(frame, tables, passage, found.entry, destination)?;
+    let verdict = to_server(frame, tables, passage, found.entry, id, destination)?;
     Ok(Known::Forwarded(verdict, Reason::ForwardedToServer))
 }
 
@@ -270,15 +275,20 @@ fn from_server<F: Family, P: Frame, T: Tables>(
     );
     let life = forward.life();
     if forward.peer() != found.index || has_expired(life, passage.now) {
-        reclaim(tables, found.index);
+        reclaim_seen(tables, found.index, found.generation);
         return Ok(Known::Over);
     }
     let (id, _) = forward.destination();
-    if let Some(destination) = destination_of(tables, forward) {
+    let destination = destination_of(tables, forward);
+    let as_client_sends: Key<F> = forward.key();
+    // The forward entry goes only after this one.
+    if life.has_ended() || !found.is_same() {
+        return Ok(Known::Over);
+    }
+    if let Some(destination) = destination {
         advance(tables, passage, forward, life, Side::Server, destination);
         tables.count(id, Traffic::Out(passage.length));
     }
-    let as_client_sends: Key<F> = forward.key();
     let new = Rewritten {
         source: as_client_sends.receiver,
         destination: passage.key.receiver,
@@ -295,9 +305,9 @@ fn to_server<F: Family, P: Frame, T: Tables>(
     tables: &T,
     passage: &Passage<F>,
     entry: Entry<T::Words>,
+    id: u32,
     destination: Destination<T::Words>,
 ) -> Result<Verdict, Reason> {
-    let (id, _) = entry.destination();
     tables.count(id, Traffic::In(passage.length));
     let new = Rewritten {
         source: passage.key.sender,
@@ -483,14 +493,14 @@ fn template<F: Family, T: Tables>(
     let place = key.place(Settings(tables.settings().ok_or(Reason::NotReady)?));
     let expires = passage.now.wrapping_add(service.persistence_ticks());
     if let Some(index) = connection::locate(tables, &key, &place) {
-        let found = found_at(tables, index.get())?;
+        let found = connection::found_at(tables, index.get()).ok_or(Reason::Contended)?;
         let life = found.entry.life();
         let lives = !has_expired(life, passage.now) || found.entry.held_connections() != 0;
-        if lives && Choice::of(tables, found.entry).is_some() {
+        if lives && Choice::of(tables, found.entry).is_some() && found.is_same() {
             found.entry.renew(life, Life { expires, ..life });
             return Ok(found);
         }
-        reclaim(tables, found.index);
+        reclaim_seen(tables, found.index, found.generation);
     }
     let choice = choose(tables, service_id, service)?;
     let claim = connection::claim(tables, &place, passage.now).ok_or(Reason::Contended)?;
@@ -512,22 +522,8 @@ fn template<F: Family, T: Tables>(
             rival
         }
     };
-    found_at(tables, index)
-}
-
-/// The entry with this index; index 0 stands for one that another processor is making.
-#[inline(always)]
-fn found_at<T: Tables>(tables: &T, index: u32) -> Result<Found<T::Words>, Reason> {
-    if index == 0 {
-        return Err(Reason::Contended);
-    }
-    tables
-        .connection(index)
-        .map(|line| Found {
-            index,
-            entry: Entry(line),
-        })
-        .ok_or(Reason::Contended)
+    // Index 0 stands for one that another processor is making.
+    connection::found_at(tables, index).ok_or(Reason::Contended)
 }
 
 /// Enters a new connection under the tuples of both directions.
@@ -565,34 +561,54 @@ fn enter<F: Family, T: Tables>(
     links.peer = forward.index();
     reverse.fill(tables, &answer, Direction::Reverse, life, &links);
     links.peer = reverse.index();
+    let template = template.filter(connection::hold);
     if let Some(found) = template {
         life.flags = flags::CONTROLLED;
         links.template = found.index;
-        links.template_generation = found.entry.life().generation;
+        links.template_generation = found.generation;
     }
     forward.fill(tables, &passage.key, Direction::Forward, life, &links);
 
-    // The same client's packet may have come over another processor just now.
-    if let Some(rival) = connection::rival(tables, &passage.key, &passage.place, forward) {
+    // The same client's packet may have come over another processor just now; or one to
+    // another virtual address that leads to the same real server.
+    let rival = match connection::rival(tables, &passage.key, &passage.place, forward) {
+        None if !make_unique(tables, &answer, &answer_place, reverse) => Some(0),
+        rival => rival,
+    };
+    if let Some(rival) = rival {
         reverse.abandon(tables);
         forward.abandon(tables);
+        if let Some(found) = template {
+            connection::release(&found);
+        }
         return if rival == 0 {
             Err(Reason::Contended)
         } else {
             Ok(())
         };
     }
-    // Two virtual addresses can lead the same client port to the same real server; answers
-    // can be told apart only by who came last.
-    if let Some(older) = connection::locate(tables, &answer, &answer_place) {
-        reclaim(tables, older.get());
-    }
     choice.destination.bind(state.activity());
-    if let Some(found) = template {
-        connection::hold(found.entry);
-    }
     tables.count(choice.id, Traffic::Connection);
     reverse.publish(tables);
     forward.publish(tables);
     Ok(())
+}
+
+/// Makes the claim for answers the only one of its key: two virtual addresses can lead the
+/// same client port to the same real server, and answers can be told apart only by who came
+/// last. False if another processor is about to enter, and this one has to step back.
+#[inline(always)]
+fn make_unique<F: Family, T: Tables>(
+    tables: &T,
+    answer: &Key<F>,
+    place: &Place,
+    claim: Claim,
+) -> bool {
+    if connection::is_contended(tables, place, claim) {
+        return false;
+    }
+    match connection::find(tables, answer, place) {
+        Some(older) => reclaim_seen(tables, older.index, older.generation),
+        None => true,
+    }
 }

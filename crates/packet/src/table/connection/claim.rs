@@ -45,6 +45,9 @@ impl Claim {
         entry.set_life(Life { generation, ..life });
         entry.set_key(key, direction);
         entry.set_links(links);
+        if key.template {
+            entry.begin_count(generation);
+        }
     }
 
     /// Gives the way back, unused.
@@ -134,12 +137,18 @@ fn lowest_way(ways: u32) -> u32 {
     (WAYS >> (4 * position)) & 7
 }
 
-/// Whether the key of a claim that is filled and not yet published stands elsewhere as
-/// well: the index of the entry that is there already, or 0 if another processor is about
-/// to publish one and both have to step back.
+/// Whether another processor is about to publish an entry at the place of a claim, with the
+/// same tag: both have to step back.
 ///
 /// Claims are visible before this is asked, so of two processors that insert the same key
 /// at least one sees the other.
+#[inline(always)]
+pub fn is_contended<T: Tables>(tables: &T, place: &Place, claim: Claim) -> bool {
+    is_claimed_elsewhere(tables, place, claim.index())
+}
+
+/// Whether the key of a claim that is filled and not yet published stands elsewhere as
+/// well: the index of the entry that is there already, or 0 if [`is_contended`].
 #[inline(always)]
 pub fn rival<F: Family, T: Tables>(
     tables: &T,
@@ -147,7 +156,7 @@ pub fn rival<F: Family, T: Tables>(
     place: &Place,
     claim: Claim,
 ) -> Option<u32> {
-    if is_claimed_elsewhere(tables, place, claim.index()) {
+    if is_contended(tables, place, claim) {
         return Some(0);
     }
     locate(tables, key, place).map(NonZeroU32::get)
