@@ -19,7 +19,7 @@ help:
 	@echo "                    (slow: about 20 minutes; ORACLE_SEED=N replays, ORACLE_ONLY=WORDS"
 	@echo "                    runs the steps that have these words in their name)"
 	@echo "make build          $(elver)"
-	@echo "make bench          nanoseconds per packet, as a table and in target/bench.json"
+	@echo "make bench          nanoseconds per packet and throughput, in tables and target/bench.json"
 	@echo "make check          formatting, lints, the direction of dependencies, licences"
 	@echo "make setup          only install what the others need"
 
@@ -62,9 +62,11 @@ oracle:
 	    "$(CURDIR)/target/debug/elver" "$$load"
 
 .PHONY: bench
-bench: setup
-	$(call say,measuring)
+bench: build
+	$(call say,measuring packets)
 	@$(cargo) bench --locked -p elver-sys --bench packet
+	$(call say,measuring throughput)
+	@$(cargo) bench --locked -p elver-lab --bench throughput
 
 .PHONY: check
 check:
