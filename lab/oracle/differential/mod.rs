@@ -6,18 +6,22 @@ mod listing;
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use elver_lab::client::Conversation;
 use elver_lab::wait::{self, Look};
 
 use self::generate::{Action, Random};
 use self::listing::Connection;
-use crate::side::{Balancer, CLIENTS, LIMIT, PORTS, SERVERS, Side, VIP, server};
+use crate::side::{Balancer, CLIENTS, PORTS, SERVERS, Side, VIP, server};
 use crate::steps::Steps;
 
 /// Generated runs, each of this many actions.
 const RUNS: u64 = 4;
 const ACTIONS: usize = 40;
+
+/// How long packets may be under way that change the tables, on a machine that is not slow.
+const SETTLED: Duration = Duration::from_secs(2);
 
 /// Both sides, and what goes on in them.
 struct Pair {
@@ -122,7 +126,7 @@ impl Pair {
     /// Waits until both tables show the same: the last packets of a connection are under
     /// way when its ends have done with it.
     fn compare(&self) {
-        wait::until("the tables of both to be the same", LIMIT, || {
+        wait::until("the tables of both to be the same", SETTLED, || {
             let kernel = (
                 self.kernel.list(&["-Ln"]),
                 self.kernel.list(&["-Sn"]),
