@@ -6,18 +6,22 @@ mod listing;
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use elver_lab::client::Conversation;
 use elver_lab::wait::{self, Look};
 
 use self::generate::{Action, Random};
 use self::listing::Connection;
-use crate::side::{Balancer, CLIENTS, LIMIT, PORTS, SERVERS, Side, VIP, server};
+use crate::side::{Balancer, CLIENTS, PORTS, SERVERS, Side, VIP, server};
 use crate::steps::Steps;
 
 /// Generated runs, each of this many actions.
 const RUNS: u64 = 4;
 const ACTIONS: usize = 40;
+
+/// How long packets may be under way that change the tables, on a machine that is not slow.
+const SETTLED: Duration = Duration::from_secs(2);
 
 /// Both sides, and what goes on in them.
 struct Pair {
@@ -28,6 +32,9 @@ struct Pair {
     /// By the order in which they were opened: the clients' addresses in both sides.
     clients: Vec<[SocketAddr; 2]>,
 }
+
+/// Gives what both sides are to do.
+type Sequence = fn() -> Vec<Action>;
 
 /// The written and the generated runs.
 pub(crate) fn steps(steps: &mut Steps, elver: &Path, seed: u64) {
@@ -41,7 +48,7 @@ pub(crate) fn steps(steps: &mut Steps, elver: &Path, seed: u64) {
         clients: Vec::new(),
     };
     pair.elver.start(elver);
-    let written: [(&str, fn() -> Vec<Action>); 6] = [
+    let written: [(&str, Sequence); 6] = [
         ("same: what commands say", commands),
         ("same: whom round robin chooses", round_robin),
         ("same: where persistent clients go", persistence),
@@ -122,7 +129,7 @@ impl Pair {
     /// Waits until both tables show the same: the last packets of a connection are under
     /// way when its ends have done with it.
     fn compare(&self) {
-        wait::until("the tables of both to be the same", LIMIT, || {
+        wait::until("the tables of both to be the same", SETTLED, || {
             let kernel = (
                 self.kernel.list(&["-Ln"]),
                 self.kernel.list(&["-Sn"]),
@@ -133,9 +140,8 @@ impl Pair {
                 self.elver.list(&["-Sn"]),
                 self.connections(&self.elver, 1),
             );
-            let same = kernel.0 == elver.0
-                && kernel.1 == elver.1
-                && listing::same(&kernel.2, &elver.2);
+            let same =
+                kernel.0 == elver.0 && kernel.1 == elver.1 && listing::same(&kernel.2, &elver.2);
             Ok(if same {
                 Look::Met(())
             } else {

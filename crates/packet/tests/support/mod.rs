@@ -299,8 +299,9 @@ impl Director {
     /// Every live entry: its index and what it is.
     pub fn entries(&self) -> Vec<(u32, Direction, Life)> {
         let lines = self.tables.connections.len() as u32 / connection::WORDS as u32;
-        let live =
-            |index: &u32| index % STRIDE != 0 && control(&&self.tables, *index).unwrap().is_live();
+        let live = |index: &u32| {
+            !index.is_multiple_of(STRIDE) && control(&&self.tables, *index).unwrap().is_live()
+        };
         let read = |index: u32| {
             let entry = Entry((&self.tables).connection(index).unwrap());
             (index, entry.direction(), entry.life())

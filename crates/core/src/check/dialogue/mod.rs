@@ -36,7 +36,7 @@ pub struct Dialogue(Kind);
 enum Kind {
     /// That the connection was made is all there was to see.
     Connected,
-    Http(http::Http),
+    Http(Box<http::Http>),
     Smtp(smtp::Smtp),
     Datagram(datagram::Datagram),
 }
@@ -49,7 +49,7 @@ impl Dialogue {
         Dialogue(match &check.probe {
             Probe::Tcp => Kind::Connected,
             Probe::Http(probe) => match probe.urls.get(question) {
-                Some(url) => Kind::Http(http::Http::new(url, probe.version, to)),
+                Some(url) => Kind::Http(Box::new(http::Http::new(url, probe.version, to))),
                 None => Kind::Connected,
             },
             Probe::Smtp { helo_name } => Kind::Smtp(smtp::Smtp::new(helo_name)),
