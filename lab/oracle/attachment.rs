@@ -113,7 +113,11 @@ fn expect_filters(side: &Side, count: usize) {
 
 fn expect_by_clsact(side: &Side) {
     let status = side.elver().status().expect("a status");
-    assert_eq!(status.matches("tc (clsact)").count(), INTERFACES.len(), "{status}");
+    assert_eq!(
+        status.matches("tc (clsact)").count(),
+        INTERFACES.len(),
+        "{status}"
+    );
 }
 
 fn expect_nothing(side: &Side) {

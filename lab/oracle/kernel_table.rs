@@ -16,7 +16,9 @@ pub(crate) fn is_refused_where_it_is_filled(side: &Side, elver: &Path) {
     assert_eq!(cleared.status, Some(0), "{cleared:?}");
     assert_eq!(refused.status, Some(15), "{refused:?}");
     assert!(
-        refused.errors.contains("the kernel's IPVS has 1 virtual service"),
+        refused
+            .errors
+            .contains("the kernel's IPVS has 1 virtual service"),
         "{refused:?}"
     );
     assert!(refused.errors.contains("ipvsadm -C"), "{refused:?}");

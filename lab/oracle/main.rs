@@ -49,7 +49,10 @@ fn main() -> ExitCode {
 }
 
 fn kernel() -> String {
-    rustix::system::uname().release().to_string_lossy().into_owned()
+    rustix::system::uname()
+        .release()
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// The seed of what is generated: as `ORACLE_SEED` says, or a new one.
@@ -78,5 +81,9 @@ fn run(program: &Path, arguments: &[&str]) {
         .args(arguments)
         .status()
         .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
-    assert!(status.success(), "{} ended with {status}", program.display());
+    assert!(
+        status.success(),
+        "{} ended with {status}",
+        program.display()
+    );
 }

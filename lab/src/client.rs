@@ -43,8 +43,12 @@ impl Conversation {
             let greeting = parse_greeting(&line).ok_or_else(|| {
                 io::Error::new(io::ErrorKind::InvalidData, format!("no greeting: {line:?}"))
             })?;
-            input.get_ref().set_read_timeout(Some(limit_here(SILENCE_LIMIT)))?;
-            input.get_ref().set_write_timeout(Some(limit_here(SILENCE_LIMIT)))?;
+            input
+                .get_ref()
+                .set_read_timeout(Some(limit_here(SILENCE_LIMIT)))?;
+            input
+                .get_ref()
+                .set_write_timeout(Some(limit_here(SILENCE_LIMIT)))?;
             Ok((input, greeting))
         };
         let (input, greeting) = host.run(connect)?.map_err(failed)?;

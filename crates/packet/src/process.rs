@@ -7,6 +7,8 @@
 //!   └ none → opens one? → service → held here? → persistence, or scheduler → new connection
 //! ```
 
+use core::num::NonZeroU32;
+
 use crate::family::{Family, Packet, V4, V6};
 use crate::flow::tcp::{self, Side, TcpState};
 use crate::forward::{self, Outgoing, Rewritten};
@@ -378,7 +380,7 @@ fn open<F: Family, P: Frame, T: Tables>(
         let template = template(tables, &passage, service_id, service, vport)?;
         (
             Choice::of(tables, template.entry).ok_or(Reason::NoDestination)?,
-            Some(template),
+            NonZeroU32::new(template.index),
         )
     };
     enter(tables, &passage, &choice, template)?;
@@ -536,7 +538,7 @@ fn enter<F: Family, T: Tables>(
     tables: &T,
     passage: &Passage<F>,
     choice: &Choice<T::Words>,
-    template: Option<Found<T::Words>>,
+    template: Option<NonZeroU32>,
 ) -> Result<(), Reason> {
     let server = Key::<F> {
         receiver: address_of::<F, _>(choice.destination),
@@ -565,10 +567,14 @@ fn enter<F: Family, T: Tables>(
     links.peer = forward.index();
     reverse.fill(tables, &answer, Direction::Reverse, life, &links);
     links.peer = reverse.index();
-    if let Some(found) = template {
+    // The template is looked up from its index wherever it is needed: of a pointer that only
+    // one of two ways has set, Linux 6.1 forgets that it is one.
+    if let Some(index) = template
+        && let Some(line) = tables.connection(index.get())
+    {
         life.flags = flags::CONTROLLED;
-        links.template = found.index;
-        links.template_generation = found.entry.life().generation;
+        links.template = index.get();
+        links.template_generation = Entry(line).life().generation;
     }
     forward.fill(tables, &passage.key, Direction::Forward, life, &links);
 
@@ -588,8 +594,10 @@ fn enter<F: Family, T: Tables>(
         reclaim(tables, older.get());
     }
     choice.destination.bind(state.activity());
-    if let Some(found) = template {
-        connection::hold(found.entry);
+    if let Some(index) = template
+        && let Some(line) = tables.connection(index.get())
+    {
+        connection::hold(Entry(line));
     }
     tables.count(choice.id, Traffic::Connection);
     reverse.publish(tables);

@@ -6,8 +6,8 @@
 
 mod support;
 
-use elver_packet::host::{HostFrame, Journey, Persistence};
 use elver_packet::frame::{Route, Verdict};
+use elver_packet::host::{HostFrame, Journey, Persistence};
 use expect_test::{ExpectFile, expect_file};
 use support::packet::{Segment, segment, transport_error};
 use support::{Director, SECOND, routes, socket};
@@ -26,7 +26,11 @@ fn one_server() -> Director {
 /// A service with two real servers on the port of the service.
 fn two_servers(persistence: Option<Persistence>) -> Director {
     let mut director = Director::new(16);
-    director.add(socket(VIP), persistence, &[socket("10.2.0.11:80"), socket("10.2.0.12:80")]);
+    director.add(
+        socket(VIP),
+        persistence,
+        &[socket("10.2.0.11:80"), socket("10.2.0.12:80")],
+    );
     director
 }
 
@@ -36,11 +40,13 @@ fn check(director: &Director, golden: ExpectFile) {
 
 impl Director {
     fn client(&mut self, flags: &'static str) -> Vec<u8> {
-        self.send("client", segment(CLIENT, VIP, flags).octets()).octets
+        self.send("client", segment(CLIENT, VIP, flags).octets())
+            .octets
     }
 
     fn server(&mut self, flags: &'static str) -> Vec<u8> {
-        self.send("server", segment(SERVER, CLIENT, flags).octets()).octets
+        self.send("server", segment(SERVER, CLIENT, flags).octets())
+            .octets
     }
 }
 
@@ -50,8 +56,14 @@ fn a_whole_connection_over_ipv4() {
     director.client("S");
     director.server("SA");
     director.client("A");
-    director.send("client", segment(CLIENT, VIP, "PA").payload(*b"GET /").octets());
-    director.send("server", segment(SERVER, CLIENT, "PA").payload(*b"200 OK.").octets());
+    director.send(
+        "client",
+        segment(CLIENT, VIP, "PA").payload(*b"GET /").octets(),
+    );
+    director.send(
+        "server",
+        segment(SERVER, CLIENT, "PA").payload(*b"200 OK.").octets(),
+    );
     director.client("FA");
     director.server("FA");
     director.client("A");
@@ -65,7 +77,10 @@ fn a_whole_connection_over_ipv6() {
     director.add(socket(vip), None, &[socket(server)]);
     director.send("client", segment(client, vip, "S").octets());
     director.send("server", segment(server, client, "SA").octets());
-    director.send("client", segment(client, vip, "PA").payload(*b"GET /").octets());
+    director.send(
+        "client",
+        segment(client, vip, "PA").payload(*b"GET /").octets(),
+    );
     director.send("server", segment(server, client, "RA").octets());
     check(&director, expect_file!["golden/connection_ipv6.txt"]);
 }
@@ -77,18 +92,33 @@ fn fields_are_kept() {
     director.heading("DSCP, ECN and DF");
     director.client("S");
     for (traffic_class, dont_fragment) in [(0x12, true), (0x03, false), (0xb8, true)] {
-        let original = Segment { traffic_class, dont_fragment, ..segment(CLIENT, VIP, "A") };
+        let original = Segment {
+            traffic_class,
+            dont_fragment,
+            ..segment(CLIENT, VIP, "A")
+        };
         director.send("client", original.octets());
     }
     director.heading("options in the IPv4 header");
     let router_alert = vec![0x94, 0x04, 0, 0];
     let longest = vec![1; 40];
     for options in [router_alert, longest] {
-        let original = Segment { options, ..segment(CLIENT, VIP, "PA") }.payload(*b"odd");
+        let original = Segment {
+            options,
+            ..segment(CLIENT, VIP, "PA")
+        }
+        .payload(*b"odd");
         director.send("client", original.octets());
     }
     director.heading("octets after the packet");
-    director.send("client", Segment { padding: 6, ..segment(CLIENT, VIP, "A") }.octets());
+    director.send(
+        "client",
+        Segment {
+            padding: 6,
+            ..segment(CLIENT, VIP, "A")
+        }
+        .octets(),
+    );
     check(&director, expect_file!["golden/fields.txt"]);
 }
 
@@ -115,7 +145,10 @@ fn checksums_at_their_edges() {
     };
     director.heading("the sum that arrives is at an edge");
     for incoming in [0x0000, 0x0001, 0xfffe] {
-        director.send("client", segment(CLIENT, VIP, "PA").with_checksum(incoming).octets());
+        director.send(
+            "client",
+            segment(CLIENT, VIP, "PA").with_checksum(incoming).octets(),
+        );
     }
     director.heading("the sum that leaves is at an edge");
     for outgoing in [0x0000, 0x0001, 0xfffe] {
@@ -129,7 +162,11 @@ fn checksums_at_their_edges() {
     }
     director.heading("a wrong sum stays wrong by as much");
     for checksum_error in [1, 0x8000, 0xfffe] {
-        let original = Segment { checksum_error, ..segment(CLIENT, VIP, "A") }.octets();
+        let original = Segment {
+            checksum_error,
+            ..segment(CLIENT, VIP, "A")
+        }
+        .octets();
         let outcome = director.send("client", original.clone());
         assert_eq!(transport_error(&outcome.octets), transport_error(&original));
     }
@@ -142,8 +179,14 @@ fn time_to_live() {
     director.send("client", segment(CLIENT, VIP, "S").time_to_live(2).octets());
     director.send("client", segment(CLIENT, VIP, "A").time_to_live(1).octets());
     director.send("client", segment(CLIENT, VIP, "A").time_to_live(0).octets());
-    director.send("server", segment(SERVER, CLIENT, "A").time_to_live(2).octets());
-    director.send("server", segment(SERVER, CLIENT, "A").time_to_live(1).octets());
+    director.send(
+        "server",
+        segment(SERVER, CLIENT, "A").time_to_live(2).octets(),
+    );
+    director.send(
+        "server",
+        segment(SERVER, CLIENT, "A").time_to_live(1).octets(),
+    );
     check(&director, expect_file!["golden/time_to_live.txt"]);
 }
 
@@ -199,8 +242,16 @@ fn what_is_no_business_of_ours() {
 #[test]
 fn which_segments_open_a_connection() {
     for (flags, opens) in [
-        ("S", true), ("SA", true), ("SF", true), ("SPU", true), ("A", false), ("FA", false), ("RA", false),
-        ("SR", false), ("", false), ("P", false),
+        ("S", true),
+        ("SA", true),
+        ("SF", true),
+        ("SPU", true),
+        ("A", false),
+        ("FA", false),
+        ("RA", false),
+        ("SR", false),
+        ("", false),
+        ("P", false),
     ] {
         let mut director = one_server();
         let outcome = director.process(segment(CLIENT, VIP, flags).octets());
@@ -229,12 +280,18 @@ fn a_virtual_address_that_is_not_held() {
     director.rewrite(0, |server| server.held = false);
     director.client("A");
     director.server("SA");
-    director.send("another client", segment("10.1.0.3:1000", VIP, "S").octets());
+    director.send(
+        "another client",
+        segment("10.1.0.3:1000", VIP, "S").octets(),
+    );
     director.heading("and comes back");
     director.hold_service(0, true);
     director.rewrite(0, |server| server.held = true);
     director.client("A");
-    director.send("another client", segment("10.1.0.3:1000", VIP, "S").octets());
+    director.send(
+        "another client",
+        segment("10.1.0.3:1000", VIP, "S").octets(),
+    );
     check(&director, expect_file!["golden/not_held.txt"]);
 }
 
@@ -247,9 +304,14 @@ fn a_real_server_that_is_removed() {
     director.client("A");
     director.server("A");
     director.heading("nobody takes new connections");
-    director.send("another client", segment("10.1.0.3:1000", VIP, "S").octets());
+    director.send(
+        "another client",
+        segment("10.1.0.3:1000", VIP, "S").octets(),
+    );
     director.heading("the slot is another's: its connections count for nothing");
-    director.rewrite(0, |server| (server.available, server.generation) = (true, 8));
+    director.rewrite(0, |server| {
+        (server.available, server.generation) = (true, 8)
+    });
     director.client("A");
     director.server("A");
     check(&director, expect_file!["golden/removed.txt"]);
@@ -260,25 +322,49 @@ fn no_destination() {
     let mut director = Director::new(16);
     director.add(socket(VIP), None, &[]);
     let outcome = director.process(segment(CLIENT, VIP, "S").octets());
-    assert_eq!((outcome.verdict, outcome.counted.as_str()), (Verdict::Drop, "drop_no_destination 1"));
+    assert_eq!(
+        (outcome.verdict, outcome.counted.as_str()),
+        (Verdict::Drop, "drop_no_destination 1")
+    );
 }
 
 #[test]
 fn ways_out() {
     let mut director = Director::new(16);
-    let servers = ["10.2.0.96:80", "10.2.0.97:80", "10.2.0.98:80", "10.2.0.99:80"];
+    let servers = [
+        "10.2.0.96:80",
+        "10.2.0.97:80",
+        "10.2.0.98:80",
+        "10.2.0.99:80",
+    ];
     for (service, server) in servers.iter().enumerate() {
-        director.add(socket(&format!("10.1.0.{}:80", 100 + service)), None, &[socket(server)]);
+        director.add(
+            socket(&format!("10.1.0.{}:80", 100 + service)),
+            None,
+            &[socket(server)],
+        );
     }
     director.heading("a small link: too big, then not");
     let big = segment(CLIENT, "10.1.0.100:80", "S").payload(vec![0; 561]);
     director.send("client", big.octets());
-    director.send("client", segment(CLIENT, "10.1.0.100:80", "S").payload(vec![7; 560]).octets());
+    director.send(
+        "client",
+        segment(CLIENT, "10.1.0.100:80", "S")
+            .payload(vec![7; 560])
+            .octets(),
+    );
     director.heading("the next hop that is remembered does not let a larger one through");
     director.send("client", segment(CLIENT, "10.1.0.100:80", "A").octets());
-    director.send("client", segment(CLIENT, "10.1.0.100:80", "A").payload(vec![0; 561]).octets());
+    director.send(
+        "client",
+        segment(CLIENT, "10.1.0.100:80", "A")
+            .payload(vec![0; 561])
+            .octets(),
+    );
     director.heading("a packet that will be cut into segments fits by its segments");
-    let whole = segment(CLIENT, "10.1.0.100:80", "A").payload(vec![7; 1120]).octets();
+    let whole = segment(CLIENT, "10.1.0.100:80", "A")
+        .payload(vec![7; 1120])
+        .octets();
     for segment_payload in [560, 561] {
         let frame = HostFrame {
             segment_payload,
@@ -354,7 +440,10 @@ fn round_robin_is_newest_first() {
 
 #[test]
 fn persistence() {
-    let mut director = two_servers(Some(Persistence { ticks: 50 * SECOND, prefix: 24 }));
+    let mut director = two_servers(Some(Persistence {
+        ticks: 50 * SECOND,
+        prefix: 24,
+    }));
     director.heading("a new client, then two of its network");
     director.client("S");
     director.send("neighbour", segment("10.1.0.200:1000", VIP, "S").octets());
@@ -368,7 +457,11 @@ fn persistence() {
     director.heading("without connections it is over after its time");
     director.wait(61 * SECOND);
     director.sweep();
-    assert_eq!(director.entries().len(), 1, "a held template and nothing else");
+    assert_eq!(
+        director.entries().len(),
+        1,
+        "a held template and nothing else"
+    );
     director.wait(61 * SECOND);
     director.sweep();
     assert_eq!(director.entries().len(), 0);

@@ -137,9 +137,8 @@ impl Pair {
                 self.elver.list(&["-Sn"]),
                 self.connections(&self.elver, 1),
             );
-            let same = kernel.0 == elver.0
-                && kernel.1 == elver.1
-                && listing::same(&kernel.2, &elver.2);
+            let same =
+                kernel.0 == elver.0 && kernel.1 == elver.1 && listing::same(&kernel.2, &elver.2);
             Ok(if same {
                 Look::Met(())
             } else {

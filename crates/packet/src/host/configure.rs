@@ -28,9 +28,15 @@ impl Ground {
         words.store(settings::SIZE_AND_EPOCH_WORD, u64::from(self.sets - 1));
         for (state, seconds) in TcpState::TIMEOUT_SECONDS.into_iter().enumerate() {
             let ticks = u64::from(seconds * self.ticks_per_second);
-            words.store(settings::TCP_TIMEOUTS_WORD + state, ticks | u64::from(seconds) << 32);
+            words.store(
+                settings::TCP_TIMEOUTS_WORD + state,
+                ticks | u64::from(seconds) << 32,
+            );
         }
-        words.exchange(settings::VERSION_WORD, (1 << 32) | u64::from(LAYOUT_VERSION));
+        words.exchange(
+            settings::VERSION_WORD,
+            (1 << 32) | u64::from(LAYOUT_VERSION),
+        );
     }
 }
 
@@ -77,8 +83,9 @@ impl VirtualService {
         if self.persistence.is_some() {
             flags |= service::flags::PERSISTENT;
         }
-        let (ticks, prefix) =
-            self.persistence.map_or((0, 0), |persistence| (persistence.ticks, persistence.prefix));
+        let (ticks, prefix) = self.persistence.map_or((0, 0), |persistence| {
+            (persistence.ticks, persistence.prefix)
+        });
         write_address(words, service::ADDRESS_WORD, self.address);
         words.store(service::PERSISTENCE_WORD, ticks.into());
         words.store(
@@ -94,7 +101,10 @@ impl VirtualService {
 
     /// Makes a run of places its member list.
     pub fn set_members<W: Words>(words: W, first: u32, members: u32) {
-        words.exchange(service::MEMBERS_WORD, u64::from(first) | u64::from(members) << 32);
+        words.exchange(
+            service::MEMBERS_WORD,
+            u64::from(first) | u64::from(members) << 32,
+        );
     }
 }
 
@@ -148,14 +158,20 @@ impl HostTables {
     /// # Panics
     /// The tables have no room for it.
     pub fn enter_service(&self, id: u32, service: &VirtualService, first: u32, members: &[u32]) {
-        let words = self.services.entry(id, service::WORDS).expect("room for the service");
+        let words = self
+            .services
+            .entry(id, service::WORDS)
+            .expect("room for the service");
         service.write(words);
         for (place, member) in (first..).zip(members) {
             let word = self.members.entry(place, 1).expect("room for the member");
             word.store(0, u64::from(*member));
         }
         VirtualService::set_members(words, first, members.len() as u32);
-        self.index.lock().expect("no test panics with the index").insert(service.key(), id);
+        self.index
+            .lock()
+            .expect("no test panics with the index")
+            .insert(service.key(), id);
     }
 
     /// Enters or changes a destination.

@@ -40,7 +40,13 @@ pub struct Journey {
 impl<R: Fn(&Journey) -> Route> HostFrame<R> {
     /// A frame that was delivered to this host and stays whole.
     pub fn new(octets: Vec<u8>, routes: R) -> HostFrame<R> {
-        HostFrame { octets, addressed_to_us: true, is_tagged: false, segment_payload: 0, routes }
+        HostFrame {
+            octets,
+            addressed_to_us: true,
+            is_tagged: false,
+            segment_payload: 0,
+            routes,
+        }
     }
 }
 
@@ -88,7 +94,9 @@ impl<R: Fn(&Journey) -> Route> Frame for HostFrame<R> {
         addresses: Difference,
         ports: Difference,
     ) -> bool {
-        let Some(old) = self.read::<[u8; 2]>(offset) else { return false };
+        let Some(old) = self.read::<[u8; 2]>(offset) else {
+            return false;
+        };
         let new = addresses.add(ports).apply(u16::from_ne_bytes(old));
         self.write(offset, &new.to_ne_bytes())
     }

@@ -9,7 +9,11 @@
 //! Among the real servers' addresses those that end in these octets are special: 99 has a
 //! neighbour that is not resolved, 98 is the director's own, 97 has no route, 96 is behind
 //! a link that takes 600 octets.
-#![allow(dead_code, unreachable_pub, reason = "every test program uses a part of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "every test program uses a part of it"
+)]
 
 pub mod packet;
 
@@ -51,7 +55,10 @@ pub fn routes(journey: &Journey) -> Route {
         IpAddr::V6(address) => {
             let [a, _, _, b, .., host] = address.octets();
             // Read as decimal what is written in hexadecimal, so that both families look alike.
-            ([if a == 0xfd { 10 } else { 0 }, b], host / 16 * 10 + host % 16)
+            (
+                [if a == 0xfd { 10 } else { 0 }, b],
+                host / 16 * 10 + host % 16,
+            )
         }
     };
     let device = match network {
@@ -104,8 +111,12 @@ impl Director {
     /// A director without services, whose connection table has so many sets.
     pub fn new(sets: u32) -> Director {
         let tables = HostTables::new(16, 32, sets as usize);
-        Ground { seeds: 0x0123_4567_89ab_cdef, sets, ticks_per_second: SECOND }
-            .write((&tables).settings().unwrap());
+        Ground {
+            seeds: 0x0123_4567_89ab_cdef,
+            sets,
+            ticks_per_second: SECOND,
+        }
+        .write((&tables).settings().unwrap());
         Director {
             tables,
             // Close to where the clock wraps.
@@ -144,7 +155,8 @@ impl Director {
             held: true,
             persistence,
         };
-        self.tables.enter_service(service, &virtual_service, self.places, &members);
+        self.tables
+            .enter_service(service, &virtual_service, self.places, &members);
         self.services += 1;
         self.places += members.len() as u32;
         (service, first)
@@ -153,7 +165,8 @@ impl Director {
     /// Changes a destination.
     pub fn rewrite(&mut self, id: u32, change: impl FnOnce(&mut RealServer)) {
         change(&mut self.destinations[id as usize]);
-        self.tables.enter_destination(id, &self.destinations[id as usize]);
+        self.tables
+            .enter_destination(id, &self.destinations[id as usize]);
     }
 
     /// Changes whether a service's address is held, in the service only.
@@ -162,7 +175,10 @@ impl Director {
         let words = (&self.tables).service(id).unwrap();
         let flags = words.load(service::FLAGS_WORD);
         let bit = u64::from(service::flags::HELD);
-        words.store(service::FLAGS_WORD, if held { flags | bit } else { flags & !bit });
+        words.store(
+            service::FLAGS_WORD,
+            if held { flags | bit } else { flags & !bit },
+        );
     }
 
     pub fn destination(&self, id: u32) -> Destination<&[std::sync::atomic::AtomicU64]> {
@@ -189,7 +205,10 @@ impl Director {
             all
         });
         Counters {
-            reasons: Reason::ALL.iter().map(|reason| self.tables.reason(*reason)).collect(),
+            reasons: Reason::ALL
+                .iter()
+                .map(|reason| self.tables.reason(*reason))
+                .collect(),
             destinations: destinations.collect(),
         }
     }
@@ -204,7 +223,11 @@ impl Director {
         let before = self.counters();
         let verdict = process(&mut frame, &&self.tables, self.now);
         let counted = moved(&before, &self.counters());
-        Outcome { verdict, octets: frame.octets, counted }
+        Outcome {
+            verdict,
+            octets: frame.octets,
+            counted,
+        }
     }
 
     /// Hands a frame to the packet function and writes down what became of it.
@@ -233,7 +256,10 @@ impl Director {
             Verdict::Drop => text.push_str("  drop\n"),
         }
         if matches!(outcome.verdict, Verdict::Pass | Verdict::Drop) {
-            assert_eq!(outcome.octets, before, "a frame that is not forwarded was rewritten");
+            assert_eq!(
+                outcome.octets, before,
+                "a frame that is not forwarded was rewritten"
+            );
         }
         writeln!(text, "  counted: {}", outcome.counted).unwrap();
         outcome
@@ -253,9 +279,8 @@ impl Director {
     /// Every live entry: its index and what it is.
     pub fn entries(&self) -> Vec<(u32, Direction, Life)> {
         let lines = self.tables.connections.len() as u32 / connection::WORDS as u32;
-        let live = |index: &u32| {
-            index % STRIDE != 0 && control(&&self.tables, *index).unwrap().is_live()
-        };
+        let live =
+            |index: &u32| index % STRIDE != 0 && control(&&self.tables, *index).unwrap().is_live();
         let read = |index: u32| {
             let entry = Entry((&self.tables).connection(index).unwrap());
             (index, entry.direction(), entry.life())
@@ -284,18 +309,30 @@ impl Director {
 /// Every counter that differs, by how much.
 fn moved(before: &Counters, after: &Counters) -> String {
     let mut parts = Vec::new();
-    for (reason, (before, after)) in
-        Reason::ALL.iter().zip(before.reasons.iter().zip(&after.reasons))
+    for (reason, (before, after)) in Reason::ALL
+        .iter()
+        .zip(before.reasons.iter().zip(&after.reasons))
     {
         if before != after {
             parts.push(format!("{} {}", reason.name(), after - before));
         }
     }
     const NAMES: [&str; STATISTICS_WORDS + 3] = [
-        "connections", "packets in", "packets out", "octets in", "octets out", "active", "inactive",
+        "connections",
+        "packets in",
+        "packets out",
+        "octets in",
+        "octets out",
+        "active",
+        "inactive",
         "templates",
     ];
-    for (id, (before, after)) in before.destinations.iter().zip(&after.destinations).enumerate() {
+    for (id, (before, after)) in before
+        .destinations
+        .iter()
+        .zip(&after.destinations)
+        .enumerate()
+    {
         let changes: Vec<String> = (NAMES.iter().zip(before.iter().zip(after)))
             .filter(|(_, (before, after))| before != after)
             .map(|(name, (before, after))| format!("{name} {:+}", after - before))
@@ -304,5 +341,9 @@ fn moved(before: &Counters, after: &Counters) -> String {
             parts.push(format!("real server {id}: {}", changes.join(", ")));
         }
     }
-    if parts.is_empty() { "nothing".to_owned() } else { parts.join("; ") }
+    if parts.is_empty() {
+        "nothing".to_owned()
+    } else {
+        parts.join("; ")
+    }
 }

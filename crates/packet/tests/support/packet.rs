@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use etherparse::{
-    Ethernet2Header, EtherType, IpNumber, Ipv4Header, Ipv4Options, Ipv6FlowLabel, Ipv6Header,
+    EtherType, Ethernet2Header, IpNumber, Ipv4Header, Ipv4Options, Ipv6FlowLabel, Ipv6Header,
     NetSlice, SlicedPacket, TcpHeader, TransportSlice,
 };
 
@@ -52,11 +52,17 @@ impl Segment {
     }
 
     pub fn time_to_live(self, time_to_live: u8) -> Segment {
-        Segment { time_to_live, ..self }
+        Segment {
+            time_to_live,
+            ..self
+        }
     }
 
     pub fn payload(self, payload: impl Into<Vec<u8>>) -> Segment {
-        Segment { payload: payload.into(), ..self }
+        Segment {
+            payload: payload.into(),
+            ..self
+        }
     }
 
     /// A payload that makes the TCP checksum this value.
@@ -65,13 +71,19 @@ impl Segment {
             let segment = self.clone().payload(last.to_be_bytes());
             (transport_checksum(&segment.octets()) == wanted).then_some(segment)
         };
-        (0..=u16::MAX).find_map(found).expect("some payload has this checksum")
+        (0..=u16::MAX)
+            .find_map(found)
+            .expect("some payload has this checksum")
     }
 
     /// The frame.
     pub fn octets(&self) -> Vec<u8> {
-        let mut tcp =
-            TcpHeader::new(self.source.port(), self.destination.port(), self.sequence, 0x2000);
+        let mut tcp = TcpHeader::new(
+            self.source.port(),
+            self.destination.port(),
+            self.sequence,
+            0x2000,
+        );
         tcp.acknowledgment_number = 0x0506_0708;
         for flag in self.flags.chars() {
             match flag {
@@ -126,7 +138,10 @@ impl Segment {
                 ethernet.write(&mut frame).unwrap();
                 ip.write(&mut frame).unwrap();
             }
-            _ => panic!("{} and {} are of two families", self.source, self.destination),
+            _ => panic!(
+                "{} and {} are of two families",
+                self.source, self.destination
+            ),
         }
         let wrong = u32::from(tcp.checksum) + u32::from(self.checksum_error);
         tcp.checksum = (wrong % 0xffff + u32::from(wrong == 0xffff) * 0xffff) as u16;
@@ -140,14 +155,18 @@ impl Segment {
 /// The checksum in a frame's TCP header.
 pub fn transport_checksum(octets: &[u8]) -> u16 {
     let packet = SlicedPacket::from_ethernet(octets).unwrap();
-    let Some(TransportSlice::Tcp(tcp)) = packet.transport else { panic!("not TCP") };
+    let Some(TransportSlice::Tcp(tcp)) = packet.transport else {
+        panic!("not TCP")
+    };
     tcp.checksum()
 }
 
 /// How far, in one's complement, a frame's TCP checksum is from the right one.
 pub fn transport_error(octets: &[u8]) -> u16 {
     let packet = SlicedPacket::from_ethernet(octets).unwrap();
-    let Some(TransportSlice::Tcp(tcp)) = packet.transport else { panic!("not TCP") };
+    let Some(TransportSlice::Tcp(tcp)) = packet.transport else {
+        panic!("not TCP")
+    };
     let right = match packet.net.unwrap() {
         NetSlice::Ipv4(ip) => {
             let (source, destination) = (ip.header().source(), ip.header().destination());
@@ -183,8 +202,10 @@ pub fn describe(octets: &[u8]) -> String {
     let (addresses, mut text) = match &packet.net {
         Some(NetSlice::Ipv4(ip)) => {
             let header = ip.header();
-            let addresses: (IpAddr, IpAddr) =
-                (header.source_addr().into(), header.destination_addr().into());
+            let addresses: (IpAddr, IpAddr) = (
+                header.source_addr().into(),
+                header.destination_addr().into(),
+            );
             let mut text = format!(
                 "ttl {} tos {:#04x} id {:#06x}",
                 header.ttl(),
@@ -205,8 +226,10 @@ pub fn describe(octets: &[u8]) -> String {
         }
         Some(NetSlice::Ipv6(ip)) => {
             let header = ip.header();
-            let addresses =
-                (header.source_addr().into(), header.destination_addr().into());
+            let addresses = (
+                header.source_addr().into(),
+                header.destination_addr().into(),
+            );
             let text = format!(
                 "hops {} class {:#04x} label {:#07x} length {}",
                 header.hop_limit(),
@@ -232,7 +255,11 @@ pub fn describe(octets: &[u8]) -> String {
     .into_iter()
     .filter_map(|(set, letter)| set.then_some(letter))
     .collect();
-    text += if header_is_right(octets) { ", header sum right" } else { ", HEADER SUM WRONG" };
+    text += if header_is_right(octets) {
+        ", header sum right"
+    } else {
+        ", HEADER SUM WRONG"
+    };
     text += &match transport_error(octets) {
         0 => format!(", TCP sum {:#06x} right", tcp.checksum()),
         error => format!(", TCP sum {:#06x} wrong by {error:#06x}", tcp.checksum()),
