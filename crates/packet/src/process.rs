@@ -7,6 +7,8 @@
 //!   └ none → opens one? → service → held here? → persistence, or scheduler → new connection
 //! ```
 
+use core::num::NonZeroU32;
+
 use crate::family::{Family, Packet, V4, V6};
 use crate::flow::tcp::{self, Side, TcpState};
 use crate::forward::{self, Outgoing, Rewritten};
@@ -388,7 +390,7 @@ fn open<F: Family, P: Frame, T: Tables>(
         let template = template(tables, &passage, service_id, service, vport)?;
         (
             Choice::of(tables, template.entry).ok_or(Reason::NoDestination)?,
-            Some(template),
+            NonZeroU32::new(template.index),
         )
     };
     enter(tables, &passage, &choice, template)?;
@@ -532,7 +534,7 @@ fn enter<F: Family, T: Tables>(
     tables: &T,
     passage: &Passage<F>,
     choice: &Choice<T::Words>,
-    template: Option<Found<T::Words>>,
+    template: Option<NonZeroU32>,
 ) -> Result<(), Reason> {
     let server = Key::<F> {
         receiver: address_of::<F, _>(choice.destination),
@@ -561,8 +563,12 @@ fn enter<F: Family, T: Tables>(
     links.peer = forward.index();
     reverse.fill(tables, &answer, Direction::Reverse, life, &links);
     links.peer = reverse.index();
-    let template = template.filter(connection::hold);
-    if let Some(found) = template {
+    // Of the template only the index is kept: of a pointer that only one of two ways has
+    // set, Linux 6.1 forgets that it is one.
+    if let Some(index) = template
+        && let Some(found) = connection::found_at(tables, index.get())
+        && connection::hold(&found)
+    {
         life.flags = flags::CONTROLLED;
         links.template = found.index;
         links.template_generation = found.generation;
@@ -578,7 +584,9 @@ fn enter<F: Family, T: Tables>(
     if let Some(rival) = rival {
         reverse.abandon(tables);
         forward.abandon(tables);
-        if let Some(found) = template {
+        if let Some(found) = connection::found_at(tables, links.template)
+            && found.generation == links.template_generation
+        {
             connection::release(&found);
         }
         return if rival == 0 {
