@@ -347,7 +347,7 @@ impl Pair {
             }
             4 => {
                 let index = random.below(u64::from(SETS * STRIDE)) as u32;
-                if index % STRIDE != 0 {
+                if !index.is_multiple_of(STRIDE) {
                     assert_eq!(reclaim(&&self.maps, index), reclaim(&&self.host, index));
                 }
             }
