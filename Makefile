@@ -16,8 +16,8 @@ help:
 	@echo "                    with ONCE=1 exit when every step has been shown"
 	@echo "make test           every test but the long matrices (root, under 25 minutes)"
 	@echo "make oracle         elver beside the real IPVS, on Debian 12's kernel in an emulator"
-	@echo "                    (slow: about 20 minutes; ORACLE_SEED=N replays, ORACLE_ONLY=WORDS"
-	@echo "                    runs the steps that have these words in their name)"
+	@echo "                    (about 20 minutes; ORACLE_SEED=N replays, ORACLE_ONLY=WORDS runs"
+	@echo "                    the steps whose names begin with these words)"
 	@echo "make build          $(elver)"
 	@echo "make bench          nanoseconds per packet and throughput, in tables and target/bench.json"
 	@echo "make check          formatting, lints, the direction of dependencies, licences"
@@ -46,7 +46,7 @@ test: setup
 	@$(cargo) test --locked
 
 # The emulator is ten to twenty times slower than the machine. Quarrels over the processor
-# come on top of that, so limits are made thirty times as long.
+# come on top of that, so limits are made ten times as long.
 .PHONY: oracle
 oracle:
 	$(call say,set-up)
@@ -57,7 +57,7 @@ oracle:
 	$(call say,the oracle)
 	@load=$$($(cargo) test --locked --no-run --message-format=json -p elver-sys --test load \
 	    | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'); \
-	tools/oracle-vm env ELVER_LAB_SLOWNESS=30 ORACLE_SEED="$${ORACLE_SEED:-$$RANDOM}" \
+	tools/oracle-vm env ELVER_LAB_SLOWNESS=10 ORACLE_SEED="$${ORACLE_SEED:-$$RANDOM}" \
 	    ORACLE_ONLY="$${ORACLE_ONLY:-}" target/debug/examples/oracle \
 	    "$(CURDIR)/target/debug/elver" "$$load"
 

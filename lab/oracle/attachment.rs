@@ -1,11 +1,12 @@
 //! How elver comes to its devices on a kernel without tcx, and how it leaves them.
 
+use std::net::SocketAddrV4;
 use std::path::Path;
 
 use rustix::process::Signal;
 
 use crate::kernel_table;
-use crate::side::{Balancer, CLIENTS, LIMIT, PORTS, Side, VIP, server};
+use crate::side::{Balancer, CLIENTS, LIMIT, PORTS, Side, server, vip};
 use crate::steps::Steps;
 
 /// The interfaces of the director.
@@ -64,16 +65,20 @@ pub(crate) fn steps(steps: &mut Steps, elver: &Path) {
     });
 }
 
+fn service() -> SocketAddrV4 {
+    SocketAddrV4::new(vip(0), PORTS[0])
+}
+
 /// Adds a service by which the client is answered.
 fn serve(side: &Side) {
-    let (service, destination) = (format!("{VIP}:{}", PORTS[0]), server(0).to_string());
+    let (service, destination) = (service().to_string(), server(0).to_string());
     side.list(&["-A", "-t", &service, "-s", "rr"]);
     side.list(&["-a", "-t", &service, "-r", &destination, "-m"]);
     expect_answer(side);
 }
 
 fn expect_answer(side: &Side) {
-    let mut conversation = side.connect(0, PORTS[0]).expect("a connection");
+    let mut conversation = side.connect(0, service()).expect("a connection");
     assert_eq!(conversation.greeting().at, server(0).into());
     conversation.upload(1 << 18).expect("data passes intact");
     conversation.download(1 << 18).expect("data passes intact");

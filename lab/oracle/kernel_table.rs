@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use crate::side::{Said, Side, VIP};
+use crate::side::{Said, Side, vip};
 
 /// A filled table of the kernel keeps elver from starting, and says why; elver has touched
 /// nothing by then.
 pub(crate) fn is_refused_where_it_is_filled(side: &Side, elver: &Path) {
     let ipvsadm = Path::new("/usr/sbin/ipvsadm");
-    let service = format!("{VIP}:80");
+    let service = format!("{}:80", vip(0));
     let added = side.run(ipvsadm, &["-A", "-t", &service, "-s", "rr"]);
     assert_eq!(added.status, Some(0), "{added:?}");
     let refused = run(side, elver);

@@ -4,7 +4,7 @@
 //! client 0  10.1.0.10 ── eth0 ┌──────────┐ back ── servers, all on one host
 //! client 1  10.1.1.10 ── eth1 │ director │         10.2.0.11, 10.2.0.12, 10.2.0.13
 //! client 2  10.1.2.10 ── eth2 └──────────┘ 10.2.0.1, their gateway
-//!                              VIP 10.9.0.1
+//!                              VIPs 10.9.0.1 to 10.9.0.20
 //! ```
 //!
 //! What the servers answer to client 2 gets lost, so that its connections stay half open.
@@ -19,8 +19,8 @@ use elver_lab::service::Service;
 use elver_lab::wait::{self, Look};
 use elver_lab::{Host, Lab, Output};
 
-/// The virtual address.
-pub(crate) const VIP: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
+/// How many virtual addresses there are.
+pub(crate) const VIPS: u8 = 20;
 /// The virtual ports.
 pub(crate) const PORTS: [u16; 2] = [80, 81];
 /// The port of every real server.
@@ -34,6 +34,12 @@ pub(crate) const SERVERS: u8 = 3;
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 /// How long one waits for an answer that never comes.
 const IN_VAIN: Duration = Duration::from_secs(1);
+
+/// A virtual address, counted from 0.
+pub(crate) fn vip(number: u8) -> Ipv4Addr {
+    assert!(number < VIPS, "there are {VIPS} virtual addresses");
+    Ipv4Addr::new(10, 9, 0, 1 + number)
+}
 
 /// The address of a real server, counted from 0.
 pub(crate) fn server(number: u8) -> SocketAddrV4 {
@@ -121,9 +127,11 @@ impl Side {
         servers
             .ip(&["route", "add", "blackhole", "10.1.2.0/24"])
             .expect("a route");
-        director
-            .add_address("eth0", &format!("{VIP}/32"))
-            .expect("an address");
+        for number in 0..VIPS {
+            director
+                .add_address("eth0", &format!("{}/32", vip(number)))
+                .expect("an address");
+        }
         director
             .set_sysctl("net/ipv4/ip_forward", "1")
             .expect("forwarding");
@@ -215,10 +223,9 @@ impl Side {
         said.output
     }
 
-    /// Connects a client to a port of the VIP; the error is in words that do not depend on
+    /// Connects a client to a service; the error is in words that do not depend on
     /// who balances.
-    pub(crate) fn connect(&self, client: usize, port: u16) -> Result<Conversation, String> {
-        let to = SocketAddrV4::new(VIP, port);
+    pub(crate) fn connect(&self, client: usize, to: SocketAddrV4) -> Result<Conversation, String> {
         let limit = if client + 1 == CLIENTS {
             IN_VAIN
         } else {

@@ -13,7 +13,7 @@ pub(crate) struct Steps {
 }
 
 impl Steps {
-    /// No step yet. With `only`, steps are left out that do not have it in their name.
+    /// No step yet. With `only`, steps are left out whose name does not begin so.
     pub(crate) fn new(only: Option<String>) -> Steps {
         Steps {
             only,
@@ -22,50 +22,35 @@ impl Steps {
         }
     }
 
-    /// Whether any step whose name begins so is to be run.
-    pub(crate) fn wanted(&self, name: &str) -> bool {
-        self.only.as_ref().is_none_or(|only| name.contains(only))
+    /// Whether a step may be run whose name begins with `group`.
+    pub(crate) fn wanted(&self, group: &str) -> bool {
+        self.only
+            .as_ref()
+            .is_none_or(|only| only.starts_with(group) || group.starts_with(only))
     }
 
     /// Does a step, which fails by panicking.
     pub(crate) fn step(&mut self, name: &str, work: impl FnOnce()) {
-        self.step_with(name, || {
-            work();
-            Some(())
-        });
-    }
-
-    /// Does a step that leaves something to those after it; nothing where it has failed or
-    /// is left out.
-    pub(crate) fn step_with<T>(
-        &mut self,
-        name: &str,
-        work: impl FnOnce() -> Option<T>,
-    ) -> Option<T> {
-        if !self.wanted(name) {
-            return None;
+        if self
+            .only
+            .as_ref()
+            .is_some_and(|only| !name.starts_with(only))
+        {
+            return;
         }
         println!("\n== {name}");
         let started = Instant::now();
         let outcome = catch_unwind(AssertUnwindSafe(work));
         let seconds = started.elapsed().as_secs();
-        let left = if let Ok(left) = outcome {
+        if outcome.is_ok() {
             self.passed += 1;
             println!("pass: {name} ({seconds} s)");
-            left
         } else {
             self.failed.push(name.to_owned());
             println!("FAIL: {name} ({seconds} s)");
-            None
-        };
+        }
         // Whoever watches sees it now, and not when the buffer is full.
         let _ = std::io::stdout().flush();
-        left
-    }
-
-    /// How many have failed so far.
-    pub(crate) fn failed(&self) -> usize {
-        self.failed.len()
     }
 
     /// Says what became of all of them. That nothing was done is a failure as well.

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use crate::side::{CLIENTS, PORTS, SERVERS, VIP, server};
+use crate::side::{CLIENTS, PORTS, SERVERS, server};
 
 /// Something that is done on both sides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// ipvsadm with these words.
+    /// ipvsadm with these words; `VIP` in them is the virtual address of the run.
     Command(Vec<String>),
     /// A client connects to a port of the VIP.
     Connect { client: usize, port: u16 },
@@ -65,13 +65,13 @@ impl Random {
 pub(crate) fn actions(random: &mut Random, count: usize) -> Vec<Action> {
     let mut actions = Vec::with_capacity(count);
     actions.push(Action::command(&format!(
-        "-A -t {VIP}:{} -s rr {}",
+        "-A -t VIP:{} -s rr {}",
         PORTS[0],
         persistence(random)
     )));
     for number in 0..SERVERS {
         actions.push(Action::command(&format!(
-            "-a -t {VIP}:{} -r {} -m",
+            "-a -t VIP:{} -r {} -m",
             PORTS[0],
             server(number)
         )));
@@ -96,7 +96,7 @@ fn persistence(random: &mut Random) -> &'static str {
 }
 
 fn command(random: &mut Random) -> String {
-    let service = format!("-t {VIP}:{}", random.one_of(&PORTS));
+    let service = format!("-t VIP:{}", random.one_of(&PORTS));
     let server = server(random.below(usize::from(SERVERS)) as u8);
     let weight = random.one_of(&["", "-w 0", "-w 1"]);
     match random.below(20) {

@@ -1,7 +1,7 @@
 //! What `ipvsadm -Lnc` prints, made comparable.
 
 use std::fmt::Write;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 /// How much the remaining time of a connection may differ: one side is asked after the
@@ -16,10 +16,11 @@ pub(crate) struct Connection {
     expires: Duration,
 }
 
-/// The connections of a list, sorted. `name` gives a known client's name; connections of
-/// unknown ports are left out, except those half open and persistence's own.
+/// The connections of a list to one virtual address, sorted. `name` gives a known client's
+/// name. Ports of clients that nobody heard of are those of half open connections.
 pub(crate) fn connections(
     list: &str,
+    vip: Ipv4Addr,
     name: impl Fn(SocketAddr) -> Option<String>,
 ) -> Vec<Connection> {
     let mut lines = list.lines();
@@ -35,12 +36,15 @@ pub(crate) fn connections(
             let [protocol, expires, state, client, service, destination] = words[..] else {
                 panic!("not a connection: {line}");
             };
+            let virtual_address: SocketAddr = service.parse().expect("a service's address");
+            if virtual_address.ip() != IpAddr::V4(vip) {
+                return None;
+            }
             let address: SocketAddr = client.parse().expect("a client's address");
             let client = match name(address) {
                 Some(name) => name,
                 None if address.port() == 0 => client.to_owned(),
-                None if state == "SYN_RECV" => format!("{}:half open", address.ip()),
-                None => return None,
+                None => format!("{} half open", address.ip()),
             };
             Some(Connection {
                 what: format!("{protocol} {state} {client} {service} {destination}"),

@@ -4,7 +4,7 @@
 mod generate;
 mod listing;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use elver_lab::wait::{self, Look};
 
 use self::generate::{Action, Random};
 use self::listing::Connection;
-use crate::side::{Balancer, CLIENTS, PORTS, SERVERS, Side, VIP, server};
+use crate::side::{Balancer, CLIENTS, PORTS, SERVERS, Side, server, vip};
 use crate::steps::Steps;
 
 /// Generated runs, each of this many actions.
@@ -27,14 +27,15 @@ const SETTLED: Duration = Duration::from_secs(2);
 struct Pair {
     kernel: Side,
     elver: Side,
+    /// How many runs there were: each has a virtual address of its own, since connections
+    /// and templates of earlier ones stay in the tables.
+    runs: u8,
+    vip: Ipv4Addr,
     /// The conversations that are open, with the kernel and with elver.
     open: Vec<[Conversation; 2]>,
     /// By the order in which they were opened: the clients' addresses in both sides.
     clients: Vec<[SocketAddr; 2]>,
 }
-
-/// Gives what both sides are to do.
-type Sequence = fn() -> Vec<Action>;
 
 /// The written and the generated runs.
 pub(crate) fn steps(steps: &mut Steps, elver: &Path, seed: u64) {
@@ -44,20 +45,25 @@ pub(crate) fn steps(steps: &mut Steps, elver: &Path, seed: u64) {
     let mut pair = Pair {
         kernel: Side::new("kernel", Balancer::Kernel),
         elver: Side::new("elver", Balancer::Elver(elver)),
+        runs: 0,
+        vip: vip(0),
         open: Vec::new(),
         clients: Vec::new(),
     };
     pair.elver.start(elver);
-    let written: [(&str, Sequence); 6] = [
-        ("same: what commands say", commands),
-        ("same: whom round robin chooses", round_robin),
-        ("same: where persistent clients go", persistence),
-        ("same: what connections become", states),
-        ("same: where there is no real server", nobody),
-        ("same: what becomes of a real server's connections", removal),
+    let written = [
+        ("same: what commands say", commands()),
+        ("same: whom round robin chooses", round_robin()),
+        ("same: where persistent clients go", persistence()),
+        ("same: what connections become", states()),
+        ("same: where there is no real server", nobody()),
+        (
+            "same: what becomes of a real server's connections",
+            removal(),
+        ),
     ];
     for (name, actions) in written {
-        steps.step(name, || pair.play(&actions()));
+        steps.step(name, || pair.play(&actions));
     }
     for run in 0..RUNS {
         let seed = seed.wrapping_add(run);
@@ -70,8 +76,8 @@ pub(crate) fn steps(steps: &mut Steps, elver: &Path, seed: u64) {
 impl Pair {
     /// Does the same on both sides, from empty tables on, and compares after each action.
     fn play(&mut self, actions: &[Action]) {
-        // Connections of an earlier run may still be in the tables: they are told apart by
-        // the clients' ports, which these do not have.
+        self.vip = vip(self.runs);
+        self.runs += 1;
         self.open.clear();
         self.clients.clear();
         for side in [&self.kernel, &self.elver] {
@@ -87,14 +93,18 @@ impl Pair {
     fn act(&mut self, action: &Action) {
         match action {
             Action::Command(words) => {
+                let vip = self.vip.to_string();
+                let words: Vec<String> =
+                    words.iter().map(|word| word.replace("VIP", &vip)).collect();
                 let words: Vec<&str> = words.iter().map(String::as_str).collect();
                 let kernel = self.kernel.ipvsadm(&words);
                 let elver = self.elver.ipvsadm(&words);
                 assert_eq!(kernel, elver, "the kernel (left) and elver differ");
             }
             Action::Connect { client, port } => {
-                let kernel = self.kernel.connect(*client, *port);
-                let elver = self.elver.connect(*client, *port);
+                let service = SocketAddrV4::new(self.vip, *port);
+                let kernel = self.kernel.connect(*client, service);
+                let elver = self.elver.connect(*client, service);
                 match (kernel, elver) {
                     (Ok(kernel), Ok(elver)) => {
                         let (by_kernel, by_elver) =
@@ -159,8 +169,7 @@ impl Pair {
         .unwrap_or_else(|error| panic!("{error}"));
     }
 
-    /// The connections of this run; of half open ones, whose clients' ports nobody knows,
-    /// those of earlier runs as well.
+    /// The connections of this run.
     fn connections(&self, side: &Side, which: usize) -> Vec<Connection> {
         let name = |client: SocketAddr| {
             let number = self
@@ -169,12 +178,12 @@ impl Pair {
                 .position(|addresses| addresses[which] == client)?;
             Some(format!("connection {number}"))
         };
-        listing::connections(&side.list(&["-Lnc"]), name)
+        listing::connections(&side.list(&["-Lnc"]), self.vip, name)
     }
 }
 
 fn service(port: u16) -> String {
-    format!("-t {VIP}:{port}")
+    format!("-t VIP:{port}")
 }
 
 fn add_service(port: u16, more: &str) -> Action {
@@ -225,7 +234,7 @@ fn commands() -> Vec<Action> {
         format!("-a {one} -r {second} -m -w 65536"),
         format!("-a {one} -r {} -m", second.ip()),
         format!("-A {other}0000 -s rr"),
-        "-A -t 10.9.0.1 -s rr".to_owned(),
+        "-A -t VIP -s rr".to_owned(),
         format!("-A {other} -s no-such-scheduler"),
         format!("-A {other} -s rr -p 0"),
         format!("-L {one} -n"),
