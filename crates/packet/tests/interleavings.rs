@@ -3,7 +3,6 @@
 
 mod support;
 
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
 use elver_packet::family::V4;
@@ -11,10 +10,10 @@ use elver_packet::frame::Verdict;
 use elver_packet::host::{HostFrame, HostTables, Persistence};
 use elver_packet::process::process;
 use elver_packet::reason::Reason;
-use elver_packet::table::connection::{self, Direction, Entry, Key, STRIDE, control};
-use elver_packet::table::destination::{self, Destination};
+use elver_packet::table::connection::{self, Direction, Entry, STRIDE};
 use elver_packet::table::settings::Ticks;
 use elver_packet::table::{Tables, Words};
+use support::consistency::assert_consistent;
 use support::explorer::{Explored, ExploredTables, Processor, at_rest, explore};
 use support::packet::{describe, segment};
 use support::{Director, SECOND, address, routes, socket};
@@ -134,86 +133,6 @@ fn fill(memory: &mut [u64], tables: &ExploredTables, free: u32) -> u32 {
     filled.len() as u32
 }
 
-/// What has to hold when nobody is at work.
-fn assert_consistent(tables: &ExploredTables, filled: u32) {
-    let mut busy = 0;
-    let mut keys = HashMap::new();
-    let mut counted: HashMap<u32, (u32, u32, u64)> = HashMap::new();
-    let mut children: HashMap<u32, u64> = HashMap::new();
-    for index in (0..tables.connection_lines()).filter(|index| index % STRIDE != 0) {
-        let control = control(tables, index).unwrap();
-        busy += u32::from(control.is_busy());
-        if !control.is_live() {
-            continue;
-        }
-        let entry = Entry(tables.connection(index).unwrap());
-        let key: Key<V4> = entry.key();
-        let key = (
-            key.sender,
-            key.receiver,
-            key.ports,
-            key.protocol,
-            key.template,
-        );
-        assert_eq!(keys.insert(key, index), None, "two live entries of one key");
-        assert_eq!(entry.life().generation, control.generation() as u16);
-        if entry.is_template() {
-            counted.entry(entry.destination().0).or_default().2 += 1;
-            continue;
-        }
-        let peer = entry.peer();
-        assert!(
-            connection::control(tables, peer).unwrap().is_live(),
-            "an entry without its peer"
-        );
-        let peer_entry = Entry(tables.connection(peer).unwrap());
-        assert_eq!(
-            peer_entry.peer(),
-            index,
-            "peers that do not name each other"
-        );
-        assert_ne!(peer_entry.direction(), entry.direction());
-        if entry.direction() == Direction::Forward {
-            let count = counted.entry(entry.destination().0).or_default();
-            let life = entry.life();
-            if life.flags & connection::flags::INACTIVE == 0 {
-                count.0 += 1
-            } else {
-                count.1 += 1
-            }
-            if life.flags & connection::flags::CONTROLLED != 0 {
-                // As laid out in `table::connection`: the template, and its generation then.
-                let line = tables.connection(index).unwrap();
-                let (template, generation) =
-                    ((line.load(7) >> 32) as u32, (line.load(6) >> 48) as u16);
-                let is_same = Entry(tables.connection(template).unwrap())
-                    .life()
-                    .generation
-                    == generation;
-                *children.entry(template).or_default() += u64::from(is_same);
-            }
-        }
-    }
-    assert_eq!(busy, filled, "ways that nobody gave back");
-    for index in (0..tables.connection_lines()).filter(|index| index % STRIDE != 0) {
-        let entry = Entry(tables.connection(index).unwrap());
-        if control(tables, index).unwrap().is_live() && entry.is_template() {
-            let held = children.remove(&index).unwrap_or_default();
-            assert_eq!(entry.held_connections(), held, "a template that miscounts");
-        }
-    }
-    for id in 0..tables.destinations() {
-        let destination = Destination(tables.destination(id).unwrap());
-        let (active, inactive, templates) = counted.remove(&id).unwrap_or_default();
-        assert_eq!(
-            destination.connections(),
-            (active, inactive),
-            "connections of destination {id}"
-        );
-        assert_eq!(destination.0.load(destination::TEMPLATES_WORD), templates);
-    }
-}
-
 fn run(
     director: &Director,
     free: Option<u32>,
@@ -225,7 +144,12 @@ fn run(
     // Two find every race that three do in what is tested here, and three take minutes.
     let preemptions = 2;
     let explored = explore(&tables, &memory, processors, preemptions, |done| {
-        assert_consistent(&tables, filled);
+        assert_consistent(
+            &tables,
+            tables.connection_lines(),
+            tables.destinations(),
+            filled,
+        );
         check(&tables, done);
     });
     assert!(

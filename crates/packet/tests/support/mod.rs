@@ -15,6 +15,7 @@
     reason = "every test program uses a part of it"
 )]
 
+pub mod consistency;
 pub mod explorer;
 pub mod packet;
 
