@@ -5,7 +5,6 @@ mod support;
 
 use std::net::{IpAddr, SocketAddr};
 
-use elver_packet::family::V4;
 use elver_packet::frame::Verdict;
 use elver_packet::host::{HostFrame, HostTables, Persistence};
 use elver_packet::process::process;
@@ -49,7 +48,7 @@ fn arrive(
         match process(&mut frame, tables, now) {
             Verdict::Pass => Done::Passed,
             Verdict::Drop => Done::Dropped,
-            Verdict::Transmit { .. } | Verdict::Resolve { .. } => {
+            Verdict::Leave => {
                 assert!(describe(&frame.octets).contains("header sum right"));
                 let address = |at: usize| {
                     IpAddr::from(<[u8; 4]>::try_from(&frame.octets[at..at + 4]).unwrap())

@@ -6,9 +6,9 @@
 use std::net::IpAddr;
 use std::process::Command;
 
-use elver_packet::frame::{NextHop, Route, Verdict};
+use elver_packet::frame::{NextHop, Route, Verdict, Way};
 use elver_packet::host::{
-    Ground, HostFrame, HostTables, Journey, Persistence, RealServer, VirtualService,
+    Ground, HostFrame, HostTables, Journey, Method, Persistence, RealServer, VirtualService,
 };
 use elver_packet::process::process;
 use elver_packet::reason::Reason;
@@ -121,7 +121,7 @@ impl Namespace {
                     [10, side @ (1 | 2), 0, host] => (side, host),
                     [10, side @ (1 | 2), ..] => (side, 0),
                     // For bpf_fib_lookup no route and a local one are the same.
-                    _ => return Route::Local,
+                    _ => return Route::LocalOrNone,
                 },
                 IpAddr::V6(address) => match address.segments() {
                     [0xfd00, side @ (1 | 2), 0, 0, 0, 0, 0, host] if host < 0x100 => {
@@ -129,19 +129,20 @@ impl Namespace {
                         (side as u8, (host / 16 * 10 + host % 16) as u8)
                     }
                     [0xfd00, side @ (1 | 2), ..] => (side as u8, 0),
-                    _ => return Route::Local,
+                    _ => return Route::LocalOrNone,
                 },
             };
             if host == 1 {
-                return Route::Local;
+                return Route::LocalOrNone;
             }
             let mtu = if side == 1 { 1500 } else { MTU };
-            if journey.length > u32::from(mtu) {
-                return Route::TooBig;
-            }
             let device = devices[usize::from(side) - 1];
+            let way = way(device, journey.destination);
+            if journey.length > u32::from(mtu) {
+                return Route::TooBig(mtu);
+            }
             if !matches!(host, 2..8 | 11..15) {
-                return Route::Unresolved(device);
+                return Route::Unresolved(way);
             }
             let in_decimal_digits = host / 10 * 16 + host % 10;
             let next_hop = NextHop {
@@ -149,8 +150,25 @@ impl Namespace {
                 destination: [2, 0, 0, 0, side, in_decimal_digits],
                 source: [2, 0, 0, 0, side, 1],
             };
-            Route::Neighbour(next_hop, mtu)
+            Route::Neighbour {
+                next_hop,
+                way,
+                largest: mtu,
+            }
         }
+    }
+}
+
+/// The way to a neighbour on a device.
+fn way(device: u32, neighbour: IpAddr) -> Way {
+    let octets = match neighbour {
+        IpAddr::V4(address) => u128::from(u32::from_ne_bytes(address.octets())),
+        IpAddr::V6(address) => u128::from_ne_bytes(address.octets()),
+    };
+    Way {
+        device,
+        family: if neighbour.is_ipv4() { 4 } else { 6 },
+        neighbour: [octets as u64, (octets >> 64) as u64],
     }
 }
 
@@ -269,10 +287,8 @@ impl Pair {
             ),
         ] {
             let service = VirtualService {
-                address: address(vip),
-                port,
-                held: true,
                 persistence,
+                ..VirtualService::new(address(vip), port)
             };
             let first = self.destinations.len() as u32;
             for server in servers {
@@ -282,9 +298,11 @@ impl Pair {
                     service: id,
                     address: address(server),
                     port,
+                    method: Method::Nat,
                     generation: 3,
                     available: true,
                     held: true,
+                    local: false,
                 });
                 self.change_destination(self.destinations.len() - 1, |_| {});
             }
@@ -378,7 +396,7 @@ impl Pair {
         let expected = match verdict {
             Verdict::Pass => PASS,
             Verdict::Drop => DROP,
-            Verdict::Transmit { .. } | Verdict::Resolve { .. } => REDIRECT,
+            Verdict::Leave => REDIRECT,
         };
         assert_eq!(action, expected, "the host says {verdict:?}");
         assert_eq!(left, frame.octets, "the host says {verdict:?}");
@@ -577,7 +595,7 @@ fn kernel_and_host_do_the_same() {
                 match pair.arrive(side, &octets, &routes) {
                     Verdict::Pass => seen[0] += 1,
                     Verdict::Drop => seen[1] += 1,
-                    Verdict::Transmit { .. } | Verdict::Resolve { .. } => seen[2] += 1,
+                    Verdict::Leave => seen[2] += 1,
                 }
                 pair.compare_tables();
                 if number % 16 == 0 {

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use elver_core::service::ConnectionState;
 use elver_packet::family::{Family, V4, V6};
-use elver_packet::flow::tcp::TcpState;
+use elver_packet::flow;
 use elver_packet::host::Slice;
 use elver_packet::table::Words;
 use elver_packet::table::connection::{
-    Control, Direction, Entry, Key, Life, STRIDE, control, free_abandoned, has_expired, reclaim,
+    Control, Direction, Entry, Key, Life, STRIDE, TEMPLATE_ASSURED, control, free_abandoned,
+    has_expired, reclaim,
 };
 use elver_packet::table::destination;
 use elver_packet::table::settings::ticks_between;
@@ -122,12 +123,25 @@ fn state<F: Family>(
     Some(ConnectionState {
         protocol: key.protocol,
         expires_in,
-        state: TcpState(entry.life().state).to_string(),
+        state: state_name(entry).to_owned(),
         client: socket_address::<F>(key.sender, key.ports as u16),
         virtual_address,
         destination,
         engine_data: None,
     })
+}
+
+/// The state as `ipvsadm -Lc` names it; of a template, whether a connection has come about
+/// under it.
+fn state_name(entry: Entry<Slice<'_>>) -> &'static str {
+    let state = entry.life().state;
+    if !entry.is_template() {
+        flow::name(entry.protocol(), state)
+    } else if state == TEMPLATE_ASSURED {
+        "ASSURED"
+    } else {
+        "NONE"
+    }
 }
 
 /// An address and a port as they stand in a packet.

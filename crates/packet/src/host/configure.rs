@@ -3,7 +3,6 @@
 
 use std::net::IpAddr;
 
-use crate::flow::tcp::TcpState;
 use crate::host::HostTables;
 use crate::table::service::ServiceKey;
 use crate::table::settings::{self, Ticks};
@@ -26,12 +25,9 @@ impl Ground {
     pub fn write<W: Words>(&self, words: W) {
         words.store(settings::SEEDS_WORD, self.seeds);
         words.store(settings::SIZE_AND_EPOCH_WORD, u64::from(self.sets - 1));
-        for (state, seconds) in TcpState::TIMEOUT_SECONDS.into_iter().enumerate() {
+        for (word, seconds) in settings::default_timeouts() {
             let ticks = u64::from(seconds * self.ticks_per_second);
-            words.store(
-                settings::TCP_TIMEOUTS_WORD + state,
-                ticks | u64::from(seconds) << 32,
-            );
+            words.store(word, ticks | u64::from(seconds) << 32);
         }
         words.exchange(
             settings::VERSION_WORD,
@@ -49,9 +45,11 @@ pub struct Persistence {
     pub prefix: u8,
 }
 
-/// A virtual service for TCP.
+/// A virtual service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VirtualService {
+    /// IP protocol number.
+    pub protocol: u8,
     /// Its address.
     pub address: IpAddr,
     /// Its port; 0 for every port.
@@ -60,16 +58,30 @@ pub struct VirtualService {
     pub held: bool,
     /// Whether clients keep their destination.
     pub persistence: Option<Persistence>,
+    /// Whether each packet is scheduled on its own.
+    pub one_packet: bool,
 }
 
 impl VirtualService {
+    /// One for TCP whose address is held, by round robin.
+    pub fn new(address: IpAddr, port: u16) -> VirtualService {
+        VirtualService {
+            protocol: protocol::TCP,
+            address,
+            port,
+            held: true,
+            persistence: None,
+            one_packet: false,
+        }
+    }
+
     /// Its key in the index of services.
     pub fn key(&self) -> ServiceKey {
         ServiceKey {
             address: octets(self.address),
             mark: 0,
             port: self.port.to_be_bytes(),
-            protocol: protocol::TCP,
+            protocol: self.protocol,
             family: family(self.address),
         }
     }
@@ -83,6 +95,9 @@ impl VirtualService {
         if self.persistence.is_some() {
             flags |= service::flags::PERSISTENT;
         }
+        if self.one_packet {
+            flags |= service::flags::ONE_PACKET;
+        }
         let (ticks, prefix) = self.persistence.map_or((0, 0), |persistence| {
             (persistence.ticks, persistence.prefix)
         });
@@ -95,7 +110,7 @@ impl VirtualService {
                 | u64::from(prefix) << 24,
         );
         let scheduler = u64::from(service::scheduler::ROUND_ROBIN) << 48;
-        let protocol = u64::from(protocol::TCP) << 56;
+        let protocol = u64::from(self.protocol) << 56;
         words.exchange(service::FLAGS_WORD, u64::from(flags) | scheduler | protocol);
     }
 
@@ -108,7 +123,25 @@ impl VirtualService {
     }
 }
 
-/// A destination by NAT.
+/// A forwarding method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Masquerading.
+    Nat,
+    /// Direct routing.
+    Direct,
+    /// A tunnel.
+    Tunnel {
+        /// Of [`destination::tunnel`].
+        kind: u8,
+        /// The UDP port of a GUE tunnel.
+        port: u16,
+        /// The director's end of the tunnel.
+        source: IpAddr,
+    },
+}
+
+/// A destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RealServer {
     /// The id of its service.
@@ -117,12 +150,16 @@ pub struct RealServer {
     pub address: IpAddr,
     /// Its port; 0 keeps the packet's own.
     pub port: u16,
+    /// How packets are forwarded to it.
+    pub method: Method,
     /// Changes when the slot is given to another destination.
     pub generation: u16,
     /// Whether it belongs to its service.
     pub available: bool,
     /// Whether the virtual address is one of this host's.
     pub held: bool,
+    /// Whether its own address is one of this host's.
+    pub local: bool,
 }
 
 impl RealServer {
@@ -135,13 +172,27 @@ impl RealServer {
         if self.held {
             flags |= destination::flags::HELD;
         }
+        if self.local {
+            flags |= destination::flags::LOCAL;
+        }
+        let (method, tunnel_port) = match self.method {
+            Method::Nat => (destination::method::NAT, 0),
+            Method::Direct => (destination::method::DIRECT, 0),
+            Method::Tunnel { kind, port, source } => {
+                words.store(destination::WAY_WORD, u64::from(kind) << 32);
+                write_address(words, destination::TUNNEL_SOURCE_WORD, source);
+                (destination::method::TUNNEL, port)
+            }
+        };
         words.store(
             destination::SERVICE_WORD,
-            u64::from(self.service) | u64::from(self.port.to_be()) << 32,
+            u64::from(self.service)
+                | u64::from(self.port.to_be()) << 32
+                | u64::from(tunnel_port.to_be()) << 48,
         );
         write_address(words, destination::ADDRESS_WORD, self.address);
         words.store(destination::WEIGHT_WORD, 1);
-        let method = u64::from(destination::method::NAT) << 48;
+        let method = u64::from(method) << 48;
         let family = u64::from(family(self.address)) << 56;
         let generation = u64::from(self.generation) << 32;
         words.exchange(

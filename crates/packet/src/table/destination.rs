@@ -2,19 +2,29 @@
 //!
 //! ```text
 //! word 0   flags 32 | generation 16 | method 8 | family 8 (4 or 6)
-//! word 1   service id 32 | rport 16 (0: the packet's own) | spare 16
+//! word 1   service id 32 | rport 16 (0: the packet's own) | port of a GUE tunnel 16
 //! word 2   RIP (IPv4: its first 32 bits) …
 //! word 3   … RIP
 //! word 4   weight 32 | sequence number 32: destinations that came later have a higher one
 //! word 5   active connections 32 | inactive connections 32
 //! word 6   persistence templates
 //! word 7   upper threshold 32 | lower threshold 32
+//! word 8   the way there, as the controller knows it: device 32 | tunnel 8 | family of the neighbour 8 | spare
+//! word 9   … the neighbour: the router, or the real server itself (IPv4: the first 32 bits) …
+//! word 10  … the neighbour
+//! word 11  source address of tunnel packets (IPv4: the first 32 bits) …
+//! word 12  … source address
+//! word 13  the way there, as the programs learned it: largest packet 16 | stamp 16 | spare
+//! word 14  … neighbour's MAC 48 | our MAC, first 16
+//! word 15  … our MAC, last 32 | device 32
 //! ```
 
+use super::hop::{self, NextHopWords};
 use super::{Words, part};
+use crate::frame::{NextHop, Way};
 
 /// Words of a destination.
-pub const WORDS: usize = 8;
+pub const WORDS: usize = 16;
 /// The word with flags, generation, method and family.
 pub const FLAGS_WORD: usize = 0;
 /// The word with the service and the port.
@@ -29,6 +39,14 @@ pub const CONNECTIONS_WORD: usize = 5;
 pub const TEMPLATES_WORD: usize = 6;
 /// The word with the thresholds.
 pub const THRESHOLDS_WORD: usize = 7;
+/// The word with the device and the kind of tunnel that lead there.
+pub const WAY_WORD: usize = 8;
+/// The first word of the neighbour that leads there.
+pub const NEIGHBOUR_WORD: usize = 9;
+/// The first word of the source address of tunnel packets.
+pub const TUNNEL_SOURCE_WORD: usize = 11;
+/// The words of the next hop that the programs learned.
+const NEXT_HOP: NextHopWords = NextHopWords { stamp: 13, hop: 14 };
 
 /// Words of a destination's totals: connections, packets in, out, octets in, out.
 pub const STATISTICS_WORDS: usize = 5;
@@ -43,12 +61,29 @@ pub mod flags {
     pub const HELD: u32 = 1 << 2;
     /// The configuration file put it here, not an operator.
     pub const FROM_CONFIGURATION: u32 = 1 << 3;
+    /// The real server is this host itself.
+    pub const LOCAL: u32 = 1 << 4;
 }
 
-/// Numbers of the forwarding methods in a destination's first word.
+/// Numbers of the forwarding methods in a destination's first word and in connections; the
+/// kernel's (`IP_VS_CONN_F_FWD_MASK`).
 pub mod method {
     /// Masquerading.
     pub const NAT: u8 = 0;
+    /// Tunnels.
+    pub const TUNNEL: u8 = 2;
+    /// Direct routing.
+    pub const DIRECT: u8 = 3;
+}
+
+/// Numbers of the kinds of tunnel in [`WAY_WORD`].
+pub mod tunnel {
+    /// IP in IP (RFC 2003, RFC 2473, RFC 4213).
+    pub const IPIP: u8 = 0;
+    /// Generic UDP encapsulation, without a UDP checksum.
+    pub const GUE: u8 = 1;
+    /// Generic routing encapsulation (RFC 2784), without a checksum.
+    pub const GRE: u8 = 2;
 }
 
 /// What one connection is to [`CONNECTIONS_WORD`].
@@ -91,6 +126,41 @@ impl<W: Words> Destination<W> {
     #[inline(always)]
     pub fn port(self) -> u16 {
         part(self.0.load(SERVICE_WORD), 32, 0xffff) as u16
+    }
+
+    /// The UDP port of a GUE tunnel, as in a packet.
+    #[inline(always)]
+    pub fn tunnel_port(self) -> u16 {
+        part(self.0.load(SERVICE_WORD), 48, 0xffff) as u16
+    }
+
+    /// The kind of tunnel, of [`tunnel`].
+    #[inline(always)]
+    pub fn tunnel(self) -> u8 {
+        part(self.0.load(WAY_WORD), 32, 0xff) as u8
+    }
+
+    /// The way there, as the controller knows it.
+    #[inline(always)]
+    pub fn way(self) -> Way {
+        let word = self.0.load(WAY_WORD);
+        Way {
+            device: word as u32,
+            family: part(word, 40, 0xff) as u8,
+            neighbour: [self.0.load(NEIGHBOUR_WORD), self.0.load(NEIGHBOUR_WORD + 1)],
+        }
+    }
+
+    /// The next hop, if it was learned under this stamp and takes packets of `length` octets.
+    #[inline(always)]
+    pub fn next_hop(self, stamp: u16, length: u32) -> Option<NextHop> {
+        hop::read(self.0, NEXT_HOP, stamp, length)
+    }
+
+    /// Remembers a next hop and the largest packet that it takes.
+    #[inline(always)]
+    pub fn remember_next_hop(self, next_hop: &NextHop, largest: u16, stamp: u16) {
+        hop::write(self.0, NEXT_HOP, next_hop, largest, stamp);
     }
 
     /// A connection is bound to the destination.
@@ -152,7 +222,13 @@ impl Heading {
         part(self.0, 32, 0xffff) as u16
     }
 
-    /// The forwarding method, of [`method`].
+    /// The family of its address: 4 or 6.
+    #[inline(always)]
+    pub fn family(self) -> u8 {
+        part(self.0, 56, 0xff) as u8
+    }
+
+    /// The forwarding method of new connections, of [`method`].
     #[inline(always)]
     pub fn method(self) -> u8 {
         part(self.0, 48, 0xff) as u8

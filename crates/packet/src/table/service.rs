@@ -46,6 +46,8 @@ pub mod flags {
     pub const PERSISTENT: u32 = 1 << 2;
     /// The configuration file put it here, not an operator.
     pub const FROM_CONFIGURATION: u32 = 1 << 3;
+    /// One-packet scheduling: each packet is scheduled on its own.
+    pub const ONE_PACKET: u32 = 1 << 4;
 }
 
 /// Numbers of the schedulers in a service's first word.
@@ -81,6 +83,20 @@ pub struct ServiceKey {
     pub protocol: u8,
     /// 4 or 6.
     pub family: u8,
+}
+
+impl ServiceKey {
+    /// The key of the service of a firewall mark.
+    #[inline(always)]
+    pub fn of_mark(mark: u32, family: u8) -> ServiceKey {
+        ServiceKey {
+            address: [0; 16],
+            mark,
+            port: [0; 2],
+            protocol: 0,
+            family,
+        }
+    }
 }
 
 /// A virtual service, read where it is used.

@@ -54,6 +54,11 @@ const STAGES: [(&str, Stage); Stage::COUNT as usize] = [
     ("elver_open_4", Stage::Open4),
     ("elver_arrive_6", Stage::Arrive6),
     ("elver_open_6", Stage::Open6),
+    ("elver_tunnel_46", Stage::Tunnel46),
+    ("elver_tunnel_64", Stage::Tunnel64),
+    ("elver_tunnel_66", Stage::Tunnel66),
+    ("elver_enter_4", Stage::Enter4),
+    ("elver_enter_6", Stage::Enter6),
 ];
 
 /// Loads the programs over the instance's maps, which are made if they are not there.
