@@ -41,6 +41,18 @@ pub(crate) fn elver_open_6(context: TcContext) -> i32 {
     run(Stage::Open6, context)
 }
 
+/// See [`Stage::Search4`].
+#[classifier]
+pub(crate) fn elver_search_4(context: TcContext) -> i32 {
+    run(Stage::Search4, context)
+}
+
+/// See [`Stage::Search6`].
+#[classifier]
+pub(crate) fn elver_search_6(context: TcContext) -> i32 {
+    run(Stage::Search6, context)
+}
+
 #[inline(always)]
 fn run(stage: Stage, context: TcContext) -> i32 {
     let Some(settings) = Maps.settings() else {

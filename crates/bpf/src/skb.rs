@@ -141,6 +141,21 @@ impl Frame for Skb {
     }
 
     #[inline(always)]
+    fn set_note(&mut self, note: u64) {
+        // SAFETY: the context is valid, and its control buffer ours until the packet goes on.
+        unsafe {
+            (*self.skb).cb[0] = note as u32;
+            (*self.skb).cb[1] = (note >> 32) as u32;
+        }
+    }
+
+    #[inline(always)]
+    fn note(&self) -> u64 {
+        // SAFETY: the context is valid.
+        unsafe { u64::from((*self.skb).cb[0]) | u64::from((*self.skb).cb[1]) << 32 }
+    }
+
+    #[inline(always)]
     fn update_transport_checksum(
         &mut self,
         offset: u32,

@@ -40,6 +40,12 @@ pub trait Frame {
         ports: Difference,
     ) -> bool;
 
+    /// Leaves a note on the packet for its next stage.
+    fn set_note(&mut self, note: u64);
+
+    /// The note that an earlier stage left; anything if none did.
+    fn note(&self) -> u64;
+
     /// Where the host's routes lead a packet that came in with this frame.
     fn route<F: Family>(&self, query: &RouteQuery<F>) -> Route;
 }

@@ -4,7 +4,7 @@
 mod configure;
 mod frame;
 
-pub use configure::{Ground, Persistence, RealServer, VirtualService};
+pub use configure::{Ground, Persistence, RealServer, VirtualService, folded};
 pub use frame::{HostFrame, Journey};
 
 use std::collections::HashMap;

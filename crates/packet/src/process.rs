@@ -6,6 +6,9 @@
 //!   ├ as a real server answers  → state → to the client
 //!   └ none → opens one? → service → held here? → persistence, or scheduler → new connection
 //! ```
+//!
+//! A scheduler that takes long works in a stage of its own, which leaves its choice as a note
+//! on the packet.
 
 use core::num::NonZeroU32;
 
@@ -14,7 +17,7 @@ use crate::flow::tcp::{self, Side, TcpState};
 use crate::forward::{self, Outgoing, Rewritten};
 use crate::frame::{Frame, Verdict};
 use crate::reason::Reason;
-use crate::schedule;
+use crate::schedule::{self, Chosen, Client};
 use crate::table::connection::{
     self, Claim, Direction, Entry, Found, Key, Life, Links, Place, destination_of, flags,
     has_expired, reclaim_seen,
@@ -37,7 +40,7 @@ pub fn process<P: Frame, T: Tables>(frame: &mut P, tables: &T, now: Ticks) -> Ve
 }
 
 /// A stage of the pipeline. In the kernel each is a program with a stack of its own, which
-/// reads the packet anew; nothing else goes from one to the next.
+/// reads the packet anew; only the packet goes from one to the next, with a note on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Stage {
@@ -49,11 +52,15 @@ pub enum Stage {
     Arrive6 = 2,
     /// An IPv6 packet may open a connection.
     Open6 = 3,
+    /// A destination is searched for an IPv4 packet that opens a connection.
+    Search4 = 4,
+    /// The same for an IPv6 packet.
+    Search6 = 5,
 }
 
 impl Stage {
     /// How many stages there are.
-    pub const COUNT: u32 = 4;
+    pub const COUNT: u32 = 6;
 }
 
 /// How a stage ends.
@@ -73,6 +80,8 @@ pub fn step<P: Frame, T: Tables>(stage: Stage, frame: &mut P, tables: &T, now: T
         Stage::Arrive6 => known::<V6, P, T>(frame, tables, now),
         Stage::Open4 => open::<V4, P, T>(frame, tables, now),
         Stage::Open6 => open::<V6, P, T>(frame, tables, now),
+        Stage::Search4 => search::<V4, P, T>(frame, tables, now),
+        Stage::Search6 => search::<V6, P, T>(frame, tables, now),
     };
     let (verdict, reason) = match decision {
         Ok(Decision::Forwarded(verdict, reason)) => (verdict, reason),
@@ -384,21 +393,86 @@ fn open<F: Family, P: Frame, T: Tables>(
     if service.flags() & service::flags::HELD == 0 {
         return Err(Reason::NotHeld);
     }
+    let scheduling = Scheduling {
+        service_id,
+        client: Client::of(&passage.key, &passage.place, now),
+        note: frame.note(),
+    };
+    match open_scheduled(tables, &passage, service, vport, &scheduling) {
+        // From here on it is a packet of a known connection.
+        Ok(()) => Ok(Decision::Later(if F::NUMBER == 4 {
+            Stage::Arrive
+        } else {
+            Stage::Arrive6
+        })),
+        Err(Unopened::Unsettled) => Ok(Decision::Later(if F::NUMBER == 4 {
+            Stage::Search4
+        } else {
+            Stage::Search6
+        })),
+        Err(Unopened::Refused(reason)) => Err(reason),
+    }
+}
+
+/// What it takes to schedule a packet's connection.
+struct Scheduling {
+    service_id: u32,
+    client: Client,
+    /// What an earlier stage may have left on the packet.
+    note: u64,
+}
+
+/// Why a connection has not been opened.
+enum Unopened {
+    /// For good.
+    Refused(Reason),
+    /// Its destination has to be searched.
+    Unsettled,
+}
+
+impl From<Reason> for Unopened {
+    #[inline(always)]
+    fn from(reason: Reason) -> Unopened {
+        Unopened::Refused(reason)
+    }
+}
+
+#[inline(always)]
+fn open_scheduled<F: Family, T: Tables>(
+    tables: &T,
+    passage: &Passage<F>,
+    service: Service<T::Words>,
+    vport: u16,
+    scheduling: &Scheduling,
+) -> Result<(), Unopened> {
     let (choice, template) = if service.flags() & service::flags::PERSISTENT == 0 {
-        (choose(tables, service_id, service)?, None)
+        (choose(tables, scheduling)?, None)
     } else {
-        let template = template(tables, &passage, service_id, service, vport)?;
+        let template = template(tables, passage, service, vport, scheduling)?;
         (
             Choice::of(tables, template.entry).ok_or(Reason::NoDestination)?,
             NonZeroU32::new(template.index),
         )
     };
-    enter(tables, &passage, &choice, template)?;
-    // From here on it is a packet of a known connection.
+    Ok(enter(tables, passage, &choice, template)?)
+}
+
+/// Searches a destination for a packet that opens a connection.
+#[inline(always)]
+fn search<F: Family, P: Frame, T: Tables>(
+    frame: &mut P,
+    tables: &T,
+    now: Ticks,
+) -> Result<Decision, Reason> {
+    let passage = Passage::<F>::read(frame, tables, now)?;
+    let (service_id, _) = find_service(tables, &passage).ok_or(Reason::NoService)?;
+    let client = Client::of(&passage.key, &passage.place, now);
+    let chosen = schedule::search(tables, service_id, &client).ok_or(Reason::NoDestination)?;
+    frame.set_note(chosen.to_note(&client));
     Ok(Decision::Later(if F::NUMBER == 4 {
-        Stage::Arrive
+        Stage::Open4
     } else {
-        Stage::Arrive6
+        Stage::Open6
     }))
 }
 
@@ -455,18 +529,18 @@ impl<W> Choice<W> {
     }
 }
 
+/// The destination for a new connection: the one that was searched for this packet, or one
+/// that is found at once.
 #[inline(always)]
-fn choose<T: Tables>(
-    tables: &T,
-    service_id: u32,
-    service: Service<T::Words>,
-) -> Result<Choice<T::Words>, Reason> {
-    let id = schedule::choose(tables, service).ok_or(Reason::NoDestination)?;
+fn choose<T: Tables>(tables: &T, scheduling: &Scheduling) -> Result<Choice<T::Words>, Unopened> {
+    let id = chosen(tables, scheduling).ok_or(Unopened::Unsettled)?.id();
     let destination = Destination(tables.destination(id).ok_or(Reason::NoDestination)?);
     let heading = destination.heading();
     // A member list that was replaced while we read it may have another service's members by now.
-    if destination.service() != service_id || heading.flags() & destination::flags::AVAILABLE == 0 {
-        return Err(Reason::NoDestination);
+    if destination.service() != scheduling.service_id
+        || heading.flags() & destination::flags::AVAILABLE == 0
+    {
+        return Err(Reason::NoDestination.into());
     }
     Ok(Choice {
         id,
@@ -475,16 +549,24 @@ fn choose<T: Tables>(
     })
 }
 
+#[inline(always)]
+fn chosen<T: Tables>(tables: &T, scheduling: &Scheduling) -> Option<Chosen> {
+    match Chosen::from_note(scheduling.note, &scheduling.client) {
+        Some(chosen) => Some(chosen),
+        None => schedule::at_once(tables, scheduling.service_id, &scheduling.client),
+    }
+}
+
 /// The template that ties the packet's client to a destination: the one there is, if its
 /// destination still takes connections, or a new one.
 #[inline(always)]
 fn template<F: Family, T: Tables>(
     tables: &T,
     passage: &Passage<F>,
-    service_id: u32,
     service: Service<T::Words>,
     vport: u16,
-) -> Result<Found<T::Words>, Reason> {
+    scheduling: &Scheduling,
+) -> Result<Found<T::Words>, Unopened> {
     let key = Key::<F> {
         sender: F::network(passage.key.sender, service.persistence_prefix()),
         receiver: passage.key.receiver,
@@ -504,7 +586,7 @@ fn template<F: Family, T: Tables>(
         }
         reclaim_seen(tables, found.index, found.generation);
     }
-    let choice = choose(tables, service_id, service)?;
+    let choice = choose(tables, scheduling)?;
     let claim = connection::claim(tables, &place, passage.now).ok_or(Reason::Contended)?;
     let life = Life {
         expires,
@@ -525,7 +607,7 @@ fn template<F: Family, T: Tables>(
         }
     };
     // Index 0 stands for one that another processor is making.
-    connection::found_at(tables, index).ok_or(Reason::Contended)
+    Ok(connection::found_at(tables, index).ok_or(Reason::Contended)?)
 }
 
 /// Enters a new connection under the tuples of both directions.

@@ -273,6 +273,8 @@ impl Pair {
                 port,
                 held: true,
                 persistence,
+                scheduler: service::scheduler::ROUND_ROBIN,
+                scheduler_flags: 0,
             };
             let first = self.destinations.len() as u32;
             for server in servers {
@@ -285,6 +287,8 @@ impl Pair {
                     generation: 3,
                     available: true,
                     held: true,
+                    weight: 1,
+                    thresholds: [0; 2],
                 });
                 self.change_destination(self.destinations.len() - 1, |_| {});
             }

@@ -20,6 +20,8 @@ pub struct HostFrame<R> {
     pub is_tagged: bool,
     /// Octets of payload in each segment that it will be cut into; 0 if it stays whole.
     pub segment_payload: u32,
+    /// What one stage left for the next.
+    pub note: u64,
     /// Answers where a packet goes.
     pub routes: R,
 }
@@ -45,6 +47,7 @@ impl<R: Fn(&Journey) -> Route> HostFrame<R> {
             addressed_to_us: true,
             is_tagged: false,
             segment_payload: 0,
+            note: 0,
             routes,
         }
     }
@@ -99,6 +102,14 @@ impl<R: Fn(&Journey) -> Route> Frame for HostFrame<R> {
         };
         let new = addresses.add(ports).apply(u16::from_ne_bytes(old));
         self.write(offset, &new.to_ne_bytes())
+    }
+
+    fn set_note(&mut self, note: u64) {
+        self.note = note;
+    }
+
+    fn note(&self) -> u64 {
+        self.note
     }
 
     fn route<F: Family>(&self, query: &RouteQuery<F>) -> Route {

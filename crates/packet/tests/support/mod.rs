@@ -31,7 +31,7 @@ use elver_packet::reason::Reason;
 use elver_packet::table::connection::{self, Direction, Entry, Life, STRIDE, control};
 use elver_packet::table::destination::{Destination, STATISTICS_WORDS};
 use elver_packet::table::settings::Ticks;
-use elver_packet::table::{Tables, Words, destination};
+use elver_packet::table::{Tables, Words, destination, service};
 
 /// What a second is on the director's clock.
 pub const SECOND: Ticks = 8;
@@ -152,6 +152,8 @@ impl Director {
                 generation: 7,
                 available: true,
                 held: true,
+                weight: 1,
+                thresholds: [0; 2],
             });
             self.rewrite(self.destinations.len() as u32 - 1, |_| {});
         }
@@ -161,6 +163,8 @@ impl Director {
             port: address.port(),
             held: true,
             persistence,
+            scheduler: service::scheduler::ROUND_ROBIN,
+            scheduler_flags: 0,
         };
         self.tables
             .enter_service(service, &virtual_service, self.places, &members);
@@ -192,7 +196,6 @@ impl Director {
 
     /// Changes whether a service's address is held, in the service only.
     pub fn hold_service(&self, id: u32, held: bool) {
-        use elver_packet::table::service;
         let words = (&self.tables).service(id).unwrap();
         let flags = words.load(service::FLAGS_WORD);
         let bit = u64::from(service::flags::HELD);
