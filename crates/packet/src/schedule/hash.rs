@@ -116,7 +116,7 @@ pub(super) fn search_maglev<T: Tables>(
         if is_open(destination.heading()) {
             return Chosen::new(id ^ unknown_zero);
         }
-        offset = offset.wrapping_add(1) % MAGLEV_SLOTS ^ unknown_zero;
+        offset = (offset.wrapping_add(1) % MAGLEV_SLOTS) ^ unknown_zero;
         tries += 1;
     }
     None

@@ -149,7 +149,7 @@ fn has_spare_room<W: Words>(destination: Destination<W>, scale: &Scale) -> u64 {
     let (active, _) = destination.connections();
     let is_quiescent = destination.heading().0 >> QUIESCENT & 1;
     let weight = u64::from(destination.last_weight()) ^ scale.nothing;
-    is_less(u64::from(active) * 2 ^ scale.nothing, weight) & (is_quiescent ^ 1)
+    is_less((u64::from(active) * 2) ^ scale.nothing, weight) & (is_quiescent ^ 1)
 }
 
 /// The less loaded of two members drawn by lot (`ip_vs_twos.c`); none if neither takes the
