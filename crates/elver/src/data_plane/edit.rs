@@ -442,7 +442,7 @@ impl DataPlane {
 fn check_count(scheduler: u8, count: usize) -> Result<(), EditError> {
     match layout::most_destinations(scheduler) {
         Some(most) if count > most as usize => Err(full(
-            "what the service's scheduler can compare of destinations",
+            "the list of destinations that the service's scheduler compares",
             most,
         )),
         _ => Ok(()),
