@@ -71,6 +71,18 @@ pub(crate) fn elver_enter_6(context: TcContext) -> i32 {
     run(Stage::Enter6, context)
 }
 
+/// See [`Stage::Search4`].
+#[classifier]
+pub(crate) fn elver_search_4(context: TcContext) -> i32 {
+    run(Stage::Search4, context)
+}
+
+/// See [`Stage::Search6`].
+#[classifier]
+pub(crate) fn elver_search_6(context: TcContext) -> i32 {
+    run(Stage::Search6, context)
+}
+
 #[inline(always)]
 fn run(stage: Stage, context: TcContext) -> i32 {
     let Some(settings) = Maps.settings() else {

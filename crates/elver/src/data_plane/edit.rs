@@ -11,6 +11,8 @@ use elver_core::edit_rules::{self, EditedTable};
 use elver_core::service::{
     DestinationSettings, Edit, EditError, Origin, ServiceKey, ServiceSettings, SyncRole, Timeouts,
 };
+use elver_packet::schedule::list::member_list;
+use elver_packet::table::service::Service;
 use elver_packet::table::settings::{TCP_TIMEOUTS_WORD, UDP_TIMEOUT_WORD};
 use elver_packet::table::{Words, destination, service};
 use elver_sys::bpf::BpfError;
@@ -110,6 +112,7 @@ impl DataPlane {
             service::MEMBERS_WORD,
             service::CURSOR_WORD,
             service::ROOM_WORD,
+            service::SCHEDULER_WORD,
         ] {
             words.store(word, 0);
         }
@@ -139,6 +142,15 @@ impl DataPlane {
         let flags = words.load(service::FLAGS_WORD) as u32;
         let origin = layout::origin(flags, service::flags::FROM_CONFIGURATION);
         let held = flags & service::flags::HELD != 0;
+        let scheduler = layout::scheduler_number(settings.scheduler)?;
+        check_count(scheduler, slots.destinations.len())?;
+        if Service(words).scheduler() != scheduler {
+            self.publish_members(key, scheduler)?;
+        }
+        let words = self
+            .inventory
+            .maps
+            .service_words(self.slots(key)?.service)?;
         layout::write_service(words, key, settings, origin, held, self.inventory.clock)
     }
 
@@ -181,6 +193,8 @@ impl DataPlane {
             .ok_or(EditError::ServiceNotDefined)?;
         layout::check_destination(settings)?;
         let service_id = slots.service;
+        let scheduler = self.scheduler(slots)?;
+        check_count(scheduler, slots.destinations.len() + 1)?;
         let held = self.holds(key);
         // One that was removed and comes back has its connections and totals again.
         let revived = self
@@ -200,7 +214,7 @@ impl DataPlane {
         }
         let words = self.inventory.maps.destination_words(id)?;
         self.sequence = self.sequence.wrapping_add(1);
-        layout::write_destination_settings(words, settings, self.sequence);
+        layout::write_first_destination_settings(words, settings, self.sequence);
         let mut flags = destination::flags::LIVE | destination::flags::AVAILABLE;
         if held {
             flags |= destination::flags::HELD;
@@ -217,7 +231,7 @@ impl DataPlane {
             slots.tombstones.retain(|tombstone| *tombstone != id);
             slots.destinations.insert(0, id);
         }
-        self.publish_members(key).inspect_err(|_| {
+        self.publish_members(key, scheduler).inspect_err(|_| {
             // There is no room for it in a member list: all is as it was.
             if let Some(words) = self.inventory.maps.destination(id) {
                 let gone = if revived.is_some() {
@@ -254,9 +268,10 @@ impl DataPlane {
             .destination_at(key, &slots.destinations, address)
             .ok_or(EditError::NoSuchDestination)?;
         layout::check_destination(settings)?;
+        let scheduler = self.scheduler(slots)?;
         let words = self.inventory.maps.destination_words(id)?;
         layout::write_destination_settings(words, settings, layout::sequence(words));
-        self.publish_members(key)
+        self.publish_members(key, scheduler)
     }
 
     fn remove_destination(
@@ -273,11 +288,12 @@ impl DataPlane {
             .inventory
             .destination_at(key, &slots.destinations, address)
             .ok_or(EditError::NoSuchDestination)?;
+        let scheduler = self.scheduler(slots)?;
         if let Some(slots) = self.inventory.services.get_mut(key) {
             slots.destinations.retain(|member| *member != id);
             slots.tombstones.push(id);
         }
-        self.publish_members(key)?;
+        self.publish_members(key, scheduler)?;
         layout::change_flags(
             self.inventory.maps.destination_words(id)?,
             0,
@@ -286,29 +302,38 @@ impl DataPlane {
         Ok(())
     }
 
-    /// Writes the list of destinations that take new connections.
-    fn publish_members(&mut self, key: &ServiceKey) -> Result<(), EditError> {
-        let slots = self
-            .inventory
+    fn slots(&self, key: &ServiceKey) -> Result<&Slots, EditError> {
+        self.inventory
             .services
             .get(key)
-            .ok_or(EditError::NoSuchService)?;
-        let mut members = Vec::with_capacity(slots.destinations.len());
+            .ok_or(EditError::NoSuchService)
+    }
+
+    fn scheduler(&self, slots: &Slots) -> Result<u8, EditError> {
+        let words = self.inventory.maps.service_words(slots.service)?;
+        Ok(Service(words).scheduler())
+    }
+
+    /// Writes the member list from which a scheduler chooses.
+    fn publish_members(&mut self, key: &ServiceKey, scheduler: u8) -> Result<(), EditError> {
+        let slots = self.slots(key)?;
+        let service_id = slots.service;
+        let mut candidates = Vec::with_capacity(slots.destinations.len());
         for id in &slots.destinations {
-            if layout::takes_connections(self.inventory.maps.destination_words(*id)?) {
-                members.push(*id);
-            }
+            let words = self.inventory.maps.destination_words(*id)?;
+            candidates.push(layout::candidate(*id, words, key.family()));
         }
+        let list = member_list(scheduler, &candidates);
         if self
             .places
-            .write(&self.inventory.maps, slots.service, &members)
+            .write(&self.inventory.maps, service_id, scheduler, &list)
         {
             return Ok(());
         }
-        Err(EditError::Full {
-            table: "the table of member lists".to_owned(),
-            capacity: self.inventory.maps.member_places(),
-        })
+        Err(full(
+            "the table of member lists",
+            self.inventory.maps.member_places(),
+        ))
     }
 
     fn zero(&mut self, only: Option<&ServiceKey>) -> Result<(), EditError> {
@@ -410,6 +435,17 @@ impl DataPlane {
         self.free_destinations
             .pop()
             .ok_or_else(|| full("the table of destinations", capacity))
+    }
+}
+
+/// Refuses more destinations than a scheduler can compare.
+fn check_count(scheduler: u8, count: usize) -> Result<(), EditError> {
+    match layout::most_destinations(scheduler) {
+        Some(most) if count > most as usize => Err(full(
+            "the list of destinations that the service's scheduler compares",
+            most,
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -8,6 +8,10 @@ use elver_core::service::{
     Scheduler, ServiceKey, ServiceSettings,
 };
 use elver_packet::flow::tcp::TcpState;
+use elver_packet::host::folded;
+use elver_packet::schedule::list::Candidate;
+use elver_packet::schedule::load::MOST_COMPARED;
+use elver_packet::table::destination::Destination;
 use elver_packet::table::settings::{TCP_TIMEOUTS_WORD, UDP_TIMEOUT_WORD};
 use elver_packet::table::{Words, destination, service};
 use elver_sys::bpf::{Clock, Maps, Totals};
@@ -84,8 +88,12 @@ pub(super) fn service_settings<W: Words>(words: W) -> ServiceSettings {
     let scheduler = Scheduler::NAMES
         .get(scheduler)
         .map_or(Scheduler::default(), |(scheduler, _)| *scheduler);
+    let has = |flag: u32| heading as u32 & flag != 0;
     ServiceSettings {
         scheduler,
+        scheduler_flag_1: has(service::flags::SCHEDULER_1),
+        scheduler_flag_2: has(service::flags::SCHEDULER_2),
+        scheduler_flag_3: has(service::flags::SCHEDULER_3),
         persistence,
         ..ServiceSettings::default()
     }
@@ -112,6 +120,15 @@ pub(super) fn write_service<W: Words>(
     if origin == Origin::Configuration {
         flags |= service::flags::FROM_CONFIGURATION;
     }
+    for (is_set, flag) in [
+        (settings.scheduler_flag_1, service::flags::SCHEDULER_1),
+        (settings.scheduler_flag_2, service::flags::SCHEDULER_2),
+        (settings.scheduler_flag_3, service::flags::SCHEDULER_3),
+    ] {
+        if is_set {
+            flags |= flag;
+        }
+    }
     let (first, second) = address_words(address.ip());
     let prefix = persistence.map_or(0, |persistence| persistence.prefix_length);
     words.store(
@@ -133,16 +150,44 @@ pub(super) fn write_service<W: Words>(
     Ok(())
 }
 
-fn scheduler_number(scheduler: Scheduler) -> Result<u8, EditError> {
+/// The number of a scheduler in a service's first word: its place among the names.
+pub(super) fn scheduler_number(scheduler: Scheduler) -> Result<u8, EditError> {
     let position = Scheduler::NAMES
         .iter()
         .position(|(known, _)| *known == scheduler);
     match (scheduler, position) {
-        (Scheduler::Rr, Some(position)) => Ok(position as u8),
-        _ => Err(EditError::Unsupported(format!(
+        (Scheduler::Lblcr, _) | (_, None) => Err(EditError::Unsupported(format!(
             "the scheduler {}",
             scheduler.name()
         ))),
+        (_, Some(position)) => Ok(position as u8),
+    }
+}
+
+/// How many destinations a service with this scheduler has at the most, if not as many as
+/// there are.
+pub(super) fn most_destinations(scheduler: u8) -> Option<u32> {
+    use elver_packet::table::service::scheduler::*;
+    matches!(
+        scheduler,
+        LEAST_CONNECTION
+            | WEIGHTED_LEAST_CONNECTION
+            | LOCALITY_BASED
+            | SHORTEST_EXPECTED_DELAY
+            | NEVER_QUEUE
+    )
+    .then_some(MOST_COMPARED)
+}
+
+/// A destination as its scheduler sees it.
+pub(super) fn candidate<W: Words>(id: u32, words: W, family: Family) -> Candidate {
+    let address = destination_address(words, family);
+    Candidate {
+        id,
+        weight: Destination(words).weight(),
+        last_weight: Destination(words).last_weight(),
+        address: folded(address.ip()),
+        port: address.port(),
     }
 }
 
@@ -201,9 +246,6 @@ pub(super) fn check_destination(settings: &DestinationSettings) -> Result<(), Ed
         ForwardingMethod::DirectRouting => return unsupported("direct routing"),
         ForwardingMethod::Tunnel(_) => return unsupported("tunnels"),
     }
-    if settings.upper_threshold != 0 {
-        return unsupported("connection thresholds");
-    }
     Ok(())
 }
 
@@ -212,7 +254,7 @@ pub(super) fn destination_settings<W: Words>(words: W) -> DestinationSettings {
     let thresholds = words.load(destination::THRESHOLDS_WORD);
     DestinationSettings {
         method: ForwardingMethod::Nat,
-        weight: words.load(destination::WEIGHT_WORD) as u32,
+        weight: Destination(words).weight(),
         upper_threshold: thresholds as u32,
         lower_threshold: (thresholds >> 32) as u32,
     }
@@ -229,11 +271,6 @@ pub(super) fn destination_address<W: Words>(words: W, family: Family) -> SocketA
 /// When a destination came, compared with others.
 pub(super) fn sequence<W: Words>(words: W) -> u32 {
     (words.load(destination::WEIGHT_WORD) >> 32) as u32
-}
-
-/// Whether a destination takes new connections.
-pub(super) fn takes_connections<W: Words>(words: W) -> bool {
-    words.load(destination::WEIGHT_WORD) as u32 != 0
 }
 
 /// Writes a destination that nobody refers to yet, of the slot's next generation.
@@ -254,27 +291,57 @@ pub(super) fn write_destination<W: Words>(words: W, service: u32, address: Socke
     words.exchange(destination::FLAGS_WORD, heading);
 }
 
-/// Writes what can be changed of a destination.
+/// Writes what can be changed of a destination that is there.
 pub(super) fn write_destination_settings<W: Words>(
     words: W,
     settings: &DestinationSettings,
     sequence: u32,
 ) {
+    // A weight of 0 leaves the last one that was not: it is a destination's share of the
+    // slots of mh.
+    let weight = match settings.weight {
+        0 => Destination(words).last_weight(),
+        weight => weight,
+    };
+    write_share(words, settings, weight, sequence);
+}
+
+/// Writes the same of a destination that is new, or comes back.
+pub(super) fn write_first_destination_settings<W: Words>(
+    words: W,
+    settings: &DestinationSettings,
+    sequence: u32,
+) {
+    write_share(words, settings, settings.weight, sequence);
+}
+
+fn write_share<W: Words>(words: W, settings: &DestinationSettings, weight: u32, sequence: u32) {
     words.store(
         destination::WEIGHT_WORD,
-        u64::from(settings.weight) | u64::from(sequence) << 32,
+        u64::from(weight) | u64::from(sequence) << 32,
     );
     words.store(
         destination::THRESHOLDS_WORD,
         u64::from(settings.upper_threshold) | u64::from(settings.lower_threshold) << 32,
     );
+    if settings.weight == 0 {
+        change_flags(words, destination::flags::QUIESCENT, 0);
+    } else {
+        change_flags(words, 0, destination::flags::QUIESCENT);
+    }
+    Destination(words).judge_overload();
 }
 
-/// Sets and clears flags in the first word of a service or destination, which only the
-/// director writes.
+/// Sets and clears flags in the first word of a service or destination. Of the latter,
+/// programs change one as well ([`destination::flags::OVERLOADED`]).
 pub(super) fn change_flags<W: Words>(words: W, set: u32, clear: u32) {
-    let word = words.load(0);
-    words.exchange(0, word & !u64::from(clear) | u64::from(set));
+    loop {
+        let word = words.load(0);
+        let changed = word & !u64::from(clear) | u64::from(set);
+        if words.compare_exchange(0, word, changed) {
+            return;
+        }
+    }
 }
 
 /// Tells a service and its destinations whether their address is one of this host's.
@@ -352,5 +419,39 @@ fn address(first: u64, second: u64, family: Family) -> IpAddr {
             let octets = (u128::from(first) | u128::from(second) << 64).to_ne_bytes();
             IpAddr::V6(Ipv6Addr::from(octets))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use elver_packet::table::service::scheduler as number;
+
+    use super::*;
+
+    #[test]
+    fn schedulers_have_the_numbers_that_the_packet_function_knows() {
+        for (scheduler, number) in [
+            (Scheduler::Rr, number::ROUND_ROBIN),
+            (Scheduler::Wrr, number::WEIGHTED_ROUND_ROBIN),
+            (Scheduler::Lc, number::LEAST_CONNECTION),
+            (Scheduler::Wlc, number::WEIGHTED_LEAST_CONNECTION),
+            (Scheduler::Lblc, number::LOCALITY_BASED),
+            (Scheduler::Dh, number::DESTINATION_HASHING),
+            (Scheduler::Sh, number::SOURCE_HASHING),
+            (Scheduler::Sed, number::SHORTEST_EXPECTED_DELAY),
+            (Scheduler::Nq, number::NEVER_QUEUE),
+            (Scheduler::Fo, number::FAILOVER),
+            (Scheduler::Ovf, number::OVERFLOW),
+            (Scheduler::Mh, number::MAGLEV_HASHING),
+            (Scheduler::Twos, number::POWER_OF_TWO_CHOICES),
+        ] {
+            assert_eq!(
+                scheduler_number(scheduler),
+                Ok(number),
+                "{}",
+                scheduler.name()
+            );
+        }
+        assert!(scheduler_number(Scheduler::Lblcr).is_err());
     }
 }

@@ -16,7 +16,7 @@ use elver_packet::table::connection::{
     Control, Direction, Entry, Key, Life, STRIDE, TEMPLATE_ASSURED, control, free_abandoned,
     has_expired, reclaim,
 };
-use elver_packet::table::destination;
+use elver_packet::table::destination::{self, Destination};
 use elver_packet::table::settings::ticks_between;
 use elver_sys::bpf::{Clock, Maps};
 
@@ -77,7 +77,24 @@ impl DataPlane {
             }
         }
         self.sweep.next_set = if end == sets { 0 } else { end };
+        self.judge_overloads();
         self.bury();
+    }
+}
+
+impl DataPlane {
+    /// A destination can be left overloaded where processors bind and unbind at the same
+    /// moment; that lasts until now.
+    fn judge_overloads(&self) {
+        let maps = &self.inventory.maps;
+        let services = self.inventory.services.values();
+        for id in services.flat_map(|slots| &slots.destinations) {
+            if let Some(destination) = maps.destination(*id).map(Destination)
+                && destination.heading().flags() & destination::flags::OVERLOADED != 0
+            {
+                destination.judge_overload();
+            }
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use super::{Decision, Stage};
 use crate::family::{Family, V4, V6};
 use crate::flow::{self, Side};
 use crate::forward::{self, Exit, Rewritten, tunnel};
-use crate::frame::Frame;
+use crate::frame::{Frame, Notes};
 use crate::reason::Reason;
 use crate::table::connection::{
     self, Direction, Entry, Found, Key, Life, assure_template, destination_of, flags, has_expired,
@@ -37,6 +37,7 @@ pub(super) fn known<F: Family, P: Frame, T: Tables>(
     if !passage.segment.opens(passage.key.protocol) {
         return Err(Reason::NotFirst);
     }
+    frame.note(&Notes::default());
     Ok(Decision::Later(if F::NUMBER == 4 {
         Stage::Open4
     } else {

@@ -25,7 +25,7 @@ use crate::table::Tables;
 use crate::table::settings::Ticks;
 use crate::wire::{EtherType, Ethernet};
 use known::{known, tunnelled};
-use open::{enter, open};
+use open::{enter, open, search};
 
 /// Decides what becomes of a frame, rewrites it if it is forwarded, and counts why.
 pub fn process<P: Frame, T: Tables>(frame: &mut P, tables: &T, now: Ticks) -> Verdict {
@@ -61,11 +61,15 @@ pub enum Stage {
     Enter4 = 7,
     /// An IPv6 packet opens a connection to a destination that has been chosen.
     Enter6 = 8,
+    /// A destination is searched for an IPv4 packet that opens a connection.
+    Search4 = 9,
+    /// A destination is searched for an IPv6 packet that opens a connection.
+    Search6 = 10,
 }
 
 impl Stage {
     /// How many stages there are.
-    pub const COUNT: u32 = 9;
+    pub const COUNT: u32 = 11;
 }
 
 /// How a stage ends.
@@ -88,6 +92,8 @@ pub fn step<P: Frame, T: Tables>(stage: Stage, frame: &mut P, tables: &T, now: T
         Stage::Tunnel66 => tunnelled::<V6, V6, P, T>(frame, tables),
         Stage::Open4 => open::<V4, P, T>(frame, tables, now),
         Stage::Open6 => open::<V6, P, T>(frame, tables, now),
+        Stage::Search4 => search::<V4, P, T>(frame, tables, now),
+        Stage::Search6 => search::<V6, P, T>(frame, tables, now),
         Stage::Enter4 => enter::<V4, P, T>(frame, tables, now),
         Stage::Enter6 => enter::<V6, P, T>(frame, tables, now),
     };

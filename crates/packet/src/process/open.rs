@@ -10,7 +10,7 @@ use crate::flow::{self, Side};
 use crate::forward;
 use crate::frame::{Frame, Route, RouteQuery};
 use crate::reason::Reason;
-use crate::schedule;
+use crate::schedule::{self, Chosen, Client};
 use crate::table::connection::{
     self, Claim, Direction, Entry, Found, Key, Life, Links, Place, destination_of, flags,
     has_expired, reclaim_seen,
@@ -33,15 +33,24 @@ pub(super) fn open<F: Family, P: Frame, T: Tables>(
     if !is_held(frame, &passage, service, matched) {
         return Err(Reason::NotHeld);
     }
-    let (choice, template) = if service.flags() & service::flags::PERSISTENT == 0 {
-        (choose(tables, service_id, service)?, None)
-    } else {
-        let template = template(tables, &passage, service_id, service, matched)?;
-        (
-            Choice::of(tables, template.entry).ok_or(Reason::NoDestination)?,
-            NonZeroU32::new(template.index),
-        )
+    let [note, ..] = frame.noted();
+    let scheduling = Scheduling {
+        service_id,
+        client: Client::of(&passage.key, &passage.place, now),
+        note,
     };
+    let (choice, template) =
+        match chosen_or_template(tables, &passage, service, matched, &scheduling) {
+            Ok(chosen) => chosen,
+            Err(Unopened::Unsettled) => {
+                return Ok(Decision::Later(if F::NUMBER == 4 {
+                    Stage::Search4
+                } else {
+                    Stage::Search6
+                }));
+            }
+            Err(Unopened::Refused(reason)) => return Err(reason),
+        };
     frame.note(&[
         choice.id.into(),
         choice.generation.into(),
@@ -52,6 +61,65 @@ pub(super) fn open<F: Family, P: Frame, T: Tables>(
         Stage::Enter4
     } else {
         Stage::Enter6
+    }))
+}
+
+/// What it takes to schedule a packet's connection.
+struct Scheduling {
+    service_id: u32,
+    client: Client,
+    /// The choice of the stage that searched one, or 0.
+    note: u64,
+}
+
+/// Why there is no destination for a connection.
+enum Unopened {
+    /// There is none.
+    Refused(Reason),
+    /// It has to be searched.
+    Unsettled,
+}
+
+impl From<Reason> for Unopened {
+    #[inline(always)]
+    fn from(reason: Reason) -> Unopened {
+        Unopened::Refused(reason)
+    }
+}
+
+/// The destination of a new connection, and the template that it comes under.
+#[inline(always)]
+fn chosen_or_template<F: Family, T: Tables>(
+    tables: &T,
+    passage: &Passage<F>,
+    service: Service<T::Words>,
+    matched: Matched,
+    scheduling: &Scheduling,
+) -> Result<(Choice<T::Words>, Option<NonZeroU32>), Unopened> {
+    if service.flags() & service::flags::PERSISTENT == 0 {
+        return Ok((choose(tables, scheduling)?, None));
+    }
+    let template = template(tables, passage, service, matched, scheduling)?;
+    let choice = Choice::of(tables, template.entry).ok_or(Reason::NoDestination)?;
+    Ok((choice, NonZeroU32::new(template.index)))
+}
+
+/// Searches a destination for a packet that opens a connection.
+#[inline(always)]
+pub(super) fn search<F: Family, P: Frame, T: Tables>(
+    frame: &mut P,
+    tables: &T,
+    now: Ticks,
+) -> Result<Decision, Reason> {
+    let passage = Passage::<F>::read(frame, tables, now)?;
+    let (service_id, _) = find_service(tables, &passage, frame.mark())?;
+    let client = Client::of(&passage.key, &passage.place, now);
+    let chosen = schedule::search(tables, service_id, &client).ok_or(Reason::NoDestination)?;
+    frame.note(&[chosen.to_note(), 0, 0, 0]);
+    Ok(Decision::Later(if F::NUMBER == 4 {
+        Stage::Open4
+    } else {
+        Stage::Open6
     }))
 }
 
@@ -184,18 +252,18 @@ impl<W: Words> Choice<W> {
     }
 }
 
+/// The destination for a new connection: the one that was searched for this packet, or one
+/// that is found at once.
 #[inline(always)]
-fn choose<T: Tables>(
-    tables: &T,
-    service_id: u32,
-    service: Service<T::Words>,
-) -> Result<Choice<T::Words>, Reason> {
-    let id = schedule::choose(tables, service).ok_or(Reason::NoDestination)?;
+fn choose<T: Tables>(tables: &T, scheduling: &Scheduling) -> Result<Choice<T::Words>, Unopened> {
+    let id = chosen(tables, scheduling).ok_or(Unopened::Unsettled)?.id();
     let destination = Destination(tables.destination(id).ok_or(Reason::NoDestination)?);
     let heading = destination.heading();
     // A member list that was replaced while we read it may have another service's members by now.
-    if destination.service() != service_id || heading.flags() & destination::flags::AVAILABLE == 0 {
-        return Err(Reason::NoDestination);
+    if destination.service() != scheduling.service_id
+        || heading.flags() & destination::flags::AVAILABLE == 0
+    {
+        return Err(Reason::NoDestination.into());
     }
     Ok(Choice {
         id,
@@ -204,16 +272,24 @@ fn choose<T: Tables>(
     })
 }
 
+#[inline(always)]
+fn chosen<T: Tables>(tables: &T, scheduling: &Scheduling) -> Option<Chosen> {
+    match Chosen::from_note(scheduling.note) {
+        Some(chosen) => Some(chosen),
+        None => schedule::at_once(tables, scheduling.service_id, &scheduling.client),
+    }
+}
+
 /// The template that ties the packet's client to a destination: the one there is, if its
 /// destination still takes connections, or a new one.
 #[inline(always)]
 fn template<F: Family, T: Tables>(
     tables: &T,
     passage: &Passage<F>,
-    service_id: u32,
     service: Service<T::Words>,
     matched: Matched,
-) -> Result<Found<T::Words>, Reason> {
+    scheduling: &Scheduling,
+) -> Result<Found<T::Words>, Unopened> {
     // A mark stands for every address, port and protocol that it is on.
     let (receiver, vport, protocol) = match matched {
         Matched::Mark(mark) => (F::of_mark(mark), 0, 0),
@@ -238,7 +314,7 @@ fn template<F: Family, T: Tables>(
         }
         reclaim_seen(tables, found.index, found.generation);
     }
-    let choice = choose(tables, service_id, service)?;
+    let choice = choose(tables, scheduling)?;
     let claim = connection::claim(tables, &place, passage.now).ok_or(Reason::Contended)?;
     let life = Life {
         expires,
@@ -260,7 +336,7 @@ fn template<F: Family, T: Tables>(
         }
     };
     // Index 0 stands for one that another processor is making.
-    connection::found_at(tables, index).ok_or(Reason::Contended)
+    Ok(connection::found_at(tables, index).ok_or(Reason::Contended)?)
 }
 
 /// Enters a new connection, by NAT under the tuples of both directions.
