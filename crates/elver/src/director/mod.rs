@@ -157,7 +157,11 @@ impl Director {
             .map_err(Failure::system("reading interfaces and addresses"))?;
         preconditions::interfaces(&configuration, &network.links())?;
 
-        let data_plane = DataPlane::open(instance.name(), Sizes::default())?;
+        let data_plane = DataPlane::open(
+            instance.name(),
+            Sizes::default(),
+            Netlink::open().map_err(Failure::system("opening rtnetlink"))?,
+        )?;
         let listener = control::listen(&instance.control_socket())
             .map_err(Failure::system("opening the control socket"))?;
         let (asked, was_asked) = mpsc::unbounded_channel();
@@ -335,13 +339,14 @@ impl Director {
         first: NetlinkEvent,
         events: &mut NetlinkEvents,
     ) -> Result<(), Failure> {
-        let (mut next, mut links) = (Some(first), false);
+        let (mut next, mut links, mut ways) = (Some(first), false, false);
         // What is there already is taken in one go: links come with many addresses.
         while let Some(event) = next {
             links |= matches!(
                 event,
                 NetlinkEvent::LinkChanged(_) | NetlinkEvent::LinkRemoved(_) | NetlinkEvent::Overrun
             );
+            ways |= !matches!(event, NetlinkEvent::NeighbourChanged(_));
             self.network
                 .follow(event, &mut self.netlink)
                 .map_err(Failure::system("reading interfaces and addresses"))?;
@@ -356,6 +361,9 @@ impl Director {
         self.addresses_changed();
         if links {
             self.links_changed();
+        }
+        if ways {
+            self.data_plane.find_ways();
         }
         self.data_plane.routes_changed();
         Ok(())
