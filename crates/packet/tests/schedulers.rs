@@ -573,7 +573,10 @@ fn persistent_clients_are_scheduled_once() {
             scheduler::WEIGHTED_LEAST_CONNECTION,
             "12 12 12 11 11 11 12 12",
         ),
-        (scheduler::FAILOVER, "12 12 12 12 12 12 12 12"),
+        (
+            scheduler::SHORTEST_EXPECTED_DELAY,
+            "12 12 12 11 11 11 12 12",
+        ),
     ] {
         let mut service = Service::weighted(V4, number, 0, &[1, 1]);
         service.persistence = Some(Persistence {
