@@ -115,7 +115,7 @@ fn ports(client: Ipv4Addr, first: u16) -> impl Iterator<Item = SocketAddrV4> {
 fn rescheduled() -> Vec<Action> {
     let mut actions = with_servers("-s wrr", [3, 1, 2]);
     actions.extend((0..4).map(|_| connect(0)));
-    for scheduler in ["-s wrr -p", "-s rr", "-s lblc", "-s wrr", "-s sh", "-s wlc"] {
+    for scheduler in ["-s fo", "-s rr", "-s lblc", "-s wrr", "-s sh", "-s wlc"] {
         let service = service(PORTS[0]);
         actions.push(Action::command(&format!("-E {service} {scheduler}")));
         actions.extend([connect(0), connect(1), connect(0)]);
