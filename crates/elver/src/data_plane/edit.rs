@@ -18,7 +18,7 @@ use elver_packet::table::settings::{TCP_TIMEOUTS_WORD, UDP_TIMEOUT_WORD};
 use elver_packet::table::{Words, destination, service};
 use elver_sys::bpf::BpfError;
 
-use super::{DataPlane, Slots, add, layout};
+use super::{DataPlane, Slots, add, estimates, layout};
 
 impl EditedTable for DataPlane {
     fn has_service(&self, service: &ServiceKey) -> bool {
@@ -211,6 +211,7 @@ impl DataPlane {
         };
         if revived.is_none() {
             self.inventory.maps.clear_totals(id).map_err(system)?;
+            estimates::clear(&self.inventory.maps, id);
             layout::write_destination(
                 self.inventory.maps.destination_words(id)?,
                 service_id,
@@ -359,6 +360,7 @@ impl DataPlane {
             );
             for id in slots.destinations.iter().chain(&slots.tombstones) {
                 inventory.maps.clear_totals(*id).map_err(system)?;
+                estimates::zero(&inventory.maps, *id);
             }
         }
         Ok(())

@@ -6,6 +6,7 @@
 //! connection.
 
 mod edit;
+mod estimates;
 mod layout;
 mod member_places;
 mod sweep;
@@ -14,8 +15,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 
 use elver_core::service::{
-    ConnectionState, DestinationState, Rates, ServiceKey, ServiceState, Statistics, SyncDaemon,
-    Timeouts,
+    ConnectionState, DestinationState, ServiceKey, ServiceState, Statistics, SyncDaemon, Timeouts,
 };
 use elver_packet::host::Slice;
 use elver_packet::reason::Reason;
@@ -161,7 +161,7 @@ impl Inventory {
             ),
             destinations,
             statistics: statistics(&totals),
-            rates: Rates::default(),
+            rates: estimates::of_service(&self.maps, slots),
         })
     }
 
@@ -180,7 +180,7 @@ impl Inventory {
             inactive,
             persistent: words.load(destination::TEMPLATES_WORD) as u32,
             statistics: statistics(&self.maps.totals(id)),
-            rates: Rates::default(),
+            rates: estimates::of_destination(&self.maps, id),
         })
     }
 

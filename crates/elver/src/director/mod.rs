@@ -32,6 +32,7 @@ use elver_core::api::{CheckStatus, Request, Response, Status};
 use elver_core::check::messages::{FromChecks, Report, ToChecks};
 use elver_core::check::{Health, HealthRecord};
 use elver_core::config::model::Configuration;
+use elver_core::estimator;
 use elver_core::lb::{self, RealServerName, VirtualServerName};
 use elver_core::service::{Edit, Origin, ServiceKey, ServiceState};
 use elver_core::vrrp::messages::{Command, Notice};
@@ -214,6 +215,8 @@ impl Director {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::system(signals))?;
         let mut sweep = tokio::time::interval(SWEEP);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut estimate = tokio::time::interval(estimator::INTERVAL);
+        estimate.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         tracing::info!("instance {} runs", self.instance);
         loop {
             let deadline = self.deadline();
@@ -241,6 +244,7 @@ impl Director {
                     let _ = asked.answer.send(response);
                 }
                 _ = sweep.tick() => self.data_plane.sweep(),
+                _ = estimate.tick() => self.data_plane.estimate(),
                 _ = hangup.recv() => {
                     // What went wrong is in the log.
                     let _ = self.reload();
