@@ -20,7 +20,9 @@ use elver_core::service::{
 use elver_packet::host::Slice;
 use elver_packet::reason::Reason;
 use elver_packet::table::destination::Destination;
-use elver_packet::table::settings::{SIZE_AND_EPOCH_WORD, TCP_TIMEOUTS_WORD, UDP_TIMEOUT_WORD};
+use elver_packet::table::settings::{
+    BEHAVIOUR_WORD, SIZE_AND_EPOCH_WORD, TCP_TIMEOUTS_WORD, UDP_TIMEOUT_WORD,
+};
 use elver_packet::table::{Words, destination, service};
 use elver_sys::bpf::{Attachments, BpfError, Clock, Maps, Sizes, Totals};
 
@@ -284,6 +286,14 @@ impl DataPlane {
         // Packets with a mark can have any address; the programs ask for each.
         key.virtual_address()
             .is_none_or(|address| self.held.contains(&address.ip()))
+    }
+
+    /// How packets are treated where IPVS has a setting for it; flags of
+    /// [`behaviour`](elver_packet::table::settings::behaviour).
+    pub(crate) fn set_behaviour(&mut self, flags: u32) {
+        if let Some(settings) = self.inventory.maps.settings() {
+            settings.exchange(BEHAVIOUR_WORD, flags.into());
+        }
     }
 
     /// Attaches to a device; gives the kind of attachment.

@@ -12,7 +12,7 @@ use crate::table::connection::{
     reclaim_seen,
 };
 use crate::table::destination::{self, Activity, Destination, method};
-use crate::table::settings::{Settings, Ticks};
+use crate::table::settings::{Settings, Ticks, behaviour};
 use crate::table::{Tables, Traffic, Words};
 
 /// A packet that may belong to a connection in the table.
@@ -34,7 +34,10 @@ pub(super) fn known<F: Family, P: Frame, T: Tables>(
             return Ok(decision);
         }
     }
-    if !passage.segment.opens(passage.key.protocol) {
+    if !passage
+        .segment
+        .opens(passage.key.protocol, settings.behaviour())
+    {
         return Err(Reason::NotFirst);
     }
     frame.note(&Notes::default());
@@ -63,8 +66,12 @@ fn from_client<F: Family, P: Frame, T: Tables>(
 ) -> Result<Known, Reason> {
     let settings = Settings(tables.settings().ok_or(Reason::NotReady)?);
     let life = found.entry.life();
-    let is_superseded = passage.segment.supersedes(passage.key.protocol, life.state);
-    if has_expired(life, passage.now) || is_superseded {
+    let behaviour = settings.behaviour();
+    let is_first = passage.segment.is_first(passage.key.protocol);
+    let half_seen = found.entry.method() != method::NAT;
+    let gives_way =
+        is_first && flow::gives_way(passage.key.protocol, life.state, half_seen, behaviour);
+    if has_expired(life, passage.now) || gives_way {
         reclaim_seen(tables, found.index, found.generation);
         return Ok(Known::Over);
     }
@@ -78,7 +85,15 @@ fn from_client<F: Family, P: Frame, T: Tables>(
     if heading.flags() & destination::flags::HELD == 0 {
         return Err(Reason::NotHeld);
     }
-    if heading.flags() & destination::flags::AVAILABLE == 0 {
+    let is_removed = heading.flags() & destination::flags::AVAILABLE == 0;
+    if behaviour & behaviour::EXPIRE_NODEST_CONN != 0 {
+        let is_quiescent = heading.flags() & destination::flags::QUIESCENT != 0;
+        if is_removed || is_first && is_quiescent {
+            reclaim_seen(tables, found.index, found.generation);
+            return Ok(Known::Over);
+        }
+    }
+    if is_removed {
         return Err(Reason::DestinationRemoved);
     }
     let hand = Hand {
@@ -97,7 +112,7 @@ fn from_client<F: Family, P: Frame, T: Tables>(
         reclaim_seen(tables, found.index, found.generation);
     }
     exit.check()?;
-    to_server(frame, passage, hand, destination, id, exit).map(Known::Decided)
+    to_server(frame, passage, hand, (id, destination), exit, settings).map(Known::Decided)
 }
 
 /// A packet of a known connection, from its real server.
@@ -199,15 +214,15 @@ fn to_server<F: Family, P: Frame, W: Words>(
     frame: &mut P,
     passage: &Passage<F>,
     hand: Hand,
-    destination: Destination<W>,
-    id: u32,
+    (id, destination): (u32, Destination<W>),
     exit: Exit,
+    settings: Settings<W>,
 ) -> Result<Decision, Reason> {
     let packet = passage.outgoing();
     let verdict = match hand.method {
         method::DIRECT => forward::pass_on(frame, &packet, exit)?,
         method::TUNNEL if F::NUMBER == 4 && hand.family == 4 => {
-            tunnel::encapsulate::<F, V4, P, W>(frame, destination, exit)?
+            tunnel::encapsulate::<F, V4, P, W>(frame, destination, exit, settings)?
         }
         method::TUNNEL => {
             let Exit([heading, first, second]) = exit;
@@ -240,7 +255,8 @@ pub(super) fn tunnelled<F: Family, O: Family, P: Frame, T: Tables>(
     let exit = Exit([heading, first, second]);
     let destination = tables.destination(id as u32);
     let destination = Destination(destination.ok_or(Reason::DestinationRemoved)?);
-    let verdict = tunnel::encapsulate::<F, O, P, T::Words>(frame, destination, exit)?;
+    let settings = Settings(tables.settings().ok_or(Reason::NotReady)?);
+    let verdict = tunnel::encapsulate::<F, O, P, T::Words>(frame, destination, exit, settings)?;
     Ok(Decision::Forwarded(verdict, forwarded(exit)))
 }
 

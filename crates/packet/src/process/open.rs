@@ -17,7 +17,7 @@ use crate::table::connection::{
 };
 use crate::table::destination::{self, Activity, Destination, method};
 use crate::table::service::{self, Service, ServiceKey};
-use crate::table::settings::{Settings, Ticks};
+use crate::table::settings::{Settings, Ticks, behaviour};
 use crate::table::{Tables, Traffic, Words};
 
 /// A packet that opens a connection, if there is a service for it.
@@ -241,6 +241,13 @@ impl<W: Words> Choice<W> {
         self.destination.heading().method()
     }
 
+    /// Whether clients that a template ties to it come there, whatever its weight.
+    #[inline(always)]
+    fn keeps_clients(&self, behaviour: u32) -> bool {
+        let is_quiescent = self.destination.heading().flags() & destination::flags::QUIESCENT != 0;
+        !is_quiescent || behaviour & behaviour::EXPIRE_QUIESCENT_TEMPLATE == 0
+    }
+
     /// What an entry that is bound to it refers to.
     #[inline(always)]
     fn links(&self) -> Links {
@@ -302,13 +309,16 @@ fn template<F: Family, T: Tables>(
         protocol,
         template: true,
     };
-    let place = key.place(Settings(tables.settings().ok_or(Reason::NotReady)?));
+    let settings = Settings(tables.settings().ok_or(Reason::NotReady)?);
+    let place = key.place(settings);
     let expires = passage.now.wrapping_add(service.persistence_ticks());
     if let Some(index) = connection::locate(tables, &key, &place) {
         let found = connection::found_at(tables, index.get()).ok_or(Reason::Contended)?;
         let life = found.entry.life();
         let lives = !has_expired(life, passage.now) || found.entry.held_connections() != 0;
-        if lives && Choice::of(tables, found.entry).is_some() && found.is_same() {
+        let holds = Choice::of(tables, found.entry)
+            .is_some_and(|choice| choice.keeps_clients(settings.behaviour()));
+        if lives && holds && found.is_same() {
             found.entry.renew(life, Life { expires, ..life });
             return Ok(found);
         }
