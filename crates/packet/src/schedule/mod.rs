@@ -18,7 +18,7 @@
 //!
 //! A destination whose weight is 0, or that is overloaded, takes no new connection.
 //!
-//! Where one look is enough the choice is made [`at_once`]. What takes longer, because
+//! Where one look is enough the choice is [`settle`]d at once. What takes longer, because
 //! many are compared or the first one found takes no connection, is left to [`search`],
 //! which in the kernel is part of a program of its own.
 
@@ -102,10 +102,28 @@ impl Chosen {
     }
 }
 
-/// The destination of a service that is to take a new connection, if one look tells.
+/// The destination of a service that is to take a new connection: the one that was searched,
+/// if the packet has such a note, else the one that one look tells, if it does.
+///
+/// A function of its own, and its answer a number of which the verifier in the kernel knows
+/// nothing: else it would follow what comes after once for each scheduler.
 #[inline(never)]
-pub fn at_once<T: Tables>(tables: &T, service_id: u32, client: &Client) -> Option<Chosen> {
+pub fn settle<T: Tables>(
+    tables: &T,
+    service_id: u32,
+    client: &Client,
+    note: u64,
+) -> Option<Chosen> {
     let unknown_zero = Settings(tables.settings()?).zero() as u32;
+    let chosen = match Chosen::from_note(note, client) {
+        Some(searched) => searched,
+        None => at_once(tables, service_id, client)?,
+    };
+    NonZeroU32::new(chosen.0.get() ^ unknown_zero).map(Chosen)
+}
+
+#[inline(always)]
+fn at_once<T: Tables>(tables: &T, service_id: u32, client: &Client) -> Option<Chosen> {
     let service = Service(tables.service(service_id)?);
     let (first, members) = service.members();
     if members == 0 {
@@ -140,10 +158,10 @@ pub fn at_once<T: Tables>(tables: &T, service_id: u32, client: &Client) -> Optio
     if !takes_connection(destination, limit) {
         return None;
     }
-    Chosen::new(id ^ unknown_zero)
+    Chosen::new(id)
 }
 
-/// The same where one look does not tell; none if no destination takes the connection.
+/// The destination where one look does not tell; none if nobody takes the connection.
 #[inline(never)]
 pub fn search<T: Tables>(tables: &T, service_id: u32, client: &Client) -> Option<Chosen> {
     let service = Service(tables.service(service_id)?);

@@ -59,7 +59,7 @@ pub(super) fn walk<T: Tables>(tables: &T, service_id: u32, client: &Client) -> O
     };
     let found = search.find(tables).unwrap_or(0);
     if is_turn {
-        // Where nobody takes it, the turn stays where it was: `at_once` took one already.
+        // Where nobody takes it, the turn stays where it was: one was taken before.
         let looks = match found {
             0 => members - 1,
             _ => ((found >> 32) as u32).wrapping_add(members - start) % members + 1,
