@@ -10,8 +10,6 @@
 //! A scheduler that takes long works in a stage of its own, which leaves its choice as a note
 //! on the packet.
 
-use core::num::NonZeroU32;
-
 use crate::family::{Family, Packet, V4, V6};
 use crate::flow::tcp::{self, Side, TcpState};
 use crate::forward::{self, Outgoing, Rewritten};
@@ -393,12 +391,7 @@ fn open<F: Family, P: Frame, T: Tables>(
     if service.flags() & service::flags::HELD == 0 {
         return Err(Reason::NotHeld);
     }
-    let scheduling = Scheduling {
-        service_id,
-        client: Client::of(&passage.key, &passage.place, now),
-        note: frame.note(),
-    };
-    match open_scheduled(tables, &passage, service, vport, &scheduling) {
+    match open_scheduled(frame, tables, &passage, service_id, service, vport) {
         // From here on it is a packet of a known connection.
         Ok(()) => Ok(Decision::Later(if F::NUMBER == 4 {
             Stage::Arrive
@@ -412,14 +405,6 @@ fn open<F: Family, P: Frame, T: Tables>(
         })),
         Err(Unopened::Refused(reason)) => Err(reason),
     }
-}
-
-/// What it takes to schedule a packet's connection.
-struct Scheduling {
-    service_id: u32,
-    client: Client,
-    /// What an earlier stage may have left on the packet.
-    note: u64,
 }
 
 /// Why a connection has not been opened.
@@ -438,20 +423,21 @@ impl From<Reason> for Unopened {
 }
 
 #[inline(always)]
-fn open_scheduled<F: Family, T: Tables>(
+fn open_scheduled<F: Family, P: Frame, T: Tables>(
+    frame: &P,
     tables: &T,
     passage: &Passage<F>,
+    service_id: u32,
     service: Service<T::Words>,
     vport: u16,
-    scheduling: &Scheduling,
 ) -> Result<(), Unopened> {
     let (choice, template) = if service.flags() & service::flags::PERSISTENT == 0 {
-        (choose(tables, scheduling)?, None)
+        (choose(frame, tables, passage, service_id)?, 0)
     } else {
-        let template = template(tables, passage, service, vport, scheduling)?;
+        let template = template(frame, tables, passage, service_id, service, vport)?;
         (
             Choice::of(tables, template.entry).ok_or(Reason::NoDestination)?,
-            NonZeroU32::new(template.index),
+            template.index,
         )
     };
     Ok(enter(tables, passage, &choice, template)?)
@@ -532,19 +518,19 @@ impl<W> Choice<W> {
 /// The destination for a new connection: the one that was searched for this packet, or one
 /// that is found at once.
 #[inline(always)]
-fn choose<T: Tables>(tables: &T, scheduling: &Scheduling) -> Result<Choice<T::Words>, Unopened> {
-    let Scheduling {
-        service_id,
-        client,
-        note,
-    } = scheduling;
-    let chosen = schedule::settle(tables, *service_id, client, *note);
+fn choose<F: Family, P: Frame, T: Tables>(
+    frame: &P,
+    tables: &T,
+    passage: &Passage<F>,
+    service_id: u32,
+) -> Result<Choice<T::Words>, Unopened> {
+    let client = Client::of(&passage.key, &passage.place, passage.now);
+    let chosen = schedule::settle(tables, service_id, &client, frame.note());
     let id = chosen.ok_or(Unopened::Unsettled)?.id();
     let destination = Destination(tables.destination(id).ok_or(Reason::NoDestination)?);
     let heading = destination.heading();
     // A member list that was replaced while we read it may have another service's members by now.
-    if destination.service() != *service_id || heading.flags() & destination::flags::AVAILABLE == 0
-    {
+    if destination.service() != service_id || heading.flags() & destination::flags::AVAILABLE == 0 {
         return Err(Reason::NoDestination.into());
     }
     Ok(Choice {
@@ -557,12 +543,13 @@ fn choose<T: Tables>(tables: &T, scheduling: &Scheduling) -> Result<Choice<T::Wo
 /// The template that ties the packet's client to a destination: the one there is, if its
 /// destination still takes connections, or a new one.
 #[inline(always)]
-fn template<F: Family, T: Tables>(
+fn template<F: Family, P: Frame, T: Tables>(
+    frame: &P,
     tables: &T,
     passage: &Passage<F>,
+    service_id: u32,
     service: Service<T::Words>,
     vport: u16,
-    scheduling: &Scheduling,
 ) -> Result<Found<T::Words>, Unopened> {
     let key = Key::<F> {
         sender: F::network(passage.key.sender, service.persistence_prefix()),
@@ -583,7 +570,7 @@ fn template<F: Family, T: Tables>(
         }
         reclaim_seen(tables, found.index, found.generation);
     }
-    let choice = choose(tables, scheduling)?;
+    let choice = choose(frame, tables, passage, service_id)?;
     let claim = connection::claim(tables, &place, passage.now).ok_or(Reason::Contended)?;
     let life = Life {
         expires,
@@ -607,13 +594,14 @@ fn template<F: Family, T: Tables>(
     Ok(connection::found_at(tables, index).ok_or(Reason::Contended)?)
 }
 
-/// Enters a new connection under the tuples of both directions.
+/// Enters a new connection under the tuples of both directions, and under the template with
+/// this index if it is not 0.
 #[inline(always)]
 fn enter<F: Family, T: Tables>(
     tables: &T,
     passage: &Passage<F>,
     choice: &Choice<T::Words>,
-    template: Option<NonZeroU32>,
+    template: u32,
 ) -> Result<(), Reason> {
     let server = Key::<F> {
         receiver: address_of::<F, _>(choice.destination),
@@ -644,8 +632,8 @@ fn enter<F: Family, T: Tables>(
     links.peer = reverse.index();
     // Of the template only the index is kept: of a pointer that only one of two ways has
     // set, Linux 6.1 forgets that it is one.
-    if let Some(index) = template
-        && let Some(found) = connection::found_at(tables, index.get())
+    if template != 0
+        && let Some(found) = connection::found_at(tables, template)
         && connection::hold(&found)
     {
         life.flags = flags::CONTROLLED;

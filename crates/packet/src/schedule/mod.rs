@@ -32,7 +32,7 @@ use core::num::NonZeroU32;
 
 use crate::family::Family;
 use crate::table::connection::{Key, Place};
-use crate::table::destination::{self, Destination, Heading};
+use crate::table::destination::{Destination, Heading, flags, is_less};
 use crate::table::service::{self, Service, scheduler};
 use crate::table::settings::{Settings, Ticks};
 use crate::table::{Tables, Words};
@@ -114,16 +114,21 @@ pub fn settle<T: Tables>(
     client: &Client,
     note: u64,
 ) -> Option<Chosen> {
-    let unknown_zero = Settings(tables.settings()?).zero() as u32;
+    let unknown_zero = Settings(tables.settings()?).zero();
     let chosen = match Chosen::from_note(note, client) {
         Some(searched) => searched,
-        None => at_once(tables, service_id, client)?,
+        None => at_once(tables, service_id, client, unknown_zero)?,
     };
-    NonZeroU32::new(chosen.0.get() ^ unknown_zero).map(Chosen)
+    NonZeroU32::new(chosen.0.get() ^ unknown_zero as u32).map(Chosen)
 }
 
 #[inline(always)]
-fn at_once<T: Tables>(tables: &T, service_id: u32, client: &Client) -> Option<Chosen> {
+fn at_once<T: Tables>(
+    tables: &T,
+    service_id: u32,
+    client: &Client,
+    unknown_zero: u64,
+) -> Option<Chosen> {
     let service = Service(tables.service(service_id)?);
     let (first, members) = service.members();
     if members == 0 {
@@ -155,7 +160,7 @@ fn at_once<T: Tables>(tables: &T, service_id: u32, client: &Client) -> Option<Ch
     };
     let id = tables.member(first.wrapping_add(place))?;
     let destination = Destination(tables.destination(id)?);
-    if !takes_connection(destination, limit) {
+    if !takes_connection(destination, limit, unknown_zero) {
         return None;
     }
     Chosen::new(id)
@@ -186,15 +191,28 @@ pub fn search<T: Tables>(tables: &T, service_id: u32, client: &Client) -> Option
 
 /// Whether a destination takes a new connection: it is not quiescent, not overloaded, and,
 /// where `limit` is all ones and not 0, has no more active connections than its weight.
+///
+/// With one branch at the end, since this is done in loops that the verifier follows; the
+/// `unknown_zero` keeps the compiler from making others.
 #[inline(always)]
-fn takes_connection<W: Words>(destination: Destination<W>, limit: u32) -> bool {
+fn takes_connection<W: Words>(destination: Destination<W>, limit: u32, unknown_zero: u64) -> bool {
     let (active, _) = destination.connections();
-    is_open(destination.heading()) && active & limit <= destination.last_weight()
+    let weight = u64::from(destination.last_weight()) ^ unknown_zero;
+    let has_more = is_less(weight, u64::from(active & limit) ^ unknown_zero);
+    open_bit(destination.heading()) & (has_more ^ 1) != 0
 }
 
 /// Whether a destination is neither quiescent nor overloaded, and belongs to its service.
 #[inline(always)]
 fn is_open(heading: Heading) -> bool {
-    use destination::flags::{AVAILABLE, OVERLOADED, QUIESCENT};
-    heading.flags() & (AVAILABLE | QUIESCENT | OVERLOADED) == AVAILABLE
+    open_bit(heading) != 0
+}
+
+/// [`is_open`] as 1 or 0.
+#[inline(always)]
+fn open_bit(heading: Heading) -> u64 {
+    const AVAILABLE: u32 = flags::AVAILABLE.trailing_zeros();
+    const QUIESCENT: u32 = flags::QUIESCENT.trailing_zeros();
+    const OVERLOADED: u32 = flags::OVERLOADED.trailing_zeros();
+    (heading.0 >> AVAILABLE) & !(heading.0 >> QUIESCENT) & !(heading.0 >> OVERLOADED) & 1
 }
