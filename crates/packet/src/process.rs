@@ -478,7 +478,10 @@ fn find_service<F: Family, T: Tables>(tables: &T, passage: &Passage<F>) -> Optio
         return Some((id, port));
     }
     key.port = [0; 2];
-    tables.service_id(&key).map(|id| (id, 0))
+    // 0, read from memory: of the constant the verifier in the kernel would know that it is
+    // one, and follow all that comes after once for it and once for others.
+    let every_port = Settings(tables.settings()?).zero() as u16;
+    tables.service_id(&key).map(|id| (id, every_port))
 }
 
 /// A destination that has been chosen.

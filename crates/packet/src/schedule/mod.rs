@@ -152,10 +152,6 @@ fn at_once<T: Tables>(
             let slot = hash::maglev_slot(client, service.flags(), 0);
             (slot % members, 0)
         }
-        scheduler::POWER_OF_TWO_CHOICES => {
-            return load::less_of_two(tables, first, members, client.lot);
-        }
-        scheduler::LOCALITY_BASED => return load::last_chosen(tables, service, client.now),
         _ => return None,
     };
     let id = tables.member(first.wrapping_add(place))?;
@@ -170,9 +166,17 @@ fn at_once<T: Tables>(
 #[inline(never)]
 pub fn search<T: Tables>(tables: &T, service_id: u32, client: &Client) -> Option<Chosen> {
     let service = Service(tables.service(service_id)?);
-    let (_, members) = service.members();
+    let (first, members) = service.members();
     if members == 0 {
         return None;
+    }
+    let early = match service.scheduler() {
+        scheduler::POWER_OF_TWO_CHOICES => load::less_of_two(tables, first, members, client.lot),
+        scheduler::LOCALITY_BASED => load::last_chosen(tables, service, client.now),
+        _ => None,
+    };
+    if early.is_some() {
+        return early;
     }
     let falls_back = service.flags() & service::flags::SCHEDULER_1 != 0;
     match service.scheduler() {

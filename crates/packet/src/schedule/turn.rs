@@ -9,7 +9,7 @@ use crate::table::{Tables, Words};
 /// How many members are looked at for one that takes a connection.
 ///
 /// Of a longer list of wrr it is half as many from the cursor on, and then as many at the end
-/// of the list, where every destination stands once: with up to 128 destinations the one
+/// of the list, where every destination stands once: with up to 64 destinations the one
 /// that is left is found, however long the list is.
 const LOOKS: u32 = 128;
 

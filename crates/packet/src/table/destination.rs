@@ -124,7 +124,7 @@ impl<W: Words> Destination<W> {
     }
 
     /// A connection is bound to the destination.
-    #[inline(never)]
+    #[inline(always)]
     pub fn bind(self, activity: Activity) {
         self.0.fetch_add(CONNECTIONS_WORD, activity.unit());
         if self.0.load(THRESHOLDS_WORD) as u32 != 0 {
