@@ -10,7 +10,7 @@ use crate::flow::{self, Side};
 use crate::forward;
 use crate::frame::{Frame, Route, RouteQuery};
 use crate::reason::Reason;
-use crate::schedule::{self, Chosen, Client};
+use crate::schedule::{self, Client};
 use crate::table::connection::{
     self, Claim, Direction, Entry, Found, Key, Life, Links, Place, destination_of, flags,
     has_expired, reclaim_seen,
@@ -186,7 +186,8 @@ fn find_service<F: Family, T: Tables>(
     }
     key.port = [0; 2];
     let id = tables.service_id(&key).ok_or(Reason::NoService)?;
-    Ok((id, Matched::Port(0)))
+    let settings = Settings(tables.settings().ok_or(Reason::NotReady)?);
+    Ok((id, Matched::Port(settings.blur(0) as u16)))
 }
 
 /// Whether the packet's destination is one of this host's addresses. Of services with an
@@ -263,12 +264,17 @@ impl<W: Words> Choice<W> {
 /// that is found at once.
 #[inline(always)]
 fn choose<T: Tables>(tables: &T, scheduling: &Scheduling) -> Result<Choice<T::Words>, Unopened> {
-    let id = chosen(tables, scheduling).ok_or(Unopened::Unsettled)?.id();
+    let Scheduling {
+        service_id,
+        client,
+        note,
+    } = scheduling;
+    let chosen = schedule::settle(tables, *service_id, client, *note);
+    let id = chosen.ok_or(Unopened::Unsettled)?.id();
     let destination = Destination(tables.destination(id).ok_or(Reason::NoDestination)?);
     let heading = destination.heading();
     // A member list that was replaced while we read it may have another service's members by now.
-    if destination.service() != scheduling.service_id
-        || heading.flags() & destination::flags::AVAILABLE == 0
+    if destination.service() != *service_id || heading.flags() & destination::flags::AVAILABLE == 0
     {
         return Err(Reason::NoDestination.into());
     }
@@ -277,14 +283,6 @@ fn choose<T: Tables>(tables: &T, scheduling: &Scheduling) -> Result<Choice<T::Wo
         generation: heading.generation(),
         destination,
     })
-}
-
-#[inline(always)]
-fn chosen<T: Tables>(tables: &T, scheduling: &Scheduling) -> Option<Chosen> {
-    match Chosen::from_note(scheduling.note) {
-        Some(chosen) => Some(chosen),
-        None => schedule::at_once(tables, scheduling.service_id, &scheduling.client),
-    }
 }
 
 /// The template that ties the packet's client to a destination: the one there is, if its
