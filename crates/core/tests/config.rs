@@ -164,6 +164,7 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                         advertise_before_yielding: false,
                         trust_known_master: false,
                         track_primary: true,
+                        tracked: [],
                         smtp_alert: false,
                     },
                     VrrpInstance {
@@ -207,9 +208,11 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                         advertise_before_yielding: false,
                         trust_known_master: false,
                         track_primary: true,
+                        tracked: [],
                         smtp_alert: true,
                     },
                 ],
+                scripts: [],
                 virtual_servers: [
                     VirtualServer {
                         key: Address {
@@ -448,9 +451,11 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                         advertise_before_yielding: false,
                         trust_known_master: false,
                         track_primary: true,
+                        tracked: [],
                         smtp_alert: false,
                     },
                 ],
+                scripts: [],
                 virtual_servers: [
                     VirtualServer {
                         key: Address {
@@ -575,9 +580,11 @@ fn the_container_directors_file_means_what_its_author_meant() {
                         advertise_before_yielding: false,
                         trust_known_master: false,
                         track_primary: true,
+                        tracked: [],
                         smtp_alert: false,
                     },
                 ],
+                scripts: [],
                 virtual_servers: [
                     VirtualServer {
                         key: Address {
@@ -1337,6 +1344,18 @@ mod property {
                         advertise_before_yielding: excluded,
                         trust_known_master: unicast,
                         track_primary: alert,
+                        tracked: vec![
+                            Tracked {
+                                tracker: Tracker::Interface("eth9".to_owned()),
+                                weight: 0,
+                                reverse: alert,
+                            },
+                            Tracked {
+                                tracker: Tracker::Script("check".to_owned()),
+                                weight: 0,
+                                reverse: excluded,
+                            },
+                        ],
                         smtp_alert: alert,
                     }
                 },
@@ -1467,6 +1486,7 @@ mod property {
             server in server(),
             router_id in prop::option::of(word()),
         ) {
+            let router_id_is_long = router_id.as_ref().is_some_and(|id| id.len() > 3);
             let configuration = Configuration {
                 global: Global { router_id, ..Global::default() },
                 sync_groups: vec![SyncGroup {
@@ -1474,6 +1494,19 @@ mod property {
                     members: vec![first.name.clone(), second.name.clone()],
                 }],
                 instances: vec![first, second],
+                scripts: vec![TrackedScript {
+                    name: "check".to_owned(),
+                    command: ["/usr/bin/env", "A=b c", "true"].map(str::to_owned).to_vec(),
+                    user: router_id_is_long.then(|| ScriptUser {
+                        name: "nobody".to_owned(),
+                        group: Some("nogroup".to_owned()),
+                    }),
+                    interval: Duration::from_millis(1_500),
+                    timeout: Duration::from_secs(1),
+                    rise: 2,
+                    fall: 3,
+                    starts_failed: router_id_is_long,
+                }],
                 virtual_servers: vec![server],
             };
             let text = dump(&configuration, Secrets::Shown);

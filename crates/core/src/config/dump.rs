@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::model::{
-    Authentication, Check, Configuration, Global, InitialState, SyncGroup, TcpCheck,
-    VirtualAddress, VirtualServer, VrrpInstance, VrrpVersion,
+    Authentication, Check, Configuration, Global, InitialState, SyncGroup, TcpCheck, Tracked,
+    TrackedScript, Tracker, VirtualAddress, VirtualServer, VrrpInstance, VrrpVersion,
 };
 use crate::service::{
     Family, ForwardingMethod, Scheduler, ServiceKey, ServiceSettings, Tunnel, TunnelChecksum,
@@ -37,6 +37,9 @@ pub fn dump(configuration: &Configuration, secrets: Secrets) -> String {
     writer.global(&configuration.global);
     for group in &configuration.sync_groups {
         writer.sync_group(group);
+    }
+    for script in &configuration.scripts {
+        writer.script(script);
     }
     for instance in &configuration.instances {
         writer.instance(instance);
@@ -227,6 +230,20 @@ impl Writer {
         if !instance.track_primary {
             self.line(format_args!("dont_track_primary"));
         }
+        for (block, is_here) in [
+            (
+                "track_interface",
+                (|t| matches!(t, Tracker::Interface(_))) as fn(&Tracker) -> bool,
+            ),
+            ("track_script", |t| matches!(t, Tracker::Script(_))),
+        ] {
+            let tracked = || instance.tracked.iter().filter(|t| is_here(&t.tracker));
+            if tracked().next().is_some() {
+                self.block(format_args!("{block}"), |w| {
+                    tracked().for_each(|t| w.tracked(t))
+                });
+            }
+        }
         let announcements = &instance.announcements;
         for (keyword, time) in [
             ("garp_master_delay", announcements.delay),
@@ -256,6 +273,35 @@ impl Writer {
         ] {
             self.line(format_args!("{keyword} {on}"));
         }
+    }
+
+    fn tracked(&mut self, tracked: &Tracked) {
+        let (Tracker::Interface(name) | Tracker::Script(name)) = &tracked.tracker;
+        let reverse = if tracked.reverse { " reverse" } else { "" };
+        self.line(format_args!(
+            "{} weight {}{reverse}",
+            Quoted(name),
+            tracked.weight
+        ));
+    }
+
+    fn script(&mut self, script: &TrackedScript) {
+        self.block(format_args!("vrrp_script {}", Quoted(&script.name)), |w| {
+            // One word in single quotes for each, so that blanks stay where they are.
+            let words: Vec<String> = script.command.iter().map(|w| format!("'{w}'")).collect();
+            w.line(format_args!("script \"{}\"", words.join(" ")));
+            if let Some(user) = &script.user {
+                let group = user.group.as_deref().unwrap_or_default();
+                w.line(format_args!("user {} {group}", Quoted(&user.name)));
+            }
+            w.line(format_args!("interval {}", Seconds(script.interval)));
+            w.line(format_args!("timeout {}", Seconds(script.timeout)));
+            w.line(format_args!("rise {}", script.rise));
+            w.line(format_args!("fall {}", script.fall));
+            if script.starts_failed {
+                w.line(format_args!("init_fail"));
+            }
+        });
     }
 
     fn authentication(&mut self, authentication: &Authentication) {

@@ -6,12 +6,13 @@ mod election;
 mod forwarding;
 mod review;
 mod servers;
+mod tracking;
 mod vrrp;
 
 use super::diagnostic::Report;
 use super::directive::{Context, Directive, NotActedOn};
 use super::keyword::BlockKind;
-use super::model::{Configuration, Global, VrrpVersion};
+use super::model::{Configuration, Global, ScriptUser, VrrpVersion};
 use super::reader::Word;
 use super::source::Span;
 use super::tree::Statement;
@@ -31,6 +32,8 @@ pub(crate) struct Lowering {
     election: election::Election,
     sync_groups: Vec<vrrp::ReadSyncGroup>,
     instances: Vec<vrrp::ReadInstance>,
+    scripts: Vec<tracking::ReadScript>,
+    script_user: Option<ScriptUser>,
     virtual_servers: Vec<servers::ReadVirtualServer>,
     not_acted_on: NotActedOn,
     /// How many statements had a keyword that the language knows, and how many had none.
@@ -72,6 +75,7 @@ impl Lowering {
                 self.instances
                     .extend(vrrp::instance(context, directive, &self.instances));
             }
+            "vrrp_script" => self.scripts.extend(tracking::script(context, directive)),
             "virtual_server" => {
                 self.virtual_servers
                     .extend(servers::virtual_server(context, directive));
@@ -97,6 +101,7 @@ impl Lowering {
                 "smtp_server" => {
                     global.smtp_server = word.map(|host| (host, smtp_port(context, &directive)));
                 }
+                "script_user" => self.script_user = tracking::user(&directive),
                 "smtp_connect_timeout" => global.smtp_connect_timeout = directive.time(),
                 "vrrp_version" => {
                     self.version = match directive.number() {
@@ -126,10 +131,23 @@ impl Lowering {
                 .advice(start, "the configuration is empty")
                 .help("nothing will run; has the file been written completely?");
         }
-        let instances =
-            vrrp::finish_instances(self.instances, self.version, &self.election, report);
+        let mut instances = vrrp::finish_instances(
+            self.instances,
+            self.version,
+            &self.election,
+            &self.scripts,
+            report,
+        );
         let virtual_servers = servers::finish(self.virtual_servers, report);
-        let sync_groups = vrrp::finish_sync_groups(self.sync_groups, &instances, report);
+        let sync_groups =
+            vrrp::finish_sync_groups(self.sync_groups, &mut instances, &self.scripts, report);
+        let scripts =
+            tracking::finish_scripts(self.scripts, self.script_user.as_ref(), |tracker| {
+                instances
+                    .iter()
+                    .flat_map(|instance| &instance.value.tracked)
+                    .any(|tracked| tracked.tracker == *tracker)
+            });
         if report.has_errors() {
             return None;
         }
@@ -137,9 +155,18 @@ impl Lowering {
             global: self.global,
             sync_groups,
             instances: instances.into_iter().map(|read| read.value).collect(),
+            scripts,
             virtual_servers,
         })
     }
+}
+
+/// The name behind the keyword of a block.
+fn name_of(block: &Directive<'_>) -> Option<Placed<String>> {
+    block.word(0).map(|word| Placed {
+        value: word.text.to_string(),
+        span: word.span,
+    })
 }
 
 /// The words of a block without keywords, however they are spread over lines.

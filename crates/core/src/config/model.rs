@@ -16,6 +16,8 @@ pub struct Configuration {
     pub sync_groups: Vec<SyncGroup>,
     /// `vrrp_instance` blocks, in the order of the file.
     pub instances: Vec<VrrpInstance>,
+    /// `vrrp_script` blocks that some instance tracks, in the order of the file.
+    pub scripts: Vec<TrackedScript>,
     /// `virtual_server` blocks, in the order of the file.
     pub virtual_servers: Vec<VirtualServer>,
 }
@@ -124,6 +126,57 @@ pub struct UnicastPeer {
     pub most_hop_limit: u8,
 }
 
+/// Whom a script runs as.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScriptUser {
+    /// Login name, or a number.
+    pub name: String,
+    /// Group, where it is not the user's own.
+    pub group: Option<String>,
+}
+
+/// `vrrp_script`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrackedScript {
+    /// The name that instances track it by.
+    pub name: String,
+    /// The program and its arguments; at least one.
+    pub command: Vec<String>,
+    /// Whom it runs as, where somebody is named.
+    pub user: Option<ScriptUser>,
+    /// Time from one start to the next.
+    pub interval: Duration,
+    /// Time after which it is ended, and has failed.
+    pub timeout: Duration,
+    /// Successes in a row that make it good.
+    pub rise: u32,
+    /// Failures in a row that make it bad.
+    pub fall: u32,
+    /// `init_fail`: bad until it has succeeded.
+    pub starts_failed: bool,
+}
+
+/// Something that is good or bad.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Tracker {
+    /// An interface, by name: good while it is up.
+    Interface(String),
+    /// A script, by name.
+    Script(String),
+}
+
+/// What an instance makes of a tracker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tracked {
+    /// The tracker.
+    pub tracker: Tracker,
+    /// -253 to 253. A positive one is added to the priority while the tracker is good, a
+    /// negative one while it is bad; with 0 the instance is in fault while it is bad.
+    pub weight: i16,
+    /// Whether good counts as bad.
+    pub reverse: bool,
+}
+
 /// When neighbours are told where the addresses are (`garp_*`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Announcements {
@@ -203,6 +256,8 @@ pub struct VrrpInstance {
     pub trust_known_master: bool,
     /// Whether the instance is in fault while its own interface is down.
     pub track_primary: bool,
+    /// What it tracks, with what its sync group tracks.
+    pub tracked: Vec<Tracked>,
     /// Whether changes of state are mailed.
     pub smtp_alert: bool,
 }
@@ -232,6 +287,7 @@ impl VrrpInstance {
             advertise_before_yielding: false,
             trust_known_master: false,
             track_primary: true,
+            tracked: Vec::new(),
             smtp_alert: false,
         }
     }

@@ -194,6 +194,7 @@ impl Instance {
     /// keepalived lowers its own priority by one.
     fn yield_ownership(&mut self, effects: &mut VecDeque<Effect>) {
         self.report(effects, Event::SecondOwner);
+        self.base_priority = PRIORITY_OWNER - 1;
         self.priority = PRIORITY_OWNER - 1;
     }
 

@@ -52,6 +52,12 @@ pub(super) struct Instance {
     pub(super) statistics: Statistics,
     /// Its effective priority.
     pub(super) priority: u8,
+    /// Its priority without weights.
+    pub(super) base_priority: u8,
+    /// Something that it tracks keeps it from taking part.
+    pub(super) tracks_fault: bool,
+    /// Something that it tracks is not known yet.
+    pub(super) tracks_unknown: bool,
     /// The interval of the current master, as version 3 advertises it.
     pub(super) master_interval: Duration,
     /// Adver_Timer of a master, Master_Down_Timer of a backup.
@@ -79,6 +85,9 @@ impl Instance {
             source: None,
             statistics: Statistics::default(),
             priority: configuration.priority,
+            base_priority: configuration.priority,
+            tracks_fault: false,
+            tracks_unknown: false,
             master_interval: configuration.advertisement_interval,
             deadline: None,
             announce_at: None,
@@ -101,7 +110,7 @@ impl Instance {
     }
 
     pub(super) fn is_usable(&self) -> bool {
-        self.source.is_some()
+        self.source.is_some() && !self.tracks_fault
     }
 
     /// The address to send from on an interface in this condition; none if the
@@ -423,6 +432,29 @@ impl Instance {
         }
     }
 
+    /// Takes a new effective priority.
+    pub(super) fn set_priority(&mut self, priority: u8, effects: &mut VecDeque<Effect>) {
+        if priority == self.priority {
+            return;
+        }
+        let down_before = self.master_down_interval();
+        let from = std::mem::replace(&mut self.priority, priority);
+        if self.state != State::Initialize {
+            self.report(effects, Event::PriorityChanged { from, to: priority });
+        }
+        self.shift_down_timer(down_before);
+    }
+
+    /// The time that has passed counts: only the difference of the intervals is added.
+    fn shift_down_timer(&mut self, down_before: Duration) {
+        if self.state == State::Backup {
+            self.deadline = self
+                .deadline
+                .map(|deadline| deadline + self.master_down_interval())
+                .and_then(|deadline| deadline.checked_sub(down_before));
+        }
+    }
+
     /// Takes a new configuration of the same virtual router without leaving its state.
     pub(super) fn reconfigure(
         &mut self,
@@ -432,19 +464,13 @@ impl Instance {
         let before = self.addresses();
         let previous = std::mem::replace(&mut self.configuration, configuration);
         let interval = self.configuration.advertisement_interval;
-        let down_before = self.master_down_interval();
         if previous.advertisement_interval != interval {
+            let down_before = self.master_down_interval();
             self.master_interval = interval;
+            self.shift_down_timer(down_before);
         }
         if previous.priority != self.configuration.priority {
-            self.priority = self.configuration.priority;
-        }
-        if self.state == State::Backup {
-            // The time that has passed counts; only the difference of the intervals is added.
-            self.deadline = self
-                .deadline
-                .map(|deadline| deadline + self.master_down_interval())
-                .and_then(|deadline| deadline.checked_sub(down_before));
+            self.base_priority = self.configuration.priority;
         }
         if self.state == State::Master {
             let after = self.addresses();

@@ -132,6 +132,7 @@ impl Node {
             Input::Configure {
                 instances,
                 sync_groups,
+                scripts: Vec::new(),
                 resume,
             },
         ));
@@ -146,6 +147,7 @@ impl Node {
             Input::Configure {
                 instances,
                 sync_groups,
+                scripts: Vec::new(),
                 resume: Vec::new(),
             },
         )

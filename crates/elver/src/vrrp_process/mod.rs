@@ -7,14 +7,17 @@
 //! once, so that a peer takes over.
 
 mod host;
+mod scripts;
 
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use elver_core::config::model::TrackedScript;
 use elver_core::vrrp::messages::{Command, Notice};
-use elver_core::vrrp::{Effect, Input, VirtualRouters};
+use elver_core::vrrp::{Effect, Input, ScriptAction, VirtualRouters};
+use elver_sys::process::ScriptSignal;
 use elver_sys::timer::Timer;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -22,10 +25,11 @@ use tokio::net::unix::OwnedWriteHalf;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 pub use host::withdraw_addresses;
 use host::{Happening, Host};
+use scripts::Scripts;
 
 /// How long the last notices may take to be written before the process ends without them.
 const FAREWELL: Duration = Duration::from_millis(200);
@@ -65,6 +69,8 @@ async fn serve(channel: UnixStream) -> io::Result<()> {
     let mut process = Process {
         routers: VirtualRouters::new(),
         host: Host::open()?,
+        scripts: Scripts::new(),
+        script_configurations: Vec::new(),
         director,
     };
     let mut terminate = signal(SignalKind::terminate())?;
@@ -100,6 +106,7 @@ async fn serve(channel: UnixStream) -> io::Result<()> {
                 Ok(happening) => process.happened(happening),
                 Err(error) => break Err(error),
             },
+            Some(ended) = process.scripts.next() => process.script_ended(&ended),
             reached = timer.until(deadline) => if let Err(error) = reached {
                 break Err(error);
             },
@@ -115,6 +122,8 @@ async fn serve(channel: UnixStream) -> io::Result<()> {
 struct Process {
     routers: VirtualRouters,
     host: Host,
+    scripts: Scripts,
+    script_configurations: Vec<TrackedScript>,
     director: Director,
 }
 
@@ -125,8 +134,10 @@ impl Process {
             Command::Configure {
                 instances,
                 sync_groups,
+                scripts,
                 resume,
             } => {
+                self.script_configurations.clone_from(&scripts);
                 let problems = self.host.prepare(&instances)?;
                 for (interface, condition) in self.host.conditions() {
                     self.handle(Input::InterfaceChanged {
@@ -145,6 +156,7 @@ impl Process {
                 self.handle(Input::Configure {
                     instances,
                     sync_groups,
+                    scripts,
                     resume,
                 });
                 for problem in problems {
@@ -193,6 +205,37 @@ impl Process {
             }
             Happening::Nothing => {}
             Happening::EventsLost => self.converge(),
+        }
+    }
+
+    /// Says of a script how it ended where it did not succeed; what follows from it is the
+    /// machine's.
+    fn script_ended(&mut self, ended: &scripts::Ended) {
+        let name = &ended.name;
+        let succeeded = match &ended.status {
+            Ok(status) if status.success() => true,
+            Ok(status) => {
+                debug!("VRRP_Script({name}) failed ({status})");
+                false
+            }
+            Err(error) => {
+                warn!("VRRP_Script({name}) cannot be run: {error}");
+                false
+            }
+        };
+        self.handle(Input::ScriptEnded { name, succeeded });
+    }
+
+    fn script(&mut self, name: &str, action: ScriptAction) {
+        match action {
+            ScriptAction::Terminate => self.scripts.signal(name, ScriptSignal::Terminate),
+            ScriptAction::Kill => self.scripts.signal(name, ScriptSignal::Kill),
+            ScriptAction::Run => {
+                let known = self.script_configurations.iter().find(|s| s.name == name);
+                if let Some(TrackedScript { command, user, .. }) = known {
+                    self.scripts.run(name, command.clone(), user.clone());
+                }
+            }
         }
     }
 
@@ -303,6 +346,10 @@ impl Process {
                 Effect::GroupStateChanged { group, state } => {
                     self.director
                         .tell(Notice::GroupStateChanged { group, state });
+                    None
+                }
+                Effect::Script { name, action } => {
+                    self.script(&name, action);
                     None
                 }
                 Effect::Report(report) => {

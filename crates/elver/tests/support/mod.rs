@@ -312,6 +312,7 @@ impl Elver {
         self.order(&Order::Configure {
             instances: instances.to_vec(),
             sync_groups: groups.to_vec(),
+            scripts: Vec::new(),
             resume,
         });
     }

@@ -20,7 +20,7 @@ pub(super) const OUTERMOST: &[Keyword] = &[
     )
     .opens(BlockKind::VirtualServer),
     known("virtual_server_group", &[NAME]).list(),
-    known("vrrp_script", &[NAME]).opens(BlockKind::Script),
+    acted("vrrp_script", &[NAME]).opens(BlockKind::Script),
     known("track_file", &[NAME]).opens(BlockKind::TrackFile),
     known("vrrp_track_file", &[NAME])
         .opens(BlockKind::TrackFile)
@@ -178,7 +178,7 @@ pub(super) const GLOBAL_DEFS: &[Keyword] = &[
     known("startup_script_timeout", &[whole_seconds(1, 1000)]),
     missing("shutdown_script", &[SCRIPT], "the script is not run"),
     known("shutdown_script_timeout", &[whole_seconds(1, 1000)]),
-    known("script_user", &[Word("a user"), Optional(&Word("a group"))]),
+    acted("script_user", &[Word("a user"), Optional(&Word("a group"))]),
     known("enable_script_security", &[]),
     missing(
         "notify_fifo",

@@ -16,17 +16,17 @@ pub(super) const TRACK_GROUP: &[Keyword] = &[known("group", &[]).list()];
 
 /// `vrrp_script`.
 pub(super) const SCRIPT_BLOCK: &[Keyword] = &[
-    missing("script", &[Rest("a command")], NOT_RUN),
-    known("interval", &[seconds(0, LONGEST)]),
-    known("timeout", &[seconds(0, LONGEST)]),
-    known(
+    acted("script", &[Rest("a command")]),
+    acted("interval", &[seconds(0, LONGEST)]),
+    acted("timeout", &[seconds(0, LONGEST)]),
+    acted(
         "weight",
         &[number(-253, 253), Optional(&Choice(&["reverse"]))],
     ),
-    known("rise", &[number(1, i32::MAX as i64)]),
-    known("fall", &[number(1, i32::MAX as i64)]),
-    known("user", &[Word("a user"), Optional(&Word("a group"))]),
-    known("init_fail", &[]),
+    acted("rise", &[number(1, i32::MAX as i64)]),
+    acted("fall", &[number(1, i32::MAX as i64)]),
+    acted("user", &[Word("a user"), Optional(&Word("a group"))]),
+    acted("init_fail", &[]),
 ];
 
 /// `track_file`.
@@ -66,8 +66,8 @@ pub(super) const GARP_GROUP: &[Keyword] = &[
 /// `vrrp_sync_group`.
 pub(super) const SYNC_GROUP: &[Keyword] = &[
     acted("group", &[]).list(),
-    missing("track_interface", &[], NOT_TRACKED).list(),
-    missing("track_script", &[], NOT_TRACKED).list(),
+    acted("track_interface", &[]).list(),
+    acted("track_script", &[]).list(),
     missing("track_file", &[], NOT_TRACKED).list(),
     missing("track_process", &[], NOT_TRACKED).list(),
     missing("track_bfd", &[], NOT_TRACKED).list(),
@@ -123,8 +123,8 @@ pub(super) const INSTANCE: &[Keyword] = &[
     known("native_ipv6", &[]),
     missing("vrf", &[INTERFACE], "it speaks outside of the VRF"),
     acted("dont_track_primary", &[]),
-    missing("track_interface", &[], NOT_TRACKED).list(),
-    missing("track_script", &[], NOT_TRACKED).list(),
+    acted("track_interface", &[]).list(),
+    acted("track_script", &[]).list(),
     missing("track_file", &[], NOT_TRACKED).list(),
     missing("track_process", &[], NOT_TRACKED).list(),
     missing("track_bfd", &[], NOT_TRACKED).list(),
