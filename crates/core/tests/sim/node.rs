@@ -322,6 +322,7 @@ impl Node {
                         );
                     }
                 }
+                Effect::Script { .. } => unreachable!("no node tracks a script"),
                 Effect::Report(report) => {
                     self.trace
                         .push((now, format!("node {} {report}", self.number)));
