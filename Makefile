@@ -15,8 +15,11 @@ help:
 	@echo "make lab [ONCE=1]   build, then run the director of examples/nat between namespaces;"
 	@echo "                    with ONCE=1 exit when every step has been shown"
 	@echo "make test           every test but the long matrices (root, under 25 minutes)"
+	@echo "make oracle         elver beside the real IPVS, on Debian 12's kernel in an emulator"
+	@echo "                    (about 20 minutes; ORACLE_SEED=N replays, ORACLE_ONLY=WORDS runs"
+	@echo "                    the steps whose names begin with these words)"
 	@echo "make build          $(elver)"
-	@echo "make bench          nanoseconds per packet, as a table and in target/bench.json"
+	@echo "make bench          nanoseconds per packet and throughput, in tables and target/bench.json"
 	@echo "make check          formatting, lints, the direction of dependencies, licences"
 	@echo "make setup          only install what the others need"
 
@@ -42,10 +45,28 @@ test: setup
 	$(call say,testing)
 	@$(cargo) test --locked
 
+# The emulator is ten to twenty times slower than the machine. Quarrels over the processor
+# come on top of that, so limits are made ten times as long.
+.PHONY: oracle
+oracle:
+	$(call say,set-up)
+	@tools/set-up oracle
+	$(call say,building what runs on the other kernel)
+	@$(cargo) build --locked -p elver
+	@$(cargo) build --locked -p elver-lab --example oracle
+	$(call say,the oracle)
+	@load=$$($(cargo) test --locked --no-run --message-format=json -p elver-sys --test load \
+	    | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'); \
+	tools/oracle-vm env ELVER_LAB_SLOWNESS=10 ORACLE_SEED="$${ORACLE_SEED:-$$RANDOM}" \
+	    ORACLE_ONLY="$${ORACLE_ONLY:-}" target/debug/examples/oracle \
+	    "$(CURDIR)/target/debug/elver" "$$load"
+
 .PHONY: bench
-bench: setup
-	$(call say,measuring)
+bench: build
+	$(call say,measuring packets)
 	@$(cargo) bench --locked -p elver-sys --bench packet
+	$(call say,measuring throughput)
+	@$(cargo) bench --locked -p elver-lab --bench throughput
 
 .PHONY: check
 check:

@@ -1,4 +1,5 @@
-//! Builds the programs for the kernel and leaves them where the loader embeds them.
+//! Builds the programs for the kernel and leaves them where the loader embeds them; and,
+//! as an object of its own, the program that drives them when they are measured.
 //!
 //! `ELVER_BPF_OBJECT` names a prebuilt object instead, or is `none`: then nothing is built
 //! and the loader refuses to start, which is enough for clippy and documentation.
@@ -7,6 +8,9 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// The programs that elver loads, and the one that drives them when they are measured.
+const OBJECTS: [&str; 2] = ["elver-bpf", "elver-bpf-driver"];
 
 /// What to do where no toolchain is found.
 const HOW_TO: &str = "\
@@ -24,20 +28,20 @@ ELVER_BPF_OBJECT=FILE takes a prebuilt object; ELVER_BPF_OBJECT=none builds with
 
 fn main() {
     println!("cargo::rerun-if-env-changed=ELVER_BPF_OBJECT");
-    let out =
-        PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("elver-bpf.o");
-    match env::var_os("ELVER_BPF_OBJECT") {
-        Some(value) if value == "none" => fs::write(&out, []).expect("OUT_DIR is writable"),
-        Some(path) => {
-            println!("cargo::rerun-if-changed={}", Path::new(&path).display());
-            if let Err(error) = fs::copy(&path, &out) {
-                fail(&format!(
-                    "ELVER_BPF_OBJECT={}: {error}",
-                    Path::new(&path).display()
-                ));
-            }
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let prebuilt = env::var_os("ELVER_BPF_OBJECT");
+    if prebuilt.is_none() {
+        return build(&out);
+    }
+    for object in OBJECTS {
+        fs::write(out.join(format!("{object}.o")), []).expect("OUT_DIR is writable");
+    }
+    if let Some(path) = prebuilt.filter(|value| value != "none") {
+        let path = Path::new(&path);
+        println!("cargo::rerun-if-changed={}", path.display());
+        if let Err(error) = fs::copy(path, out.join("elver-bpf.o")) {
+            fail(&format!("ELVER_BPF_OBJECT={}: {error}", path.display()));
         }
-        None => build(&out),
     }
 }
 
@@ -91,8 +95,10 @@ fn build(out: &Path) {
         )),
         Ok(_) => {}
     }
-    let object = target.join("bpfel-unknown-none/release/elver-bpf");
-    fs::copy(&object, out).expect("the build left an object");
+    for object in OBJECTS {
+        let built = target.join("bpfel-unknown-none/release").join(object);
+        fs::copy(&built, out.join(format!("{object}.o"))).expect("the build left an object");
+    }
 }
 
 /// A compiler that can build `core` for BPF.

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, SocketAddrV4, TcpStream};
 use std::time::Duration;
 
 use crate::service::{SILENCE_LIMIT, receive, say, send};
+use crate::wait::limit_here;
 use crate::{Error, Host, Result};
 
 /// A connection from a host to a service that has greeted.
@@ -29,6 +30,7 @@ pub struct Greeting {
 impl Conversation {
     /// Connects from `host` to `peer`, for `limit` at the most, and takes the greeting.
     pub fn open(host: &Host, peer: SocketAddrV4, limit: Duration) -> Result<Self> {
+        let limit = limit_here(limit);
         let failed =
             |error| Error::system(format!("connect from {} to {peer}", host.name()))(error);
         let connect = || -> io::Result<_> {
@@ -41,8 +43,12 @@ impl Conversation {
             let greeting = parse_greeting(&line).ok_or_else(|| {
                 io::Error::new(io::ErrorKind::InvalidData, format!("no greeting: {line:?}"))
             })?;
-            input.get_ref().set_read_timeout(Some(SILENCE_LIMIT))?;
-            input.get_ref().set_write_timeout(Some(SILENCE_LIMIT))?;
+            input
+                .get_ref()
+                .set_read_timeout(Some(limit_here(SILENCE_LIMIT)))?;
+            input
+                .get_ref()
+                .set_write_timeout(Some(limit_here(SILENCE_LIMIT)))?;
             Ok((input, greeting))
         };
         let (input, greeting) = host.run(connect)?.map_err(failed)?;

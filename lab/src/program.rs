@@ -14,6 +14,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::lab::Estate;
+use crate::wait::limit_here;
 use crate::{Error, Result};
 
 /// How long a program may take to end after SIGTERM, before SIGKILL.
@@ -85,6 +86,7 @@ impl Program {
 
     /// Waits for the program to end by itself.
     pub fn wait(&self, limit: Duration) -> Result<ExitStatus> {
+        let limit = limit_here(limit);
         if !wait_for_exit(&self.process.descriptor, limit) {
             return Err(Error::Unmet {
                 awaited: format!("`{}` to end", self.process.line),
@@ -137,7 +139,7 @@ impl Process {
     pub(crate) fn stop(&self) {
         // An error says that it has ended, which is what is wanted.
         let _ = pidfd_send_signal(&self.descriptor, Signal::TERM);
-        if !wait_for_exit(&self.descriptor, LEAVE_LIMIT) {
+        if !wait_for_exit(&self.descriptor, limit_here(LEAVE_LIMIT)) {
             eprintln!(
                 "elver-lab: `{}` does not end when asked to, and is killed",
                 self.line
@@ -189,6 +191,7 @@ impl Output {
 
 /// Runs `command` to its end, and kills it if that takes longer than `limit`.
 pub(crate) fn run_to_end(command: &mut Command, limit: Duration) -> Result<Output> {
+    let limit = limit_here(limit);
     let line = command_line(command);
     command
         .stdin(Stdio::null())

@@ -22,6 +22,7 @@ use std::time::Duration;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::io::Errno;
 
+use crate::wait::limit_here;
 use crate::{Error, Host, Result};
 
 /// How long either side of a conversation may be silent amid a transfer.
@@ -155,7 +156,7 @@ fn accept_until(listener: &TcpListener, stop: &OwnedFd, shared: &Arc<Shared>) {
 fn serve(name: &str, connection: &TcpStream, client: SocketAddr) -> io::Result<()> {
     connection.set_nonblocking(false)?;
     connection.set_nodelay(true)?;
-    connection.set_write_timeout(Some(SILENCE_LIMIT))?;
+    connection.set_write_timeout(Some(limit_here(SILENCE_LIMIT)))?;
     let mut output = connection;
     let mut input = BufReader::with_capacity(BLOCK, connection);
     say(
@@ -169,7 +170,7 @@ fn serve(name: &str, connection: &TcpStream, client: SocketAddr) -> io::Result<(
         if input.by_ref().take(LINE_LIMIT).read_line(&mut line)? == 0 {
             return Ok(());
         }
-        connection.set_read_timeout(Some(SILENCE_LIMIT))?;
+        connection.set_read_timeout(Some(limit_here(SILENCE_LIMIT)))?;
         let (command, argument) = line
             .trim_end()
             .split_once(' ')

@@ -1,11 +1,27 @@
 //! Waiting for a condition, with a bound.
 
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use crate::{Error, Result};
 
 /// The pause between two looks at a condition that cannot announce itself.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// The environment variable that says how many times slower than usual this machine is.
+pub const SLOWNESS: &str = "ELVER_LAB_SLOWNESS";
+
+/// A limit as it is on this machine: as many times longer as [`SLOWNESS`] says.
+pub fn limit_here(usual: Duration) -> Duration {
+    static FACTOR: LazyLock<u32> = LazyLock::new(|| {
+        let Ok(text) = std::env::var(SLOWNESS) else {
+            return 1;
+        };
+        text.parse()
+            .unwrap_or_else(|_| panic!("{SLOWNESS}={text}: not a whole number"))
+    });
+    usual * *FACTOR
+}
 
 /// What one look at a condition gave.
 pub enum Look<T> {
@@ -15,7 +31,8 @@ pub enum Look<T> {
     NotYet(String),
 }
 
-/// Looks again and again until the condition is met, for `limit` at the most.
+/// Looks again and again until the condition is met, for `limit` (as [`limit_here`]) at
+/// the most.
 ///
 /// `awaited` says in words what is waited for. Errors of `look` end the wait; once the
 /// limit has passed, what was seen last becomes part of [`Error::Unmet`].
@@ -24,6 +41,7 @@ pub fn until<T>(
     limit: Duration,
     mut look: impl FnMut() -> Result<Look<T>>,
 ) -> Result<T> {
+    let limit = limit_here(limit);
     let end = Instant::now() + limit;
     loop {
         let seen = match look()? {

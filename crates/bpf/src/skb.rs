@@ -102,6 +102,12 @@ impl Frame for Skb {
     }
 
     #[inline(always)]
+    fn is_tagged(&self) -> bool {
+        // SAFETY: the context is valid.
+        unsafe { (*self.skb).vlan_present != 0 }
+    }
+
+    #[inline(always)]
     fn length(&self) -> u32 {
         // SAFETY: the context is valid.
         unsafe { (*self.skb).len }

@@ -42,6 +42,8 @@ pub struct Status {
     pub processes: Vec<(String, u32)>,
     /// Devices with the kind of attachment.
     pub devices: Vec<(String, String)>,
+    /// What became of packets, by name, where it happened at all.
+    pub packets: Vec<(String, u64)>,
 }
 
 /// One real server under check.

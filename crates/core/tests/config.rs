@@ -244,16 +244,24 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                                     lower_threshold: 0,
                                 },
                                 checks: [
-                                    Tcp(
-                                        TcpCheck {
-                                            connect_to: 172.18.42.121:22,
-                                            connect_timeout: 3s,
+                                    Check {
+                                        connection: Connection {
+                                            to: 172.18.42.121:22,
+                                            timeout: 3s,
+                                            source: None,
+                                            source_port: None,
+                                            interface: None,
+                                        },
+                                        probe: Tcp,
+                                        timing: Timing {
                                             interval: 6s,
                                             retries: 1,
                                             delay_before_retry: 3s,
                                             warmup: 6s,
+                                            alpha: false,
+                                            log_all_failures: false,
                                         },
-                                    ),
+                                    },
                                 ],
                             },
                         ],
@@ -489,16 +497,24 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                                     lower_threshold: 0,
                                 },
                                 checks: [
-                                    Tcp(
-                                        TcpCheck {
-                                            connect_to: 172.17.42.120:3306,
-                                            connect_timeout: 3s,
+                                    Check {
+                                        connection: Connection {
+                                            to: 172.17.42.120:3306,
+                                            timeout: 3s,
+                                            source: None,
+                                            source_port: None,
+                                            interface: None,
+                                        },
+                                        probe: Tcp,
+                                        timing: Timing {
                                             interval: 6s,
                                             retries: 1,
                                             delay_before_retry: 3s,
                                             warmup: 6s,
+                                            alpha: false,
+                                            log_all_failures: false,
                                         },
-                                    ),
+                                    },
                                 ],
                             },
                         ],
@@ -618,16 +634,24 @@ fn the_container_directors_file_means_what_its_author_meant() {
                                     lower_threshold: 0,
                                 },
                                 checks: [
-                                    Tcp(
-                                        TcpCheck {
-                                            connect_to: 172.17.42.40:22,
-                                            connect_timeout: 3s,
+                                    Check {
+                                        connection: Connection {
+                                            to: 172.17.42.40:22,
+                                            timeout: 3s,
+                                            source: None,
+                                            source_port: None,
+                                            interface: None,
+                                        },
+                                        probe: Tcp,
+                                        timing: Timing {
                                             interval: 6s,
                                             retries: 1,
                                             delay_before_retry: 3s,
                                             warmup: 6s,
+                                            alpha: false,
+                                            log_all_failures: false,
                                         },
-                                    ),
+                                    },
                                 ],
                             },
                         ],
@@ -1434,17 +1458,27 @@ mod property {
                                                 delay_before_retry,
                                                 warmup,
                                             )| {
-                                                Check::Tcp(TcpCheck {
-                                                    connect_to: SocketAddr::new(
-                                                        IpAddr::V4(ip.into()),
-                                                        port,
-                                                    ),
-                                                    connect_timeout,
-                                                    interval,
-                                                    retries,
-                                                    delay_before_retry,
-                                                    warmup,
-                                                })
+                                                Check {
+                                                    connection: Connection {
+                                                        to: SocketAddr::new(
+                                                            IpAddr::V4(ip.into()),
+                                                            port,
+                                                        ),
+                                                        timeout: connect_timeout,
+                                                        source: None,
+                                                        source_port: None,
+                                                        interface: None,
+                                                    },
+                                                    probe: Probe::Tcp,
+                                                    timing: Timing {
+                                                        interval,
+                                                        retries,
+                                                        delay_before_retry,
+                                                        warmup,
+                                                        alpha: false,
+                                                        log_all_failures: false,
+                                                    },
+                                                }
                                             },
                                         )
                                         .into_iter()
@@ -1514,4 +1548,67 @@ mod property {
             prop_assert_eq!(again.configuration.as_ref(), Some(&configuration), "{}\n{}", text, summary(&again));
         }
     }
+}
+
+/// A virtual server with one real server that has these checks.
+fn checked(checks: &str) -> String {
+    format!(
+        "virtual_server 192.0.2.1 443 {{\n lb_algo rr\n lb_kind DR\n protocol TCP\n virtualhost www.example.org\n alpha\n real_server 192.0.2.2 443 {{\n{checks}\n}}\n}}\n"
+    )
+}
+
+#[test]
+fn every_check_reads_back_from_its_dump() {
+    let text = checked(
+        r#"SSL_GET {
+            url {
+                path /a
+                status_code 200-204 301
+                digest 5d41402abc4b2a76b9719d911017c592
+            }
+            url {
+                path /b
+                virtualhost other.example.org
+                regex "^o+k"
+                regex_options caseless multiline
+                regex_no_match
+                regex_min_offset 3
+                regex_max_offset 90
+            }
+            http_protocol 1.1
+            enable_sni
+            fast_recovery
+            bindto 192.0.2.9
+            bind_if eth1
+            log_all_failures
+        }
+        HTTP_GET { url { } connect_port 80 }
+        SMTP_CHECK { helo_name me.example.org }
+        DNS_CHECK {
+            type AAAA
+            name example.org.
+        }
+        UDP_CHECK {
+            payload 01ff
+            require_reply a0xx0f
+            min_reply_length 1
+        }
+        PING_CHECK { retry 7 }
+        TCP_CHECK {
+            bind_port 1234
+            alpha off
+        }"#,
+    );
+    let read = loaded(&text);
+    assert_eq!(summary(&read), "");
+    let configuration = read.configuration.unwrap();
+    assert_eq!(
+        configuration.virtual_servers[0].real_servers[0]
+            .checks
+            .len(),
+        7
+    );
+    let text = dump(&configuration, Secrets::Shown);
+    let again = loaded(&text);
+    assert_eq!(again.configuration.unwrap(), configuration, "{text}");
 }

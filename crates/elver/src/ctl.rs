@@ -40,6 +40,7 @@ fn write_status(out: &mut impl Write, status: &Status) -> io::Result<()> {
         checks,
         processes,
         devices,
+        packets,
     } = status;
     writeln!(out, "Processes")?;
     for (role, id) in processes {
@@ -66,6 +67,10 @@ fn write_status(out: &mut impl Write, status: &Status) -> io::Result<()> {
             "  {:<24} {:<24} {health:<5} {detail}",
             check.service, check.real_server
         )?;
+    }
+    writeln!(out, "Packets")?;
+    for (outcome, count) in packets {
+        writeln!(out, "  {outcome:<24} {count}")?;
     }
     Ok(())
 }

@@ -13,6 +13,10 @@ pub trait Frame {
     /// Whether the link layer delivered the frame to this host, not past it.
     fn addressed_to_us(&self) -> bool;
 
+    /// Whether the device has taken a VLAN tag off the frame: then it is for the VLAN's
+    /// own device, where it arrives next.
+    fn is_tagged(&self) -> bool;
+
     /// Octets of the frame.
     fn length(&self) -> u32;
 

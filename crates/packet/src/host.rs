@@ -1,6 +1,12 @@
 //! The tables on the host: in memory of our own for tests and simulation, or in the
 //! kernel's memory, mapped.
 
+mod configure;
+mod frame;
+
+pub use configure::{Ground, Persistence, RealServer, VirtualService};
+pub use frame::{HostFrame, Journey};
+
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};

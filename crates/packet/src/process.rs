@@ -7,6 +7,8 @@
 //!   └ none → opens one? → service → held here? → persistence, or scheduler → new connection
 //! ```
 
+use core::num::NonZeroU32;
+
 use crate::family::{Family, Packet, V4, V6};
 use crate::flow::tcp::{self, Side, TcpState};
 use crate::forward::{self, Outgoing, Rewritten};
@@ -14,8 +16,8 @@ use crate::frame::{Frame, Verdict};
 use crate::reason::Reason;
 use crate::schedule;
 use crate::table::connection::{
-    self, Direction, Entry, Found, Key, Life, Links, Place, destination_of, flags, has_expired,
-    reclaim,
+    self, Claim, Direction, Entry, Found, Key, Life, Links, Place, destination_of, flags,
+    has_expired, reclaim_seen,
 };
 use crate::table::destination::{self, Activity, Destination, method};
 use crate::table::service::{self, Service, ServiceKey};
@@ -101,6 +103,9 @@ enum Decision {
 fn arrive<P: Frame, T: Tables>(frame: &mut P, tables: &T, now: Ticks) -> Result<Decision, Reason> {
     if !frame.addressed_to_us() {
         return Err(Reason::NotForUs);
+    }
+    if frame.is_tagged() {
+        return Err(Reason::Tagged);
     }
     let header: Ethernet = frame.read(0).ok_or(Reason::Malformed)?;
     match header.ether_type() {
@@ -229,10 +234,15 @@ fn from_client<F: Family, P: Frame, T: Tables>(
     let is_reuse = passage.flags.any(TcpFlags::SYN)
         && matches!(TcpState(life.state), TcpState::TIME_WAIT | TcpState::CLOSE);
     if has_expired(life, passage.now) || is_reuse {
-        reclaim(tables, found.index);
+        reclaim_seen(tables, found.index, found.generation);
         return Ok(Known::Over);
     }
-    let destination = destination_of(tables, found.entry).ok_or(Reason::DestinationRemoved)?;
+    let (id, _) = found.entry.destination();
+    let destination = destination_of(tables, found.entry);
+    if !found.is_same() {
+        return Ok(Known::Over);
+    }
+    let destination = destination.ok_or(Reason::DestinationRemoved)?;
     let heading = destination.heading();
     if heading.flags() & destination::flags::HELD == 0 {
         return Err(Reason::NotHeld);
@@ -248,7 +258,7 @@ fn from_client<F: Family, P: Frame, T: Tables>(
         Side::Client,
         destination,
     );
-    let verdict = to_server(frame, tables, passage, found.entry, destination)?;
+    let verdict = to_server(frame, tables, passage, found.entry, id, destination)?;
     Ok(Known::Forwarded(verdict, Reason::ForwardedToServer))
 }
 
@@ -267,15 +277,20 @@ fn from_server<F: Family, P: Frame, T: Tables>(
     );
     let life = forward.life();
     if forward.peer() != found.index || has_expired(life, passage.now) {
-        reclaim(tables, found.index);
+        reclaim_seen(tables, found.index, found.generation);
         return Ok(Known::Over);
     }
     let (id, _) = forward.destination();
-    if let Some(destination) = destination_of(tables, forward) {
+    let destination = destination_of(tables, forward);
+    let as_client_sends: Key<F> = forward.key();
+    // The forward entry goes only after this one.
+    if life.has_ended() || !found.is_same() {
+        return Ok(Known::Over);
+    }
+    if let Some(destination) = destination {
         advance(tables, passage, forward, life, Side::Server, destination);
         tables.count(id, Traffic::Out(passage.length));
     }
-    let as_client_sends: Key<F> = forward.key();
     let new = Rewritten {
         source: as_client_sends.receiver,
         destination: passage.key.receiver,
@@ -292,9 +307,9 @@ fn to_server<F: Family, P: Frame, T: Tables>(
     tables: &T,
     passage: &Passage<F>,
     entry: Entry<T::Words>,
+    id: u32,
     destination: Destination<T::Words>,
 ) -> Result<Verdict, Reason> {
-    let (id, _) = entry.destination();
     tables.count(id, Traffic::In(passage.length));
     let new = Rewritten {
         source: passage.key.sender,
@@ -369,14 +384,16 @@ fn open<F: Family, P: Frame, T: Tables>(
     if service.flags() & service::flags::HELD == 0 {
         return Err(Reason::NotHeld);
     }
-    if service.flags() & service::flags::PERSISTENT == 0 {
-        let choice = choose(tables, service_id, service)?;
-        enter(tables, &passage, &choice, None)?;
+    let (choice, template) = if service.flags() & service::flags::PERSISTENT == 0 {
+        (choose(tables, service_id, service)?, None)
     } else {
         let template = template(tables, &passage, service_id, service, vport)?;
-        let choice = Choice::of(tables, template.entry).ok_or(Reason::NoDestination)?;
-        enter(tables, &passage, &choice, Some(template))?;
-    }
+        (
+            Choice::of(tables, template.entry).ok_or(Reason::NoDestination)?,
+            NonZeroU32::new(template.index),
+        )
+    };
+    enter(tables, &passage, &choice, template)?;
     // From here on it is a packet of a known connection.
     Ok(Decision::Later(if F::NUMBER == 4 {
         Stage::Arrive
@@ -477,14 +494,15 @@ fn template<F: Family, T: Tables>(
     };
     let place = key.place(Settings(tables.settings().ok_or(Reason::NotReady)?));
     let expires = passage.now.wrapping_add(service.persistence_ticks());
-    if let Some(found) = connection::find(tables, &key, &place) {
+    if let Some(index) = connection::locate(tables, &key, &place) {
+        let found = connection::found_at(tables, index.get()).ok_or(Reason::Contended)?;
         let life = found.entry.life();
         let lives = !has_expired(life, passage.now) || found.entry.held_connections() != 0;
-        if lives && Choice::of(tables, found.entry).is_some() {
+        if lives && Choice::of(tables, found.entry).is_some() && found.is_same() {
             found.entry.renew(life, Life { expires, ..life });
             return Ok(found);
         }
-        reclaim(tables, found.index);
+        reclaim_seen(tables, found.index, found.generation);
     }
     let choice = choose(tables, service_id, service)?;
     let claim = connection::claim(tables, &place, passage.now).ok_or(Reason::Contended)?;
@@ -506,22 +524,8 @@ fn template<F: Family, T: Tables>(
             rival
         }
     };
-    found_at(tables, index)
-}
-
-/// The entry with this index; index 0 stands for one that another processor is making.
-#[inline(always)]
-fn found_at<T: Tables>(tables: &T, index: u32) -> Result<Found<T::Words>, Reason> {
-    if index == 0 {
-        return Err(Reason::Contended);
-    }
-    tables
-        .connection(index)
-        .map(|line| Found {
-            index,
-            entry: Entry(line),
-        })
-        .ok_or(Reason::Contended)
+    // Index 0 stands for one that another processor is making.
+    connection::found_at(tables, index).ok_or(Reason::Contended)
 }
 
 /// Enters a new connection under the tuples of both directions.
@@ -530,7 +534,7 @@ fn enter<F: Family, T: Tables>(
     tables: &T,
     passage: &Passage<F>,
     choice: &Choice<T::Words>,
-    template: Option<Found<T::Words>>,
+    template: Option<NonZeroU32>,
 ) -> Result<(), Reason> {
     let server = Key::<F> {
         receiver: address_of::<F, _>(choice.destination),
@@ -559,34 +563,60 @@ fn enter<F: Family, T: Tables>(
     links.peer = forward.index();
     reverse.fill(tables, &answer, Direction::Reverse, life, &links);
     links.peer = reverse.index();
-    if let Some(found) = template {
+    // Of the template only the index is kept: of a pointer that only one of two ways has
+    // set, Linux 6.1 forgets that it is one.
+    if let Some(index) = template
+        && let Some(found) = connection::found_at(tables, index.get())
+        && connection::hold(&found)
+    {
         life.flags = flags::CONTROLLED;
         links.template = found.index;
-        links.template_generation = found.entry.life().generation;
+        links.template_generation = found.generation;
     }
     forward.fill(tables, &passage.key, Direction::Forward, life, &links);
 
-    // The same client's packet may have come over another processor just now.
-    if let Some(rival) = connection::rival(tables, &passage.key, &passage.place, forward) {
+    // The same client's packet may have come over another processor just now; or one to
+    // another virtual address that leads to the same real server.
+    let rival = match connection::rival(tables, &passage.key, &passage.place, forward) {
+        None if !make_unique(tables, &answer, &answer_place, reverse) => Some(0),
+        rival => rival,
+    };
+    if let Some(rival) = rival {
         reverse.abandon(tables);
         forward.abandon(tables);
+        if let Some(found) = connection::found_at(tables, links.template)
+            && found.generation == links.template_generation
+        {
+            connection::release(&found);
+        }
         return if rival == 0 {
             Err(Reason::Contended)
         } else {
             Ok(())
         };
     }
-    // Two virtual addresses can lead the same client port to the same real server; answers
-    // can be told apart only by who came last.
-    if let Some(older) = connection::find(tables, &answer, &answer_place) {
-        reclaim(tables, older.index);
-    }
     choice.destination.bind(state.activity());
-    if let Some(found) = template {
-        connection::hold(found.entry);
-    }
     tables.count(choice.id, Traffic::Connection);
     reverse.publish(tables);
     forward.publish(tables);
     Ok(())
+}
+
+/// Makes the claim for answers the only one of its key: two virtual addresses can lead the
+/// same client port to the same real server, and answers can be told apart only by who came
+/// last. False if another processor is about to enter, and this one has to step back.
+#[inline(always)]
+fn make_unique<F: Family, T: Tables>(
+    tables: &T,
+    answer: &Key<F>,
+    place: &Place,
+    claim: Claim,
+) -> bool {
+    if connection::is_contended(tables, place, claim) {
+        return false;
+    }
+    match connection::find(tables, answer, place) {
+        Some(older) => reclaim_seen(tables, older.index, older.generation),
+        None => true,
+    }
 }

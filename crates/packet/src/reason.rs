@@ -47,32 +47,34 @@ reasons! {
     NotFirst = 9, "pass_not_first";
     /// Passed: the data plane has not been set up yet.
     NotReady = 10, "pass_not_ready";
+    /// Passed: tagged for a VLAN, at whose own device it arrives next.
+    Tagged = 11, "pass_tagged";
 
     /// Dropped: a connection to a real server that has been removed.
-    DestinationRemoved = 11, "drop_destination_removed";
+    DestinationRemoved = 12, "drop_destination_removed";
     /// Dropped: a virtual service without a real server that can take the connection.
-    NoDestination = 12, "drop_no_destination";
+    NoDestination = 13, "drop_no_destination";
     /// Dropped: the time to live ran out here.
-    TimeToLive = 13, "drop_time_to_live";
+    TimeToLive = 14, "drop_time_to_live";
     /// Dropped: no route to the real server or client.
-    NoRoute = 14, "drop_no_route";
+    NoRoute = 15, "drop_no_route";
     /// Dropped: larger than the next link takes.
-    TooBig = 15, "drop_too_big";
+    TooBig = 16, "drop_too_big";
     /// Dropped: two processors opened the same connection at once, or its sets were full of claims.
-    Contended = 16, "drop_contended";
+    Contended = 17, "drop_contended";
     /// Dropped: the frame could not be rewritten.
-    NotWritable = 17, "drop_not_writable";
+    NotWritable = 18, "drop_not_writable";
     /// Dropped: the real server is this host itself.
-    LocalDestination = 18, "drop_local_destination";
+    LocalDestination = 19, "drop_local_destination";
 
     /// Counted beside the outcome: an expired entry gave its place to a new one.
-    ReplacedExpired = 19, "replaced_expired";
+    ReplacedExpired = 20, "replaced_expired";
     /// Counted beside the outcome: a connection that never came about gave its place to a new one.
-    ReplacedEmbryonic = 20, "replaced_embryonic";
+    ReplacedEmbryonic = 21, "replaced_embryonic";
     /// Counted beside the outcome: a live connection, the one idle longest, gave its place to a new one.
-    ReplacedLive = 21, "replaced_live";
+    ReplacedLive = 22, "replaced_live";
     /// Counted beside the outcome: a persistence template gave its place to a new entry.
-    ReplacedTemplate = 22, "replaced_template";
+    ReplacedTemplate = 23, "replaced_template";
 }
 
 impl Reason {

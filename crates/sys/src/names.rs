@@ -1,5 +1,5 @@
-//! Names of hosts and of ports, as the C library of this machine knows them: hosts by
-//! nsswitch.conf(5) (/etc/hosts, DNS and the like), ports by /etc/services.
+//! Names of hosts, ports and interfaces: hosts as nsswitch.conf(5) says (/etc/hosts, DNS
+//! and the like), ports by /etc/services.
 
 use std::ffi::{CStr, CString};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -84,6 +84,14 @@ pub fn service_of_port(port: u16, protocol: &str) -> Option<String> {
     // waits for the lock; the name is copied before.
     let name = unsafe { CStr::from_ptr(found.as_ref()?.s_name) };
     Some(name.to_string_lossy().into_owned())
+}
+
+/// The index of a network interface, and of none if there is no such interface here.
+pub fn index_of_interface(name: &str) -> Option<u32> {
+    use rustix::net::{AddressFamily, SocketType, netdevice, socket};
+
+    let socket = socket(AddressFamily::INET, SocketType::DGRAM, None).ok()?;
+    netdevice::name_to_index(socket, name).ok()
 }
 
 #[cfg(test)]

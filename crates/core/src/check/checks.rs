@@ -1,7 +1,7 @@
 //! All checks of a process, and when each is due.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque, btree_map};
-use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::machine::{BOOTSTRAP_DELAY, Due, Machine, Verdict, asks_the_same};
@@ -26,12 +26,17 @@ pub enum Input {
 /// What is to be done for the checks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Open a TCP connection, close it as soon as it is made, and say how it went.
-    Connect {
+    /// Make the check's connection, hold the [`Dialogue`](super::dialogue::Dialogue) of the
+    /// question over it, close it, and say how it went.
+    Ask {
         /// The name under which to say so.
         attempt: Attempt,
-        /// Where to.
-        to: SocketAddr,
+        /// Where to, and what for.
+        check: Arc<Check>,
+        /// Which of its questions, from 0.
+        question: usize,
+        /// For identifiers in the dialogue.
+        random: u64,
     },
     /// Drop that connection; nothing waits for it any more.
     Abandon(Attempt),
@@ -107,7 +112,6 @@ impl Checks {
         let mut before = std::mem::take(&mut self.running);
         self.deadlines.clear();
         for Assignment { name, check, begin } in assignments {
-            let Check::Tcp(check) = check;
             let entry = match before.remove(&name) {
                 Some(mut entry) if asks_the_same(entry.machine.check(), &check) => {
                     entry.machine.adopt(now, check);
@@ -115,7 +119,7 @@ impl Checks {
                 }
                 other => {
                     self.forget(other);
-                    let first = now + BOOTSTRAP_DELAY + self.part_of(check.warmup);
+                    let first = now + BOOTSTRAP_DELAY + self.part_of(check.timing.warmup);
                     Entry {
                         machine: Machine::new(check, begin, first),
                         attempt: None,
@@ -158,21 +162,28 @@ impl Checks {
     }
 
     fn due(&mut self, name: CheckName, due: Due) {
-        let Some(entry) = self.running.get_mut(&name) else {
-            return;
-        };
         match due {
             Due::Nothing => {}
-            Due::Connect => {
+            Due::Ask => {
+                let random = self.random();
+                let Some(entry) = self.running.get_mut(&name) else {
+                    return;
+                };
                 let attempt = Attempt(self.next_attempt);
                 self.next_attempt += 1;
                 entry.attempt = Some(attempt);
-                let to = entry.machine.check().connect_to;
                 self.attempts.insert(attempt, name);
-                self.effects.push_back(Effect::Connect { attempt, to });
+                self.effects.push_back(Effect::Ask {
+                    attempt,
+                    check: Arc::new(entry.machine.check().clone()),
+                    question: entry.machine.question(),
+                    random,
+                });
             }
             Due::Abandon(verdict) => {
-                if let Some(attempt) = entry.attempt.take() {
+                if let Some(entry) = self.running.get_mut(&name)
+                    && let Some(attempt) = entry.attempt.take()
+                {
                     self.attempts.remove(&attempt);
                     self.effects.push_back(Effect::Abandon(attempt));
                 }
@@ -213,16 +224,20 @@ impl Checks {
         then(self, name, result);
     }
 
-    /// A random part of `whole` (splitmix64: Steele, Lea and Flood, "Fast splittable
-    /// pseudorandom number generators", 2014).
+    /// A random part of `whole`.
     fn part_of(&mut self, whole: Duration) -> Duration {
+        // 32 random bits are finer than anyone's warmup.
+        whole.mul_f64(f64::from((self.random() >> 32) as u32) / f64::from(u32::MAX))
+    }
+
+    /// splitmix64: Steele, Lea and Flood, "Fast splittable pseudorandom number generators",
+    /// 2014.
+    fn random(&mut self) -> u64 {
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.random;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^= mixed >> 31;
-        // 32 random bits are finer than anyone's warmup.
-        whole.mul_f64(f64::from((mixed >> 32) as u32) / f64::from(u32::MAX))
+        mixed ^ (mixed >> 31)
     }
 }
 

@@ -31,14 +31,18 @@ pub struct Standing {
 
 impl HealthRecord {
     /// The checks of `configuration` when the daemon starts; until its first result, a
-    /// real server is taken to be as `presumed` says.
+    /// real server is taken to be down where one of its checks is an `alpha` one, else as
+    /// `presumed` says.
     pub fn start(
         configuration: &Configuration,
         presumed: impl Fn(&ServiceKey, &SocketAddr) -> Health,
     ) -> HealthRecord {
         let mut record = HealthRecord::default();
         for (name, check) in checks_of(configuration) {
-            let health = presumed(&name.service, &name.real_server);
+            let health = match check.timing.alpha {
+                true => Health::Down,
+                false => presumed(&name.service, &name.real_server),
+            };
             record.checks.entry(name).or_insert_with(|| Standing {
                 check: check.clone(),
                 health,
@@ -50,25 +54,31 @@ impl HealthRecord {
     }
 
     /// Goes on with the checks of another configuration. Those that ask the same as
-    /// before keep their state; the real servers of others are taken to be up.
+    /// before keep their state; the real servers of others are taken to be up, or down where
+    /// the check is an `alpha` one.
     pub fn reload(&mut self, configuration: &Configuration) {
         let mut before = std::mem::take(&mut self.checks);
         for (name, check) in checks_of(configuration) {
-            let standing = before.remove(&name).filter(|standing| {
-                let (Check::Tcp(before), Check::Tcp(now)) = (&standing.check, check);
-                asks_the_same(before, now)
-            });
+            let standing = before
+                .remove(&name)
+                .filter(|standing| asks_the_same(&standing.check, check));
             let standing = match standing {
                 Some(standing) => Standing {
                     check: check.clone(),
                     ..standing
                 },
-                None => Standing {
-                    check: check.clone(),
-                    health: Health::Up,
-                    detail: String::new(),
-                    begin: Begin::Added,
-                },
+                None => {
+                    let health = match check.timing.alpha {
+                        true => Health::Down,
+                        false => Health::Up,
+                    };
+                    Standing {
+                        check: check.clone(),
+                        health,
+                        detail: String::new(),
+                        begin: Begin::Added(health),
+                    }
+                }
             };
             self.checks.entry(name).or_insert(standing);
         }
@@ -113,6 +123,11 @@ impl HealthRecord {
             .unwrap_or(Health::Up)
     }
 
+    /// Where a check stands; `None` if there is no such check.
+    pub fn standing(&self, name: &CheckName) -> Option<&Standing> {
+        self.checks.get(name)
+    }
+
     /// Every check with where it stands, in the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = (&CheckName, &Standing)> {
         self.checks.iter()
@@ -140,7 +155,7 @@ mod tests {
 
     use super::super::messages::News;
     use super::*;
-    use crate::config::model::{RealServer, TcpCheck, VirtualServer};
+    use crate::config::model::{Connection, Probe, RealServer, Timing, VirtualServer};
     use crate::service::{DestinationSettings, ForwardingMethod, Protocol, ServiceSettings};
 
     fn address(text: &str) -> SocketAddr {
@@ -155,14 +170,24 @@ mod tests {
     }
 
     fn tcp(to: &str) -> Check {
-        Check::Tcp(TcpCheck {
-            connect_to: address(to),
-            connect_timeout: Duration::from_secs(3),
-            interval: Duration::from_secs(6),
-            retries: 3,
-            delay_before_retry: Duration::from_secs(3),
-            warmup: Duration::from_secs(6),
-        })
+        Check {
+            connection: Connection {
+                to: address(to),
+                timeout: Duration::from_secs(3),
+                source: None,
+                source_port: None,
+                interface: None,
+            },
+            probe: Probe::Tcp,
+            timing: Timing {
+                interval: Duration::from_secs(6),
+                retries: 3,
+                delay_before_retry: Duration::from_secs(3),
+                warmup: Duration::from_secs(6),
+                alpha: false,
+                log_all_failures: false,
+            },
+        }
     }
 
     fn configuration(real_servers: &[(&str, &[&str])]) -> Configuration {
@@ -258,9 +283,12 @@ mod tests {
         record.report(&report(A, 0, Health::Down));
         record.report(&report(B, 0, Health::Down));
         record.reload(&configuration(&[(A, &["1.1.1.1:1"]), (B, &["1.1.1.2:9"])]));
-        assert_eq!(begins(&record), [Begin::Resume(Health::Down), Begin::Added]);
+        assert_eq!(
+            begins(&record),
+            [Begin::Resume(Health::Down), Begin::Added(Health::Up)]
+        );
         assert_eq!(record.health(&service(), &address(B)), Health::Up);
         record.reload(&configuration(&[(B, &["1.1.1.2:9"])]));
-        assert_eq!(begins(&record), [Begin::Added]);
+        assert_eq!(begins(&record), [Begin::Added(Health::Up)]);
     }
 }

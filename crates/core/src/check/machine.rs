@@ -1,10 +1,14 @@
 //! The rules of one check.
 //!
 //! ```text
-//!             time            connected, failed, not run, time
+//!             time              passed, failed, not run, time
 //!  Waiting ─────────► Running ────────────────────────────────► Waiting
 //!   until              until connect_timeout
 //! ```
+//!
+//! A check with several questions (the urls of HTTP) asks one in each attempt, and has
+//! succeeded with the last; a question that fails is repeated, and once it has counted and
+//! is answered after all, the questions begin anew (`check_http.c`, `epilog`).
 //!
 //! A failure counts at once while no retry is left; otherwise it takes one. So the
 //! only state beside the phase is: up or down, whether there was a result yet, and
@@ -13,8 +17,8 @@
 use std::time::{Duration, Instant};
 
 use super::messages::{Begin, News};
-use super::{Failure, Health, Outcome};
-use crate::config::model::TcpCheck;
+use super::{Failure, Health, Outcome, dialogue};
+use crate::config::model::Check;
 
 /// Time from the start of a check process, or from the reload that brings a check,
 /// to the earliest first check (keepalived's `BOOTSTRAP_DELAY`).
@@ -23,7 +27,10 @@ pub const BOOTSTRAP_DELAY: Duration = Duration::from_secs(1);
 /// One check.
 #[derive(Debug, Clone)]
 pub struct Machine {
-    check: TcpCheck,
+    check: Check,
+    /// The question that is asked next, and the one whose failure counted.
+    question: usize,
+    failed_question: Option<usize>,
     health: Health,
     has_run: bool,
     retries_used: u32,
@@ -44,9 +51,9 @@ enum Phase {
 pub enum Due {
     /// Nothing: it is too early.
     Nothing,
-    /// Connect, and pass the outcome to [`Machine::handle`].
-    Connect,
-    /// The connection took too long: give it up. The machine has counted it as a failure.
+    /// Ask [`Machine::question`], and pass the outcome to [`Machine::handle`].
+    Ask,
+    /// The attempt took too long: give it up. The machine has counted what that means.
     Abandon(Option<Verdict>),
 }
 
@@ -63,21 +70,24 @@ pub struct Verdict {
 
 /// Whether two checks ask the same question of the same place, so that the answers to
 /// one hold for the other (`compare_conn_opts`); how often they ask may differ.
-pub fn asks_the_same(one: &TcpCheck, other: &TcpCheck) -> bool {
-    one.connect_to == other.connect_to && one.connect_timeout == other.connect_timeout
+pub fn asks_the_same(one: &Check, other: &Check) -> bool {
+    one.connection == other.connection && one.probe == other.probe
 }
 
 impl Machine {
     /// A check that begins as `begin` says and connects first at `first`.
-    pub fn new(check: TcpCheck, begin: Begin, first: Instant) -> Machine {
+    pub fn new(check: Check, begin: Begin, first: Instant) -> Machine {
         let (health, has_run, retries_used) = match begin {
             // check_data.c: "For non alpha mode, one failure is enough initially."
-            Begin::Start(health) => (health, false, check.retries),
-            Begin::Added => (Health::Up, false, 0),
+            Begin::Start(health) if check.timing.alpha => (health, false, 0),
+            Begin::Start(health) => (health, false, check.timing.retries),
+            Begin::Added(health) => (health, false, 0),
             Begin::Resume(health) => (health, true, 0),
         };
         Machine {
             check,
+            question: 0,
+            failed_question: None,
             health,
             has_run,
             retries_used,
@@ -87,8 +97,13 @@ impl Machine {
     }
 
     /// What it does and how often.
-    pub fn check(&self) -> &TcpCheck {
+    pub fn check(&self) -> &Check {
         &self.check
+    }
+
+    /// The number of the question that is asked next, from 0.
+    pub fn question(&self) -> usize {
+        self.question
     }
 
     /// What the real server is taken to be.
@@ -108,18 +123,18 @@ impl Machine {
         match self.phase {
             Phase::Waiting { until } if until <= now => {
                 self.phase = Phase::Running {
-                    until: now + self.check.connect_timeout,
+                    until: now + self.check.connection.timeout,
                 };
-                Due::Connect
+                Due::Ask
             }
             Phase::Running { until } if until <= now => {
-                Due::Abandon(self.failed(now, Failure::TimedOut))
+                Due::Abandon(self.handle(now, dialogue::silence(&self.check.probe)))
             }
             Phase::Waiting { .. } | Phase::Running { .. } => Due::Nothing,
         }
     }
 
-    /// The attempt that [`Due::Connect`] asked for has ended.
+    /// The attempt that [`Due::Ask`] asked for has ended.
     ///
     /// An outcome that nothing waits for (the attempt was given up) changes nothing.
     pub fn handle(&mut self, now: Instant, outcome: Outcome) -> Option<Verdict> {
@@ -127,34 +142,55 @@ impl Machine {
             return None;
         }
         match outcome {
-            Outcome::Connected => self.connected(now),
+            Outcome::Passed(detail) => self.passed(now, detail),
             Outcome::Failed(failure) => self.failed(now, failure),
             Outcome::NotRun(why) => {
-                self.wait(now, self.check.interval);
+                self.wait(now, self.check.timing.interval);
                 self.news(format!("not checked: {why}"))
             }
         }
     }
 
     /// Goes on with other times; for a check that [`asks_the_same`].
-    pub fn adopt(&mut self, now: Instant, check: TcpCheck) {
+    pub fn adopt(&mut self, now: Instant, check: Check) {
         // check_api.c, migrate_checkers: "If we have already had sufficient retries for
         // the new retry value, we hadn't already failed, so just require one more
         // failure to trigger failed state."
-        if self.retries_used > 0 && check.retries > 0 {
-            self.retries_used = self.retries_used.min(check.retries - 1);
+        if self.retries_used > 0 && check.timing.retries > 0 {
+            self.retries_used = self.retries_used.min(check.timing.retries - 1);
         }
         if let Phase::Waiting { until } = &mut self.phase {
-            let longest = check.interval.max(check.delay_before_retry);
-            *until = (*until).min(now + longest.max(BOOTSTRAP_DELAY + check.warmup));
+            let longest = check.timing.interval.max(check.timing.delay_before_retry);
+            *until = (*until).min(now + longest.max(BOOTSTRAP_DELAY + check.timing.warmup));
         }
         self.check = check;
     }
 
-    fn connected(&mut self, now: Instant) -> Option<Verdict> {
-        self.wait(now, self.check.interval);
+    fn passed(&mut self, now: Instant, detail: String) -> Option<Verdict> {
+        let recovering = self.health == Health::Down || !self.has_run;
+        let pause = if recovering && self.check.probe.fast_recovery() {
+            Duration::ZERO
+        } else {
+            self.check.timing.interval
+        };
+        self.retries_used = if self.has_run {
+            0
+        } else {
+            self.check.timing.retries
+        };
+        if self.failed_question.take().is_some() && self.check.probe.questions() > 1 {
+            self.question = 0;
+            self.wait(now, pause);
+            return self.news(detail);
+        }
+        self.question += 1;
+        if self.question < self.check.probe.questions() {
+            self.wait(now, pause);
+            return self.news(detail);
+        }
+        self.question = 0;
         self.retries_used = 0;
-        let detail = "connected".to_owned();
+        self.wait(now, self.check.timing.interval);
         if self.health == Health::Up && self.has_run {
             return self.news(detail);
         }
@@ -165,25 +201,34 @@ impl Machine {
 
     fn failed(&mut self, now: Instant, failure: Failure) -> Option<Verdict> {
         let undecided = self.health == Health::Up || !self.has_run;
-        if undecided && self.retries_used >= self.check.retries {
-            let retries = if self.has_run { self.check.retries } else { 0 };
-            self.wait(now, self.check.interval);
+        if undecided && self.retries_used >= self.check.timing.retries {
+            let retries = if self.has_run {
+                self.check.timing.retries
+            } else {
+                0
+            };
+            self.wait(now, self.check.timing.interval);
             self.retries_used = 0;
+            self.failed_question = Some(self.question);
             self.has_run = true;
             self.health = Health::Down;
             return self.decide(News::FailedFinally { retries }, failure.to_string());
         }
         self.has_run = true;
         if self.health == Health::Down {
-            self.wait(now, self.check.interval);
+            self.failed_question = Some(self.question);
+            self.wait(now, self.check.timing.interval);
             return self.news(failure.to_string());
         }
-        self.wait(now, self.check.delay_before_retry);
+        self.wait(now, self.check.timing.delay_before_retry);
         self.retries_used += 1;
         let detail = format!(
             "{failure}, retry {} of {} to come",
-            self.retries_used, self.check.retries
+            self.retries_used, self.check.timing.retries
         );
+        if self.check.timing.log_all_failures {
+            return self.decide(News::FailedOnce, detail);
+        }
         self.news(detail)
     }
 

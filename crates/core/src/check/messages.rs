@@ -38,8 +38,8 @@ pub struct Assignment {
 pub enum Begin {
     /// With the daemon: the real server is taken to be so, and the first result decides.
     Start(Health),
-    /// By a reload: the real server is taken to be up, and the check has all its retries.
-    Added,
+    /// By a reload: the real server is taken to be so, and the check has all its retries.
+    Added(Health),
     /// Where a check process that has died left it.
     Resume(Health),
 }
@@ -67,6 +67,8 @@ pub enum News {
         /// Repetitions that failed as well.
         retries: u32,
     },
+    /// A failure that is yet to be repeated, of a check whose every failure is to be logged.
+    FailedOnce,
     /// Only the words have changed: another cause, or a failure that is yet to be repeated.
     Detail,
 }

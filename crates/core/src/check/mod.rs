@@ -1,7 +1,7 @@
 //! Health checks of real servers.
 //!
 //! [`Checks`] is the whole of a check process without its sockets: it says when to
-//! connect where, hears how that went, and reports what it means for the real
+//! connect where, hears how that went ([`dialogue::Dialogue`] says what to say there), and reports what it means for the real
 //! server. [`machine::Machine`] holds the rules for one check; they are those of
 //! keepalived (`check_tcp.c`, `check_data.c`, `check_api.c`):
 //!
@@ -18,6 +18,7 @@
 //! seed.
 
 mod checks;
+pub mod dialogue;
 mod health;
 pub mod machine;
 pub mod messages;
@@ -72,8 +73,10 @@ pub enum Failure {
     HostUnreachable,
     /// There is no route, or a router says so.
     NetworkUnreachable,
-    /// The connection was reset while it was made.
+    /// The connection was reset.
     Reset,
+    /// It answers, but not as it should, in words.
+    WrongAnswer(String),
     /// Another error, in the words of the system.
     Other(String),
 }
@@ -86,7 +89,7 @@ impl fmt::Display for Failure {
             Failure::HostUnreachable => "host unreachable",
             Failure::NetworkUnreachable => "network unreachable",
             Failure::Reset => "connection reset",
-            Failure::Other(words) => words,
+            Failure::WrongAnswer(words) | Failure::Other(words) => words,
         })
     }
 }
@@ -94,9 +97,9 @@ impl fmt::Display for Failure {
 /// How one attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The connection was made.
-    Connected,
-    /// The connection could not be made: this speaks against the real server.
+    /// The real server answers as it should; how, in words.
+    Passed(String),
+    /// This speaks against the real server.
     Failed(Failure),
     /// Nothing was sent, for a reason on our side, such as no free descriptor, in
     /// the words of the system: this says nothing of the real server.

@@ -1,12 +1,14 @@
 //! A configuration in the words of `keepalived.conf`, with every default written out.
 
+mod checks;
+
 use std::fmt::{self, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::model::{
-    Authentication, Check, Configuration, Global, InitialState, SyncGroup, TcpCheck, Tracked,
-    TrackedScript, Tracker, VirtualAddress, VirtualServer, VrrpInstance, VrrpVersion,
+    Authentication, Configuration, Global, InitialState, SyncGroup, Tracked, TrackedScript, Tracker,
+    VirtualAddress, VirtualServer, VrrpInstance, VrrpVersion,
 };
 use crate::service::{
     Family, ForwardingMethod, Scheduler, ServiceKey, ServiceSettings, Tunnel, TunnelChecksum,
@@ -366,8 +368,8 @@ impl Writer {
                     if real.settings.lower_threshold != 0 {
                         w.line(format_args!("lthreshold {}", real.settings.lower_threshold));
                     }
-                    for Check::Tcp(check) in &real.checks {
-                        w.tcp_check(check);
+                    for check in &real.checks {
+                        checks::check(w, check);
                     }
                 });
             }
@@ -438,20 +440,6 @@ impl Writer {
                 self.line(format_args!("lvs_method TUN type gre {checksum}"));
             }
         }
-    }
-
-    fn tcp_check(&mut self, check: &TcpCheck) {
-        self.block(format_args!("TCP_CHECK"), |w| {
-            w.line(format_args!("connect_ip {}", check.connect_to.ip()));
-            w.line(format_args!("connect_port {}", check.connect_to.port()));
-            let timeout = Seconds(check.connect_timeout);
-            w.line(format_args!("connect_timeout {timeout}"));
-            w.line(format_args!("delay_loop {}", Seconds(check.interval)));
-            w.line(format_args!("retry {}", check.retries));
-            let delay = Seconds(check.delay_before_retry);
-            w.line(format_args!("delay_before_retry {delay}"));
-            w.line(format_args!("warmup {}", Seconds(check.warmup)));
-        });
     }
 }
 

@@ -1,10 +1,16 @@
 //! What a configuration file means, with every default filled in and every unit typed.
 
+mod check;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::check::{
+    Check, Connection, DnsProbe, HttpProbe, HttpVersion, Probe, RECORD_TYPES, Regex, RegexOptions,
+    Timing, Tls, UdpProbe, UdpReply, Url,
+};
 use crate::service::{DestinationSettings, ServiceKey, ServiceSettings};
 
 /// A whole configuration.
@@ -313,28 +319,4 @@ pub struct RealServer {
     pub settings: DestinationSettings,
     /// Its health checks; without any it counts as up.
     pub checks: Vec<Check>,
-}
-
-/// A health check.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Check {
-    /// `TCP_CHECK`: up while a connection can be made.
-    Tcp(TcpCheck),
-}
-
-/// `TCP_CHECK` with everything that it inherits.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TcpCheck {
-    /// Where it connects to.
-    pub connect_to: SocketAddr,
-    /// How long a connection may take to be made.
-    pub connect_timeout: Duration,
-    /// `delay_loop`: time from the end of one check to the next.
-    pub interval: Duration,
-    /// `retry`: how often a failed check is repeated before the real server counts as down.
-    pub retries: u32,
-    /// Time from a failed check to its repetition.
-    pub delay_before_retry: Duration,
-    /// `warmup`: the first check comes at a random time up to this long after the start.
-    pub warmup: Duration,
 }

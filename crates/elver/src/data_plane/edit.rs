@@ -3,10 +3,13 @@
 //! A program may run between any two stores: a service or destination is complete before
 //! anything leads to it, and led to no longer before it changes hands.
 
-use std::net::SocketAddr;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+
+use elver_core::edit_rules::{self, EditedTable};
 
 use elver_core::service::{
-    DestinationSettings, Edit, EditError, Origin, ServiceKey, ServiceSettings, Timeouts,
+    DestinationSettings, Edit, EditError, Origin, ServiceKey, ServiceSettings, SyncRole, Timeouts,
 };
 use elver_packet::table::settings::{TCP_TIMEOUTS_WORD, UDP_TIMEOUT_WORD};
 use elver_packet::table::{Words, destination, service};
@@ -14,12 +17,45 @@ use elver_sys::bpf::BpfError;
 
 use super::{DataPlane, Slots, add, layout};
 
+impl EditedTable for DataPlane {
+    fn has_service(&self, service: &ServiceKey) -> bool {
+        self.inventory.services.contains_key(service)
+    }
+
+    fn has_destination(&self, service: &ServiceKey, address: SocketAddr) -> bool {
+        let slots = self.inventory.services.get(service);
+        slots.is_some_and(|slots| {
+            self.inventory
+                .destination_at(service, &slots.destinations, address)
+                .is_some()
+        })
+    }
+
+    // Only tunnels lead from one family to the other.
+    fn has_mixed_families(&self) -> bool {
+        false
+    }
+
+    fn has_sync_daemon(&self, _role: SyncRole) -> bool {
+        false
+    }
+
+    fn has_interface(&self, name: &str) -> bool {
+        elver_sys::names::index_of_interface(name).is_some()
+    }
+
+    fn is_local(&self, address: IpAddr) -> bool {
+        self.held.contains(&address)
+    }
+}
+
 impl DataPlane {
     /// Makes a change, or refuses it and changes nothing.
     ///
     /// # Errors
     /// Those of `ipvsadm`, a table that is full, or what this data plane cannot do.
     pub(crate) fn apply(&mut self, edit: &Edit, origin: Origin) -> Result<(), EditError> {
+        edit_rules::check(edit, self)?;
         match edit {
             Edit::AddService { service, settings } => self.add_service(service, settings, origin),
             Edit::EditService { service, settings } => self.edit_service(service, settings),
@@ -58,9 +94,6 @@ impl DataPlane {
         settings: &ServiceSettings,
         origin: Origin,
     ) -> Result<(), EditError> {
-        if self.inventory.services.contains_key(key) {
-            return Err(EditError::ServiceExists);
-        }
         layout::check_service(key, settings)?;
         // A service that comes back finds its slot, and so the connections of destinations
         // that come back with it.
@@ -131,7 +164,6 @@ impl DataPlane {
         self.places.release(slots.service);
         words.store(service::ROOM_WORD, 0);
         self.inventory.past.insert(*key, slots);
-        self.bury();
         Ok(())
     }
 
@@ -147,14 +179,7 @@ impl DataPlane {
             .services
             .get(key)
             .ok_or(EditError::ServiceNotDefined)?;
-        if self
-            .inventory
-            .destination_at(key, &slots.destinations, address)
-            .is_some()
-        {
-            return Err(EditError::DestinationExists);
-        }
-        layout::check_destination(key, address, settings)?;
+        layout::check_destination(settings)?;
         let service_id = slots.service;
         let held = self.holds(key);
         // One that was removed and comes back has its connections and totals again.
@@ -193,12 +218,22 @@ impl DataPlane {
             slots.destinations.insert(0, id);
         }
         self.publish_members(key).inspect_err(|_| {
-            // There is no room for it in a member list: it was never there.
-            if let Ok(words) = self.inventory.maps.destination_words(id) {
-                layout::change_flags(words, 0, flags);
+            // There is no room for it in a member list: all is as it was.
+            if let Some(words) = self.inventory.maps.destination(id) {
+                let gone = if revived.is_some() {
+                    destination::flags::AVAILABLE
+                } else {
+                    u32::MAX
+                };
+                layout::change_flags(words, 0, gone);
             }
             if let Some(slots) = self.inventory.services.get_mut(key) {
                 slots.destinations.retain(|member| *member != id);
+                if revived.is_some() {
+                    slots.tombstones.push(id);
+                } else {
+                    self.free_destinations.push(id);
+                }
             }
         })
     }
@@ -218,7 +253,7 @@ impl DataPlane {
             .inventory
             .destination_at(key, &slots.destinations, address)
             .ok_or(EditError::NoSuchDestination)?;
-        layout::check_destination(key, address, settings)?;
+        layout::check_destination(settings)?;
         let words = self.inventory.maps.destination_words(id)?;
         layout::write_destination_settings(words, settings, layout::sequence(words));
         self.publish_members(key)
@@ -248,7 +283,6 @@ impl DataPlane {
             0,
             destination::flags::AVAILABLE,
         );
-        self.bury();
         Ok(())
     }
 
@@ -318,17 +352,21 @@ impl DataPlane {
 
     /// Gives the slots of removed destinations back that no connection refers to any more,
     /// and those of removed services without such destinations.
+    ///
+    /// Only at the second look: a program that has just chosen a destination may be about
+    /// to count a connection there.
     pub(super) fn bury(&mut self) {
         let inventory = &mut self.inventory;
+        let maps = &mut inventory.maps;
+        let mut unreferenced = BTreeSet::new();
         for slots in inventory
             .services
             .values_mut()
             .chain(inventory.past.values_mut())
         {
             let service_id = slots.service;
-            let maps = &mut inventory.maps;
             slots.tombstones.retain(|id| {
-                let Ok(words) = maps.destination_words(*id) else {
+                let Some(words) = maps.destination(*id) else {
                     return false;
                 };
                 let referred = words.load(destination::CONNECTIONS_WORD)
@@ -336,43 +374,42 @@ impl DataPlane {
                 if referred != 0 {
                     return true;
                 }
+                if !self.unreferenced.contains(id) {
+                    unreferenced.insert(*id);
+                    return true;
+                }
                 layout::change_flags(words, 0, u32::MAX);
                 // The service keeps what the destination counted.
-                let totals = maps.totals(*id);
-                if let Ok(words) = maps.service_words(service_id) {
+                if let Some(words) = maps.service(service_id) {
                     let mut past = layout::past_totals(words);
-                    add(&mut past, &totals);
+                    add(&mut past, &maps.totals(*id));
                     layout::write_past_totals(words, &past);
                 }
+                self.free_destinations.push(*id);
                 false
             });
         }
-        inventory
-            .past
-            .retain(|_, slots| !slots.tombstones.is_empty());
+        inventory.past.retain(|_, slots| {
+            if slots.tombstones.is_empty() {
+                self.free_services.push(slots.service);
+            }
+            !slots.tombstones.is_empty()
+        });
+        self.unreferenced = unreferenced;
     }
 
-    fn free_service(&self) -> Result<u32, EditError> {
-        let inventory = &self.inventory;
-        let past = |id: u32| inventory.past.values().any(|slots| slots.service == id);
-        (0..inventory.maps.services())
-            .find(|id| {
-                let live = inventory.maps.service_words(*id).is_ok_and(layout::is_live);
-                !live && !past(*id)
-            })
-            .ok_or_else(|| full("the table of virtual services", inventory.maps.services()))
+    fn free_service(&mut self) -> Result<u32, EditError> {
+        let capacity = self.inventory.maps.services();
+        self.free_services
+            .pop()
+            .ok_or_else(|| full("the table of virtual services", capacity))
     }
 
-    fn free_destination(&self) -> Result<u32, EditError> {
-        let maps = &self.inventory.maps;
-        (0..maps.destinations())
-            .find(|id| {
-                let heading = maps
-                    .destination_words(*id)
-                    .map(|words| words.load(destination::FLAGS_WORD) as u32);
-                heading.is_ok_and(|flags| flags & destination::flags::LIVE == 0)
-            })
-            .ok_or_else(|| full("the table of destinations", maps.destinations()))
+    fn free_destination(&mut self) -> Result<u32, EditError> {
+        let capacity = self.inventory.maps.destinations();
+        self.free_destinations
+            .pop()
+            .ok_or_else(|| full("the table of destinations", capacity))
     }
 }
 

@@ -194,22 +194,7 @@ pub(super) fn index_key(key: &ServiceKey) -> Result<service::ServiceKey, EditErr
 }
 
 /// What this data plane can do with a destination of a service.
-pub(super) fn check_destination(
-    key: &ServiceKey,
-    address: SocketAddr,
-    settings: &DestinationSettings,
-) -> Result<(), EditError> {
-    let is_host = match address.ip() {
-        IpAddr::V4(ip) => !ip.is_unspecified() && !ip.is_multicast() && !ip.is_broadcast(),
-        IpAddr::V6(ip) => !ip.is_unspecified() && !ip.is_multicast() && !ip.is_unicast_link_local(),
-    };
-    let same_family = address.is_ipv4() == (key.family() == Family::Inet);
-    if !is_host || !same_family {
-        return Err(EditError::Invalid);
-    }
-    if settings.lower_threshold > settings.upper_threshold {
-        return Err(EditError::OutOfRange);
-    }
+pub(super) fn check_destination(settings: &DestinationSettings) -> Result<(), EditError> {
     let unsupported = |what: &str| Err(EditError::Unsupported(what.to_owned()));
     match settings.method {
         ForwardingMethod::Nat => {}

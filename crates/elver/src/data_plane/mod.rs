@@ -17,6 +17,7 @@ use elver_core::service::{
     ConnectionState, DestinationState, Rates, ServiceKey, ServiceState, Statistics, SyncDaemon,
     Timeouts,
 };
+use elver_packet::reason::Reason;
 use elver_packet::table::destination::Destination;
 use elver_packet::table::settings::{SIZE_AND_EPOCH_WORD, TCP_TIMEOUTS_WORD, UDP_TIMEOUT_WORD};
 use elver_packet::table::{Words, destination, service};
@@ -61,6 +62,11 @@ pub(crate) struct DataPlane {
     places: MemberPlaces,
     held: BTreeSet<IpAddr>,
     sequence: u32,
+    /// Slots to be used next, from the end.
+    free_services: Vec<u32>,
+    free_destinations: Vec<u32>,
+    /// Removed destinations to which nothing referred at the last look.
+    unreferenced: BTreeSet<u32>,
     sweep: sweep::Sweep,
 }
 
@@ -220,6 +226,7 @@ impl DataPlane {
         let inventory = Inventory::read(maps);
         layout::set_default_timeouts(&inventory.maps, inventory.clock);
         let sequence = inventory.highest_sequence();
+        let (free_services, free_destinations) = inventory.free_slots();
         let places = MemberPlaces::read(
             &inventory.maps,
             inventory.services.values().chain(inventory.past.values()),
@@ -230,6 +237,9 @@ impl DataPlane {
             places,
             held: BTreeSet::new(),
             sequence,
+            free_services,
+            free_destinations,
+            unreferenced: BTreeSet::new(),
             sweep: sweep::Sweep::default(),
         })
     }
@@ -237,6 +247,17 @@ impl DataPlane {
     /// Every service, in the order of their keys, its destinations newest first.
     pub(crate) fn services(&self) -> Vec<ServiceState> {
         self.inventory.services()
+    }
+
+    /// What became of packets, by name, where it happened at all.
+    pub(crate) fn packets(&self) -> Vec<(String, u64)> {
+        let counts = Reason::ALL.iter().map(|reason| {
+            (
+                reason.name().to_owned(),
+                self.inventory.maps.reason(*reason),
+            )
+        });
+        counts.filter(|(_, count)| *count != 0).collect()
     }
 
     /// Tells which addresses are this host's. A service takes packets while its address is
@@ -288,6 +309,23 @@ impl DataPlane {
 }
 
 impl Inventory {
+    /// Slots of services and destinations that are not in use, the lowest last.
+    fn free_slots(&self) -> (Vec<u32>, Vec<u32>) {
+        let all = || self.services.values().chain(self.past.values());
+        let services: BTreeSet<u32> = all().map(|slots| slots.service).collect();
+        let destinations: BTreeSet<u32> = all()
+            .flat_map(|slots| slots.destinations.iter().chain(&slots.tombstones))
+            .copied()
+            .collect();
+        let free = |count: u32, used: &BTreeSet<u32>| {
+            (0..count).rev().filter(|id| !used.contains(id)).collect()
+        };
+        (
+            free(self.maps.services(), &services),
+            free(self.maps.destinations(), &destinations),
+        )
+    }
+
     fn highest_sequence(&self) -> u32 {
         let all = self.services.values().chain(self.past.values());
         let ids = all.flat_map(|slots| slots.destinations.iter().chain(&slots.tombstones));

@@ -45,7 +45,7 @@ impl DataPlane {
         let sets = maps.connection_lines() / STRIDE;
         let end = self.sweep.next_set.saturating_add(SETS_AT_ONCE).min(sets);
         for index in (self.sweep.next_set * STRIDE)..(end * STRIDE) {
-            if index % STRIDE == 0 {
+            if index.is_multiple_of(STRIDE) {
                 continue;
             }
             let Some(control) = control(&maps, index) else {
@@ -84,7 +84,7 @@ impl DataPlane {
 pub(super) fn connections(maps: &Maps, clock: Clock) -> impl Iterator<Item = ConnectionState> + '_ {
     let now = clock.now();
     (0..maps.connection_lines()).filter_map(move |index| {
-        if index % STRIDE == 0 || !control(&maps, index)?.is_live() {
+        if index.is_multiple_of(STRIDE) || !control(&maps, index)?.is_live() {
             return None;
         }
         let entry = Entry(maps.connection(index)?);

@@ -11,6 +11,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::address_record::{self, addresses_of, withdraw};
 use super::child::{Child, Ended, Restarts, Role};
+use super::pings;
 use super::{Director, Inbox, RECORD};
 use crate::failure::Failure;
 use crate::instance::Instance;
@@ -91,6 +92,7 @@ impl Director {
         self.check.start_at = None;
         let assignments = self.health.assignments();
         if !assignments.is_empty() {
+            pings::permit(&assignments);
             let command = ToChecks::Configure(assignments);
             let (said, ended) = (&self.outbox.check, &self.outbox.ended);
             self.check

@@ -18,6 +18,7 @@ mod address_record;
 mod child;
 mod children;
 mod network;
+mod pings;
 mod preconditions;
 mod virtual_routers;
 mod words;
@@ -249,7 +250,8 @@ impl Director {
 
     fn checked(&mut self, report: &Report) {
         let (service, real_server) = (report.name.service, report.name.real_server);
-        match words::of_report(report) {
+        let standing = self.health.standing(&report.name);
+        match standing.and_then(|standing| words::of_report(report, &standing.check.probe)) {
             Some(line) => tracing::info!(cause = report.detail, "{line}"),
             None => tracing::debug!(
                 "check of {}: {}",
@@ -318,7 +320,11 @@ impl Director {
             None => self.start_vrrp(),
         }
         match &self.check.child {
-            Some(child) => child.tell(ToChecks::Configure(self.health.assignments())),
+            Some(child) => {
+                let assignments = self.health.assignments();
+                pings::permit(&assignments);
+                child.tell(ToChecks::Configure(assignments));
+            }
             None => self.start_check(),
         }
         Ok(())
@@ -451,6 +457,7 @@ impl Director {
                 .values()
                 .map(|(name, kind)| (name.clone(), (*kind).to_owned()))
                 .collect(),
+            packets: self.data_plane.packets(),
         }
     }
 

@@ -2,23 +2,44 @@
 //! and their tools look for these.
 
 use elver_core::check::messages::{News, Report};
+use elver_core::config::model::{HttpProbe, Probe};
 use elver_core::lb::{RealServerName, VirtualServerName};
 use elver_core::service::Edit;
 
-/// The line for a report; none for news that keepalived keeps to itself.
-pub(crate) fn of_report(report: &Report) -> Option<String> {
+/// The line for a report of a check that is `probe`; none for news that keepalived keeps
+/// to itself.
+pub(crate) fn of_report(report: &Report, probe: &Probe) -> Option<String> {
     let name = RealServerName {
         service: &report.name.service,
         address: &report.name.real_server,
     };
-    match report.news {
-        News::Succeeded => Some(format!("TCP connection to {name} success.")),
-        News::FailedFinally { retries: 0 } => Some(format!("TCP_CHECK on service {name} failed.")),
-        News::FailedFinally { retries } => Some(format!(
-            "TCP_CHECK on service {name} failed after {retries} retries."
-        )),
-        News::Detail => None,
-    }
+    let check = match probe {
+        Probe::Http(HttpProbe { tls: None, .. }) => "HTTP_CHECK",
+        Probe::Http(HttpProbe { tls: Some(_), .. }) => "SSL_CHECK",
+        other => other.keyword(),
+    };
+    let kind = match probe {
+        Probe::Udp(_) => "UDP",
+        Probe::Ping => "ICMP",
+        _ => "TCP",
+    };
+    let cause = &report.detail;
+    Some(match (report.news, probe) {
+        (News::Succeeded, Probe::Http(_)) => {
+            format!("Remote Web server {name} succeed on service.")
+        }
+        (News::Succeeded, Probe::Smtp { .. }) => {
+            format!("Remote SMTP server {name} succeed on service.")
+        }
+        (News::Succeeded, Probe::Dns(_)) => format!("DNS_CHECK ({name}) succeed on service."),
+        (News::Succeeded, _) => format!("{kind} connection to {name} success."),
+        (News::FailedFinally { retries: 0 }, _) => format!("{check} on service {name} failed."),
+        (News::FailedFinally { retries }, _) => {
+            format!("{check} on service {name} failed after {retries} retries.")
+        }
+        (News::FailedOnce, _) => format!("{check} on service {name} failed: {cause}."),
+        (News::Detail, _) => return None,
+    })
 }
 
 /// The line for an edit.
@@ -87,7 +108,7 @@ mod tests {
     #[test]
     fn reports_read_like_those_of_keepalived() {
         let line = |news| {
-            of_report(&Report {
+            let report = Report {
                 name: CheckName {
                     service: service(),
                     real_server: real_server(),
@@ -96,7 +117,8 @@ mod tests {
                 health: Health::Down,
                 news,
                 detail: String::new(),
-            })
+            };
+            of_report(&report, &Probe::Tcp)
         };
         // Lines of keepalived 2.2.7's own log.
         assert_eq!(

@@ -97,8 +97,10 @@ const CW: u8 = TcpState::CLOSE_WAIT.0;
 const LA: u8 = TcpState::LAST_ACK.0;
 const LI: u8 = TcpState::LISTEN.0;
 
-/// Rows are padded to 16 states and there are four to a side, so that an index is a shift.
-type Rows = [[u8; 16]; 8];
+/// Rows are padded to 16 states and there are eight to a side, so that an index is a shift.
+type Rows = [[u8; 16]; 16];
+
+const UNUSED: [u8; 16] = [NO; 16];
 
 static TRANSITIONS: Rows = [
     //        NO  ES  SS  SR  FW  TW  CL  CW  LA  LI  SA
@@ -115,6 +117,10 @@ static TRANSITIONS: Rows = [
     /* rst */ [
         CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, SR, NO, NO, NO, NO, NO,
     ],
+    /* none */ [CL; 16],
+    UNUSED,
+    UNUSED,
+    UNUSED,
     // from the real server
     /* syn */
     [
@@ -129,28 +135,46 @@ static TRANSITIONS: Rows = [
     /* rst */ [
         CL, CL, SS, CL, CL, TW, CL, CL, CL, CL, CL, NO, NO, NO, NO, NO,
     ],
+    /* none */ [CL; 16],
+    UNUSED,
+    UNUSED,
+    UNUSED,
 ];
+
+/// The rows of events, four bits each, by which of FIN, SYN, RST and ACK are set: of
+/// several, RST counts before SYN, FIN and ACK, in this order.
+const EVENTS: u64 = {
+    let mut events = 0;
+    let mut set = 0;
+    while set < 16 {
+        let event: u64 = match set {
+            0 => 4,
+            _ if set & 0b0100 != 0 => 3,
+            _ if set & 0b0010 != 0 => 0,
+            _ if set & 0b0001 != 0 => 1,
+            _ => 2,
+        };
+        events |= event << (4 * set);
+        set += 1;
+    }
+    events
+};
 
 /// The state after a segment.
 ///
-/// Of several flags RST counts before SYN, FIN and ACK, in this order; a segment with
-/// none of them closes the connection, as in the kernel.
+/// A segment with none of the flags that count closes the connection, as in the kernel.
 #[inline(always)]
 pub fn next(side: Side, flags: TcpFlags, state: TcpState) -> TcpState {
-    let event = if flags.any(TcpFlags::RST) {
-        3
-    } else if flags.any(TcpFlags::SYN) {
-        0
-    } else if flags.any(TcpFlags::FIN) {
-        1
-    } else if flags.any(TcpFlags::ACK) {
-        2
-    } else {
-        return TcpState::CLOSE;
+    const {
+        assert!(
+            TcpFlags::FIN == 1 && TcpFlags::SYN == 2 && TcpFlags::RST == 4 && TcpFlags::ACK == 16
+        )
     };
+    let set = flags.0 & 0b0111 | flags.0 >> 1 & 0b1000;
+    let event = (EVENTS >> (4 * u32::from(set)) & 0b0111) as usize;
     let row = match side {
         Side::Client => event,
-        Side::Server => 4 + event,
+        Side::Server => 8 + event,
     };
     let column = usize::from(state.0 & 0xf);
     TcpState(

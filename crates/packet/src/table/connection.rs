@@ -17,7 +17,8 @@
 //!          word 4    IPv4: source MAC, last 32 | device 32         IPv6: … receiver
 //!          word 5    sender's port 16 | receiver's port 16 | protocol 8 | class 8 | direction 8 | spare 8
 //!          word 6    destination id 32 | its generation 16 | template's generation 16
-//!          word 7    peer entry 32 | template entry 32;  of a template: connections that it holds
+//!          word 7    peer entry 32 | template entry 32
+//!                    of a template: connections that it holds 32 | spare 16 | generation 15 | 1
 //! ```
 //!
 //! # Who may write what
@@ -25,15 +26,22 @@
 //! from free or live to busy by compare-and-exchange owns it alone until it is given
 //! back. An entry becomes live by an exchange, after everything else has been written,
 //! and goes from live to free by way of busy: whoever took it gives back what it counts
-//! for, so that happens once. The generation changes each time a way is freed. A reader
-//! looks at the control word again after it has read.
+//! for, so that happens once. The generation changes each time a way is freed.
 //!
 //! Word 0 of a live entry changes by compare-and-exchange only. It has the lower bits of
-//! the generation in it, so that nobody renews an entry that has become another one.
+//! the generation in it, so that nobody renews an entry that has become another one. Whoever
+//! takes an entry out ends its life before anything else, by an exchange: that is how
+//! renewals stop, and how a reader knows that the words it has read belong together
+//! ([`Found::is_same`]). It looks only after it has read the last of them.
+//!
+//! The count of a template changes by compare-and-exchange while it has the template's
+//! generation beside it, for the same reason.
 //!
 //! A connection that is translated stands twice: *forward*, as the client sends, and
 //! *reverse*, as the real server answers. Each names the other as its peer. The forward
 //! entry has the state; the pair is taken by taking the forward entry, and goes as a whole.
+
+use core::num::NonZeroU32;
 
 use crate::family::Family;
 use crate::reason::Reason;
@@ -62,9 +70,9 @@ mod claim;
 mod entry;
 mod reclaim;
 
-pub use claim::{Claim, claim, rival};
+pub use claim::{Claim, claim, is_contended, rival};
 pub use entry::{Direction, Entry, Life, Links, flags};
-pub use reclaim::{free_abandoned, reclaim};
+pub use reclaim::{free_abandoned, reclaim, reclaim_seen};
 
 /// What a way is used for: the lowest octet of its control word.
 mod phase {
@@ -100,6 +108,13 @@ impl Control {
     #[inline(always)]
     fn is_free(self) -> bool {
         self.phase() == phase::FREE
+    }
+
+    /// 1 if the way is free, else 0; computed without a branch.
+    #[inline(always)]
+    fn free_bit(self) -> u32 {
+        const { assert!(phase::FREE == 0 && phase::BUSY == 1 && phase::LIVE == 2) };
+        !(self.0 | self.0 >> 1) as u32 & 1
     }
 
     /// How often the way has been freed; 24 bits.
@@ -243,8 +258,20 @@ pub struct Place {
 pub struct Found<W> {
     /// Where it stands.
     pub index: u32,
+    /// The lower bits of its generation when it was found.
+    pub generation: u16,
     /// What is in it.
     pub entry: Entry<W>,
+}
+
+impl<W: Words> Found<W> {
+    /// Whether nobody has taken the entry out since it was found: then whatever was read of
+    /// it meanwhile belongs to it.
+    #[inline(always)]
+    pub fn is_same(&self) -> bool {
+        let life = self.entry.life();
+        life.generation == self.generation && !life.has_ended()
+    }
 }
 
 /// The index of a set's header.
@@ -288,13 +315,15 @@ fn find_in_set<F: Family, T: Tables>(
     let header = tables.connection(header_index(set))?;
     let mut way = 1;
     while way < STRIDE {
-        if Control(header.load(way as usize)).shows(tag) {
+        let control = Control(header.load(way as usize));
+        if control.shows(tag) {
             let index = header_index(set) + way;
             if let Some(line) = tables.connection(index)
                 && key.is_of(line)
             {
                 return Some(Found {
                     index,
+                    generation: control.generation() as u16,
                     entry: Entry(line),
                 });
             }
@@ -302,6 +331,17 @@ fn find_in_set<F: Family, T: Tables>(
         way += 1;
     }
     None
+}
+
+/// The index of what [`find`] finds, for where a connection is opened and not on every packet's way.
+///
+/// A function of its own, and its answer a number of which the verifier in the kernel knows
+/// nothing: else it would follow the rest of the program once for each way of both sets.
+#[inline(never)]
+pub fn locate<F: Family, T: Tables>(tables: &T, key: &Key<F>, place: &Place) -> Option<NonZeroU32> {
+    let unknown_zero = Settings(tables.settings()?).zero() as u32;
+    let found = find(tables, key, place)?;
+    NonZeroU32::new(found.index ^ unknown_zero)
 }
 
 /// Whether the entry counts as absent.
@@ -331,13 +371,32 @@ pub fn destination_of<T: Tables>(
     (destination.heading().generation() == generation).then_some(destination)
 }
 
-/// Counts a reason that stands beside a packet's outcome.
-/// A connection comes under a template.
+/// The live entry with this index, if there is one.
 #[inline(always)]
-pub fn hold<W: Words>(template: Entry<W>) {
-    template.hold();
+pub fn found_at<T: Tables>(tables: &T, index: u32) -> Option<Found<T::Words>> {
+    let (header, way) = control_of(tables, index)?;
+    let control = Control(header.load(way));
+    let entry = Entry(tables.connection(index)?);
+    (way != 0 && control.is_live()).then_some(Found {
+        index,
+        generation: control.generation() as u16,
+        entry,
+    })
 }
 
+/// A connection comes under a template; false if the template is gone, or too many come at once.
+#[inline(always)]
+pub fn hold<W: Words>(template: &Found<W>) -> bool {
+    template.entry.hold(template.generation)
+}
+
+/// A connection under a template has not come about.
+#[inline(always)]
+pub fn release<W: Words>(template: &Found<W>) {
+    template.entry.release(template.generation);
+}
+
+/// Counts a reason that stands beside a packet's outcome.
 fn note<T: Tables>(tables: &T, reason: Reason) {
     tables.count_reason(reason);
 }

@@ -12,7 +12,7 @@ use aya::programs::links::{FdLink, Link, PinnedLink};
 use aya::programs::tc::{
     NlOptions, SchedClassifierLink, TcAttachOptions, TcHandle, qdisc_add_clsact,
 };
-use aya::programs::{LinkOrder, TcAttachType};
+use aya::programs::{LinkOrder, Program, TcAttachType, TestRun, TestRunOptions};
 use aya::util::KernelVersion;
 
 use super::load::{classifier, describe};
@@ -60,6 +60,17 @@ impl Attachments {
         }
     }
 
+    /// The programs, and how many instructions the kernel followed until it took each: the
+    /// time that loading takes, and the distance to the kernel's limit of a million. A kernel
+    /// before 5.16 does not tell.
+    pub fn verified_instructions(&self) -> Vec<(String, u32)> {
+        let count = |program: &Program| program.info().ok()?.verified_instruction_count();
+        self.programs
+            .programs()
+            .filter_map(|(name, program)| Some((name.to_owned(), count(program)?)))
+            .collect()
+    }
+
     /// Attaches to a device, or replaces in one step what an earlier process attached.
     ///
     /// # Errors
@@ -85,6 +96,29 @@ impl Attachments {
             }
         }
         Ok(())
+    }
+
+    /// Runs the programs on a frame as if it had arrived at a device of this network
+    /// namespace: gives what they return to tc, and the frame as they leave it. The frame goes
+    /// nowhere; everything else happens as it does to a packet.
+    ///
+    /// # Errors
+    /// The kernel refuses; it takes no frame without a payload, nor one larger than a page.
+    pub fn test_run(&mut self, device: u32, frame: &[u8]) -> Result<(i32, Vec<u8>), BpfError> {
+        /// Where `ifindex` is in `struct __sk_buff` of `linux/bpf.h`.
+        const INTERFACE: usize = 40;
+        let mut context = [0; INTERFACE + size_of::<u32>()];
+        context[INTERFACE..].copy_from_slice(&device.to_ne_bytes());
+        let mut octets = vec![0; frame.len()];
+        let mut options = TestRunOptions::new();
+        options.data_in = Some(frame);
+        options.data_out = Some(&mut octets);
+        options.ctx_in = Some(&context);
+        let program = classifier(&mut self.programs, self.first)?;
+        let result = program.test_run(options).map_err(|error| {
+            BpfError::kernel("running the programs on a frame", describe(&error))
+        })?;
+        Ok((result.return_value.cast_signed(), octets))
     }
 
     fn attach_tcx(&mut self, index: u32, name: &str) -> Result<Attachment, BpfError> {

@@ -97,7 +97,8 @@ mod tests {
     use super::*;
 
     fn jiffies(hertz: u64, nanoseconds: u64) -> u64 {
-        (1u64 << 32) - SECONDS_BEFORE_WRAP * hertz + nanoseconds * hertz / 1_000_000_000
+        let since_boot = u128::from(nanoseconds) * u128::from(hertz) / 1_000_000_000;
+        (1u64 << 32) - SECONDS_BEFORE_WRAP * hertz + since_boot as u64
     }
 
     #[test]

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::super::messages::{Begin, News};
 use super::super::{Failure, Health};
 use super::*;
-use crate::config::model::TcpCheck;
+use crate::config::model::{Connection, Probe, Timing};
 use crate::service::{Protocol, ServiceKey};
 
 fn name(host: u8) -> CheckName {
@@ -22,14 +22,24 @@ fn name(host: u8) -> CheckName {
 fn assignment(host: u8) -> Assignment {
     Assignment {
         name: name(host),
-        check: Check::Tcp(TcpCheck {
-            connect_to: SocketAddr::from(([172, 18, 42, host], 22)),
-            connect_timeout: Duration::from_secs(3),
-            interval: Duration::from_secs(6),
-            retries: 1,
-            delay_before_retry: Duration::from_secs(2),
-            warmup: Duration::from_secs(6),
-        }),
+        check: Check {
+            connection: Connection {
+                to: SocketAddr::from(([172, 18, 42, host], 22)),
+                timeout: Duration::from_secs(3),
+                source: None,
+                source_port: None,
+                interface: None,
+            },
+            probe: Probe::Tcp,
+            timing: Timing {
+                interval: Duration::from_secs(6),
+                retries: 1,
+                delay_before_retry: Duration::from_secs(2),
+                warmup: Duration::from_secs(6),
+                alpha: false,
+                log_all_failures: false,
+            },
+        },
         begin: Begin::Start(Health::Up),
     }
 }
@@ -40,7 +50,7 @@ fn effects(checks: &mut Checks) -> Vec<Effect> {
 
 fn only_attempt(checks: &mut Checks) -> Attempt {
     match effects(checks).as_slice() {
-        [Effect::Connect { attempt, .. }] => *attempt,
+        [Effect::Ask { attempt, .. }] => *attempt,
         other => panic!("wanted one connect, saw {other:?}"),
     }
 }
@@ -56,7 +66,7 @@ fn first_checks_spread_over_the_warmup() {
         checks.handle_timeout(at);
         for effect in effects(&mut checks) {
             // None is answered, so what has run out is a first check that was sent before.
-            if let Effect::Connect { .. } = effect {
+            if let Effect::Ask { .. } = effect {
                 firsts.push(at - start);
             }
         }
@@ -78,7 +88,10 @@ fn a_check_runs_its_life() {
     let first = checks.poll_timeout().unwrap();
     checks.handle_timeout(first);
     let attempt = only_attempt(&mut checks);
-    checks.handle(first, Input::Ended(attempt, Outcome::Connected));
+    checks.handle(
+        first,
+        Input::Ended(attempt, Outcome::Passed("connected".to_owned())),
+    );
     assert_eq!(
         effects(&mut checks),
         [Effect::Report(Report {
@@ -124,7 +137,10 @@ fn a_check_runs_its_life() {
         ]
     );
     // The answer that comes too late is no answer.
-    checks.handle(end, Input::Ended(attempt, Outcome::Connected));
+    checks.handle(
+        end,
+        Input::Ended(attempt, Outcome::Passed("connected".to_owned())),
+    );
     assert_eq!(effects(&mut checks), []);
     assert_eq!(checks.poll_timeout(), Some(end + Duration::from_secs(6)));
 }
@@ -142,7 +158,7 @@ fn a_reload_keeps_what_it_does_not_change() {
     let attempts: Vec<(Attempt, SocketAddr)> = effects(&mut checks)
         .iter()
         .map(|effect| match effect {
-            Effect::Connect { attempt, to } => (*attempt, *to),
+            Effect::Ask { attempt, check, .. } => (*attempt, check.connection.to),
             other => panic!("{other:?}"),
         })
         .collect();
@@ -150,8 +166,8 @@ fn a_reload_keeps_what_it_does_not_change() {
 
     // 121 stays, 122 is asked elsewhere, 123 is new.
     let mut moved = assignment(122);
-    let Check::Tcp(check) = &mut moved.check;
-    check.connect_to.set_port(23);
+    let check = &mut moved.check;
+    check.connection.to.set_port(23);
     checks.handle(
         later,
         Input::Configure(vec![assignment(121), moved, assignment(123)]),
@@ -162,7 +178,10 @@ fn a_reload_keeps_what_it_does_not_change() {
         .unwrap();
     assert_eq!(effects(&mut checks), [Effect::Abandon(dropped.0)]);
     let kept = attempts.iter().find(|pair| *pair != dropped).unwrap();
-    checks.handle(later, Input::Ended(kept.0, Outcome::Connected));
+    checks.handle(
+        later,
+        Input::Ended(kept.0, Outcome::Passed("connected".to_owned())),
+    );
     assert_eq!(effects(&mut checks).len(), 1);
 
     checks.handle(later, Input::Configure(Vec::new()));
@@ -175,12 +194,12 @@ fn of_two_checks_with_one_name_the_first_counts() {
     let start = Instant::now();
     let mut checks = Checks::new(7);
     let mut second = assignment(121);
-    let Check::Tcp(check) = &mut second.check;
-    check.connect_to.set_port(23);
+    let check = &mut second.check;
+    check.connection.to.set_port(23);
     checks.handle(start, Input::Configure(vec![assignment(121), second]));
     checks.handle_timeout(start + Duration::from_secs(8));
     match effects(&mut checks).as_slice() {
-        [Effect::Connect { to, .. }] => assert_eq!(to.port(), 22),
+        [Effect::Ask { check, .. }] => assert_eq!(check.connection.to.port(), 22),
         other => panic!("{other:?}"),
     }
 }
@@ -229,7 +248,7 @@ proptest! {
                     }
                     let which = which % all;
                     let outcome = if up {
-                        Outcome::Connected
+                        Outcome::Passed("connected".to_owned())
                     } else {
                         Outcome::Failed(Failure::Refused)
                     };
@@ -246,7 +265,7 @@ proptest! {
             }
             while let Some(effect) = checks.poll_effect() {
                 match effect {
-                    Effect::Connect { attempt, .. } => {
+                    Effect::Ask { attempt, .. } => {
                         prop_assert!(!open.contains(&attempt) && !ended.contains(&attempt));
                         open.push(attempt);
                     }

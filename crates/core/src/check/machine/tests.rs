@@ -3,26 +3,45 @@ use std::net::SocketAddr;
 use proptest::prelude::*;
 
 use super::*;
+use crate::config::model::{Connection, Probe, Timing};
 
 const INTERVAL: Duration = Duration::from_secs(6);
 const RETRY: Duration = Duration::from_secs(3);
 const TIMEOUT: Duration = Duration::from_secs(5);
 const RETRIES: u32 = 2;
 
-fn check() -> TcpCheck {
-    TcpCheck {
-        connect_to: SocketAddr::from(([172, 18, 42, 121], 22)),
-        connect_timeout: TIMEOUT,
-        interval: INTERVAL,
-        retries: RETRIES,
-        delay_before_retry: RETRY,
-        warmup: INTERVAL,
+fn check() -> Check {
+    Check {
+        connection: Connection {
+            to: SocketAddr::from(([172, 18, 42, 121], 22)),
+            timeout: TIMEOUT,
+            source: None,
+            source_port: None,
+            interface: None,
+        },
+        probe: Probe::Tcp,
+        timing: Timing {
+            interval: INTERVAL,
+            retries: RETRIES,
+            delay_before_retry: RETRY,
+            warmup: INTERVAL,
+            alpha: false,
+            log_all_failures: false,
+        },
     }
+}
+
+fn with_retries(retries: u32) -> Check {
+    let mut check = check();
+    check.timing.retries = retries;
+    check
 }
 
 fn running(now: Instant, health: Health, has_run: bool, retries_used: u32) -> Machine {
     Machine {
         check: check(),
+        question: 0,
+        failed_question: None,
         health,
         has_run,
         retries_used,
@@ -59,7 +78,7 @@ fn after(machine: &Machine, now: Instant, verdict: Option<Verdict>) -> After {
 fn every_state_meets_every_outcome() {
     use Health::{Down, Up};
     use News::{Detail, FailedFinally, Succeeded};
-    let connected = || Outcome::Connected;
+    let connected = || Outcome::Passed("connected".to_owned());
     let refused = || Outcome::Failed(Failure::Refused);
     let not_run = || Outcome::NotRun("Too many open files".to_owned());
     let at_once = FailedFinally { retries: 0 };
@@ -144,11 +163,11 @@ fn every_state_meets_every_outcome() {
 #[test]
 fn nothing_happens_before_its_time() {
     let start = Instant::now();
-    let mut machine = Machine::new(check(), Begin::Added, start + INTERVAL);
+    let mut machine = Machine::new(check(), Begin::Added(Health::Up), start + INTERVAL);
     assert_eq!(machine.poll_timeout(), start + INTERVAL);
     let early = start + INTERVAL - Duration::from_nanos(1);
     assert_eq!(machine.handle_timeout(early), Due::Nothing);
-    assert_eq!(machine.handle_timeout(start + INTERVAL), Due::Connect);
+    assert_eq!(machine.handle_timeout(start + INTERVAL), Due::Ask);
     assert_eq!(machine.poll_timeout(), start + INTERVAL + TIMEOUT);
     let early = start + INTERVAL + TIMEOUT - Duration::from_nanos(1);
     assert_eq!(machine.handle_timeout(early), Due::Nothing);
@@ -169,7 +188,7 @@ fn where_a_check_begins() {
         begun(Begin::Start(Health::Down)),
         (Health::Down, false, RETRIES)
     );
-    assert_eq!(begun(Begin::Added), (Health::Up, false, 0));
+    assert_eq!(begun(Begin::Added(Health::Up)), (Health::Up, false, 0));
     assert_eq!(begun(Begin::Resume(Health::Up)), (Health::Up, true, 0));
     assert_eq!(begun(Begin::Resume(Health::Down)), (Health::Down, true, 0));
 }
@@ -182,7 +201,7 @@ fn a_failure_that_repeats_itself_is_told_once() {
     let mut now = start;
     for _ in 0..5 {
         now = machine.poll_timeout();
-        assert_eq!(machine.handle_timeout(now), Due::Connect);
+        assert_eq!(machine.handle_timeout(now), Due::Ask);
         told += usize::from(
             machine
                 .handle(now, Outcome::Failed(Failure::Refused))
@@ -205,7 +224,7 @@ fn fewer_retries_leave_one_failure_to_go() {
         (0, 3, 0),
     ] {
         let mut machine = running(start, Health::Up, true, used);
-        machine.adopt(start, TcpCheck { retries, ..check() });
+        machine.adopt(start, with_retries(retries));
         assert_eq!(machine.retries_used, then, "{used} used, {retries} now");
     }
 }
@@ -214,11 +233,11 @@ fn fewer_retries_leave_one_failure_to_go() {
 fn a_shorter_interval_does_not_wait_for_the_longer_one() {
     let start = Instant::now();
     let hour = Duration::from_secs(3600);
-    let mut machine = Machine::new(check(), Begin::Added, start + hour);
+    let mut machine = Machine::new(check(), Begin::Added(Health::Up), start + hour);
     machine.adopt(start, check());
     assert_eq!(
         machine.poll_timeout(),
-        start + BOOTSTRAP_DELAY + check().warmup
+        start + BOOTSTRAP_DELAY + check().timing.warmup
     );
 }
 
@@ -266,7 +285,7 @@ proptest! {
         results in prop::collection::vec(any::<bool>(), 0..60),
     ) {
         let begin = match (by_reload, begins_up) {
-            (true, _) => Begin::Added,
+            (true, _) => Begin::Added(Health::Up),
             (false, true) => Begin::Start(Health::Up),
             (false, false) => Begin::Start(Health::Down),
         };
@@ -276,12 +295,12 @@ proptest! {
             is_up: by_reload || begins_up,
             has_run: false,
         };
-        let mut machine = Machine::new(TcpCheck { retries, ..check() }, begin, Instant::now());
+        let mut machine = Machine::new(with_retries(retries), begin, Instant::now());
         for is_success in results {
             let now = machine.poll_timeout();
-            prop_assert_eq!(machine.handle_timeout(now), Due::Connect);
+            prop_assert_eq!(machine.handle_timeout(now), Due::Ask);
             let verdict = if is_success {
-                machine.handle(now, Outcome::Connected)
+                machine.handle(now, Outcome::Passed("connected".to_owned()))
             } else {
                 machine.handle(now, Outcome::Failed(Failure::Refused))
             };
@@ -289,11 +308,57 @@ proptest! {
                 News::Succeeded => Some("success".to_owned()),
                 News::FailedFinally { retries: 0 } => Some("failed".to_owned()),
                 News::FailedFinally { retries } => Some(format!("failed after {retries} retries")),
-                News::Detail => None,
+                News::Detail | News::FailedOnce => None,
             });
             let delay = machine.poll_timeout() - now;
             prop_assert_eq!((delay, line), epilog.result(is_success));
             prop_assert_eq!(machine.health() == Health::Up, epilog.is_up);
         }
     }
+}
+
+#[test]
+fn pages_are_asked_for_in_turn_and_anew_after_a_failure() {
+    use crate::config::model::{HttpProbe, HttpVersion, Url};
+    let mut check = with_retries(0);
+    let url = |path: &str| Url {
+        path: path.to_owned(),
+        virtual_host: None,
+        status_codes: vec![(200, 299)],
+        digest: None,
+        regex: None,
+    };
+    check.probe = Probe::Http(HttpProbe {
+        version: HttpVersion::Http10,
+        tls: None,
+        fast_recovery: true,
+        urls: vec![url("/a"), url("/b"), url("/c")],
+    });
+    let mut now = Instant::now();
+    let mut machine = Machine::new(check, Begin::Start(Health::Up), now);
+    let mut ask = |passes: bool| {
+        let at = machine.poll_timeout();
+        let pause = at - now;
+        now = at;
+        assert_eq!(machine.handle_timeout(now), Due::Ask);
+        let question = machine.question();
+        let outcome = match passes {
+            true => Outcome::Passed("fine".to_owned()),
+            false => Outcome::Failed(Failure::Refused),
+        };
+        let news = machine.handle(now, outcome).map(|verdict| verdict.news);
+        (pause, question, news.filter(|news| *news != News::Detail))
+    };
+    let at_once = Duration::ZERO;
+    assert_eq!(ask(true), (at_once, 0, None));
+    assert_eq!(ask(true), (at_once, 1, None), "it has not run: no pause");
+    assert_eq!(ask(true), (at_once, 2, Some(News::Succeeded)));
+    assert_eq!(ask(true), (INTERVAL, 0, None));
+    let failed = Some(News::FailedFinally { retries: 0 });
+    assert_eq!(ask(false), (INTERVAL, 1, failed));
+    assert_eq!(ask(false), (INTERVAL, 1, None), "the same page again");
+    assert_eq!(ask(true), (INTERVAL, 1, None));
+    assert_eq!(ask(true), (at_once, 0, None), "all pages anew");
+    assert_eq!(ask(true), (at_once, 1, None));
+    assert_eq!(ask(true), (at_once, 2, Some(News::Succeeded)));
 }

@@ -3,7 +3,7 @@
 use super::Argument::{Address, Choice, Optional, Port, Rest, Word};
 use super::{
     BlockKind, INTERFACE, Keyword, LONGEST, NAME, OPTIONAL_BOOLEAN, UNSIGNED, acted, dropped,
-    known, number, seconds,
+    known, missing, number, seconds,
 };
 
 /// The keywords of a check that connects, with its own after them.
@@ -17,12 +17,12 @@ macro_rules! connecting {
             $state("delay_before_retry", &[seconds(0, LONGEST)]),
             $state("warmup", &[seconds(0, LONGEST)]),
             $state("delay_loop", &[seconds(1, LONGEST)]),
-            known("bindto", &[Address]),
-            known("bind_port", &[Port]),
-            known("bind_if", &[INTERFACE]),
+            $state("bindto", &[Address]),
+            $state("bind_port", &[Port]),
+            $state("bind_if", &[INTERFACE]),
             known("fwmark", &[number(0, UNSIGNED)]),
-            known("alpha", &[OPTIONAL_BOOLEAN]),
-            known("log_all_failures", &[OPTIONAL_BOOLEAN]),
+            $state("alpha", &[OPTIONAL_BOOLEAN]),
+            $state("log_all_failures", &[OPTIONAL_BOOLEAN]),
             $($own,)*
         ]
     };
@@ -38,45 +38,46 @@ pub(super) const TCP_CHECK: &[Keyword] = connecting![acted;
 ];
 
 /// `HTTP_GET` and `SSL_GET`.
-pub(super) const HTTP_GET: &[Keyword] = connecting![known;
-    known("nb_get_retry", &[number(0, UNSIGNED)]).use_instead("retry"),
-    known("url", &[]).opens(BlockKind::Url),
-    known("virtualhost", &[NAME]),
-    known("http_protocol", &[Choice(&["1.0", "1.1", "1.0C", "1.0c"])]),
-    known("enable_sni", &[OPTIONAL_BOOLEAN]),
-    known("sni_name", &[NAME]),
-    known("fast_recovery", &[OPTIONAL_BOOLEAN]),
+pub(super) const HTTP_GET: &[Keyword] = connecting![acted;
+    acted("nb_get_retry", &[number(0, UNSIGNED)]).use_instead("retry"),
+    acted("url", &[]).opens(BlockKind::Url),
+    acted("virtualhost", &[NAME]),
+    acted("http_protocol", &[Choice(&["1.0", "1.1", "1.0C", "1.0c"])]),
+    acted("enable_sni", &[OPTIONAL_BOOLEAN]),
+    acted("sni_name", &[NAME]),
+    acted("fast_recovery", &[OPTIONAL_BOOLEAN]),
     known("tls_compliant", &[OPTIONAL_BOOLEAN]),
 ];
 
 /// `url`.
 pub(super) const URL: &[Keyword] = &[
-    known("path", &[Word("a path")]),
-    known("digest", &[Word("an MD5 digest")]),
-    known("status_code", &[Rest("CODE or FROM-TO …")]),
-    known("virtualhost", &[NAME]),
-    known("regex", &[Rest("a regular expression")]),
-    known("regex_no_match", &[]),
-    known("regex_options", &[Rest("options")]),
+    acted("path", &[Word("a path")]),
+    acted("digest", &[Word("an MD5 digest")]),
+    acted("status_code", &[Rest("CODE or FROM-TO …")]),
+    acted("virtualhost", &[NAME]),
+    acted("regex", &[Rest("a regular expression")]),
+    acted("regex_no_match", &[]),
+    acted("regex_options", &[Rest("options")]),
     known("regex_stack", &[number(0, UNSIGNED), number(0, UNSIGNED)]),
-    known("regex_min_offset", &[number(0, UNSIGNED)]),
-    known("regex_max_offset", &[number(0, UNSIGNED)]),
+    acted("regex_min_offset", &[number(0, UNSIGNED)]),
+    acted("regex_max_offset", &[number(0, UNSIGNED)]),
     known("tls_compliant", &[OPTIONAL_BOOLEAN]),
 ];
 
 /// `SMTP_CHECK`.
-pub(super) const SMTP_CHECK: &[Keyword] = connecting![known;
-    known("helo_name", &[NAME]),
-    known("host", &[]).opens(BlockKind::SmtpHost),
+pub(super) const SMTP_CHECK: &[Keyword] = connecting![acted;
+    acted("helo_name", &[NAME]),
+    missing("host", &[], "only the host of the check itself is checked")
+        .opens(BlockKind::SmtpHost),
 ];
 
 /// `host` in `SMTP_CHECK`.
 pub(super) const SMTP_HOST: &[Keyword] = connecting![known;];
 
 /// `DNS_CHECK`.
-pub(super) const DNS_CHECK: &[Keyword] = connecting![known;
-    known("type", &[Word("a record type")]),
-    known("name", &[NAME]),
+pub(super) const DNS_CHECK: &[Keyword] = connecting![acted;
+    acted("type", &[Word("a record type")]),
+    acted("name", &[NAME]),
 ];
 
 /// `MISC_CHECK`.
@@ -98,14 +99,14 @@ pub(super) const BFD_CHECK: &[Keyword] =
     &[known("name", &[NAME]), known("alpha", &[OPTIONAL_BOOLEAN])];
 
 /// `PING_CHECK`.
-pub(super) const PING_CHECK: &[Keyword] = connecting![known;];
+pub(super) const PING_CHECK: &[Keyword] = connecting![acted;];
 
 /// `UDP_CHECK`.
-pub(super) const UDP_CHECK: &[Keyword] = connecting![known;
-    known("payload", &[Rest("hexadecimal octets")]),
-    known("require_reply", &[Rest("[hexadecimal octets]")]),
-    known("min_reply_length", &[number(0, 65535)]),
-    known("max_reply_length", &[number(0, 65535)]),
+pub(super) const UDP_CHECK: &[Keyword] = connecting![acted;
+    acted("payload", &[Rest("hexadecimal octets")]),
+    acted("require_reply", &[Rest("[hexadecimal octets]")]),
+    acted("min_reply_length", &[number(0, 65535)]),
+    acted("max_reply_length", &[number(0, 65535)]),
 ];
 
 /// `FILE_CHECK`.

@@ -1,94 +1,306 @@
-//! Health checks, and the timing that they inherit.
+//! Health checks, and what they inherit.
+
+mod http;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::config::diagnostic::Report;
 use crate::config::directive::{Context, Directive};
-use crate::config::keyword::BlockKind;
-use crate::config::model::{Check, TcpCheck};
+use crate::config::keyword::{BlockKind, Body};
+use crate::config::model::{
+    self, Check, Connection, DnsProbe, Probe, RECORD_TYPES, UdpProbe, UdpReply,
+};
+use crate::config::reader::Word;
 use crate::config::source::Span;
 
 // The defaults of keepalived.conf(5).
 const DELAY_LOOP: Duration = Duration::from_secs(60);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const RETRIES: u32 = 1;
+const DNS_RETRIES: u32 = 3;
 const DELAY_BEFORE_RETRY: Duration = Duration::from_secs(1);
+const HTTP_DELAY_BEFORE_RETRY: Duration = Duration::from_secs(3);
+const HELO_NAME: &str = "smtpchecker.keepalived.org";
+const GREATEST_REPLY: usize = 255;
 
-/// Timing of checks: each level takes from the one above what it does not say itself.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Timing {
+/// Settings of checks: each level takes from the one above what it does not say itself.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Inherited {
     delay_loop: Option<Duration>,
     connect_timeout: Option<Duration>,
     retries: Option<u32>,
     delay_before_retry: Option<Duration>,
     warmup: Option<Duration>,
+    alpha: Option<bool>,
+    virtual_host: Option<String>,
 }
 
-impl Timing {
-    /// Whether the directive was one of timing, and is taken in.
+impl Inherited {
+    /// Whether the directive was one of these settings, and is taken in.
     pub(super) fn take(&mut self, directive: &Directive<'_>) -> bool {
         match directive.keyword.name {
             "delay_loop" => self.delay_loop = directive.time(),
             "connect_timeout" => self.connect_timeout = directive.time(),
-            "retry" => self.retries = directive.number().and_then(|n| u32::try_from(n).ok()),
+            "retry" | "nb_get_retry" => {
+                self.retries = directive.number().and_then(|n| u32::try_from(n).ok());
+            }
             "delay_before_retry" => self.delay_before_retry = directive.time(),
             "warmup" => self.warmup = directive.time(),
+            "alpha" => self.alpha = Some(directive.boolean()),
+            "virtualhost" => self.virtual_host = directive.word(0).map(text),
             _ => return false,
         }
         true
     }
 
-    pub(super) fn or(self, outer: Timing) -> Timing {
-        Timing {
+    pub(super) fn or(&self, outer: &Inherited) -> Inherited {
+        Inherited {
             delay_loop: self.delay_loop.or(outer.delay_loop),
             connect_timeout: self.connect_timeout.or(outer.connect_timeout),
             retries: self.retries.or(outer.retries),
             delay_before_retry: self.delay_before_retry.or(outer.delay_before_retry),
             warmup: self.warmup.or(outer.warmup),
+            alpha: self.alpha.or(outer.alpha),
+            virtual_host: self
+                .virtual_host
+                .clone()
+                .or_else(|| outer.virtual_host.clone()),
         }
     }
 }
 
-/// A `TCP_CHECK` as the file has it.
-pub(super) struct ReadTcpCheck {
+/// A check as the file has it.
+pub(super) struct ReadCheck {
     span: Span,
     connect_ip: Option<IpAddr>,
     connect_port: Option<u16>,
-    timing: Timing,
+    source: Option<IpAddr>,
+    source_port: Option<u16>,
+    interface: Option<String>,
+    log_all_failures: bool,
+    settings: Inherited,
+    probe: Probe,
 }
 
-/// A `TCP_CHECK`.
-pub(super) fn tcp_check(context: &mut Context<'_>, block: &Directive<'_>) -> ReadTcpCheck {
-    let mut check = ReadTcpCheck {
+fn text(word: &Word) -> String {
+    word.text.to_string()
+}
+
+/// A check, where `block` is one that elver carries out.
+pub(super) fn check(context: &mut Context<'_>, block: &Directive<'_>) -> Option<ReadCheck> {
+    let Body::Keywords(kind) = block.keyword.body else {
+        return None;
+    };
+    let probe = match (kind, block.keyword.name) {
+        (BlockKind::TcpCheck, _) => Probe::Tcp,
+        (BlockKind::HttpGet, name) => Probe::Http(http::unread(name == "SSL_GET")),
+        (BlockKind::SmtpCheck, _) => Probe::Smtp {
+            helo_name: HELO_NAME.to_owned(),
+        },
+        (BlockKind::UdpCheck, _) => Probe::Udp(UdpProbe {
+            payload: None,
+            reply: None,
+        }),
+        (BlockKind::DnsCheck, _) => Probe::Dns(DnsProbe {
+            name: ".".to_owned(),
+            record_type: RECORD_TYPES
+                .iter()
+                .find(|(name, _)| *name == "SOA")
+                .map_or(0, |(_, number)| *number),
+        }),
+        (BlockKind::PingCheck, _) => Probe::Ping,
+        _ => return None,
+    };
+    let mut check = ReadCheck {
         span: block.name().span,
         connect_ip: None,
         connect_port: None,
-        timing: Timing::default(),
+        source: None,
+        source_port: None,
+        interface: None,
+        log_all_failures: false,
+        settings: Inherited::default(),
+        probe,
     };
-    for directive in context.directives(BlockKind::TcpCheck, block.statements()) {
-        if check.timing.take(&directive) {
+    let mut lengths = (0, GREATEST_REPLY);
+    for directive in context.directives(kind, block.statements()) {
+        if check.settings.take(&directive) {
             continue;
         }
         match directive.keyword.name {
             "connect_ip" => check.connect_ip = directive.address(),
             "connect_port" => check.connect_port = directive.port(),
+            "bindto" => check.source = directive.address(),
+            "bind_port" => check.source_port = directive.port(),
+            "bind_if" => check.interface = directive.word(0).map(text),
+            "log_all_failures" => check.log_all_failures = directive.boolean(),
+            "min_reply_length" => lengths.0 = length(&directive),
+            "max_reply_length" => lengths.1 = length(&directive),
+            _ => match &mut check.probe {
+                Probe::Http(probe) => http::take(context, probe, &directive),
+                Probe::Smtp { helo_name } => {
+                    if let ("helo_name", Some(word)) = (directive.keyword.name, directive.word(0)) {
+                        *helo_name = text(word);
+                    }
+                }
+                Probe::Udp(probe) => take_udp(context, probe, &directive),
+                Probe::Dns(probe) => take_dns(context, probe, &directive),
+                Probe::Tcp | Probe::Ping => {}
+            },
+        }
+    }
+    check.review(context, lengths);
+    Some(check)
+}
+
+fn length(directive: &Directive<'_>) -> usize {
+    directive
+        .number()
+        .and_then(|n| usize::try_from(n).ok())
+        .unwrap_or(0)
+}
+
+fn take_udp(context: &mut Context<'_>, probe: &mut UdpProbe, directive: &Directive<'_>) {
+    match directive.keyword.name {
+        "payload" => {
+            let octets = octets(context, directive, false);
+            probe.payload = octets.map(|octets| octets.iter().map(|(octet, _)| *octet).collect());
+        }
+        "require_reply" => {
+            probe.reply = octets(context, directive, true).map(|prefix| UdpReply {
+                prefix,
+                least_length: 0,
+                greatest_length: GREATEST_REPLY,
+            });
+        }
+        _ => {}
+    }
+}
+
+/// Hexadecimal digits, with space anywhere between octets. Where `masked`, an `x` stands
+/// for any four bits. An octet and the bits of it that count.
+fn octets(
+    context: &mut Context<'_>,
+    directive: &Directive<'_>,
+    masked: bool,
+) -> Option<Vec<(u8, u8)>> {
+    let digits: String = directive.rest(0).iter().map(text).collect();
+    let nibble = |digit: u8| match (digit as char).to_digit(16) {
+        Some(value) => Some((value as u8, 0xf)),
+        None if masked && digit.eq_ignore_ascii_case(&b'x') => Some((0, 0)),
+        None => None,
+    };
+    let read: Option<Vec<(u8, u8)>> = digits
+        .as_bytes()
+        .chunks(2)
+        .map(|pair| match pair {
+            [high, low] => {
+                let ((high, high_mask), (low, low_mask)) = (nibble(*high)?, nibble(*low)?);
+                Some((high << 4 | low, high_mask << 4 | low_mask))
+            }
+            _ => None,
+        })
+        .collect();
+    if read.is_none() {
+        let anything = if masked { ", or x for any digit" } else { "" };
+        context
+            .report
+            .error(
+                directive.argument_span(0),
+                format!("`{digits}` is no row of octets"),
+            )
+            .help(format!(
+                "write two hexadecimal digits for each octet{anything}"
+            ));
+    }
+    read
+}
+
+fn take_dns(context: &mut Context<'_>, probe: &mut DnsProbe, directive: &Directive<'_>) {
+    let Some(word) = directive.word(0) else {
+        return;
+    };
+    match directive.keyword.name {
+        "type" => {
+            let known = RECORD_TYPES
+                .iter()
+                .find(|(name, _)| name.eq_ignore_ascii_case(&word.text));
+            match known {
+                Some((_, number)) => probe.record_type = *number,
+                None => {
+                    let names: Vec<&str> = RECORD_TYPES.iter().map(|(name, _)| *name).collect();
+                    context
+                        .report
+                        .error(word.span, format!("`{}` is no record type", word.text))
+                        .help(format!("write one of {}", names.join(", ")));
+                }
+            }
+        }
+        "name" => {
+            // RFC 1035 section 2.3.4: labels "63 octets or less", names "255 octets or less",
+            // with the length octets of its labels and that of the root.
+            let name = word.text.strip_suffix('.').unwrap_or(&word.text);
+            let fits = |label: &str| (1..=63).contains(&label.len());
+            if name.len() > 253 || !(name.is_empty() || name.split('.').all(fits)) {
+                context
+                    .report
+                    .error(word.span, format!("`{}` is no domain name", word.text))
+                    .help("its labels have 1 to 63 octets each, and all of it at most 253");
+            } else {
+                probe.name = text(word);
+            }
+        }
+        _ => {}
+    }
+}
+
+impl ReadCheck {
+    /// What shows only when the whole block has been read.
+    fn review(&mut self, context: &mut Context<'_>, (least, greatest): (usize, usize)) {
+        match &mut self.probe {
+            Probe::Http(probe) if probe.urls.is_empty() => {
+                context
+                    .report
+                    .error(self.span, "this check has no url")
+                    .help("add `url { path / }`");
+            }
+            Probe::Udp(UdpProbe {
+                reply: Some(reply), ..
+            }) => {
+                reply.least_length = least;
+                reply.greatest_length = greatest;
+                if least > greatest {
+                    context
+                        .report
+                        .error(
+                            self.span,
+                            format!(
+                                "min_reply_length {least} is above max_reply_length {greatest}"
+                            ),
+                        )
+                        .help("no reply can have both");
+                }
+            }
             _ => {}
         }
     }
-    check
-}
 
-impl ReadTcpCheck {
     /// With everything that it inherits.
-    pub(super) fn finish(&self, server: SocketAddr, outer: Timing, report: &mut Report) -> Check {
-        let timing = self.timing.or(outer);
-        let interval = timing.delay_loop.unwrap_or(DELAY_LOOP);
-        let connect_to = SocketAddr::new(
+    pub(super) fn finish(
+        &self,
+        server: SocketAddr,
+        outer: &Inherited,
+        report: &mut Report,
+    ) -> Check {
+        let settings = self.settings.or(outer);
+        let interval = settings.delay_loop.unwrap_or(DELAY_LOOP);
+        let to = SocketAddr::new(
             self.connect_ip.unwrap_or(server.ip()),
             self.connect_port.unwrap_or(server.port()),
         );
-        if connect_to.port() == 0 {
+        let mut probe = self.probe.clone();
+        if to.port() == 0 && probe != Probe::Ping {
             report
                 .error(
                     self.span,
@@ -96,13 +308,40 @@ impl ReadTcpCheck {
                 )
                 .help("add `connect_port N`, or a port to the real server");
         }
-        Check::Tcp(TcpCheck {
-            connect_to,
-            connect_timeout: timing.connect_timeout.unwrap_or(CONNECT_TIMEOUT),
-            interval,
-            retries: timing.retries.unwrap_or(RETRIES),
-            delay_before_retry: timing.delay_before_retry.unwrap_or(DELAY_BEFORE_RETRY),
-            warmup: timing.warmup.unwrap_or(interval),
-        })
+        if let Some(source) = self.source
+            && source.is_ipv4() != to.is_ipv4()
+        {
+            report
+                .error(self.span, format!("{to} cannot be reached from {source}"))
+                .help("let `bindto` and the address that is checked be of one family");
+        }
+        let (retries, delay_before_retry) = match &mut probe {
+            Probe::Http(probe) => {
+                http::inherit(probe, settings.virtual_host.as_deref());
+                (RETRIES, HTTP_DELAY_BEFORE_RETRY)
+            }
+            Probe::Dns(_) => (DNS_RETRIES, interval),
+            Probe::Tcp | Probe::Smtp { .. } | Probe::Udp(_) | Probe::Ping => {
+                (RETRIES, DELAY_BEFORE_RETRY)
+            }
+        };
+        Check {
+            connection: Connection {
+                to,
+                timeout: settings.connect_timeout.unwrap_or(CONNECT_TIMEOUT),
+                source: self.source,
+                source_port: self.source_port,
+                interface: self.interface.clone(),
+            },
+            probe,
+            timing: model::Timing {
+                interval,
+                retries: settings.retries.unwrap_or(retries),
+                delay_before_retry: settings.delay_before_retry.unwrap_or(delay_before_retry),
+                warmup: settings.warmup.unwrap_or(interval),
+                alpha: settings.alpha.unwrap_or(false),
+                log_all_failures: self.log_all_failures,
+            },
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! What is allowed and yet most likely a mistake.
 
 use crate::config::diagnostic::{Report, Verdict};
-use crate::config::model::{Authentication, Check, VirtualServer, VrrpInstance};
+use crate::config::model::{Authentication, Check, Probe, VirtualServer, VrrpInstance};
 use crate::config::source::Span;
 use crate::service::ServiceKey;
 
@@ -36,7 +36,8 @@ pub(super) fn virtual_server(
 fn other_port(port: u16, checks: &[Check], place: Span, report: &mut Report) {
     let ports: Vec<u16> = checks
         .iter()
-        .map(|Check::Tcp(check)| check.connect_to.port())
+        .filter(|check| check.probe != Probe::Ping)
+        .map(|check| check.connection.to.port())
         .collect();
     if let [first, ..] = ports[..]
         && port != 0

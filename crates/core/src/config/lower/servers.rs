@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::check::{ReadTcpCheck, Timing, tcp_check};
+use super::check::{Inherited, ReadCheck, check};
 use super::forwarding::{method, prefix_length, protocol, scheduler};
 use super::{Placed, address, review};
 use crate::config::diagnostic::{Report, Verdict};
@@ -41,7 +41,7 @@ pub(super) struct ReadVirtualServer {
     family: Option<Family>,
     one_packet: Option<Span>,
     weight: u32,
-    timing: Timing,
+    inherited: Inherited,
     real_servers: Vec<ReadRealServer>,
 }
 
@@ -53,8 +53,8 @@ struct ReadRealServer {
     weight: Option<u32>,
     upper_threshold: u32,
     lower_threshold: u32,
-    timing: Timing,
-    checks: Vec<ReadTcpCheck>,
+    inherited: Inherited,
+    checks: Vec<ReadCheck>,
 }
 
 /// A port where 0 and nothing mean every port.
@@ -139,7 +139,7 @@ pub(super) fn virtual_server(
         family: None,
         one_packet: None,
         weight: WEIGHT,
-        timing: Timing::default(),
+        inherited: Inherited::default(),
         real_servers: Vec::new(),
     };
     for directive in context.directives(BlockKind::VirtualServer, block.statements()) {
@@ -152,7 +152,7 @@ pub(super) fn virtual_server(
 
 impl ReadVirtualServer {
     fn take(&mut self, context: &mut Context<'_>, directive: &Directive<'_>) {
-        if self.timing.take(directive) {
+        if self.inherited.take(directive) {
             return;
         }
         let name = directive.keyword.name;
@@ -270,11 +270,11 @@ fn real_server(context: &mut Context<'_>, block: &Directive<'_>) -> Option<ReadR
         weight: None,
         upper_threshold: 0,
         lower_threshold: 0,
-        timing: Timing::default(),
+        inherited: Inherited::default(),
         checks: Vec::new(),
     };
     for directive in context.directives(BlockKind::RealServer, block.statements()) {
-        if server.timing.take(&directive) {
+        if server.inherited.take(&directive) {
             continue;
         }
         let number = || directive.number().and_then(|n| u32::try_from(n).ok());
@@ -283,8 +283,7 @@ fn real_server(context: &mut Context<'_>, block: &Directive<'_>) -> Option<ReadR
             "lvs_method" => server.method = method(context, &directive),
             "uthreshold" => server.upper_threshold = number().unwrap_or(0),
             "lthreshold" => server.lower_threshold = number().unwrap_or(0),
-            "TCP_CHECK" => server.checks.push(tcp_check(context, &directive)),
-            _ => {}
+            _ => server.checks.extend(check(context, &directive)),
         }
     }
     address?;
@@ -493,7 +492,7 @@ impl ReadVirtualServer {
         };
         let address = SocketAddr::new(read.address, port);
         // A check connects to where the file says, even if packets go elsewhere.
-        let timing = read.timing.or(self.timing);
+        let inherited = read.inherited.or(&self.inherited);
         RealServer {
             address,
             settings: DestinationSettings {
@@ -505,7 +504,7 @@ impl ReadVirtualServer {
             checks: read
                 .checks
                 .iter()
-                .map(|check| check.finish(address, timing, report))
+                .map(|check| check.finish(address, &inherited, report))
                 .collect(),
         }
     }

@@ -4,11 +4,11 @@ use core::num::NonZeroU32;
 
 use super::reclaim::{Replaced, make_room};
 use super::{
-    Control, Direction, Entry, Key, Life, Links, Place, STRIDE, control_of, find, header_index,
+    Control, Direction, Entry, Key, Life, Links, Place, STRIDE, control_of, header_index, locate,
     note,
 };
 use crate::family::Family;
-use crate::table::settings::{Settings, Ticks};
+use crate::table::settings::Ticks;
 use crate::table::{Tables, Words};
 
 /// A way that is ours alone to fill: the index of its entry.
@@ -45,6 +45,9 @@ impl Claim {
         entry.set_life(Life { generation, ..life });
         entry.set_key(key, direction);
         entry.set_links(links);
+        if key.template {
+            entry.begin_count(generation);
+        }
     }
 
     /// Gives the way back, unused.
@@ -82,19 +85,17 @@ pub fn claim<T: Tables>(tables: &T, place: &Place, now: Ticks) -> Option<Claim> 
 
 #[inline(never)]
 fn claim_free<T: Tables>(tables: &T, place: &Place) -> Option<Claim> {
-    let zero = Settings(tables.settings()?).zero() as u32;
     let [first, second] = place.sets;
-    let (first_free, first_way) = free_ways(tables, first, zero);
-    let (second_free, second_way) = free_ways(tables, second, zero);
-    let (set, way) = if first_free >= second_free {
-        (first, first_way)
+    let (free_in_first, free_in_second) = (free_ways(tables, first), free_ways(tables, second));
+    let (set, free) = if free_in_first.count_ones() >= free_in_second.count_ones() {
+        (first, free_in_first)
     } else {
-        (second, second_way)
+        (second, free_in_second)
     };
-    let way = way & (STRIDE - 1);
-    if way == 0 {
+    if free == 0 {
         return None;
     }
+    let way = lowest_way(free);
     let header = tables.connection(header_index(set))?;
     let free = Control(header.load(way as usize));
     let claimed = free.claimed(place.tag);
@@ -104,61 +105,93 @@ fn claim_free<T: Tables>(tables: &T, place: &Place) -> Option<Claim> {
     NonZeroU32::new(header_index(set) + way).map(Claim)
 }
 
-/// How many ways of a set are free, and one of them; 0 where none is.
+/// The ways of a set that are free, a bit for each.
 ///
-/// `zero` is [`Settings::zero`]: the sums begin with a number that the verifier does not
-/// know, or it would follow every combination of free ways to the end of the program.
+/// Without a branch, or the verifier in the kernel would follow every combination of free
+/// ways to the end of the program.
 #[inline(always)]
-fn free_ways<T: Tables>(tables: &T, set: u32, zero: u32) -> (u32, u32) {
-    let (mut free, mut last) = (zero, zero);
-    if let Some(header) = tables.connection(header_index(set)) {
-        let mut way = 1;
-        while way < STRIDE {
-            if Control(header.load(way as usize)).is_free() {
-                free += 1;
-                last = way + zero;
-            }
-            way += 1;
-        }
-    }
-    (free, last)
-}
-
-#[inline(always)]
-fn is_claimed_elsewhere<T: Tables>(tables: &T, tag: u32, set: u32, index: u32) -> bool {
+fn free_ways<T: Tables>(tables: &T, set: u32) -> u32 {
     let Some(header) = tables.connection(header_index(set)) else {
-        return false;
+        return 0;
     };
+    let mut free = 0;
     let mut way = 1;
     while way < STRIDE {
-        let control = Control(header.load(way as usize));
-        if control.is_busy() && control.tag() == tag && header_index(set) + way != index {
-            return true;
-        }
+        free |= Control(header.load(way as usize)).free_bit() << way;
         way += 1;
     }
-    false
+    free
 }
 
-/// Whether the key of a claim that is filled and not yet published stands elsewhere as
-/// well: the index of the entry that is there already, or 0 if another processor is about
-/// to publish one and both have to step back.
+/// The lowest way of a set of ways that is not empty.
+///
+/// The lowest bit, multiplied by a de Bruijn sequence, has three bits that tell where it is.
+/// The target has no instruction for this, and the compiler's own way is a table that the
+/// verifier does not see through.
+#[inline(always)]
+fn lowest_way(ways: u32) -> u32 {
+    const SEQUENCE: u32 = 0b0001_0111;
+    const WAYS: u32 = 0x5637_4210;
+    let lowest = ways & ways.wrapping_neg();
+    let position = (lowest.wrapping_mul(SEQUENCE) >> 5) & 7;
+    (WAYS >> (4 * position)) & 7
+}
+
+/// Whether another processor is about to publish an entry at the place of a claim, with the
+/// same tag: both have to step back.
 ///
 /// Claims are visible before this is asked, so of two processors that insert the same key
 /// at least one sees the other.
-#[inline(never)]
+#[inline(always)]
+pub fn is_contended<T: Tables>(tables: &T, place: &Place, claim: Claim) -> bool {
+    is_claimed_elsewhere(tables, place, claim.index())
+}
+
+/// Whether the key of a claim that is filled and not yet published stands elsewhere as
+/// well: the index of the entry that is there already, or 0 if [`is_contended`].
+#[inline(always)]
 pub fn rival<F: Family, T: Tables>(
     tables: &T,
     key: &Key<F>,
     place: &Place,
     claim: Claim,
 ) -> Option<u32> {
-    let [first, second] = place.sets;
-    let index = claim.index();
-    if is_claimed_elsewhere(tables, place.tag, first, index)
-        || is_claimed_elsewhere(tables, place.tag, second, index)
-    {
+    if is_contended(tables, place, claim) {
         return Some(0);
     }
-    find(tables, key, place).map(|found| found.index)
+    locate(tables, key, place).map(NonZeroU32::get)
+}
+
+#[inline(never)]
+fn is_claimed_elsewhere<T: Tables>(tables: &T, place: &Place, index: u32) -> bool {
+    let claimed_in = |set: u32| {
+        let Some(header) = tables.connection(header_index(set)) else {
+            return false;
+        };
+        // The way of our own claim, if it is in this set, else no way's number.
+        let own = index ^ header_index(set);
+        let mut way = 1;
+        while way < STRIDE {
+            let control = Control(header.load(way as usize));
+            if control.is_busy() && control.tag() == place.tag && way != own {
+                return true;
+            }
+            way += 1;
+        }
+        false
+    };
+    let [first, second] = place.sets;
+    claimed_in(first) || claimed_in(second)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lowest_of_every_set_of_ways_is_found() {
+        for ways in 1..256 {
+            assert_eq!(lowest_way(ways), ways.trailing_zeros(), "{ways:#010b}");
+        }
+    }
 }

@@ -12,7 +12,18 @@ pub mod flags {
     pub const INACTIVE: u8 = 1 << 0;
     /// Persistence: the entry's template counts it.
     pub const CONTROLLED: u8 = 1 << 1;
+    /// The entry has been taken out, or is about to be.
+    pub(super) const ENDED: u8 = 1 << 7;
 }
+
+/// Marks the count of a template, and has its generation behind it. No index of an entry
+/// is that large.
+const fn template_mark(generation: u16) -> u64 {
+    (generation as u64 | 0x8000) << 48
+}
+
+/// How often a processor tries to change a count that others change as well.
+const ATTEMPTS: u32 = 4;
 
 /// How an entry is told apart from its peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +48,12 @@ pub struct Life {
 }
 
 impl Life {
+    /// Whether the entry has been taken out, or is about to be.
+    #[inline(always)]
+    pub fn has_ended(self) -> bool {
+        self.flags & flags::ENDED != 0
+    }
+
     #[inline(always)]
     fn to_word(self) -> u64 {
         u64::from(self.expires)
@@ -93,6 +110,17 @@ impl<W: Words> Entry<W> {
     pub fn renew(self, old: Life, new: Life) -> bool {
         self.0
             .compare_exchange(LIFE_WORD, old.to_word(), new.to_word())
+    }
+
+    /// Ends the life of an entry that is being taken out: nobody renews it any more. Gives
+    /// the life that it had last.
+    #[inline(always)]
+    pub(super) fn end(self) -> Life {
+        let ended = Life {
+            flags: flags::ENDED,
+            ..self.life()
+        };
+        Life::from_word(self.0.exchange(LIFE_WORD, ended.to_word()))
     }
 
     /// Writes the key of an entry that is not live yet.
@@ -189,22 +217,52 @@ impl<W: Words> Entry<W> {
         self.0.store(PEER_WORD, 0);
     }
 
+    /// Begins the count of a template that is not live yet.
+    #[inline(always)]
+    pub(super) fn begin_count(self, generation: u16) {
+        self.0.store(PEER_WORD, template_mark(generation));
+    }
+
     /// How many connections a template holds.
     #[inline(always)]
     pub fn held_connections(self) -> u64 {
-        self.0.load(PEER_WORD)
+        part(self.0.load(PEER_WORD), 0, 0xffff_ffff)
     }
 
-    /// A connection comes under a template.
+    /// A connection comes under a template of this generation; false if it is another entry
+    /// by now, or others were faster each time.
     #[inline(always)]
-    pub(super) fn hold(self) {
-        self.0.fetch_add(PEER_WORD, 1);
+    pub(super) fn hold(self, generation: u16) -> bool {
+        self.change_count(generation, 1) == Some(true)
     }
 
-    /// A connection under a template is gone.
+    /// A connection under a template of this generation is gone.
     #[inline(always)]
-    pub(super) fn release(self) {
-        self.0.fetch_add(PEER_WORD, 1u64.wrapping_neg());
+    pub(super) fn release(self, generation: u16) {
+        // A count that others change so often is still that of the template.
+        if self.change_count(generation, 1u64.wrapping_neg()) == Some(false) {
+            self.0.fetch_add(PEER_WORD, 1u64.wrapping_neg());
+        }
+    }
+
+    /// Whether the change was made; nothing if this is no such template.
+    #[inline(always)]
+    fn change_count(self, generation: u16, change: u64) -> Option<bool> {
+        let mut attempt = 0;
+        while attempt < ATTEMPTS {
+            let word = self.0.load(PEER_WORD);
+            if word >> 48 << 48 != template_mark(generation) {
+                return None;
+            }
+            if self
+                .0
+                .compare_exchange(PEER_WORD, word, word.wrapping_add(change))
+            {
+                return Some(true);
+            }
+            attempt += 1;
+        }
+        Some(false)
     }
 
     /// The next hop, if it was learned under this stamp and takes packets of `length` octets.

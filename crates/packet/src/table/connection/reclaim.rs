@@ -11,48 +11,67 @@ use crate::table::{Tables, Words};
 
 /// Takes a live entry out of the table, with its peer, and takes back what it counted for.
 /// False if somebody else was faster.
-#[inline(never)]
 pub fn reclaim<T: Tables>(tables: &T, index: u32) -> bool {
+    super::found_at(tables, index)
+        .is_some_and(|found| reclaim_seen(tables, index, found.generation))
+}
+
+/// The same for the entry that had this generation, and for no other that has come into its
+/// way since.
+#[inline(never)]
+pub fn reclaim_seen<T: Tables>(tables: &T, index: u32, generation: u16) -> bool {
     let Some(line) = tables.connection(index) else {
         return false;
     };
     let entry = Entry(line);
     match entry.direction() {
-        Direction::Forward => reclaim_forward(tables, index),
+        Direction::Forward => reclaim_forward(tables, index, generation),
         Direction::Reverse => {
-            let forward = entry.peer();
-            let is_ours = tables
-                .connection(forward)
-                .is_some_and(|line| Entry(line).peer() == index);
-            // Without its forward entry it counts for nothing.
-            if is_ours {
-                reclaim_forward(tables, forward)
-            } else {
-                free(tables, index)
+            let peer = entry.peer();
+            // The generation is read before the peer: if it still holds when the entry is
+            // taken, so did the rest.
+            let forward = tables
+                .connection(peer)
+                .map(Entry)
+                .map(|forward| (forward.life(), forward.peer()));
+            match forward {
+                Some((life, back)) if back == index => {
+                    entry.life().generation == generation
+                        && reclaim_forward(tables, peer, life.generation)
+                }
+                // Without its forward entry it counts for nothing.
+                _ => free(tables, index, generation),
             }
         }
     }
 }
 
+/// Makes a live entry of this generation ours alone; false if somebody else was faster.
 #[inline(always)]
-fn reclaim_forward<T: Tables>(tables: &T, index: u32) -> bool {
+fn take<W: Words>(header: W, way: usize, generation: u16) -> Option<Control> {
+    let control = Control(header.load(way));
+    let is_it = control.is_live() && control.generation() as u16 == generation;
+    (is_it && header.compare_exchange(way, control.0, control.busy().0)).then_some(control)
+}
+
+#[inline(always)]
+fn reclaim_forward<T: Tables>(tables: &T, index: u32, generation: u16) -> bool {
     let Some((header, way)) = control_of(tables, index) else {
         return false;
     };
-    let control = Control(header.load(way));
-    if !control.is_live() || !header.compare_exchange(way, control.0, control.busy().0) {
+    let Some(control) = take(header, way, generation) else {
         return false;
-    }
+    };
     if let Some(line) = tables.connection(index) {
         let entry = Entry(line);
         settle_accounts(tables, entry);
         if !entry.is_template() {
             let peer = entry.peer();
-            if tables
-                .connection(peer)
-                .is_some_and(|line| Entry(line).peer() == index)
-            {
-                free(tables, peer);
+            if let Some(line) = tables.connection(peer) {
+                let peer_generation = Entry(line).life().generation;
+                if Entry(line).peer() == index {
+                    free(tables, peer, peer_generation);
+                }
             }
         }
         entry.clear_peer();
@@ -63,16 +82,17 @@ fn reclaim_forward<T: Tables>(tables: &T, index: u32) -> bool {
 
 /// Frees an entry that counts for nothing.
 #[inline(always)]
-fn free<T: Tables>(tables: &T, index: u32) -> bool {
+fn free<T: Tables>(tables: &T, index: u32, generation: u16) -> bool {
     let Some((header, way)) = control_of(tables, index) else {
         return false;
     };
-    let control = Control(header.load(way));
-    if !control.is_live() || !header.compare_exchange(way, control.0, control.busy().0) {
+    let Some(control) = take(header, way, generation) else {
         return false;
-    }
+    };
     if let Some(line) = tables.connection(index) {
-        Entry(line).clear_peer();
+        let entry = Entry(line);
+        entry.end();
+        entry.clear_peer();
     }
     header.exchange(way, control.freed().0);
     true
@@ -88,10 +108,10 @@ pub fn free_abandoned<T: Tables>(tables: &T, index: u32, seen: Control) {
     }
 }
 
-/// Takes back what an entry counted for at its destination and its template.
+/// Ends an entry's life, and takes back what it counted for at its destination and its template.
 #[inline(always)]
 fn settle_accounts<T: Tables>(tables: &T, entry: Entry<T::Words>) {
-    let life = entry.life();
+    let life = entry.end();
     if let Some(destination) = destination_of(tables, entry) {
         if entry.is_template() {
             destination.unbind_template();
@@ -101,12 +121,8 @@ fn settle_accounts<T: Tables>(tables: &T, entry: Entry<T::Words>) {
     }
     if life.flags & flags::CONTROLLED != 0
         && let Some(line) = tables.connection(entry.template())
-        && let Some((header, way)) = control_of(tables, entry.template())
     {
-        let control = Control(header.load(way));
-        if control.is_live() && control.generation() as u16 == entry.template_generation() {
-            Entry(line).release();
-        }
+        Entry(line).release(entry.template_generation());
     }
 }
 
@@ -149,17 +165,15 @@ const NOTHING_TO_LOSE: Loss = u64::MAX;
 /// out its own kind first.
 #[inline(never)]
 pub(super) fn make_room<T: Tables>(tables: &T, place: &Place, now: Ticks) -> Option<Replaced> {
-    // 0, but the verifier does not know: numbers that it knows it tells apart in every turn
-    // of the loop, and there are more combinations than it has patience for.
+    // 0, but the verifier does not know: what it knows of a number, down to single bits, it
+    // tells apart in every turn of the loop, and there are more combinations than it has
+    // patience for.
     let unknown_zero = Settings(tables.settings()?).zero();
     let mut least = NOTHING_TO_LOSE;
     let mut candidate = 0;
     while candidate < 2 * STRIDE {
-        let loss = loss(tables, candidate_index(place, candidate), now).wrapping_add(unknown_zero);
-        let loss = loss | u64::from(candidate);
-        if loss < least {
-            least = loss;
-        }
+        let loss = loss(tables, candidate_index(place, candidate), now) | u64::from(candidate);
+        least = least.min(loss ^ unknown_zero) ^ unknown_zero;
         candidate += 1;
     }
     let class = match least >> CLASS_SHIFT {

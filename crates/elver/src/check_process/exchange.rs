@@ -1,0 +1,247 @@
+//! One attempt of a check: its connection, and the dialogue over it.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
+
+use elver_core::check::dialogue::{Dialogue, Turn};
+use elver_core::check::{Failure, Outcome};
+use elver_core::config::model::{Check, Connection, HttpProbe, Probe, Tls};
+use openssl::ssl::{Ssl, SslContext, SslContextBuilder, SslMethod, SslOptions, SslVerifyMode};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream, UdpSocket};
+use tokio_openssl::SslStream;
+
+/// How much is read at once.
+const READ: usize = 4096;
+/// No datagram is longer.
+const DATAGRAM: usize = 65_535;
+
+/// Makes the connection of `check`, holds the dialogue of its question, and closes it.
+///
+/// It may take for ever; the caller bounds it. `tls` is from [`tls_context`].
+pub(super) async fn attempt(
+    check: &Check,
+    question: usize,
+    random: u64,
+    tls: &SslContext,
+) -> Outcome {
+    let mut dialogue = Dialogue::new(check, question, random);
+    let held = match &check.probe {
+        Probe::Tcp | Probe::Smtp { .. } | Probe::Http(HttpProbe { tls: None, .. }) => {
+            match connect(&check.connection).await {
+                Ok(mut stream) => converse(&mut stream, &mut dialogue).await,
+                Err(error) => Err(error),
+            }
+        }
+        Probe::Http(HttpProbe {
+            tls: Some(settings),
+            urls,
+            ..
+        }) => {
+            let host = urls
+                .get(question)
+                .and_then(|url| url.virtual_host.as_deref());
+            match connect(&check.connection).await {
+                Ok(stream) => match handshake(stream, tls, settings, host).await {
+                    Ok(mut stream) => converse(&mut stream, &mut dialogue).await,
+                    Err(outcome) => return outcome,
+                },
+                Err(error) => Err(error),
+            }
+        }
+        Probe::Udp(_) | Probe::Dns(_) | Probe::Ping => {
+            let protocol = match (&check.probe, check.connection.to.is_ipv4()) {
+                (Probe::Ping, true) => Protocol::ICMPV4,
+                (Probe::Ping, false) => Protocol::ICMPV6,
+                _ => Protocol::UDP,
+            };
+            match datagram_socket(&check.connection, protocol) {
+                Ok(socket) => exchange(&socket, &mut dialogue).await,
+                Err(error) => Err(error),
+            }
+        }
+    };
+    held.unwrap_or_else(|error| outcome_of(&error))
+}
+
+/// A TLS client that takes every server as it is: any version that OpenSSL still speaks,
+/// any certificate, and an end of the connection without a farewell.
+pub(super) fn tls_context() -> io::Result<SslContext> {
+    let build = || -> Result<SslContext, openssl::error::ErrorStack> {
+        let mut builder = SslContextBuilder::new(SslMethod::tls_client())?;
+        builder.set_verify(SslVerifyMode::NONE);
+        builder.set_min_proto_version(None)?;
+        builder.set_security_level(0);
+        builder.set_cipher_list("ALL:@SECLEVEL=0")?;
+        // SSL_OP_LEGACY_SERVER_CONNECT of openssl/ssl.h: servers without RFC 5746.
+        let legacy_server_connect = SslOptions::from_bits_retain(0x4);
+        builder.set_options(SslOptions::IGNORE_UNEXPECTED_EOF | legacy_server_connect);
+        Ok(builder.build())
+    };
+    build().map_err(io::Error::from)
+}
+
+async fn connect(connection: &Connection) -> io::Result<TcpStream> {
+    let socket = match connection.to {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    if let Some(interface) = &connection.interface {
+        socket.bind_device(Some(interface.as_bytes()))?;
+    }
+    if let Some(source) = source(connection) {
+        // A fixed port is wanted again while the last connection is in TIME-WAIT.
+        socket.set_reuseaddr(true)?;
+        socket.bind(source)?;
+    }
+    socket.connect(connection.to).await
+}
+
+/// Where to bind to, if the configuration says so.
+fn source(connection: &Connection) -> Option<SocketAddr> {
+    if connection.source.is_none() && connection.source_port.is_none() {
+        return None;
+    }
+    let any: IpAddr = match connection.to {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    Some(SocketAddr::new(
+        connection.source.unwrap_or(any),
+        connection.source_port.unwrap_or(0),
+    ))
+}
+
+fn datagram_socket(connection: &Connection, protocol: Protocol) -> io::Result<UdpSocket> {
+    let domain = Domain::for_address(connection.to);
+    let socket = Socket::new(domain, Type::DGRAM, Some(protocol))?;
+    socket.set_nonblocking(true)?;
+    if let Some(interface) = &connection.interface {
+        socket.bind_device(Some(interface.as_bytes()))?;
+    }
+    if let Some(source) = source(connection) {
+        socket.bind(&source.into())?;
+    }
+    socket.connect(&connection.to.into())?;
+    UdpSocket::from_std(socket.into())
+}
+
+async fn handshake(
+    stream: TcpStream,
+    context: &SslContext,
+    settings: &Tls,
+    virtual_host: Option<&str>,
+) -> Result<SslStream<TcpStream>, Outcome> {
+    let ours = |error: openssl::error::ErrorStack| Outcome::NotRun(error.to_string());
+    let mut ssl = Ssl::new(context).map_err(ours)?;
+    if settings.enable_sni
+        && let Some(name) = settings.sni_name.as_deref().or(virtual_host)
+    {
+        ssl.set_hostname(name).map_err(ours)?;
+    }
+    let mut stream = SslStream::new(ssl, stream).map_err(ours)?;
+    match Pin::new(&mut stream).connect().await {
+        Ok(()) => Ok(stream),
+        Err(error) => Err(match error.io_error() {
+            Some(error) => outcome_of(error),
+            None => Outcome::Failed(Failure::WrongAnswer(format!(
+                "TLS handshake: {}",
+                first_reason(&error)
+            ))),
+        }),
+    }
+}
+
+fn first_reason(error: &openssl::ssl::Error) -> String {
+    let reason = error
+        .ssl_error()
+        .and_then(|stack| stack.errors().first())
+        .and_then(|error| error.reason());
+    reason.map_or_else(|| "the connection was closed".to_owned(), str::to_owned)
+}
+
+async fn converse(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    dialogue: &mut Dialogue,
+) -> io::Result<Outcome> {
+    let mut buffer = Vec::new();
+    loop {
+        match dialogue.turn() {
+            Turn::Send(octets) => {
+                stream.write_all(&octets).await?;
+                stream.flush().await?;
+            }
+            Turn::Receive => {
+                buffer.resize(READ, 0);
+                match stream.read(&mut buffer).await? {
+                    0 => dialogue.ended(),
+                    length => dialogue.received(&buffer[..length]),
+                }
+            }
+            Turn::Done(outcome) => return Ok(outcome),
+        }
+    }
+}
+
+async fn exchange(socket: &UdpSocket, dialogue: &mut Dialogue) -> io::Result<Outcome> {
+    let mut buffer = Vec::new();
+    loop {
+        match dialogue.turn() {
+            Turn::Send(octets) => {
+                socket.send(&octets).await?;
+            }
+            Turn::Receive => {
+                buffer.resize(DATAGRAM, 0);
+                let length = socket.recv(&mut buffer).await?;
+                dialogue.received(&buffer[..length]);
+            }
+            Turn::Done(outcome) => return Ok(outcome),
+        }
+    }
+}
+
+/// What an error of a socket says, and of whom: the same errors as with keepalived
+/// (`layer4.c`) speak against the real server.
+fn outcome_of(error: &io::Error) -> Outcome {
+    let ours = [
+        libc::EMFILE,
+        libc::ENFILE,
+        libc::ENOBUFS,
+        libc::ENOMEM,
+        libc::EAGAIN,
+        libc::EADDRNOTAVAIL,
+        libc::EPERM,
+        libc::EACCES,
+        libc::EINVAL,
+        libc::EAFNOSUPPORT,
+    ];
+    match error.raw_os_error() {
+        Some(libc::ECONNREFUSED) => Outcome::Failed(Failure::Refused),
+        Some(libc::ETIMEDOUT) => Outcome::Failed(Failure::TimedOut),
+        Some(libc::EHOSTUNREACH) => Outcome::Failed(Failure::HostUnreachable),
+        Some(libc::ENETUNREACH) => Outcome::Failed(Failure::NetworkUnreachable),
+        Some(libc::ECONNRESET) => Outcome::Failed(Failure::Reset),
+        Some(number) if ours.contains(&number) => Outcome::NotRun(error.to_string()),
+        _ => Outcome::Failed(Failure::Other(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_speak_against_the_real_server_or_not() {
+        let of = |number| outcome_of(&io::Error::from_raw_os_error(number));
+        assert_eq!(of(libc::ECONNREFUSED), Outcome::Failed(Failure::Refused));
+        assert_eq!(of(libc::ETIMEDOUT), Outcome::Failed(Failure::TimedOut));
+        assert!(matches!(
+            of(libc::EHOSTDOWN),
+            Outcome::Failed(Failure::Other(_))
+        ));
+        assert!(matches!(of(libc::EMFILE), Outcome::NotRun(_)));
+        assert!(matches!(of(libc::EPERM), Outcome::NotRun(_)));
+    }
+}

@@ -1,0 +1,234 @@
+//! Every kind of check against real servers, by a running director. Needs root.
+
+use std::time::Duration;
+
+use elver_lab::wait::until_true;
+use elver_lab::{Host, Lab, Program};
+
+const LIMIT: Duration = Duration::from_secs(60);
+const ELVER: &str = env!("CARGO_BIN_EXE_elver");
+const REAL_SERVERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/real_servers.py");
+
+struct Site {
+    director: Program,
+    host: Host,
+    _services: Program,
+    _lab: Lab,
+}
+
+/// A virtual server on a port of its own with the real server 10.66.0.2 and one check, in
+/// which semicolons end lines.
+fn virtual_server(port: u16, check: &str) -> String {
+    let check = check.replace(';', "\n");
+    format!(
+        "virtual_server 10.66.0.100 {port} {{
+            delay_loop 1
+            lb_algo rr
+            lb_kind NAT
+            protocol TCP
+            real_server 10.66.0.2 {port} {{
+                {check}
+            }}
+        }}\n"
+    )
+}
+
+impl Site {
+    fn new(name: &str, configuration: &str) -> Site {
+        let lab = Lab::new(name).expect("a lab");
+        let host = lab.host("director").expect("a host");
+        let real_server = lab.host("real-server").expect("a host");
+        lab.link((&host, "eth0"), (&real_server, "eth0"))
+            .expect("a cable");
+        host.add_address("eth0", "10.66.0.1/24")
+            .expect("an address");
+        host.add_address("eth0", "10.66.0.100/32").expect("the VIP");
+        real_server
+            .add_address("eth0", "10.66.0.2/24")
+            .expect("an address");
+
+        let (certificate, key) = (
+            lab.directory().join("certificate.pem"),
+            lab.directory().join("key.pem"),
+        );
+        let mut command = host.command("openssl").expect("a command");
+        command.args("req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=example".split(' '));
+        command
+            .arg("-out")
+            .arg(&certificate)
+            .arg("-keyout")
+            .arg(&key);
+        let output = host.output(command, LIMIT).expect("openssl runs");
+        output.success().expect("a certificate");
+
+        let mut command = real_server.command("python3").expect("a command");
+        command.arg(REAL_SERVERS).arg(certificate).arg(key);
+        let services = real_server
+            .start("services", command)
+            .expect("services start");
+        let looks = || Ok(services.log().contains("everything listens"));
+        until_true("services", LIMIT, looks, || services.log()).expect("services");
+
+        let file = lab.directory().join("elver.conf");
+        std::fs::write(&file, configuration).expect("a file");
+        let mut command = host.command(ELVER).expect("a command");
+        command.arg("run").arg("-f").arg(file);
+        command.env("ELVER_INSTANCE", host.namespace_name());
+        let director = host.start("elver", command).expect("elver starts");
+        Site {
+            director,
+            host,
+            _services: services,
+            _lab: lab,
+        }
+    }
+
+    fn wait_for_log(&self, words: &str) {
+        let looks = || Ok(self.director.log().contains(words));
+        until_true(words, LIMIT, looks, || self.director.log()).expect("a line");
+    }
+
+    /// Waits until the virtual service on `port` has exactly these destinations, as
+    /// `ADDRESS:PORT WEIGHT`.
+    fn wait_for_destinations(&self, port: u16, wanted: &[&str]) {
+        let awaited = format!("{wanted:?} on port {port}");
+        let looks = || Ok(self.destinations(port) == wanted);
+        until_true(&awaited, LIMIT, looks, || self.director.log()).expect("destinations");
+    }
+
+    fn destinations(&self, port: u16) -> Vec<String> {
+        let mut command = self.host.command(ELVER).expect("a command");
+        command.args(["ipvsadm", "-Ln", "-t", &format!("10.66.0.100:{port}")]);
+        command.env("ELVER_INSTANCE", self.host.namespace_name());
+        let output = self.host.output(command, LIMIT).expect("elver runs");
+        let mut found: Vec<String> = output
+            .success()
+            .expect("a list")
+            .lines()
+            .filter_map(|line| {
+                let words: Vec<&str> = line.split_whitespace().collect();
+                match words[..] {
+                    ["->", address, _, weight, ..] if address.contains("10.") => {
+                        Some(format!("{address} {weight}"))
+                    }
+                    _ => None,
+                }
+            })
+            .collect();
+        found.sort();
+        found
+    }
+}
+
+#[test]
+fn every_kind_of_check_sees_a_real_server_that_is_well() {
+    // `printf hello | md5sum`
+    let page = "url { path /; digest 5d41402abc4b2a76b9719d911017c592; regex \"^hel+o\" }";
+    let checks = [
+        (
+            80,
+            format!("HTTP_GET {{ {page} }}"),
+            "Remote Web server [10.66.0.2]:tcp:80 succeed on service.",
+        ),
+        (
+            443,
+            format!("SSL_GET {{ {page} enable_sni; virtualhost www.example.org }}"),
+            "Remote Web server [10.66.0.2]:tcp:443 succeed on service.",
+        ),
+        (
+            25,
+            "SMTP_CHECK { }".to_owned(),
+            "Remote SMTP server [10.66.0.2]:tcp:25 succeed on service.",
+        ),
+        (
+            53,
+            "DNS_CHECK { type A; name example.org }".to_owned(),
+            "DNS_CHECK ([10.66.0.2]:tcp:53) succeed on service.",
+        ),
+        (
+            7,
+            "UDP_CHECK { payload 0102; require_reply 01x2; bindto 10.66.0.1 }".to_owned(),
+            "UDP connection to [10.66.0.2]:tcp:7 success.",
+        ),
+        (
+            99,
+            "PING_CHECK { bind_if eth0 }".to_owned(),
+            "ICMP connection to [10.66.0.2]:tcp:99 success.",
+        ),
+    ];
+    let text: String = checks
+        .iter()
+        .map(|(port, check, _)| virtual_server(*port, check))
+        .collect();
+    let site = Site::new("checks-well", &text);
+    for (_, _, line) in &checks {
+        site.wait_for_log(line);
+    }
+    assert!(
+        !site.director.log().contains("failed"),
+        "{}",
+        site.director.log()
+    );
+}
+
+#[test]
+fn every_kind_of_check_sees_a_real_server_that_is_not_well() {
+    let page = |path: &str| format!("url {{ path {path} }} connect_port 80; connect_timeout 1");
+    let checks = [
+        (
+            1,
+            format!("HTTP_GET {{ {} }}", page("/broken")),
+            "HTTP_CHECK",
+            "/broken has HTTP status 503",
+        ),
+        (
+            2,
+            format!("HTTP_GET {{ {} }}", page("/slow")),
+            "HTTP_CHECK",
+            "connection timed out",
+        ),
+        (
+            3,
+            "SSL_GET { url { path / } connect_port 80 }".to_owned(),
+            "SSL_CHECK",
+            "TLS handshake: ",
+        ),
+        (
+            4,
+            "SMTP_CHECK { connect_port 80; connect_timeout 1 }".to_owned(),
+            "SMTP_CHECK",
+            "connection timed out",
+        ),
+        (
+            5,
+            "DNS_CHECK { connect_port 7; connect_timeout 1 }".to_owned(),
+            "DNS_CHECK",
+            "connection timed out",
+        ),
+        (
+            6,
+            "UDP_CHECK { connect_port 9 }".to_owned(),
+            "UDP_CHECK",
+            "connection refused",
+        ),
+        (
+            8,
+            "PING_CHECK { connect_ip 10.66.0.3; connect_timeout 1 }".to_owned(),
+            "PING_CHECK",
+            "connection timed out",
+        ),
+    ];
+    let text: String = checks
+        .iter()
+        .map(|(port, check, _, _)| virtual_server(*port, check))
+        .collect();
+    let site = Site::new("checks-ill", &text);
+    for (port, _, check, cause) in &checks {
+        let line = format!("{check} on service [10.66.0.2]:tcp:{port} failed.");
+        site.wait_for_log(&line);
+        let log = site.director.log();
+        let said = log.lines().find(|said| said.contains(&line)).unwrap();
+        assert!(said.contains(cause), "{said}");
+        site.wait_for_destinations(*port, &[]);
+    }
+}

@@ -1,0 +1,112 @@
+//! A frame in memory of our own.
+
+use std::net::IpAddr;
+
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+use crate::checksum::Difference;
+use crate::family::Family;
+use crate::frame::{Frame, Route, RouteQuery};
+
+/// A frame whose checksums are complete, as it comes from a wire, and the routes of the
+/// host that it arrives at.
+#[derive(Debug, Clone)]
+pub struct HostFrame<R> {
+    /// The frame, from its Ethernet header on.
+    pub octets: Vec<u8>,
+    /// Whether the link layer delivered it to this host.
+    pub addressed_to_us: bool,
+    /// Whether the device has taken a VLAN tag off it.
+    pub is_tagged: bool,
+    /// Octets of payload in each segment that it will be cut into; 0 if it stays whole.
+    pub segment_payload: u32,
+    /// Answers where a packet goes.
+    pub routes: R,
+}
+
+/// What a frame asks the routes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Journey {
+    /// The packet's source.
+    pub source: IpAddr,
+    /// The packet's destination.
+    pub destination: IpAddr,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// The largest packet that has to fit, in octets.
+    pub length: u32,
+}
+
+impl<R: Fn(&Journey) -> Route> HostFrame<R> {
+    /// A frame that was delivered to this host and stays whole.
+    pub fn new(octets: Vec<u8>, routes: R) -> HostFrame<R> {
+        HostFrame {
+            octets,
+            addressed_to_us: true,
+            is_tagged: false,
+            segment_payload: 0,
+            routes,
+        }
+    }
+}
+
+fn range(offset: u32, octets: usize) -> Option<std::ops::Range<usize>> {
+    let start = usize::try_from(offset).ok()?;
+    Some(start..start.checked_add(octets)?)
+}
+
+fn address<F: Family>(address: F::Address) -> IpAddr {
+    match F::to_octets(address) {
+        [a, b, c, d, ..] if F::NUMBER == 4 => IpAddr::from([a, b, c, d]),
+        octets => IpAddr::from(octets),
+    }
+}
+
+impl<R: Fn(&Journey) -> Route> Frame for HostFrame<R> {
+    fn addressed_to_us(&self) -> bool {
+        self.addressed_to_us
+    }
+
+    fn is_tagged(&self) -> bool {
+        self.is_tagged
+    }
+
+    fn length(&self) -> u32 {
+        u32::try_from(self.octets.len()).unwrap_or(u32::MAX)
+    }
+
+    fn segment_payload(&self) -> u32 {
+        self.segment_payload
+    }
+
+    fn read<T: FromBytes>(&self, offset: u32) -> Option<T> {
+        T::read_from_bytes(self.octets.get(range(offset, size_of::<T>())?)?).ok()
+    }
+
+    fn write<T: IntoBytes + Immutable>(&mut self, offset: u32, value: &T) -> bool {
+        let room = range(offset, size_of::<T>()).and_then(|range| self.octets.get_mut(range));
+        room.is_some_and(|room| value.write_to(room).is_ok())
+    }
+
+    fn update_transport_checksum(
+        &mut self,
+        offset: u32,
+        addresses: Difference,
+        ports: Difference,
+    ) -> bool {
+        let Some(old) = self.read::<[u8; 2]>(offset) else {
+            return false;
+        };
+        let new = addresses.add(ports).apply(u16::from_ne_bytes(old));
+        self.write(offset, &new.to_ne_bytes())
+    }
+
+    fn route<F: Family>(&self, query: &RouteQuery<F>) -> Route {
+        (self.routes)(&Journey {
+            source: address::<F>(query.source),
+            destination: address::<F>(query.destination),
+            protocol: query.protocol,
+            length: query.length,
+        })
+    }
+}

@@ -1,0 +1,236 @@
+//! One of two equal networks, balanced by the kernel's IPVS or by elver.
+//!
+//! ```text
+//! client 0  10.1.0.10 ── eth0 ┌──────────┐ back ── servers, all on one host
+//! client 1  10.1.1.10 ── eth1 │ director │         10.2.0.11, 10.2.0.12, 10.2.0.13
+//! client 2  10.1.2.10 ── eth2 └──────────┘ 10.2.0.1, their gateway
+//!                              VIPs 10.9.0.1 to 10.9.0.20
+//! ```
+//!
+//! What the servers answer to client 2 gets lost, so that its connections stay half open.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use elver_lab::client::Conversation;
+use elver_lab::director::Director;
+use elver_lab::service::Service;
+use elver_lab::wait::{self, Look};
+use elver_lab::{Host, Lab, Output};
+
+/// How many virtual addresses there are.
+pub(crate) const VIPS: u8 = 20;
+/// The virtual ports.
+pub(crate) const PORTS: [u16; 2] = [80, 81];
+/// The port of every real server.
+pub(crate) const REAL_PORT: u16 = 8080;
+/// How many clients there are; the last one never hears an answer.
+pub(crate) const CLIENTS: usize = 3;
+/// How many real servers there are.
+pub(crate) const SERVERS: u8 = 3;
+
+/// How long a step may take on a machine that is not slow.
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+/// How long one waits for an answer that never comes.
+const IN_VAIN: Duration = Duration::from_secs(1);
+
+/// A virtual address, counted from 0.
+pub(crate) fn vip(number: u8) -> Ipv4Addr {
+    assert!(number < VIPS, "there are {VIPS} virtual addresses");
+    Ipv4Addr::new(10, 9, 0, 1 + number)
+}
+
+/// The address of a real server, counted from 0.
+pub(crate) fn server(number: u8) -> SocketAddrV4 {
+    SocketAddrV4::new(Ipv4Addr::new(10, 2, 0, 11 + number), REAL_PORT)
+}
+
+/// Who balances.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Balancer<'a> {
+    /// The kernel's IPVS.
+    Kernel,
+    /// elver, the program of this path.
+    Elver(&'a Path),
+}
+
+/// A network with its balancer.
+pub(crate) struct Side {
+    clients: Vec<Host>,
+    director: Host,
+    /// elver, where it balances.
+    elver: Option<Director>,
+    ipvsadm: PathBuf,
+    _services: Vec<Service>,
+    lab: Lab,
+}
+
+/// What a command left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Said {
+    /// Its standard output.
+    pub(crate) output: String,
+    /// Its standard error.
+    pub(crate) errors: String,
+    /// Its exit status.
+    pub(crate) status: Option<i32>,
+}
+
+impl From<Output> for Said {
+    fn from(output: Output) -> Said {
+        Said {
+            output: output.stdout,
+            errors: output.stderr,
+            status: output.status.code(),
+        }
+    }
+}
+
+impl Side {
+    /// Builds the network; elver is not started yet.
+    pub(crate) fn new(name: &str, balancer: Balancer<'_>) -> Side {
+        let lab = Lab::new(name).expect("a lab");
+        let director = lab.host("director").expect("a host");
+        let servers = lab.host("servers").expect("a host");
+        lab.link((&director, "back"), (&servers, "eth0"))
+            .expect("a link");
+        director
+            .add_address("back", "10.2.0.1/24")
+            .expect("an address");
+        for number in 0..SERVERS {
+            servers
+                .add_address("eth0", &format!("{}/24", server(number).ip()))
+                .expect("an address");
+        }
+        servers
+            .add_default_route(Ipv4Addr::new(10, 2, 0, 1))
+            .expect("a route");
+        let clients: Vec<Host> = (0..CLIENTS)
+            .map(|number| {
+                let client = lab.host(&format!("client{number}")).expect("a host");
+                let interface = format!("eth{number}");
+                lab.link((&client, "eth0"), (&director, &interface))
+                    .expect("a link");
+                client
+                    .add_address("eth0", &format!("10.1.{number}.10/24"))
+                    .expect("an address");
+                director
+                    .add_address(&interface, &format!("10.1.{number}.1/24"))
+                    .expect("an address");
+                client
+                    .add_default_route(format!("10.1.{number}.1").parse().expect("an address"))
+                    .expect("a route");
+                client
+            })
+            .collect();
+        servers
+            .ip(&["route", "add", "blackhole", "10.1.2.0/24"])
+            .expect("a route");
+        for number in 0..VIPS {
+            director
+                .add_address("eth0", &format!("{}/32", vip(number)))
+                .expect("an address");
+        }
+        director
+            .set_sysctl("net/ipv4/ip_forward", "1")
+            .expect("forwarding");
+        let services = (0..SERVERS)
+            .map(|number| {
+                Service::start(&servers, &format!("server{number}"), server(number))
+                    .expect("a service")
+            })
+            .collect();
+        let ipvsadm = match balancer {
+            Balancer::Kernel => PathBuf::from("ipvsadm"),
+            Balancer::Elver(elver) => {
+                let link = lab.directory().join("ipvsadm");
+                std::os::unix::fs::symlink(elver, &link).expect("a link");
+                link
+            }
+        };
+        Side {
+            clients,
+            director,
+            elver: None,
+            ipvsadm,
+            _services: services,
+            lab,
+        }
+    }
+
+    /// Starts elver and waits until it serves.
+    pub(crate) fn start(&mut self, elver: &Path) {
+        let configuration = self.lab.directory().join("keepalived.conf");
+        std::fs::write(&configuration, "global_defs {\n}\n").expect("a file");
+        let director =
+            Director::start(&self.lab, &self.director, elver, &configuration).expect("a director");
+        wait::until("elver to attach to its devices", LIMIT * 3, || {
+            director.check_running()?;
+            let output = director.command(&["ctl", "status"])?;
+            let attached = output.stdout.matches("tc (").count();
+            Ok(if attached > CLIENTS {
+                Look::Met(())
+            } else {
+                Look::NotYet(format!(
+                    "{}{}{}",
+                    output.stdout,
+                    output.stderr,
+                    director.program().log()
+                ))
+            })
+        })
+        .expect("elver serves");
+        self.elver = Some(director);
+    }
+
+    /// The elver that balances here.
+    pub(crate) fn elver(&self) -> &Director {
+        self.elver.as_ref().expect("it has been started")
+    }
+
+    /// Gives the elver that balances here away.
+    pub(crate) fn take_elver(&mut self) -> Director {
+        self.elver.take().expect("it has been started")
+    }
+
+    /// The director's host.
+    pub(crate) fn director(&self) -> &Host {
+        &self.director
+    }
+
+    /// Runs a program on the director.
+    pub(crate) fn run(&self, program: &Path, arguments: &[&str]) -> Said {
+        let mut command = self.director.command(program).expect("a command");
+        command
+            .args(arguments)
+            .env("ELVER_INSTANCE", self.director.namespace_name());
+        self.director
+            .output(command, LIMIT)
+            .expect("it ends")
+            .into()
+    }
+
+    /// Runs the balancer's ipvsadm.
+    pub(crate) fn ipvsadm(&self, arguments: &[&str]) -> Said {
+        self.run(&self.ipvsadm, arguments)
+    }
+
+    /// [`Side::ipvsadm`], which has to succeed; gives what it printed.
+    pub(crate) fn list(&self, arguments: &[&str]) -> String {
+        let said = self.ipvsadm(arguments);
+        assert_eq!(said.status, Some(0), "ipvsadm {arguments:?}: {said:?}");
+        said.output
+    }
+
+    /// Connects a client to a service; the error is in words that do not depend on
+    /// who balances.
+    pub(crate) fn connect(&self, client: usize, to: SocketAddrV4) -> Result<Conversation, String> {
+        let limit = if client + 1 == CLIENTS {
+            IN_VAIN
+        } else {
+            LIMIT
+        };
+        Conversation::open(&self.clients[client], to, limit).map_err(|error| error.to_string())
+    }
+}
