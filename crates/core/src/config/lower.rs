@@ -3,6 +3,7 @@
 mod address;
 mod check;
 mod forwarding;
+mod quorum;
 mod review;
 mod servers;
 mod vrrp;
