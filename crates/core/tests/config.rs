@@ -243,6 +243,7 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                                     upper_threshold: 0,
                                     lower_threshold: 0,
                                 },
+                                inhibit_on_failure: false,
                                 checks: [
                                     Check {
                                         connection: Connection {
@@ -265,6 +266,9 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                                 ],
                             },
                         ],
+                        quorum: 1,
+                        hysteresis: 0,
+                        sorry_server: None,
                     },
                 ],
             }
@@ -496,6 +500,7 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                                     upper_threshold: 0,
                                     lower_threshold: 0,
                                 },
+                                inhibit_on_failure: false,
                                 checks: [
                                     Check {
                                         connection: Connection {
@@ -518,6 +523,9 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                                 ],
                             },
                         ],
+                        quorum: 1,
+                        hysteresis: 0,
+                        sorry_server: None,
                     },
                 ],
             }
@@ -633,6 +641,7 @@ fn the_container_directors_file_means_what_its_author_meant() {
                                     upper_threshold: 0,
                                     lower_threshold: 0,
                                 },
+                                inhibit_on_failure: false,
                                 checks: [
                                     Check {
                                         connection: Connection {
@@ -655,6 +664,9 @@ fn the_container_directors_file_means_what_its_author_meant() {
                                 ],
                             },
                         ],
+                        quorum: 1,
+                        hysteresis: 0,
+                        sorry_server: None,
                     },
                 ],
             }
@@ -1447,6 +1459,7 @@ mod property {
                                         upper_threshold: limits.0,
                                         lower_threshold: limits.1,
                                     },
+                                    inhibit_on_failure: false,
                                     checks: check
                                         .map(
                                             |(
@@ -1504,6 +1517,9 @@ mod property {
                             one_packet: protocol == Protocol::Udp && flags.2,
                         },
                         real_servers: real_servers.collect(),
+                        quorum: 1,
+                        hysteresis: 0,
+                        sorry_server: None,
                     }
                 },
             )
@@ -1553,7 +1569,7 @@ mod property {
 /// A virtual server with one real server that has these checks.
 fn checked(checks: &str) -> String {
     format!(
-        "virtual_server 192.0.2.1 443 {{\n lb_algo rr\n lb_kind DR\n protocol TCP\n virtualhost www.example.org\n alpha\n real_server 192.0.2.2 443 {{\n{checks}\n}}\n}}\n"
+        "virtual_server 192.0.2.1 443 {{\n lb_algo rr\n lb_kind DR\n protocol TCP\n sorry_server 192.0.2.8\n sorry_server_lvs_method NAT\n sorry_server_inhibit\n inhibit_on_failure\n virtualhost www.example.org\n alpha\n real_server 192.0.2.2 443 {{\n{checks}\n}}\n}}\n"
     )
 }
 

@@ -12,6 +12,7 @@ const REAL_SERVERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/r
 struct Site {
     director: Program,
     host: Host,
+    real_server: Host,
     _services: Program,
     _lab: Lab,
 }
@@ -78,6 +79,7 @@ impl Site {
         Site {
             director,
             host,
+            real_server,
             _services: services,
             _lab: lab,
         }
@@ -231,4 +233,43 @@ fn every_kind_of_check_sees_a_real_server_that_is_not_well() {
         assert!(said.contains(cause), "{said}");
         site.wait_for_destinations(*port, &[]);
     }
+}
+
+#[test]
+fn the_sorry_server_serves_while_there_is_no_quorum() {
+    let text = "virtual_server 10.66.0.100 80 {
+            delay_loop 1
+            lb_algo rr
+            lb_kind NAT
+            protocol TCP
+            quorum 2
+            sorry_server 10.66.0.9 8080
+            real_server 10.66.0.2 80 {
+                TCP_CHECK {
+                }
+            }
+            real_server 10.66.0.2 81 {
+                inhibit_on_failure
+                TCP_CHECK {
+                }
+            }
+        }\n";
+    let site = Site::new("checks-sorry", text);
+    site.wait_for_destinations(80, &["10.66.0.2:81 0", "10.66.0.9:8080 1"]);
+    site.wait_for_log("Lost quorum 2-0=2 > 1 for VS [10.66.0.100]:tcp:80");
+    site.wait_for_log("Adding sorry server [10.66.0.9]:tcp:8080 to VS [10.66.0.100]:tcp:80");
+    site.wait_for_log("Disabling service [10.66.0.2]:tcp:81 of VS [10.66.0.100]:tcp:80");
+
+    let mut command = site.real_server.command("python3").expect("a command");
+    command.args(["-m", "http.server", "81"]);
+    let listener = site
+        .real_server
+        .start("listener", command)
+        .expect("it starts");
+    site.wait_for_destinations(80, &["10.66.0.2:80 1", "10.66.0.2:81 1"]);
+    site.wait_for_log("Gained quorum 2+0=2 <= 2 for VS [10.66.0.100]:tcp:80");
+    site.wait_for_log("Removing sorry server [10.66.0.9]:tcp:8080 from VS [10.66.0.100]:tcp:80");
+
+    drop(listener);
+    site.wait_for_destinations(80, &["10.66.0.2:81 0", "10.66.0.9:8080 1"]);
 }

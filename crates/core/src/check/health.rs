@@ -201,6 +201,7 @@ mod tests {
                     upper_threshold: 0,
                     lower_threshold: 0,
                 },
+                inhibit_on_failure: false,
                 checks: checks.iter().map(|to| tcp(to)).collect(),
             })
             .collect();
@@ -209,6 +210,9 @@ mod tests {
                 key: service(),
                 settings: ServiceSettings::default(),
                 real_servers,
+                quorum: 1,
+                hysteresis: 0,
+                sorry_server: None,
             }],
             ..Configuration::default()
         }

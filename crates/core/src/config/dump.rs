@@ -357,16 +357,20 @@ impl Writer {
                 )),
             }
             w.service(&server.settings, server.key.family());
+            w.quorum(server);
             for real in &server.real_servers {
                 let head = address_and_port(real.address);
                 w.block(format_args!("real_server {head}"), |w| {
                     w.line(format_args!("weight {}", real.settings.weight));
-                    w.method(real.settings.method);
+                    w.method("lvs_method", real.settings.method);
                     if real.settings.upper_threshold != 0 {
                         w.line(format_args!("uthreshold {}", real.settings.upper_threshold));
                     }
                     if real.settings.lower_threshold != 0 {
                         w.line(format_args!("lthreshold {}", real.settings.lower_threshold));
+                    }
+                    if real.inhibit_on_failure {
+                        w.line(format_args!("inhibit_on_failure"));
                     }
                     for check in &real.checks {
                         checks::check(w, check);
@@ -374,6 +378,19 @@ impl Writer {
                 });
             }
         });
+    }
+
+    fn quorum(&mut self, server: &VirtualServer) {
+        self.line(format_args!("quorum {}", server.quorum));
+        self.line(format_args!("hysteresis {}", server.hysteresis));
+        if let Some(sorry) = &server.sorry_server {
+            let address = address_and_port(sorry.address);
+            self.line(format_args!("sorry_server {address}"));
+            self.method("sorry_server_lvs_method", sorry.settings.method);
+            if sorry.inhibit {
+                self.line(format_args!("sorry_server_inhibit"));
+            }
+        }
     }
 
     fn service(&mut self, settings: &ServiceSettings, family: Family) {
@@ -417,27 +434,27 @@ impl Writer {
         }
     }
 
-    fn method(&mut self, method: ForwardingMethod) {
+    fn method(&mut self, keyword: &str, method: ForwardingMethod) {
         let checksum = |checksum| match checksum {
             TunnelChecksum::None => "nocsum",
             TunnelChecksum::Full => "csum",
             TunnelChecksum::Remote => "remcsum",
         };
         match method {
-            ForwardingMethod::Nat => self.line(format_args!("lvs_method NAT")),
-            ForwardingMethod::DirectRouting => self.line(format_args!("lvs_method DR")),
+            ForwardingMethod::Nat => self.line(format_args!("{keyword} NAT")),
+            ForwardingMethod::DirectRouting => self.line(format_args!("{keyword} DR")),
             ForwardingMethod::Tunnel(Tunnel::Ipip) => {
-                self.line(format_args!("lvs_method TUN type ipip"));
+                self.line(format_args!("{keyword} TUN type ipip"));
             }
             ForwardingMethod::Tunnel(Tunnel::Gue { port, checksum: c }) => {
                 let checksum = checksum(c);
                 self.line(format_args!(
-                    "lvs_method TUN type gue port {port} {checksum}"
+                    "{keyword} TUN type gue port {port} {checksum}"
                 ));
             }
             ForwardingMethod::Tunnel(Tunnel::Gre { checksum: c }) => {
                 let checksum = checksum(c);
-                self.line(format_args!("lvs_method TUN type gre {checksum}"));
+                self.line(format_args!("{keyword} TUN type gre {checksum}"));
             }
         }
     }

@@ -4,6 +4,7 @@ mod address;
 mod check;
 mod election;
 mod forwarding;
+mod quorum;
 mod review;
 mod servers;
 mod tracking;

@@ -308,6 +308,23 @@ pub struct VirtualServer {
     pub settings: ServiceSettings,
     /// Its real servers, in the order of the file.
     pub real_servers: Vec<RealServer>,
+    /// `quorum`: the weight that is up must be this much, with [`Self::hysteresis`].
+    pub quorum: u32,
+    /// `hysteresis`: how far from the quorum the weight must be for a change.
+    pub hysteresis: u32,
+    /// `sorry_server`: who serves without a quorum.
+    pub sorry_server: Option<SorryServer>,
+}
+
+/// `sorry_server`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SorryServer {
+    /// Its address and port.
+    pub address: SocketAddr,
+    /// Method and weight while it serves.
+    pub settings: DestinationSettings,
+    /// `sorry_server_inhibit`: while it does not serve it is there with weight 0.
+    pub inhibit: bool,
 }
 
 /// `real_server`.
@@ -317,6 +334,8 @@ pub struct RealServer {
     pub address: SocketAddr,
     /// Method and weight.
     pub settings: DestinationSettings,
+    /// `inhibit_on_failure`: while it is down it is there with weight 0.
+    pub inhibit_on_failure: bool,
     /// Its health checks; without any it counts as up.
     pub checks: Vec<Check>,
 }

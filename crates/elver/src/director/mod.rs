@@ -32,7 +32,7 @@ use elver_core::api::{CheckStatus, Request, Response, Status};
 use elver_core::check::messages::{FromChecks, Report, ToChecks};
 use elver_core::check::{Health, HealthRecord};
 use elver_core::config::model::Configuration;
-use elver_core::lb::{self, RealServerName, VirtualServerName};
+use elver_core::lb::{self, Quorums, RealServerName, VirtualServerName};
 use elver_core::service::{Edit, Origin, ServiceKey, ServiceState};
 use elver_core::vrrp::messages::{Command, Notice};
 use elver_sys::bpf::Sizes;
@@ -105,6 +105,7 @@ struct Director {
     configuration: Configuration,
     data_plane: DataPlane,
     health: HealthRecord,
+    quorums: Quorums,
     virtual_routers: VirtualRouters,
     address_record: AddressRecord,
     netlink: Netlink,
@@ -173,6 +174,7 @@ impl Director {
             health: HealthRecord::start(&configuration, |service, real_server| {
                 presumed(&present, service, real_server)
             }),
+            quorums: Quorums::default(),
             configuration,
             data_plane,
             virtual_routers: VirtualRouters::default(),
@@ -274,18 +276,35 @@ impl Director {
         if only.is_some_and(BTreeSet::is_empty) {
             return;
         }
-        let mut desired = lb::desired(&self.configuration, |service, real_server| {
+        self.count_quorums(concerns);
+        let is_up = |service: &ServiceKey, real_server: &SocketAddr| {
             self.health.health(service, real_server) == Health::Up
-        });
+        };
+        let mut desired = lb::desired(&self.configuration, is_up, &self.quorums);
         desired.retain(|service| concerns(&service.key));
         let mut actual = self.data_plane.services();
         actual.retain(|service| concerns(&service.key));
         self.apply(&lb::plan(&desired, &actual));
     }
 
+    /// Adds up again the weight that is up of services that `concerns` holds for.
+    fn count_quorums(&mut self, concerns: impl Fn(&ServiceKey) -> bool) {
+        let virtual_servers = &self.configuration.virtual_servers;
+        for server in virtual_servers.iter().filter(|each| concerns(&each.key)) {
+            let up = server
+                .real_servers
+                .iter()
+                .filter(|real| self.health.health(&server.key, &real.address) == Health::Up);
+            let weight = up.map(|real| u64::from(real.settings.weight)).sum();
+            if let Some(change) = self.quorums.update(server, weight) {
+                tracing::info!("{change}");
+            }
+        }
+    }
+
     fn apply(&mut self, edits: &[Edit]) {
         for edit in edits {
-            let line = words::of_edit(edit);
+            let line = words::of_edit(edit, &self.configuration);
             match self.data_plane.apply(edit, Origin::Configuration) {
                 Ok(()) => tracing::info!("{line}"),
                 Err(error) => tracing::error!("{line}: {error}"),
@@ -312,6 +331,11 @@ impl Director {
             .add(&addresses_of(&configuration))
             .map_err(Failure::system(RECORD))?;
         self.configuration = configuration;
+        let stays = |key: &ServiceKey| {
+            let virtual_servers = &self.configuration.virtual_servers;
+            virtual_servers.iter().any(|server| server.key == *key)
+        };
+        self.quorums.retain(stays);
         self.virtual_routers.retain(&self.configuration);
         self.health.reload(&self.configuration);
         self.carry_out_plan(None);
@@ -494,8 +518,16 @@ impl Director {
 /// was taken over: it must show first that it is up.
 fn presumed(present: &[ServiceState], service: &ServiceKey, real_server: &SocketAddr) -> Health {
     match present.iter().find(|known| known.key == *service) {
-        Some(known) if known.destinations.iter().all(|d| d.address != *real_server) => Health::Down,
-        _ => Health::Up,
+        Some(known) => match known
+            .destinations
+            .iter()
+            .find(|d| d.address == *real_server)
+        {
+            Some(destination) if destination.settings.weight > 0 => Health::Up,
+            // An inhibited one has weight 0.
+            _ => Health::Down,
+        },
+        None => Health::Up,
     }
 }
 

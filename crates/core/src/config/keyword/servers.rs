@@ -56,13 +56,12 @@ pub(super) const VIRTUAL_SERVER: &[Keyword] = &[
         &[Word("an address"), Optional(&Word("a port"))],
     )
     .opens(BlockKind::RealServer),
-    missing(
+    acted(
         "sorry_server",
         &[Word("an address"), Optional(&Word("a port"))],
-        "without real servers, clients are refused",
     ),
-    known("sorry_server_inhibit", &[]),
-    known("sorry_server_lvs_method", &[METHOD, TUNNEL]),
+    acted("sorry_server_inhibit", &[]),
+    acted("sorry_server_lvs_method", &[METHOD, TUNNEL]),
     missing(
         "ha_suspend",
         &[],
@@ -70,19 +69,11 @@ pub(super) const VIRTUAL_SERVER: &[Keyword] = &[
     ),
     acted("alpha", &[OPTIONAL_BOOLEAN]),
     known("omega", &[OPTIONAL_BOOLEAN]),
-    missing(
-        "quorum",
-        &[number(1, UNSIGNED)],
-        "one real server is enough",
-    ),
-    known("hysteresis", &[number(0, UNSIGNED)]),
+    acted("quorum", &[number(1, UNSIGNED)]),
+    acted("hysteresis", &[number(0, UNSIGNED)]),
     missing("quorum_up", &[SCRIPT], NOT_RUN),
     missing("quorum_down", &[SCRIPT], NOT_RUN),
-    missing(
-        "inhibit_on_failure",
-        &[OPTIONAL_BOOLEAN],
-        "a real server that fails is removed instead of getting weight 0",
-    ),
+    acted("inhibit_on_failure", &[OPTIONAL_BOOLEAN]),
     known("smtp_alert", &[OPTIONAL_BOOLEAN]),
     acted("virtualhost", &[NAME]),
     known("snmp_name", &[NAME]),
@@ -104,11 +95,7 @@ pub(super) const REAL_SERVER: &[Keyword] = &[
     acted("retry", &[number(1, UNSIGNED)]),
     acted("delay_before_retry", &[seconds(0, LONGEST)]),
     acted("warmup", &[seconds(0, LONGEST)]),
-    missing(
-        "inhibit_on_failure",
-        &[OPTIONAL_BOOLEAN],
-        "a real server that fails is removed instead of getting weight 0",
-    ),
+    acted("inhibit_on_failure", &[OPTIONAL_BOOLEAN]),
     acted("alpha", &[OPTIONAL_BOOLEAN]),
     missing("notify_up", &[SCRIPT], NOT_RUN),
     missing("notify_down", &[SCRIPT], NOT_RUN),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::check::{Inherited, ReadCheck, check};
 use super::forwarding::{method, prefix_length, protocol, scheduler};
+use super::quorum::ReadQuorum;
 use super::{Placed, address, review};
 use crate::config::diagnostic::{Report, Verdict};
 use crate::config::directive::{Context, Directive};
@@ -41,6 +42,8 @@ pub(super) struct ReadVirtualServer {
     family: Option<Family>,
     one_packet: Option<Span>,
     weight: u32,
+    inhibit_on_failure: bool,
+    quorum: ReadQuorum,
     inherited: Inherited,
     real_servers: Vec<ReadRealServer>,
 }
@@ -51,6 +54,7 @@ struct ReadRealServer {
     span: Span,
     method: Option<ForwardingMethod>,
     weight: Option<u32>,
+    inhibit_on_failure: Option<bool>,
     upper_threshold: u32,
     lower_threshold: u32,
     inherited: Inherited,
@@ -58,7 +62,7 @@ struct ReadRealServer {
 }
 
 /// A port where 0 and nothing mean every port.
-fn port(context: &mut Context<'_>, word: Option<&Word>) -> Result<Option<u16>, ()> {
+pub(super) fn port(context: &mut Context<'_>, word: Option<&Word>) -> Result<Option<u16>, ()> {
     let Some(word) = word else {
         return Ok(None);
     };
@@ -75,7 +79,7 @@ fn port(context: &mut Context<'_>, word: Option<&Word>) -> Result<Option<u16>, (
     }
 }
 
-fn ip_address(context: &mut Context<'_>, word: &Word) -> Option<IpAddr> {
+pub(super) fn ip_address(context: &mut Context<'_>, word: &Word) -> Option<IpAddr> {
     match word.text.parse() {
         Ok(address) => Some(address),
         Err(_) => {
@@ -139,6 +143,8 @@ pub(super) fn virtual_server(
         family: None,
         one_packet: None,
         weight: WEIGHT,
+        inhibit_on_failure: false,
+        quorum: ReadQuorum::default(),
         inherited: Inherited::default(),
         real_servers: Vec::new(),
     };
@@ -152,7 +158,7 @@ pub(super) fn virtual_server(
 
 impl ReadVirtualServer {
     fn take(&mut self, context: &mut Context<'_>, directive: &Directive<'_>) {
-        if self.inherited.take(directive) {
+        if self.inherited.take(directive) || self.quorum.take(context, directive) {
             return;
         }
         let name = directive.keyword.name;
@@ -198,6 +204,7 @@ impl ReadVirtualServer {
                     .and_then(|n| u32::try_from(n).ok())
                     .unwrap_or(WEIGHT);
             }
+            "inhibit_on_failure" => self.inhibit_on_failure = directive.boolean(),
             "real_server" => self.real_servers.extend(real_server(context, directive)),
             _ => {}
         }
@@ -268,6 +275,7 @@ fn real_server(context: &mut Context<'_>, block: &Directive<'_>) -> Option<ReadR
         span: block.statement.span(),
         method: None,
         weight: None,
+        inhibit_on_failure: None,
         upper_threshold: 0,
         lower_threshold: 0,
         inherited: Inherited::default(),
@@ -280,6 +288,7 @@ fn real_server(context: &mut Context<'_>, block: &Directive<'_>) -> Option<ReadR
         let number = || directive.number().and_then(|n| u32::try_from(n).ok());
         match directive.keyword.name {
             "weight" => server.weight = number(),
+            "inhibit_on_failure" => server.inhibit_on_failure = Some(directive.boolean()),
             "lvs_method" => server.method = method(context, &directive),
             "uthreshold" => server.upper_threshold = number().unwrap_or(0),
             "lthreshold" => server.lower_threshold = number().unwrap_or(0),
@@ -339,10 +348,15 @@ impl ReadVirtualServer {
             return None;
         }
         let (places, real_servers): (Vec<Span>, Vec<RealServer>) = real_servers.into_iter().unzip();
+        let (quorum, hysteresis) = self.quorum.finish(&real_servers, report);
+        let sorry_server = self.quorum.sorry_server(&key, method);
         let value = VirtualServer {
             key,
             settings,
             real_servers,
+            quorum,
+            hysteresis,
+            sorry_server,
         };
         review::virtual_server(&value, span, &places, report);
         Some(Placed { value, span })
@@ -501,6 +515,7 @@ impl ReadVirtualServer {
                 upper_threshold: read.upper_threshold,
                 lower_threshold: read.lower_threshold,
             },
+            inhibit_on_failure: read.inhibit_on_failure.unwrap_or(self.inhibit_on_failure),
             checks: read
                 .checks
                 .iter()
