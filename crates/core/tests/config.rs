@@ -810,6 +810,8 @@ fn a_dump_reads_like_a_file() {
             protocol TCP
             lvs_sched rr
             persistence_timeout 50
+            quorum 1
+            hysteresis 0
             real_server 172.17.42.120 3306 {
                 weight 1
                 lvs_method TUN type ipip

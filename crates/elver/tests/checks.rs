@@ -76,13 +76,15 @@ impl Site {
         command.arg("run").arg("-f").arg(file);
         command.env("ELVER_INSTANCE", host.namespace_name());
         let director = host.start("elver", command).expect("elver starts");
-        Site {
+        let site = Site {
             director,
             host,
             real_server,
             _services: services,
             _lab: lab,
-        }
+        };
+        site.wait_for_log(" runs");
+        site
     }
 
     fn wait_for_log(&self, words: &str) {
@@ -272,4 +274,78 @@ fn the_sorry_server_serves_while_there_is_no_quorum() {
 
     drop(listener);
     site.wait_for_destinations(80, &["10.66.0.2:81 0", "10.66.0.9:8080 1"]);
+}
+
+#[test]
+fn hysteresis_holds_a_quorum_and_inhibited_servers_stay_with_weight_zero() {
+    // Gained with 3 + 1, lost below 3 - 1.
+    let real_server = |port: u16| {
+        format!("real_server 10.66.0.2 {port} {{\nweight 2\nTCP_CHECK {{\nretry 1\n}}\n}}\n")
+    };
+    let text = format!(
+        "virtual_server 10.66.0.100 80 {{
+            delay_loop 1
+            lb_algo rr
+            lb_kind NAT
+            protocol TCP
+            quorum 3
+            hysteresis 1
+            inhibit_on_failure
+            sorry_server 10.66.0.9 8080
+            sorry_server_inhibit
+            {}{}{}
+        }}\n",
+        real_server(80),
+        real_server(81),
+        real_server(82)
+    );
+    let site = Site::new("checks-quorum", &text);
+    let listen = |port: u16| {
+        let mut command = site.real_server.command("python3").expect("a command");
+        command.args(["-m", "http.server", &port.to_string()]);
+        site.real_server
+            .start(&format!("listener-{port}"), command)
+            .expect("it starts")
+    };
+    // 80 alone weighs 2, which keeps a quorum that is there.
+    site.wait_for_destinations(
+        80,
+        &[
+            "10.66.0.2:80 2",
+            "10.66.0.2:81 0",
+            "10.66.0.2:82 0",
+            "10.66.0.9:8080 0",
+        ],
+    );
+    assert!(
+        !site.director.log().contains("Lost quorum"),
+        "{}",
+        site.director.log()
+    );
+
+    let listener = listen(81);
+    site.wait_for_destinations(
+        80,
+        &[
+            "10.66.0.2:80 2",
+            "10.66.0.2:81 2",
+            "10.66.0.2:82 0",
+            "10.66.0.9:8080 0",
+        ],
+    );
+    drop(listener);
+    site.wait_for_destinations(
+        80,
+        &[
+            "10.66.0.2:80 2",
+            "10.66.0.2:81 0",
+            "10.66.0.2:82 0",
+            "10.66.0.9:8080 0",
+        ],
+    );
+    assert!(
+        !site.director.log().contains("Lost quorum"),
+        "{}",
+        site.director.log()
+    );
 }

@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::model::{
-    Authentication, Configuration, Global, InitialState, SyncGroup, Tracked, TrackedScript, Tracker,
-    VirtualAddress, VirtualServer, VrrpInstance, VrrpVersion,
+    Authentication, Configuration, Global, InitialState, SyncGroup, Tracked, TrackedScript,
+    Tracker, VirtualAddress, VirtualServer, VrrpInstance, VrrpVersion,
 };
 use crate::service::{
     Family, ForwardingMethod, Scheduler, ServiceKey, ServiceSettings, Tunnel, TunnelChecksum,
