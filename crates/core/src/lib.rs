@@ -20,5 +20,6 @@ pub mod config;
 pub mod edit_rules;
 pub mod ipvsadm;
 pub mod lb;
+pub mod notification;
 pub mod service;
 pub mod vrrp;

@@ -112,6 +112,10 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                     smtp_connect_timeout: Some(
                         30s,
                     ),
+                    script_security: false,
+                    notify_fifo: None,
+                    vrrp_notify_fifo: None,
+                    lvs_notify_fifo: None,
                 },
                 sync_groups: [
                     SyncGroup {
@@ -120,6 +124,15 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                             "VI_1",
                             "VI_GATEWAY",
                         ],
+                        notify: NotifyScripts {
+                            master: None,
+                            backup: None,
+                            fault: None,
+                            stop: None,
+                            deleted: None,
+                            lower_priority: None,
+                            any: None,
+                        },
                     },
                 ],
                 instances: [
@@ -166,6 +179,16 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                         track_primary: true,
                         tracked: [],
                         smtp_alert: false,
+                        notify: NotifyScripts {
+                            master: None,
+                            backup: None,
+                            fault: None,
+                            stop: None,
+                            deleted: None,
+                            lower_priority: None,
+                            any: None,
+                        },
+                        notify_priority_changes: false,
                     },
                     VrrpInstance {
                         name: "VI_GATEWAY",
@@ -210,6 +233,16 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                         track_primary: true,
                         tracked: [],
                         smtp_alert: true,
+                        notify: NotifyScripts {
+                            master: None,
+                            backup: None,
+                            fault: None,
+                            stop: None,
+                            deleted: None,
+                            lower_priority: None,
+                            any: None,
+                        },
+                        notify_priority_changes: false,
                     },
                 ],
                 scripts: [],
@@ -244,6 +277,8 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                                     lower_threshold: 0,
                                 },
                                 inhibit_on_failure: false,
+                                notify_up: None,
+                                notify_down: None,
                                 checks: [
                                     Check {
                                         connection: Connection {
@@ -269,6 +304,9 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                         quorum: 1,
                         hysteresis: 0,
                         sorry_server: None,
+                        quorum_up: None,
+                        quorum_down: None,
+                        omega: false,
                     },
                 ],
             }
@@ -419,6 +457,10 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                     smtp_connect_timeout: Some(
                         30s,
                     ),
+                    script_security: false,
+                    notify_fifo: None,
+                    vrrp_notify_fifo: None,
+                    lvs_notify_fifo: None,
                 },
                 sync_groups: [],
                 instances: [
@@ -465,6 +507,16 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                         track_primary: true,
                         tracked: [],
                         smtp_alert: false,
+                        notify: NotifyScripts {
+                            master: None,
+                            backup: None,
+                            fault: None,
+                            stop: None,
+                            deleted: None,
+                            lower_priority: None,
+                            any: None,
+                        },
+                        notify_priority_changes: false,
                     },
                 ],
                 scripts: [],
@@ -501,6 +553,8 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                                     lower_threshold: 0,
                                 },
                                 inhibit_on_failure: false,
+                                notify_up: None,
+                                notify_down: None,
                                 checks: [
                                     Check {
                                         connection: Connection {
@@ -526,6 +580,9 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                         quorum: 1,
                         hysteresis: 0,
                         sorry_server: None,
+                        quorum_up: None,
+                        quorum_down: None,
+                        omega: false,
                     },
                 ],
             }
@@ -560,6 +617,10 @@ fn the_container_directors_file_means_what_its_author_meant() {
                     smtp_connect_timeout: Some(
                         30s,
                     ),
+                    script_security: false,
+                    notify_fifo: None,
+                    vrrp_notify_fifo: None,
+                    lvs_notify_fifo: None,
                 },
                 sync_groups: [],
                 instances: [
@@ -606,6 +667,16 @@ fn the_container_directors_file_means_what_its_author_meant() {
                         track_primary: true,
                         tracked: [],
                         smtp_alert: false,
+                        notify: NotifyScripts {
+                            master: None,
+                            backup: None,
+                            fault: None,
+                            stop: None,
+                            deleted: None,
+                            lower_priority: None,
+                            any: None,
+                        },
+                        notify_priority_changes: false,
                     },
                 ],
                 scripts: [],
@@ -642,6 +713,8 @@ fn the_container_directors_file_means_what_its_author_meant() {
                                     lower_threshold: 0,
                                 },
                                 inhibit_on_failure: false,
+                                notify_up: None,
+                                notify_down: None,
                                 checks: [
                                     Check {
                                         connection: Connection {
@@ -667,6 +740,9 @@ fn the_container_directors_file_means_what_its_author_meant() {
                         quorum: 1,
                         hysteresis: 0,
                         sorry_server: None,
+                        quorum_up: None,
+                        quorum_down: None,
+                        omega: false,
                     },
                 ],
             }
@@ -1277,6 +1353,13 @@ mod property {
         prop_oneof!["[A-Za-z][A-Za-z0-9_.-]{0,12}", "[ a-z#!{}$'é]{1,8}"]
     }
 
+    fn script(words: &[&str]) -> Script {
+        Script {
+            command: words.iter().map(|word| (*word).to_owned()).collect(),
+            user: None,
+        }
+    }
+
     fn instance(id: u8) -> impl Strategy<Value = VrrpInstance> {
         let addresses = any::<bool>().prop_flat_map(|ipv6| {
             let one = (
@@ -1395,6 +1478,13 @@ mod property {
                             },
                         ],
                         smtp_alert: alert,
+                        notify: NotifyScripts {
+                            master: Some(script(&["/bin/master", "a b"])),
+                            lower_priority: Some(script(&["/bin/lower"])),
+                            deleted: (id == 2).then_some(None),
+                            ..NotifyScripts::default()
+                        },
+                        notify_priority_changes: id == 1,
                     }
                 },
             )
@@ -1462,6 +1552,8 @@ mod property {
                                         lower_threshold: limits.1,
                                     },
                                     inhibit_on_failure: false,
+                                    notify_up: None,
+                                    notify_down: Some(script(&["/bin/down"])),
                                     checks: check
                                         .map(
                                             |(
@@ -1522,6 +1614,9 @@ mod property {
                         quorum: 1,
                         hysteresis: 0,
                         sorry_server: None,
+                        quorum_up: None,
+                        quorum_down: flags.0.then(|| script(&["/bin/down", "a b"])),
+                        omega: flags.1,
                     }
                 },
             )
@@ -1540,19 +1635,33 @@ mod property {
         ) {
             let router_id_is_long = router_id.as_ref().is_some_and(|id| id.len() > 3);
             let configuration = Configuration {
-                global: Global { router_id, ..Global::default() },
+                global: Global {
+                    router_id,
+                    script_security: router_id_is_long,
+                    notify_fifo: Some(NotifyFifo {
+                        path: "/run/fifo".to_owned(),
+                        user: None,
+                        reader: Some(script(&["/bin/reader", "-v"])),
+                    }),
+                    ..Global::default()
+                },
                 sync_groups: vec![SyncGroup {
                     name: "both".to_owned(),
                     members: vec![first.name.clone(), second.name.clone()],
+                    notify: NotifyScripts {
+                        any: Some(script(&["/bin/any"])),
+                        ..NotifyScripts::default()
+                    },
                 }],
                 instances: vec![first, second],
                 scripts: vec![TrackedScript {
                     name: "check".to_owned(),
-                    command: ["/usr/bin/env", "A=b c", "true"].map(str::to_owned).to_vec(),
+                    script: Script { command: ["/usr/bin/env", "A=b c", "true"].map(str::to_owned).to_vec(),
                     user: router_id_is_long.then(|| ScriptUser {
                         name: "nobody".to_owned(),
                         group: Some("nogroup".to_owned()),
                     }),
+    },
                     interval: Duration::from_millis(1_500),
                     timeout: Duration::from_secs(1),
                     rise: 2,
@@ -1565,7 +1674,7 @@ mod property {
             let again = loaded(&text);
             prop_assert_eq!(again.configuration.as_ref(), Some(&configuration), "{}\n{}", text, summary(&again));
         }
-    }
+       }
 }
 
 /// A virtual server with one real server that has these checks.

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use elver::vrrp_process::{monotonic_now, withdraw_addresses};
 use elver_core::config::model::{
-    Authentication, ScriptUser, SyncGroup, Tracked, TrackedScript, Tracker, UnicastPeer,
-    VirtualAddress, VrrpInstance, VrrpVersion,
+    Authentication, NotifyScripts, Script, ScriptUser, SyncGroup, Tracked, TrackedScript, Tracker,
+    UnicastPeer, VirtualAddress, VrrpInstance, VrrpVersion,
 };
-use elver_core::vrrp::messages::{Command, Notice, Resume};
+use elver_core::vrrp::messages::{Command, Notice, Notifying, Resume};
 use elver_core::vrrp::{Advertisement, Envelope, GROUP_IPV4, RejectionKind, State};
 use elver_sys::vrrp_socket::VrrpSender;
 use support::{Network, eventually, instance, keepalived_instance, sh};
@@ -353,11 +353,13 @@ fn a_tracked_script_decides_who_is_master() {
     }];
     let script = TrackedScript {
         name: "check".to_owned(),
-        command: vec!["/bin/sh".to_owned(), file.display().to_string()],
-        user: Some(ScriptUser {
-            name: "nobody".to_owned(),
-            group: None,
-        }),
+        script: Script {
+            command: vec!["/bin/sh".to_owned(), file.display().to_string()],
+            user: Some(ScriptUser {
+                name: "nobody".to_owned(),
+                group: None,
+            }),
+        },
         interval: Duration::from_millis(500),
         timeout: Duration::from_millis(500),
         rise: 1,
@@ -371,6 +373,7 @@ fn a_tracked_script_decides_who_is_master() {
         instances: vec![ours],
         sync_groups: Vec::new(),
         scripts: vec![script],
+        notifying: Notifying::default(),
         resume: Vec::new(),
     });
     elver.state("VI_1", State::Master);
@@ -391,6 +394,7 @@ fn group(members: [&str; 2]) -> SyncGroup {
     SyncGroup {
         name: "VG1".to_owned(),
         members: members.map(str::to_owned).to_vec(),
+        notify: NotifyScripts::default(),
     }
 }
 

@@ -16,8 +16,6 @@ use std::process::{Command, Stdio};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, Resource, Rlimit};
 
-use crate::privilege::User;
-
 /// A command that runs this program again with `arguments`, and this side's end of
 /// the socket that the new process has for [`parent_socket`].
 pub fn this_program<S: AsRef<OsStr>>(
@@ -140,51 +138,6 @@ pub fn try_lock(file: &impl AsFd) -> io::Result<bool> {
 pub fn lock(file: &impl AsFd) -> io::Result<()> {
     rustix::fs::flock(file, rustix::fs::FlockOperation::LockExclusive)?;
     Ok(())
-}
-
-/// A command that runs a script: `words` are its program and arguments, at least one.
-///
-/// It becomes `user` with no group but the user's and, unless that is root, with no
-/// capability. It inherits no descriptor, has `/dev/null` for its standard ones, and is
-/// the leader of a process group of its own.
-pub fn script(words: &[String], user: Option<&User>) -> io::Result<Command> {
-    let (program, arguments) = words
-        .split_first()
-        .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-    let mut command = Command::new(program);
-    command
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .process_group(0)
-        .current_dir("/");
-    if let Some(user) = user {
-        command.gid(user.gid).uid(user.uid);
-    }
-    Ok(command)
-}
-
-/// How a script is made to end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ScriptSignal {
-    /// SIGTERM.
-    Terminate,
-    /// SIGKILL.
-    Kill,
-}
-
-/// Signals a script of [`script`] and all that it has started, by its process id. It must
-/// not have been waited for yet, so that the id is its own.
-pub fn signal_script(id: u32, signal: ScriptSignal) -> io::Result<()> {
-    let signal = match signal {
-        ScriptSignal::Terminate => rustix::process::Signal::TERM,
-        ScriptSignal::Kill => rustix::process::Signal::KILL,
-    };
-    match i32::try_from(id).ok().and_then(Pid::from_raw) {
-        Some(group) => Ok(rustix::process::kill_process_group(group, signal)?),
-        None => Err(io::ErrorKind::InvalidInput.into()),
-    }
 }
 
 /// Sends SIGKILL. The process must be a child of this one that was not waited for yet,

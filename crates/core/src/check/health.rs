@@ -202,6 +202,8 @@ mod tests {
                     lower_threshold: 0,
                 },
                 inhibit_on_failure: false,
+                notify_up: None,
+                notify_down: None,
                 checks: checks.iter().map(|to| tcp(to)).collect(),
             })
             .collect();
@@ -213,6 +215,9 @@ mod tests {
                 quorum: 1,
                 hysteresis: 0,
                 sorry_server: None,
+                quorum_up: None,
+                quorum_down: None,
+                omega: false,
             }],
             ..Configuration::default()
         }

@@ -1,14 +1,15 @@
 //! A configuration in the words of `keepalived.conf`, with every default written out.
 
 mod checks;
+mod scripts;
 
 use std::fmt::{self, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::model::{
-    Authentication, Configuration, Global, InitialState, SyncGroup, Tracked, TrackedScript,
-    Tracker, VirtualAddress, VirtualServer, VrrpInstance, VrrpVersion,
+    Authentication, Configuration, Global, InitialState, SyncGroup, Tracked, Tracker,
+    VirtualAddress, VirtualServer, VrrpInstance, VrrpVersion,
 };
 use crate::service::{
     Family, ForwardingMethod, Scheduler, ServiceKey, ServiceSettings, Tunnel, TunnelChecksum,
@@ -41,7 +42,7 @@ pub fn dump(configuration: &Configuration, secrets: Secrets) -> String {
         writer.sync_group(group);
     }
     for script in &configuration.scripts {
-        writer.script(script);
+        scripts::tracked(&mut writer, script);
     }
     for instance in &configuration.instances {
         writer.instance(instance);
@@ -134,6 +135,7 @@ impl Writer {
             if let Some(timeout) = global.smtp_connect_timeout {
                 w.line(format_args!("smtp_connect_timeout {}", Seconds(timeout)));
             }
+            scripts::global(w, global);
         });
     }
 
@@ -146,6 +148,7 @@ impl Writer {
                         w.line(format_args!("{}", Quoted(member)));
                     }
                 });
+                scripts::notify(w, &group.notify);
             },
         );
     }
@@ -183,6 +186,10 @@ impl Writer {
             w.election(instance);
             if instance.smtp_alert {
                 w.line(format_args!("smtp_alert"));
+            }
+            scripts::notify(w, &instance.notify);
+            if instance.notify_priority_changes {
+                w.line(format_args!("notify_priority_changes"));
             }
             if let Some(authentication) = &instance.authentication {
                 w.authentication(authentication);
@@ -287,25 +294,6 @@ impl Writer {
         ));
     }
 
-    fn script(&mut self, script: &TrackedScript) {
-        self.block(format_args!("vrrp_script {}", Quoted(&script.name)), |w| {
-            // One word in single quotes for each, so that blanks stay where they are.
-            let words: Vec<String> = script.command.iter().map(|w| format!("'{w}'")).collect();
-            w.line(format_args!("script \"{}\"", words.join(" ")));
-            if let Some(user) = &script.user {
-                let group = user.group.as_deref().unwrap_or_default();
-                w.line(format_args!("user {} {group}", Quoted(&user.name)));
-            }
-            w.line(format_args!("interval {}", Seconds(script.interval)));
-            w.line(format_args!("timeout {}", Seconds(script.timeout)));
-            w.line(format_args!("rise {}", script.rise));
-            w.line(format_args!("fall {}", script.fall));
-            if script.starts_failed {
-                w.line(format_args!("init_fail"));
-            }
-        });
-    }
-
     fn authentication(&mut self, authentication: &Authentication) {
         let Authentication::Password(octets) = authentication;
         let length = octets.iter().rposition(|octet| *octet != 0);
@@ -372,6 +360,8 @@ impl Writer {
                     if real.inhibit_on_failure {
                         w.line(format_args!("inhibit_on_failure"));
                     }
+                    scripts::script(w, "notify_up", real.notify_up.as_ref());
+                    scripts::script(w, "notify_down", real.notify_down.as_ref());
                     for check in &real.checks {
                         checks::check(w, check);
                     }
@@ -381,6 +371,11 @@ impl Writer {
     }
 
     fn quorum(&mut self, server: &VirtualServer) {
+        scripts::script(self, "quorum_up", server.quorum_up.as_ref());
+        scripts::script(self, "quorum_down", server.quorum_down.as_ref());
+        if server.omega {
+            self.line(format_args!("omega"));
+        }
         self.line(format_args!("quorum {}", server.quorum));
         self.line(format_args!("hysteresis {}", server.hysteresis));
         if let Some(sorry) = &server.sorry_server {

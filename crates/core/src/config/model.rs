@@ -41,6 +41,14 @@ pub struct Global {
     pub smtp_server: Option<(String, u16)>,
     /// How long a mail connection may take to be made.
     pub smtp_connect_timeout: Option<Duration>,
+    /// `enable_script_security`: what others than root could change does not run as root.
+    pub script_security: bool,
+    /// `notify_fifo`: all events.
+    pub notify_fifo: Option<NotifyFifo>,
+    /// `vrrp_notify_fifo`: those of VRRP.
+    pub vrrp_notify_fifo: Option<NotifyFifo>,
+    /// `lvs_notify_fifo`: those of virtual and real servers.
+    pub lvs_notify_fifo: Option<NotifyFifo>,
 }
 
 /// VRRP instances that change state together.
@@ -50,6 +58,8 @@ pub struct SyncGroup {
     pub name: String,
     /// Names of its instances.
     pub members: Vec<String>,
+    /// What is run when it changes its state.
+    pub notify: NotifyScripts,
 }
 
 /// The state that the file asks an instance to begin in; the protocol decides.
@@ -141,15 +151,53 @@ pub struct ScriptUser {
     pub group: Option<String>,
 }
 
+/// A program that is run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Script {
+    /// The program and its arguments; at least one.
+    pub command: Vec<String>,
+    /// Whom it runs as, where somebody is named.
+    pub user: Option<ScriptUser>,
+}
+
+/// What is run when an instance or a sync group changes its state.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct NotifyScripts {
+    /// `notify_master`.
+    pub master: Option<Script>,
+    /// `notify_backup`.
+    pub backup: Option<Script>,
+    /// `notify_fault`.
+    pub fault: Option<Script>,
+    /// `notify_stop`: everything ends.
+    pub stop: Option<Script>,
+    /// `notify_deleted`: the instance is not in the file any more. There may be the keyword
+    /// without a script.
+    pub deleted: Option<Option<Script>>,
+    /// `notify_master_rx_lower_pri`: a master has heard one of lower priority.
+    pub lower_priority: Option<Script>,
+    /// `notify`: whatever the state; it is told which.
+    pub any: Option<Script>,
+}
+
+/// A named pipe that events are written to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotifyFifo {
+    /// Where it is; it is made where it is not.
+    pub path: String,
+    /// Whom it belongs to when it is made.
+    pub user: Option<ScriptUser>,
+    /// Its reader: a program that is started with the path as its last argument.
+    pub reader: Option<Script>,
+}
+
 /// `vrrp_script`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrackedScript {
     /// The name that instances track it by.
     pub name: String,
-    /// The program and its arguments; at least one.
-    pub command: Vec<String>,
-    /// Whom it runs as, where somebody is named.
-    pub user: Option<ScriptUser>,
+    /// What is run.
+    pub script: Script,
     /// Time from one start to the next.
     pub interval: Duration,
     /// Time after which it is ended, and has failed.
@@ -266,6 +314,10 @@ pub struct VrrpInstance {
     pub tracked: Vec<Tracked>,
     /// Whether changes of state are mailed.
     pub smtp_alert: bool,
+    /// What is run when it changes its state.
+    pub notify: NotifyScripts,
+    /// `notify_priority_changes`: they are written to the pipes of events.
+    pub notify_priority_changes: bool,
 }
 
 impl VrrpInstance {
@@ -295,6 +347,8 @@ impl VrrpInstance {
             track_primary: true,
             tracked: Vec::new(),
             smtp_alert: false,
+            notify: NotifyScripts::default(),
+            notify_priority_changes: false,
         }
     }
 }
@@ -314,6 +368,12 @@ pub struct VirtualServer {
     pub hysteresis: u32,
     /// `sorry_server`: who serves without a quorum.
     pub sorry_server: Option<SorryServer>,
+    /// `quorum_up`: run when the quorum is there.
+    pub quorum_up: Option<Script>,
+    /// `quorum_down`: run when it is lost.
+    pub quorum_down: Option<Script>,
+    /// `omega`: at the end, real servers and quorums count as lost.
+    pub omega: bool,
 }
 
 /// `sorry_server`.
@@ -336,6 +396,10 @@ pub struct RealServer {
     pub settings: DestinationSettings,
     /// `inhibit_on_failure`: while it is down it is there with weight 0.
     pub inhibit_on_failure: bool,
+    /// `notify_up`: run when it comes up.
+    pub notify_up: Option<Script>,
+    /// `notify_down`: run when it goes down.
+    pub notify_down: Option<Script>,
     /// Its health checks; without any it counts as up.
     pub checks: Vec<Check>,
 }

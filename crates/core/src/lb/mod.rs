@@ -6,6 +6,7 @@
 //! that was carried out leaves nothing to plan.
 
 mod names;
+mod notification;
 mod plan;
 mod quorum;
 
@@ -15,6 +16,7 @@ use crate::config::model::Configuration;
 use crate::service::{DestinationSettings, ServiceKey, ServiceSettings};
 
 pub use names::{RealServerName, VirtualServerName};
+pub use notification::{quorum_notification, real_server_notification};
 pub use plan::plan;
 pub use quorum::{QuorumChange, Quorums};
 

@@ -114,6 +114,9 @@ mod tests {
             quorum,
             hysteresis,
             sorry_server: None,
+            quorum_up: None,
+            quorum_down: None,
+            omega: false,
         }
     }
 

@@ -6,6 +6,7 @@ use super::State;
 use super::effect::Effect;
 use super::instance::{self, Instance};
 use super::messages::Resume;
+use super::notification::Occasion;
 use super::routers::{Group, VirtualRouters};
 use super::script::{ScriptAction, ScriptTracker};
 use crate::config::model::{SyncGroup, TrackedScript, VrrpInstance};
@@ -35,7 +36,7 @@ impl VirtualRouters {
         }
         // What is gone goes first, so that its addresses are free for what is new.
         for mut gone in before {
-            gone.stop(now, &mut self.effects);
+            gone.stop(now, Occasion::Deleted, &mut self.effects);
         }
         for (configuration, kept) in configurations.into_iter().zip(kept) {
             let instance = match kept {
@@ -98,7 +99,12 @@ impl VirtualRouters {
     }
 
     fn bind_groups(&mut self, sync_groups: Vec<SyncGroup>, before: &[Group]) {
-        for SyncGroup { name, members } in sync_groups {
+        for SyncGroup {
+            name,
+            members,
+            notify,
+        } in sync_groups
+        {
             let position = self.groups.len();
             let mut bound = Vec::new();
             for member in members {
@@ -119,6 +125,7 @@ impl VirtualRouters {
                 name,
                 members: bound,
                 state,
+                scripts: notify,
             });
         }
     }
@@ -137,6 +144,7 @@ impl VirtualRouters {
             .iter()
             .map(|&position| (position, self.start_of(position, resume)))
             .collect();
+        self.start_groups(&starts);
         for (position, start) in starts {
             let instance = &mut self.instances[position];
             if start != Start::Resume {
@@ -151,6 +159,30 @@ impl VirtualRouters {
                 // address(es) associated with the virtual router)" it is master at once.
                 Start::Owner => instance.enter_master(now, &mut self.effects),
                 Start::Resume => instance.resume_master(now, &mut self.effects),
+            }
+        }
+    }
+
+    /// New groups are in the state of their members, and say so before these do.
+    fn start_groups(&mut self, starts: &[(usize, Start)]) {
+        for (position, start) in starts {
+            let Some(group) = self.instances[*position].group else {
+                continue;
+            };
+            let group = &mut self.groups[group];
+            let starts_whole = group
+                .members
+                .iter()
+                .all(|member| starts.iter().any(|(new, _)| new == member));
+            let state = match start {
+                Start::Wait => continue,
+                Start::Fault => State::Fault,
+                Start::Backup => State::Backup,
+                Start::Owner | Start::Resume => State::Master,
+            };
+            if group.state == State::Initialize && starts_whole {
+                group.state = state;
+                group.state_changed(&mut self.effects);
             }
         }
     }
@@ -204,9 +236,7 @@ impl VirtualRouters {
         if alike {
             if self.groups[group].state != state {
                 self.groups[group].state = state;
-                let group = self.groups[group].name.clone();
-                self.effects
-                    .push_back(Effect::GroupStateChanged { group, state });
+                self.groups[group].state_changed(&mut self.effects);
             }
         } else {
             self.groups[group].state = State::Initialize;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::State;
 use super::receipt::Rejection;
 use super::script::ScriptAction;
+use crate::notification::Notification;
 
 /// A virtual address with the interface that it lives on.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -92,6 +93,8 @@ pub enum Effect {
         /// What is to be done; the end of one that was started is an input.
         action: ScriptAction,
     },
+    /// Tell others of a change.
+    Notify(Notification),
     /// Something for the log.
     Report(Report),
 }

@@ -14,6 +14,7 @@ use super::advertisement::{
     Advertisement, Envelope, GROUP_IPV4, GROUP_IPV6, PRIORITY_OWNER, PRIORITY_STOP,
 };
 use super::effect::{Effect, Event, HeldAddress, Report};
+use super::notification::{Occasion, of_instance};
 use super::receipt::RejectionKind;
 use super::timers::master_down_interval;
 use super::{InterfaceCondition, State};
@@ -157,6 +158,12 @@ impl Instance {
             state: self.state,
             priority: self.priority,
         });
+        self.notify(Occasion::Entered(self.state), effects);
+    }
+
+    pub(super) fn notify(&self, occasion: Occasion, effects: &mut VecDeque<Effect>) {
+        let notification = of_instance(&self.configuration, occasion, self.priority);
+        effects.extend(notification.map(Effect::Notify));
     }
 
     fn master_down_interval(&self) -> Duration {
@@ -290,10 +297,15 @@ impl Instance {
         });
     }
 
-    /// Ends the instance, from any state.
-    pub(super) fn stop(&mut self, now: Instant, effects: &mut VecDeque<Effect>) {
+    /// Ends the instance, from any state; `occasion` is why.
+    pub(super) fn stop(
+        &mut self,
+        now: Instant,
+        occasion: Occasion,
+        effects: &mut VecDeque<Effect>,
+    ) {
         match self.state {
-            State::Initialize => {}
+            State::Initialize => return,
             State::Master => self.leave_master(now, State::Initialize, true, effects),
             State::Backup | State::Fault => {
                 self.state = State::Initialize;
@@ -301,6 +313,7 @@ impl Instance {
                 self.state_changed(effects);
             }
         }
+        self.notify(occasion, effects);
     }
 
     /// Sends an advertisement and starts the Adver_Timer anew.
@@ -441,6 +454,7 @@ impl Instance {
         let from = std::mem::replace(&mut self.priority, priority);
         if self.state != State::Initialize {
             self.report(effects, Event::PriorityChanged { from, to: priority });
+            self.notify(Occasion::PriorityChanged(self.state), effects);
         }
         self.shift_down_timer(down_before);
     }

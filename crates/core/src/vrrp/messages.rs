@@ -23,6 +23,8 @@ pub enum Command {
         sync_groups: Vec<SyncGroup>,
         /// The scripts that they track.
         scripts: Vec<TrackedScript>,
+        /// How others are told of changes.
+        notifying: Notifying,
         /// What is known of the instances of a vrrp process that has just died.
         resume: Vec<Resume>,
     },
@@ -30,6 +32,15 @@ pub enum Command {
     ReportStatistics,
     /// Withdraw from everything and exit.
     Shutdown,
+}
+
+/// How others are told of changes.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Notifying {
+    /// Paths of named pipes that are there.
+    pub fifos: Vec<String>,
+    /// Whether scripts that others than root could change are kept from running as root.
+    pub script_security: bool,
 }
 
 /// The last that the director knows of an instance of a dead vrrp process.

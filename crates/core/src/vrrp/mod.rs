@@ -43,6 +43,7 @@ mod effect;
 mod hearing;
 mod instance;
 pub mod messages;
+mod notification;
 mod receipt;
 mod routers;
 mod script;

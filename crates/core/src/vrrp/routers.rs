@@ -14,10 +14,11 @@ use super::effect::{Effect, Event, HeldAddress, Report};
 use super::hearing::Heard;
 use super::instance::{self, Instance, Statistics};
 use super::messages::Resume;
+use super::notification::{Occasion, of_group};
 use super::receipt::Packet;
 use super::script::ScriptTracker;
 use super::tracking::weigh;
-use crate::config::model::{SyncGroup, TrackedScript, Tracker, VrrpInstance};
+use crate::config::model::{NotifyScripts, SyncGroup, TrackedScript, Tracker, VrrpInstance};
 
 /// What is known of an interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +104,23 @@ pub(super) struct Group {
     /// Positions of its members.
     pub(super) members: Vec<usize>,
     pub(super) state: State,
+    pub(super) scripts: NotifyScripts,
+}
+
+impl Group {
+    /// Says in which state the group is now.
+    pub(super) fn state_changed(&self, effects: &mut VecDeque<Effect>) {
+        effects.push_back(Effect::GroupStateChanged {
+            group: self.name.clone(),
+            state: self.state,
+        });
+        self.notify(Occasion::Entered(self.state), effects);
+    }
+
+    fn notify(&self, occasion: Occasion, effects: &mut VecDeque<Effect>) {
+        let notification = of_group(&self.name, &self.scripts, occasion);
+        effects.extend(notification.map(Effect::Notify));
+    }
 }
 
 /// The machine of all virtual routers in a process.
@@ -155,7 +173,12 @@ impl VirtualRouters {
             }
             Input::Shutdown => {
                 for instance in &mut self.instances {
-                    instance.stop(now, &mut self.effects);
+                    instance.stop(now, Occasion::Stopped, &mut self.effects);
+                }
+                for group in &self.groups {
+                    if group.state != State::Initialize {
+                        group.notify(Occasion::Stopped, &mut self.effects);
+                    }
                 }
                 self.instances.clear();
                 self.groups.clear();
@@ -420,7 +443,7 @@ impl VirtualRouters {
         let name = self.groups[position].name.clone();
         let effects = &mut self.effects;
         effects.push_back(Effect::Report(Report {
-            name: name.clone(),
+            name,
             event: Event::GroupSynced(state),
         }));
         for member in self.groups[position]
@@ -438,10 +461,10 @@ impl VirtualRouters {
                 (_, State::Master) => member.enter_master(now, effects),
                 (_, State::Backup) => member.enter_backup(now, effects),
                 (_, State::Fault) => member.enter_fault(effects),
-                (_, State::Initialize) => member.stop(now, effects),
+                (_, State::Initialize) => member.stop(now, Occasion::Stopped, effects),
             }
         }
-        effects.push_back(Effect::GroupStateChanged { group: name, state });
+        self.groups[position].state_changed(effects);
     }
 }
 

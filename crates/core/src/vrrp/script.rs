@@ -119,13 +119,16 @@ impl ScriptTracker {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::model::Script;
 
     fn tracker(rise: u32, fall: u32, starts_failed: bool) -> (ScriptTracker, Instant) {
         let now = Instant::now();
         let configuration = TrackedScript {
             name: "s".to_owned(),
-            command: vec!["/bin/true".to_owned()],
-            user: None,
+            script: Script {
+                command: vec!["/bin/true".to_owned()],
+                user: None,
+            },
             interval: Duration::from_secs(2),
             timeout: Duration::from_secs(1),
             rise,

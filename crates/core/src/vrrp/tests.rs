@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use super::messages::Resume;
 use super::*;
 use crate::config::model::{
-    Announcements, Authentication, SyncGroup, Tracked, TrackedScript, Tracker, UnicastPeer,
-    VirtualAddress, VrrpInstance, VrrpVersion,
+    Announcements, Authentication, NotifyScripts, Script, SyncGroup, Tracked, TrackedScript,
+    Tracker, UnicastPeer, VirtualAddress, VrrpInstance, VrrpVersion,
 };
 
 const OURS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
@@ -120,7 +120,7 @@ impl Bench {
                     write!(line, " {instance}→{state}")
                 }
                 Effect::GroupStateChanged { group, state } => write!(line, " {group}→{state}"),
-                Effect::Script { .. } | Effect::Report(_) => Ok(()),
+                Effect::Script { .. } | Effect::Notify(_) | Effect::Report(_) => Ok(()),
             };
         }
         let states: Vec<String> = self
@@ -544,6 +544,7 @@ fn a_rejection_is_reported_once_a_minute_and_counted_always() {
 
 fn group() -> SyncGroup {
     SyncGroup {
+        notify: NotifyScripts::default(),
         name: "G".to_owned(),
         members: vec!["A".to_owned(), "B".to_owned()],
     }
@@ -1042,8 +1043,10 @@ fn excluded_addresses_are_held_and_not_advertised() {
 fn script(name: &str) -> TrackedScript {
     TrackedScript {
         name: name.to_owned(),
-        command: vec!["/bin/true".to_owned()],
-        user: None,
+        script: Script {
+            command: vec!["/bin/true".to_owned()],
+            user: None,
+        },
         interval: Duration::from_millis(300),
         timeout: Duration::from_millis(300),
         rise: 1,

@@ -327,7 +327,9 @@ impl Node {
                     self.trace
                         .push((now, format!("node {} {report}", self.number)));
                 }
-                Effect::StateChanged { .. } | Effect::GroupStateChanged { .. } => {}
+                Effect::StateChanged { .. }
+                | Effect::GroupStateChanged { .. }
+                | Effect::Notify(_) => {}
             }
         }
         self.assert_held_is_master();

@@ -133,6 +133,7 @@ impl Director {
     pub(super) fn deadline(&self) -> Option<Instant> {
         [
             self.virtual_routers.deadline(),
+            self.notifications.deadline(),
             self.vrrp.start_at,
             self.check.start_at,
         ]
@@ -152,6 +153,9 @@ impl Director {
         }
         if due(self.check.start_at) {
             self.start_check();
+        }
+        if due(self.notifications.deadline()) {
+            self.notifications.deadline_reached(&mut self.scripts);
         }
     }
 

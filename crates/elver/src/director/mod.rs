@@ -18,6 +18,7 @@ mod address_record;
 mod child;
 mod children;
 mod network;
+mod notifications;
 mod pings;
 mod preconditions;
 mod virtual_routers;
@@ -31,7 +32,7 @@ use std::time::{Duration, Instant};
 use elver_core::api::{CheckStatus, Request, Response, Status};
 use elver_core::check::messages::{FromChecks, Report, ToChecks};
 use elver_core::check::{Health, HealthRecord};
-use elver_core::config::model::Configuration;
+use elver_core::config::model::{Configuration, RealServer, VirtualServer};
 use elver_core::lb::{self, Quorums, RealServerName, VirtualServerName};
 use elver_core::service::{Edit, Origin, ServiceKey, ServiceState};
 use elver_core::vrrp::messages::{Command, Notice};
@@ -44,12 +45,14 @@ use self::address_record::addresses_of;
 use self::child::{Ended, Role};
 use self::children::Post;
 use self::network::Network;
+use self::notifications::Notifications;
 use self::virtual_routers::VirtualRouters;
 use crate::configuration;
 use crate::control::{self, Asked};
 use crate::data_plane::{DataPlane, Device};
 use crate::failure::Failure;
 use crate::instance::{Instance, PidFile, Taken};
+use crate::scripts::{self, Scripts};
 
 pub(crate) use self::address_record::{AddressRecord, withdraw, words as address_words};
 pub(crate) use self::preconditions::permission;
@@ -118,8 +121,17 @@ struct Director {
     vrrp: Post<Command>,
     check: Post<ToChecks>,
     outbox: Outbox,
+    notifications: Notifications,
+    scripts: Scripts<ScriptName>,
     /// Services of which a real server has come or gone since the last plan.
     changed: BTreeSet<ServiceKey>,
+}
+
+/// What a script is run for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum ScriptName {
+    /// Reading the pipe at this path.
+    Reader(String),
 }
 
 /// Everything that others send to the director.
@@ -187,9 +199,12 @@ impl Director {
             vrrp: Post::default(),
             check: Post::default(),
             outbox: Outbox { vrrp, check, ended },
+            notifications: Notifications::default(),
+            scripts: Scripts::new(),
             changed: BTreeSet::new(),
         };
         director.withdraw_leftovers()?;
+        director.configure_notifications();
         director.addresses_changed();
         director.links_changed();
         director.carry_out_plan(None);
@@ -233,6 +248,7 @@ impl Director {
                     let changed = std::mem::take(&mut self.changed);
                     self.carry_out_plan(Some(&changed));
                 }
+                Some(ended) = self.scripts.next() => self.script_ended(&ended),
                 Some(asked) = inbox.asked.recv() => {
                     let response = self.answer(asked.request);
                     // Who asked may have gone.
@@ -264,8 +280,45 @@ impl Director {
                 report.detail
             ),
         }
-        if self.health.report(report).is_some() {
+        if let Some(health) = self.health.report(report) {
             self.changed.insert(service);
+            let virtual_servers = &self.configuration.virtual_servers;
+            let server = virtual_servers.iter().find(|each| each.key == service);
+            if let Some(server) = server
+                && let Some(real) = server
+                    .real_servers
+                    .iter()
+                    .find(|r| r.address == real_server)
+            {
+                let notification = lb::real_server_notification(server, real, health == Health::Up);
+                self.notifications.tell(notification, &mut self.scripts);
+            }
+        }
+    }
+
+    fn configure_notifications(&mut self) {
+        self.notifications
+            .configure(&self.configuration.global, &mut self.scripts);
+    }
+
+    fn script_ended(&mut self, ended: &scripts::Ended<ScriptName>) {
+        match &ended.name {
+            ScriptName::Reader(path) => {
+                self.notifications.reader_ended(path, &ended.words());
+            }
+        }
+    }
+
+    /// Says that real servers go down with all those that `concerns` holds for.
+    fn tell_of_leaving(&mut self, concerns: impl Fn(&VirtualServer, &RealServer) -> bool) {
+        for server in &self.configuration.virtual_servers {
+            for real in &server.real_servers {
+                let is_up = self.health.health(&server.key, &real.address) == Health::Up;
+                if is_up && concerns(server, real) {
+                    let notification = lb::real_server_notification(server, real, false);
+                    self.notifications.tell(notification, &mut self.scripts);
+                }
+            }
         }
     }
 
@@ -298,6 +351,8 @@ impl Director {
             let weight = up.map(|real| u64::from(real.settings.weight)).sum();
             if let Some(change) = self.quorums.update(server, weight) {
                 tracing::info!("{change}");
+                let notification = lb::quorum_notification(server, change.has);
+                self.notifications.tell(notification, &mut self.scripts);
             }
         }
     }
@@ -330,7 +385,15 @@ impl Director {
         self.address_record
             .add(&addresses_of(&configuration))
             .map_err(Failure::system(RECORD))?;
+        self.tell_of_leaving(|server, real| {
+            let after = configuration.virtual_servers.iter();
+            let mut reals = after
+                .filter(|other| other.key == server.key)
+                .flat_map(|other| &other.real_servers);
+            !reals.any(|other| other.address == real.address)
+        });
         self.configuration = configuration;
+        self.configure_notifications();
         let stays = |key: &ServiceKey| {
             let virtual_servers = &self.configuration.virtual_servers;
             virtual_servers.iter().any(|server| server.key == *key)
@@ -491,7 +554,7 @@ impl Director {
         tracing::info!("Stopping");
         self.dismiss(&mut inbox).await;
         self.withdraw_rest();
-
+        self.tell_of_end();
         let actual = self.data_plane.services();
         self.apply(&lb::plan(&[], &actual));
         let left = self.data_plane.services().len();
@@ -508,8 +571,23 @@ impl Director {
         self.address_record
             .remove()
             .map_err(Failure::system("removing the record of virtual addresses"))?;
+        self.notifications.finish(&mut self.scripts).await;
         tracing::info!("Stopped");
         Ok(())
+    }
+}
+
+impl Director {
+    /// Says that the virtual servers with `omega` go down with their real servers.
+    fn tell_of_end(&mut self) {
+        self.tell_of_leaving(|server, _| server.omega);
+        let virtual_servers = &self.configuration.virtual_servers;
+        for server in virtual_servers.iter().filter(|server| server.omega) {
+            if self.quorums.has(&server.key) {
+                let notification = lb::quorum_notification(server, false);
+                self.notifications.tell(notification, &mut self.scripts);
+            }
+        }
     }
 }
 

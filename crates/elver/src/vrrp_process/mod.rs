@@ -7,17 +7,17 @@
 //! once, so that a peer takes over.
 
 mod host;
-mod scripts;
 
 use std::io;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use elver_core::config::model::TrackedScript;
 use elver_core::vrrp::messages::{Command, Notice};
 use elver_core::vrrp::{Effect, Input, ScriptAction, VirtualRouters};
-use elver_sys::process::ScriptSignal;
+use elver_sys::script::Signal;
 use elver_sys::timer::Timer;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -27,9 +27,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tracing::{debug, error, info, warn};
 
+use crate::notify_fifos::NotifyFifos;
+use crate::scripts::{Ended, Scripts};
 pub use host::withdraw_addresses;
 use host::{Happening, Host};
-use scripts::Scripts;
 
 /// How long the last notices may take to be written before the process ends without them.
 const FAREWELL: Duration = Duration::from_millis(200);
@@ -70,6 +71,7 @@ async fn serve(channel: UnixStream) -> io::Result<()> {
         routers: VirtualRouters::new(),
         host: Host::open()?,
         scripts: Scripts::new(),
+        notify_fifos: NotifyFifos::default(),
         script_configurations: Vec::new(),
         director,
     };
@@ -114,6 +116,7 @@ async fn serve(channel: UnixStream) -> io::Result<()> {
         process.let_timers_run_out();
     };
     process.handle(Input::Shutdown);
+    let _ = tokio::time::timeout(FAREWELL, process.scripts.settled()).await;
     drop(process);
     let _ = tokio::time::timeout(FAREWELL, writer).await;
     ending
@@ -122,7 +125,8 @@ async fn serve(channel: UnixStream) -> io::Result<()> {
 struct Process {
     routers: VirtualRouters,
     host: Host,
-    scripts: Scripts,
+    scripts: Scripts<String>,
+    notify_fifos: NotifyFifos,
     script_configurations: Vec<TrackedScript>,
     director: Director,
 }
@@ -135,9 +139,13 @@ impl Process {
                 instances,
                 sync_groups,
                 scripts,
+                notifying,
                 resume,
             } => {
                 self.script_configurations.clone_from(&scripts);
+                self.scripts.set_security(notifying.script_security);
+                let fifos = notifying.fifos.iter().map(Path::new);
+                self.notify_fifos.open(fifos);
                 let problems = self.host.prepare(&instances)?;
                 for (interface, condition) in self.host.conditions() {
                     self.handle(Input::InterfaceChanged {
@@ -210,7 +218,7 @@ impl Process {
 
     /// Says of a script how it ended where it did not succeed; what follows from it is the
     /// machine's.
-    fn script_ended(&mut self, ended: &scripts::Ended) {
+    fn script_ended(&mut self, ended: &Ended<String>) {
         let name = &ended.name;
         let succeeded = match &ended.status {
             Ok(status) if status.success() => true,
@@ -228,12 +236,12 @@ impl Process {
 
     fn script(&mut self, name: &str, action: ScriptAction) {
         match action {
-            ScriptAction::Terminate => self.scripts.signal(name, ScriptSignal::Terminate),
-            ScriptAction::Kill => self.scripts.signal(name, ScriptSignal::Kill),
+            ScriptAction::Terminate => self.scripts.signal(&name.to_owned(), Signal::Terminate),
+            ScriptAction::Kill => self.scripts.signal(&name.to_owned(), Signal::Kill),
             ScriptAction::Run => {
                 let known = self.script_configurations.iter().find(|s| s.name == name);
-                if let Some(TrackedScript { command, user, .. }) = known {
-                    self.scripts.run(name, command.clone(), user.clone());
+                if let Some(TrackedScript { script, .. }) = known {
+                    self.scripts.run(name.to_owned(), script.clone());
                 }
             }
         }
@@ -350,6 +358,13 @@ impl Process {
                 }
                 Effect::Script { name, action } => {
                     self.script(&name, action);
+                    None
+                }
+                Effect::Notify(notification) => {
+                    self.notify_fifos.write(&notification.line);
+                    for script in notification.scripts {
+                        self.scripts.notify(script);
+                    }
                     None
                 }
                 Effect::Report(report) => {

@@ -13,7 +13,7 @@ use elver_core::config::model::{
     Authentication, SyncGroup, VirtualAddress, VrrpInstance, VrrpVersion,
 };
 use elver_core::vrrp::State;
-use elver_core::vrrp::messages::{Command as Order, Notice, Resume};
+use elver_core::vrrp::messages::{Command as Order, Notice, Notifying, Resume};
 
 /// Longer than anything takes that the protocol does, on a machine that is busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -313,6 +313,7 @@ impl Elver {
             instances: instances.to_vec(),
             sync_groups: groups.to_vec(),
             scripts: Vec::new(),
+            notifying: Notifying::default(),
             resume,
         });
     }

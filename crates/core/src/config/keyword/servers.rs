@@ -11,7 +11,6 @@ const LARGEST_WEIGHT: i64 = i32::MAX as i64;
 const SCHEDULER: super::Argument = Word("a scheduler");
 const METHOD: super::Argument = Choice(&["NAT", "DR", "TUN"]);
 const TUNNEL: super::Argument = Rest("[type ipip|gue port N|gre] [nocsum|csum|remcsum]");
-const NOT_RUN: &str = "the script is not run";
 const NOT_CHECKED: &str = "the real server counts as up as far as this check goes";
 
 /// `SSL`.
@@ -68,11 +67,11 @@ pub(super) const VIRTUAL_SERVER: &[Keyword] = &[
         "checks go on while the virtual address is elsewhere",
     ),
     acted("alpha", &[OPTIONAL_BOOLEAN]),
-    known("omega", &[OPTIONAL_BOOLEAN]),
+    acted("omega", &[OPTIONAL_BOOLEAN]),
     acted("quorum", &[number(1, UNSIGNED)]),
     acted("hysteresis", &[number(0, UNSIGNED)]),
-    missing("quorum_up", &[SCRIPT], NOT_RUN),
-    missing("quorum_down", &[SCRIPT], NOT_RUN),
+    acted("quorum_up", &[SCRIPT]),
+    acted("quorum_down", &[SCRIPT]),
     acted("inhibit_on_failure", &[OPTIONAL_BOOLEAN]),
     known("smtp_alert", &[OPTIONAL_BOOLEAN]),
     acted("virtualhost", &[NAME]),
@@ -97,8 +96,8 @@ pub(super) const REAL_SERVER: &[Keyword] = &[
     acted("warmup", &[seconds(0, LONGEST)]),
     acted("inhibit_on_failure", &[OPTIONAL_BOOLEAN]),
     acted("alpha", &[OPTIONAL_BOOLEAN]),
-    missing("notify_up", &[SCRIPT], NOT_RUN),
-    missing("notify_down", &[SCRIPT], NOT_RUN),
+    acted("notify_up", &[SCRIPT]),
+    acted("notify_down", &[SCRIPT]),
     known("smtp_alert", &[OPTIONAL_BOOLEAN]),
     acted("virtualhost", &[NAME]),
     known("snmp_name", &[NAME]),

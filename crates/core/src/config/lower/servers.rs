@@ -6,11 +6,12 @@ use std::time::Duration;
 use super::check::{Inherited, ReadCheck, check};
 use super::forwarding::{method, prefix_length, protocol, scheduler};
 use super::quorum::ReadQuorum;
+use super::script::{run_as, script};
 use super::{Placed, address, review};
 use crate::config::diagnostic::{Report, Verdict};
 use crate::config::directive::{Context, Directive};
 use crate::config::keyword::BlockKind;
-use crate::config::model::{RealServer, VirtualServer};
+use crate::config::model::{RealServer, Script, ScriptUser, VirtualServer};
 use crate::config::reader::Word;
 use crate::config::source::Span;
 use crate::service::{
@@ -44,6 +45,9 @@ pub(super) struct ReadVirtualServer {
     weight: u32,
     inhibit_on_failure: bool,
     quorum: ReadQuorum,
+    quorum_up: Option<Script>,
+    quorum_down: Option<Script>,
+    omega: bool,
     inherited: Inherited,
     real_servers: Vec<ReadRealServer>,
 }
@@ -57,6 +61,8 @@ struct ReadRealServer {
     inhibit_on_failure: Option<bool>,
     upper_threshold: u32,
     lower_threshold: u32,
+    notify_up: Option<Script>,
+    notify_down: Option<Script>,
     inherited: Inherited,
     checks: Vec<ReadCheck>,
 }
@@ -145,6 +151,9 @@ pub(super) fn virtual_server(
         weight: WEIGHT,
         inhibit_on_failure: false,
         quorum: ReadQuorum::default(),
+        quorum_up: None,
+        quorum_down: None,
+        omega: false,
         inherited: Inherited::default(),
         real_servers: Vec::new(),
     };
@@ -205,6 +214,9 @@ impl ReadVirtualServer {
                     .unwrap_or(WEIGHT);
             }
             "inhibit_on_failure" => self.inhibit_on_failure = directive.boolean(),
+            "quorum_up" => self.quorum_up = script(context, directive),
+            "quorum_down" => self.quorum_down = script(context, directive),
+            "omega" => self.omega = directive.boolean(),
             "real_server" => self.real_servers.extend(real_server(context, directive)),
             _ => {}
         }
@@ -278,6 +290,8 @@ fn real_server(context: &mut Context<'_>, block: &Directive<'_>) -> Option<ReadR
         inhibit_on_failure: None,
         upper_threshold: 0,
         lower_threshold: 0,
+        notify_up: None,
+        notify_down: None,
         inherited: Inherited::default(),
         checks: Vec::new(),
     };
@@ -292,6 +306,8 @@ fn real_server(context: &mut Context<'_>, block: &Directive<'_>) -> Option<ReadR
             "lvs_method" => server.method = method(context, &directive),
             "uthreshold" => server.upper_threshold = number().unwrap_or(0),
             "lthreshold" => server.lower_threshold = number().unwrap_or(0),
+            "notify_up" => server.notify_up = script(context, &directive),
+            "notify_down" => server.notify_down = script(context, &directive),
             _ => server.checks.extend(check(context, &directive)),
         }
     }
@@ -357,6 +373,9 @@ impl ReadVirtualServer {
             quorum,
             hysteresis,
             sorry_server,
+            quorum_up: self.quorum_up.take(),
+            quorum_down: self.quorum_down.take(),
+            omega: self.omega,
         };
         review::virtual_server(&value, span, &places, report);
         Some(Placed { value, span })
@@ -516,6 +535,8 @@ impl ReadVirtualServer {
                 lower_threshold: read.lower_threshold,
             },
             inhibit_on_failure: read.inhibit_on_failure.unwrap_or(self.inhibit_on_failure),
+            notify_up: read.notify_up.clone(),
+            notify_down: read.notify_down.clone(),
             checks: read
                 .checks
                 .iter()
@@ -526,13 +547,25 @@ impl ReadVirtualServer {
 }
 
 /// The virtual servers that are complete and there once.
-pub(super) fn finish(servers: Vec<ReadVirtualServer>, report: &mut Report) -> Vec<VirtualServer> {
+///
+/// Scripts without a user run as `usual_user`.
+pub(super) fn finish(
+    servers: Vec<ReadVirtualServer>,
+    usual_user: Option<&ScriptUser>,
+    report: &mut Report,
+) -> Vec<VirtualServer> {
     let mut places = std::collections::BTreeMap::new();
     let mut finished = Vec::new();
     for server in servers {
-        let Some(Placed { value, span }) = server.finish(report) else {
+        let Some(Placed { mut value, span }) = server.finish(report) else {
             continue;
         };
+        run_as(&mut value.quorum_up, usual_user);
+        run_as(&mut value.quorum_down, usual_user);
+        for real in &mut value.real_servers {
+            run_as(&mut real.notify_up, usual_user);
+            run_as(&mut real.notify_down, usual_user);
+        }
         match places.entry(value.key) {
             std::collections::btree_map::Entry::Occupied(first) => {
                 report

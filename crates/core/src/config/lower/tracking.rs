@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use super::script::{command, user};
 use super::{Placed, name_of};
 use crate::config::diagnostic::Report;
 use crate::config::directive::{Context, Directive};
 use crate::config::keyword::BlockKind;
-use crate::config::model::{ScriptUser, Tracked, TrackedScript, Tracker};
-use crate::config::reader::Word;
+use crate::config::model::{Script, ScriptUser, Tracked, TrackedScript, Tracker};
 use crate::config::tree::Statement;
 
 /// The largest weight of anything that is tracked.
@@ -52,7 +52,7 @@ pub(super) fn script(context: &mut Context<'_>, block: &Directive<'_>) -> Option
         let number = || directive.number().and_then(|n| u32::try_from(n).ok());
         match directive.keyword.name {
             "script" => script.command = command(directive.rest(0)),
-            "user" => script.user = user(&directive),
+            "user" => script.user = user(directive.rest(0)),
             "interval" => script.interval = directive.time().unwrap_or(script.interval),
             "timeout" => script.timeout = directive.time(),
             "weight" => {
@@ -83,39 +83,6 @@ pub(super) fn script(context: &mut Context<'_>, block: &Directive<'_>) -> Option
         script.interval = Duration::from_secs(1);
     }
     Some(script)
-}
-
-/// `USER [GROUP]`.
-pub(super) fn user(directive: &Directive<'_>) -> Option<ScriptUser> {
-    let word = |at| directive.word(at).map(|word| word.text.to_string());
-    Some(ScriptUser {
-        name: word(0)?,
-        group: word(1),
-    })
-}
-
-/// The words of a command: a single one is taken apart at its blanks, except within
-/// quotes.
-fn command(words: &[Word]) -> Vec<String> {
-    let [word] = words else {
-        return words.iter().map(|word| word.text.to_string()).collect();
-    };
-    let mut found = Vec::new();
-    let mut current: Option<String> = None;
-    let mut quote = None;
-    for letter in word.text.chars() {
-        match (quote, letter) {
-            (Some(open), letter) if open == letter => quote = None,
-            (None, '\'' | '"') => {
-                quote = Some(letter);
-                current.get_or_insert_default();
-            }
-            (None, letter) if letter.is_whitespace() => found.extend(current.take()),
-            (_, letter) => current.get_or_insert_default().push(letter),
-        }
-    }
-    found.extend(current);
-    found
 }
 
 /// A line of `track_script`.
@@ -222,8 +189,10 @@ pub(super) fn finish_scripts(
 ) -> Vec<TrackedScript> {
     let finish = |script: ReadScript| TrackedScript {
         name: script.name.value,
-        command: script.command,
-        user: script.user.or_else(|| user.cloned()),
+        script: Script {
+            command: script.command,
+            user: script.user.or_else(|| user.cloned()),
+        },
         interval: script.interval,
         timeout: script
             .timeout

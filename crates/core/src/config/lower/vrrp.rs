@@ -10,8 +10,8 @@ use crate::config::diagnostic::Report;
 use crate::config::directive::{Context, Directive};
 use crate::config::keyword::BlockKind;
 use crate::config::model::{
-    Authentication, InitialState, SyncGroup, Tracked, UnicastPeer, VirtualAddress, VrrpInstance,
-    VrrpVersion,
+    Authentication, InitialState, NotifyScripts, SyncGroup, Tracked, UnicastPeer, VirtualAddress,
+    VrrpInstance, VrrpVersion,
 };
 use crate::config::reader::Word;
 use crate::config::source::Span;
@@ -31,6 +31,8 @@ pub(super) struct ReadSyncGroup {
     name: Placed<String>,
     members: Vec<Placed<String>>,
     tracked: Vec<Placed<ReadTracked>>,
+    notify: NotifyScripts,
+    notify_priority_changes: Option<bool>,
 }
 
 /// An instance as the file has it.
@@ -53,6 +55,8 @@ pub(super) struct ReadInstance {
     tracked: Vec<Placed<ReadTracked>>,
     election: Election,
     smtp_alert: bool,
+    notify: NotifyScripts,
+    notify_priority_changes: Option<bool>,
     /// Whether an argument could not be read: what is missing then was meant to be there.
     broken: bool,
 }
@@ -116,7 +120,11 @@ pub(super) fn sync_group(
 ) -> Option<ReadSyncGroup> {
     let name = name_of(block)?;
     let (mut members, mut tracked) = (Vec::new(), Vec::new());
+    let (mut notify, mut notify_priority_changes) = (NotifyScripts::default(), None);
     for directive in context.directives(BlockKind::SyncGroup, block.statements()) {
+        if notify.take(context, &directive) {
+            continue;
+        }
         match directive.keyword.name {
             "group" => members.extend(list_words(&directive).map(|word: &Word| Placed {
                 value: word.text.to_string(),
@@ -124,6 +132,7 @@ pub(super) fn sync_group(
             })),
             "track_interface" => tracked.extend(listed(context, &directive, tracked_interface)),
             "track_script" => tracked.extend(listed(context, &directive, tracked_script)),
+            "notify_priority_changes" => notify_priority_changes = Some(directive.boolean()),
             _ => {}
         }
     }
@@ -132,6 +141,8 @@ pub(super) fn sync_group(
         name,
         members,
         tracked,
+        notify,
+        notify_priority_changes,
     })
 }
 
@@ -165,6 +176,8 @@ pub(super) fn instance(
         tracked: Vec::new(),
         election: Election::default(),
         smtp_alert: false,
+        notify: NotifyScripts::default(),
+        notify_priority_changes: None,
         broken: false,
     };
     for directive in context.directives(BlockKind::Instance, block.statements()) {
@@ -177,7 +190,7 @@ pub(super) fn instance(
 
 impl ReadInstance {
     fn take(&mut self, context: &mut Context<'_>, directive: &Directive<'_>) {
-        if self.election.take(directive) {
+        if self.election.take(directive) || self.notify.take(context, directive) {
             return;
         }
         let octet = || directive.number().and_then(|n| u8::try_from(n).ok());
@@ -242,6 +255,9 @@ impl ReadInstance {
             "nopreempt" => self.nopreempt = Some(directive.name().span),
             "preempt" => self.nopreempt = None,
             "smtp_alert" => self.smtp_alert = directive.boolean(),
+            "notify_priority_changes" => {
+                self.notify_priority_changes = Some(directive.boolean());
+            }
             _ => {}
         }
     }
@@ -293,6 +309,7 @@ impl ReadInstance {
         mut self,
         default_version: VrrpVersion,
         global: &Election,
+        notify_priority_changes: bool,
         scripts: &[ReadScript],
         report: &mut Report,
     ) -> Option<VrrpInstance> {
@@ -371,6 +388,10 @@ impl ReadInstance {
             track_primary: !self.dont_track_primary,
             tracked,
             smtp_alert: self.smtp_alert,
+            notify: self.notify,
+            notify_priority_changes: self
+                .notify_priority_changes
+                .unwrap_or(notify_priority_changes),
         })
     }
 
@@ -611,6 +632,7 @@ pub(super) fn finish_instances(
     instances: Vec<ReadInstance>,
     default_version: VrrpVersion,
     global: &Election,
+    notify_priority_changes: bool,
     scripts: &[ReadScript],
     report: &mut Report,
 ) -> Vec<Placed<VrrpInstance>> {
@@ -647,7 +669,13 @@ pub(super) fn finish_instances(
         .filter_map(|instance| {
             let span = instance.name.span;
             let password = instance.authentication.password.as_ref().map(|p| p.span);
-            let value = instance.finish(default_version, global, scripts, report)?;
+            let value = instance.finish(
+                default_version,
+                global,
+                notify_priority_changes,
+                scripts,
+                report,
+            )?;
             review::instance(&value, password.unwrap_or(span), report);
             Some(Placed { value, span })
         })
@@ -712,10 +740,16 @@ pub(super) fn finish_sync_groups(
         for instance in instances.iter_mut() {
             if members.contains(&instance.value.name) {
                 track_in_group(instance, &tracked, report);
+                instance.value.notify_priority_changes |=
+                    group.notify_priority_changes.unwrap_or(false);
             }
         }
         if !members.is_empty() {
-            finished.push(SyncGroup { name, members });
+            finished.push(SyncGroup {
+                name,
+                members,
+                notify: group.notify,
+            });
         }
     }
     finished

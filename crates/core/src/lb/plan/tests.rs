@@ -255,12 +255,17 @@ fn a_real_server_that_is_down_is_not_desired() {
                 address: real_server(host),
                 settings: weighing(1),
                 inhibit_on_failure: false,
+                notify_up: None,
+                notify_down: None,
                 checks: Vec::new(),
             })
             .to_vec(),
         quorum: 1,
         hysteresis: 0,
         sorry_server: None,
+        quorum_up: None,
+        quorum_down: None,
+        omega: false,
     };
     let configuration = Configuration {
         virtual_servers: vec![virtual_server.clone(), virtual_server],
@@ -290,6 +295,8 @@ fn without_a_quorum_the_sorry_server_serves_alone() {
                 address: real_server(host),
                 settings: weighing(3),
                 inhibit_on_failure: host == 122,
+                notify_up: None,
+                notify_down: None,
                 checks: Vec::new(),
             })
             .to_vec(),
@@ -300,6 +307,9 @@ fn without_a_quorum_the_sorry_server_serves_alone() {
             settings: weighing(1),
             inhibit: false,
         }),
+        quorum_up: None,
+        quorum_down: None,
+        omega: false,
     };
     let mut quorums = Quorums::default();
     let mut wanted = |virtual_server: &VirtualServer, up: &[u8]| {
