@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::process::ExitStatus;
+use std::time::Duration;
 
 use elver_core::config::model::{Script, ScriptUser};
 use elver_sys::privilege::User;
@@ -18,6 +19,9 @@ use tracing::warn;
 /// Who runs scripts for which no user is named, where there is such a user; root, where
 /// there is none (keepalived's rule).
 const USUAL_USER: &str = "keepalived_script";
+
+/// Time from SIGTERM to SIGKILL for a script that does not end.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// A script has ended, or could not be started.
 #[derive(Debug)]
@@ -104,6 +108,23 @@ impl<Name: Ord + Clone + Send + 'static> Scripts<Name> {
             // It has ended just now.
             let _ = signals.send(signal);
         }
+    }
+
+    /// Asks a running script to end, and makes it where it does not.
+    pub(crate) fn end(&self, name: &Name) {
+        if let Some(signals) = self.signals.get(name).cloned() {
+            tokio::spawn(async move {
+                // Where there is nobody to hear it, it has ended.
+                let _ = signals.send(Signal::Terminate);
+                tokio::time::sleep(GRACE).await;
+                let _ = signals.send(Signal::Kill);
+            });
+        }
+    }
+
+    /// The names of the scripts that run.
+    pub(crate) fn running(&self) -> impl Iterator<Item = &Name> {
+        self.signals.keys()
     }
 
     /// The next script that has ended. Nothing is lost when this is cancelled.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use elver_lab::wait::until_true;
 use elver_lab::{Host, Lab, Program};
+use rustix::process::Signal;
 
 const LIMIT: Duration = Duration::from_secs(60);
 const ELVER: &str = env!("CARGO_BIN_EXE_elver");
@@ -14,7 +15,7 @@ struct Site {
     host: Host,
     real_server: Host,
     _services: Program,
-    _lab: Lab,
+    lab: Lab,
 }
 
 /// A virtual server on a port of its own with the real server 10.66.0.2 and one check, in
@@ -71,7 +72,8 @@ impl Site {
         until_true("services", LIMIT, looks, || services.log()).expect("services");
 
         let file = lab.directory().join("elver.conf");
-        std::fs::write(&file, configuration).expect("a file");
+        let directory = lab.directory().display().to_string();
+        std::fs::write(&file, configuration.replace("LAB", &directory)).expect("a file");
         let mut command = host.command(ELVER).expect("a command");
         command.arg("run").arg("-f").arg(file);
         command.env("ELVER_INSTANCE", host.namespace_name());
@@ -81,10 +83,18 @@ impl Site {
             host,
             real_server,
             _services: services,
-            _lab: lab,
+            lab,
         };
         site.wait_for_log(" runs");
         site
+    }
+
+    /// Waits until a file of the lab has exactly these lines.
+    fn wait_for_lines(&self, file: &str, wanted: &[&str]) {
+        let read = || std::fs::read_to_string(self.lab.directory().join(file)).unwrap_or_default();
+        let looks = || Ok(read().lines().collect::<Vec<_>>() == wanted);
+        let explain = || format!("{}\n{}", read(), self.director.log());
+        until_true(file, LIMIT, looks, explain).expect("lines");
     }
 
     fn wait_for_log(&self, words: &str) {
@@ -348,4 +358,95 @@ fn hysteresis_holds_a_quorum_and_inhibited_servers_stay_with_weight_zero() {
         "{}",
         site.director.log()
     );
+}
+
+#[test]
+fn programs_check_and_weigh_real_servers_and_others_are_told() {
+    let told = |what: &str| format!("\"/bin/sh -c 'echo {what} >> LAB/told'\"");
+    let text = format!(
+        "global_defs {{
+            script_user root
+            enable_script_security
+            lvs_notify_fifo LAB/fifo
+            lvs_notify_fifo_script \"/bin/sed -u -n 'w LAB/lines'\"
+        }}
+        virtual_server 10.66.0.100 80 {{
+            delay_loop 1
+            lb_algo rr
+            lb_kind NAT
+            protocol TCP
+            omega
+            quorum_up {}
+            quorum_down {}
+            real_server 10.66.0.2 80 {{
+                notify_up {}
+                notify_down {}
+                MISC_CHECK {{
+                    misc_path \"/bin/sh -c 'exit `cat LAB/status || echo 1`'\"
+                    misc_dynamic
+                }}
+            }}
+        }}
+        virtual_server 10.66.0.100 81 {{
+            delay_loop 1
+            lb_algo rr
+            lb_kind NAT
+            protocol TCP
+            real_server 10.66.0.2 81 {{
+                MISC_CHECK {{
+                    misc_path \"/bin/sleep 3600\"
+                    misc_timeout 1
+                    user nobody
+                }}
+            }}
+        }}\n",
+        told("quorum-up"),
+        told("quorum-down"),
+        told("up"),
+        told("down")
+    );
+    let site = Site::new("checks-programs", &text);
+    let status = |code: &str| {
+        std::fs::write(site.lab.directory().join("status"), code).expect("a file");
+    };
+    site.wait_for_destinations(80, &[]);
+    site.wait_for_log("Misc check for [[10.66.0.2]:tcp:80 VS [10.66.0.100]:tcp:80] by [/bin/sh] failed (exited with status 1).");
+    site.wait_for_destinations(81, &[]);
+    site.wait_for_log("by [/bin/sleep] failed (timed out).");
+    status("5");
+    site.wait_for_destinations(80, &["10.66.0.2:80 3"]);
+    status("9");
+    site.wait_for_destinations(80, &["10.66.0.2:80 7"]);
+    status("0");
+    site.wait_for_destinations(80, &["10.66.0.2:80 7"]);
+
+    site.director.signal(Signal::TERM).expect("a signal");
+    site.wait_for_lines(
+        "told",
+        &[
+            "quorum-up",
+            "down",
+            "quorum-down",
+            "up",
+            "quorum-up",
+            "down",
+            "quorum-down",
+        ],
+    );
+    let lines = std::fs::read_to_string(site.lab.directory().join("lines")).expect("lines");
+    let of_80: Vec<&str> = lines.lines().filter(|line| line.contains(":80 ")).collect();
+    assert_eq!(
+        of_80,
+        [
+            "VS [10.66.0.100]:tcp:80 UP",
+            "RS [10.66.0.2]:tcp:80 [10.66.0.100]:tcp:80 DOWN",
+            "VS [10.66.0.100]:tcp:80 DOWN",
+            "RS [10.66.0.2]:tcp:80 [10.66.0.100]:tcp:80 UP",
+            "VS [10.66.0.100]:tcp:80 UP",
+            "RS [10.66.0.2]:tcp:80 [10.66.0.100]:tcp:80 DOWN",
+            "VS [10.66.0.100]:tcp:80 DOWN",
+        ]
+    );
+    site.director.wait(LIMIT).expect("it ends");
+    assert!(!site.lab.directory().join("fifo").exists());
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use self::check::{
-    Check, Connection, DnsProbe, HttpProbe, HttpVersion, Probe, RECORD_TYPES, Regex, RegexOptions,
-    Timing, Tls, UdpProbe, UdpReply, Url,
+    Check, Connection, DnsProbe, HttpProbe, HttpVersion, MiscProbe, Probe, RECORD_TYPES, Regex,
+    RegexOptions, Timing, Tls, UdpProbe, UdpReply, Url,
 };
 use crate::service::{DestinationSettings, ServiceKey, ServiceSettings};
 

@@ -10,7 +10,7 @@ pub(super) struct Verdict {
     pub(super) priority: u8,
     /// Something without a weight is bad: the instance is in fault.
     pub(super) fault: bool,
-    /// Something is not known yet: the instance does not start before.
+    /// Something without a weight is not known yet: the instance does not start before.
     pub(super) unknown: bool,
 }
 
@@ -30,7 +30,8 @@ pub(super) fn weigh(
     } in tracked
     {
         let Some(good) = known(tracker) else {
-            unknown = true;
+            // Only what can take the instance to fault holds its start back.
+            unknown |= *weight == 0;
             continue;
         };
         let good = good != *reverse;

@@ -123,7 +123,9 @@ impl Director {
                 }
             }
             Role::Check => {
-                if self.check.lost() {
+                let at_once = self.check.lost();
+                self.end_programs();
+                if at_once {
                     self.start_check();
                 }
             }

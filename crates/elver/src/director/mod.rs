@@ -21,6 +21,7 @@ mod network;
 mod notifications;
 mod pings;
 mod preconditions;
+mod programs;
 mod virtual_routers;
 mod words;
 
@@ -31,7 +32,7 @@ use std::time::{Duration, Instant};
 
 use elver_core::api::{CheckStatus, Request, Response, Status};
 use elver_core::check::messages::{FromChecks, Report, ToChecks};
-use elver_core::check::{Health, HealthRecord};
+use elver_core::check::{Attempt, CheckName, Health, HealthRecord};
 use elver_core::config::model::{Configuration, RealServer, VirtualServer};
 use elver_core::lb::{self, Quorums, RealServerName, VirtualServerName};
 use elver_core::service::{Edit, Origin, ServiceKey, ServiceState};
@@ -52,7 +53,7 @@ use crate::control::{self, Asked};
 use crate::data_plane::{DataPlane, Device};
 use crate::failure::Failure;
 use crate::instance::{Instance, PidFile, Taken};
-use crate::scripts::{self, Scripts};
+use crate::scripts::Scripts;
 
 pub(crate) use self::address_record::{AddressRecord, withdraw, words as address_words};
 pub(crate) use self::preconditions::permission;
@@ -132,6 +133,12 @@ struct Director {
 enum ScriptName {
     /// Reading the pipe at this path.
     Reader(String),
+    /// An attempt of a check, for the check process with this id.
+    Check {
+        process: u32,
+        attempt: Attempt,
+        check: Box<CheckName>,
+    },
 }
 
 /// Everything that others send to the director.
@@ -240,13 +247,12 @@ impl Director {
                     let event = event.map_err(Failure::system("listening to the network"))?;
                     self.network_events(event, &mut inbox.network).await?;
                 }
-                Some(FromChecks::Report(report)) = inbox.check.recv() => {
-                    self.checked(&report);
-                    while let Ok(FromChecks::Report(report)) = inbox.check.try_recv() {
-                        self.checked(&report);
+                Some(said) = inbox.check.recv() => {
+                    self.check_said(said);
+                    while let Ok(said) = inbox.check.try_recv() {
+                        self.check_said(said);
                     }
-                    let changed = std::mem::take(&mut self.changed);
-                    self.carry_out_plan(Some(&changed));
+                    self.carry_out_changes();
                 }
                 Some(ended) = self.scripts.next() => self.script_ended(&ended),
                 Some(asked) = inbox.asked.recv() => {
@@ -299,14 +305,6 @@ impl Director {
     fn configure_notifications(&mut self) {
         self.notifications
             .configure(&self.configuration.global, &mut self.scripts);
-    }
-
-    fn script_ended(&mut self, ended: &scripts::Ended<ScriptName>) {
-        match &ended.name {
-            ScriptName::Reader(path) => {
-                self.notifications.reader_ended(path, &ended.words());
-            }
-        }
     }
 
     /// Says that real servers go down with all those that `concerns` holds for.

@@ -15,6 +15,9 @@ pub(crate) fn of_report(report: &Report, probe: &Probe) -> Option<String> {
         service: &report.name.service,
         address: &report.name.real_server,
     };
+    if let Probe::Misc(program) = probe {
+        return of_program(report, &program.script.command);
+    }
     let check = match probe {
         Probe::Http(HttpProbe { tls: None, .. }) => "HTTP_CHECK",
         Probe::Http(HttpProbe { tls: Some(_), .. }) => "SSL_CHECK",
@@ -42,6 +45,26 @@ pub(crate) fn of_report(report: &Report, probe: &Probe) -> Option<String> {
         (News::FailedOnce, _) => format!("{check} on service {name} failed: {cause}."),
         (News::Detail, _) => return None,
     })
+}
+
+/// The line for a report of a check that runs the program `command`.
+fn of_program(report: &Report, command: &[String]) -> Option<String> {
+    let name = RealServerName {
+        service: &report.name.service,
+        address: &report.name.real_server,
+    };
+    let service = VirtualServerName(&report.name.service);
+    let path = command.first().map_or("", String::as_str);
+    let how = match report.news {
+        News::Succeeded => "succeeded".to_owned(),
+        News::FailedFinally { retries: 0 } | News::FailedOnce => "failed".to_owned(),
+        News::FailedFinally { retries } => format!("failed after {retries} retries"),
+        News::Detail => return None,
+    };
+    let cause = &report.detail;
+    Some(format!(
+        "Misc check for [{name} VS {service}] by [{path}] {how} ({cause})."
+    ))
 }
 
 /// The line for an edit that makes the data plane what `configuration` says.

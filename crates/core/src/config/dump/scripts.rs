@@ -5,13 +5,13 @@ use crate::config::model::{Global, NotifyFifo, NotifyScripts, Script, ScriptUser
 
 /// The words of a command as one word of the language: each of them in single quotes, so
 /// that blanks stay where they are.
-fn command(words: &[String]) -> String {
+pub(super) fn command(words: &[String]) -> String {
     let words: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
     format!("\"{}\"", words.join(" "))
 }
 
 /// ` USER GROUP`, or nothing.
-fn user(user: Option<&ScriptUser>) -> String {
+pub(super) fn user(user: Option<&ScriptUser>) -> String {
     let Some(ScriptUser { name, group }) = user else {
         return String::new();
     };

@@ -106,7 +106,7 @@ pub(super) const REAL_SERVER: &[Keyword] = &[
     acted("SSL_GET", &[]).opens(BlockKind::HttpGet),
     acted("SMTP_CHECK", &[]).opens(BlockKind::SmtpCheck),
     acted("DNS_CHECK", &[]).opens(BlockKind::DnsCheck),
-    missing("MISC_CHECK", &[], NOT_CHECKED).opens(BlockKind::MiscCheck),
+    acted("MISC_CHECK", &[]).opens(BlockKind::MiscCheck),
     missing("BFD_CHECK", &[], NOT_CHECKED).opens(BlockKind::BfdCheck),
     acted("PING_CHECK", &[]).opens(BlockKind::PingCheck),
     acted("UDP_CHECK", &[]).opens(BlockKind::UdpCheck),

@@ -318,7 +318,11 @@ fn real_server(context: &mut Context<'_>, block: &Directive<'_>) -> Option<ReadR
 
 impl ReadVirtualServer {
     /// With everything that is inherited and not said.
-    fn finish(mut self, report: &mut Report) -> Option<Placed<VirtualServer>> {
+    fn finish(
+        mut self,
+        usual_user: Option<&ScriptUser>,
+        report: &mut Report,
+    ) -> Option<Placed<VirtualServer>> {
         let span = self.identity.span;
         let key = self.key(report);
         if self.scheduler.is_none() {
@@ -337,7 +341,7 @@ impl ReadVirtualServer {
         };
         let mut real_servers: Vec<(Span, RealServer)> = Vec::new();
         for read in &self.real_servers {
-            let server = self.real_server(read, &key, method, report);
+            let server = self.real_server(read, &key, method, usual_user, report);
             match real_servers
                 .iter()
                 .find(|(_, other)| other.address == server.address)
@@ -502,6 +506,7 @@ impl ReadVirtualServer {
         read: &ReadRealServer,
         key: &ServiceKey,
         default_method: ForwardingMethod,
+        usual_user: Option<&ScriptUser>,
         report: &mut Report,
     ) -> RealServer {
         let method = read.method.unwrap_or(default_method);
@@ -540,7 +545,7 @@ impl ReadVirtualServer {
             checks: read
                 .checks
                 .iter()
-                .map(|check| check.finish(address, &inherited, report))
+                .map(|check| check.finish(address, &inherited, usual_user, report))
                 .collect(),
         }
     }
@@ -557,7 +562,7 @@ pub(super) fn finish(
     let mut places = std::collections::BTreeMap::new();
     let mut finished = Vec::new();
     for server in servers {
-        let Some(Placed { mut value, span }) = server.finish(report) else {
+        let Some(Placed { mut value, span }) = server.finish(usual_user, report) else {
             continue;
         };
         run_as(&mut value.quorum_up, usual_user);
