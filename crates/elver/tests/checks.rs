@@ -89,10 +89,16 @@ impl Site {
         site
     }
 
-    /// Waits until a file of the lab has exactly these lines.
+    /// Waits until a file of the lab has exactly these lines, which stand in the order of the
+    /// alphabet: those who write them run beside each other.
     fn wait_for_lines(&self, file: &str, wanted: &[&str]) {
         let read = || std::fs::read_to_string(self.lab.directory().join(file)).unwrap_or_default();
-        let looks = || Ok(read().lines().collect::<Vec<_>>() == wanted);
+        let looks = || {
+            let text = read();
+            let mut lines: Vec<&str> = text.lines().collect();
+            lines.sort_unstable();
+            Ok(lines == wanted)
+        };
         let explain = || format!("{}\n{}", read(), self.director.log());
         until_true(file, LIMIT, looks, explain).expect("lines");
     }
@@ -424,13 +430,13 @@ fn programs_check_and_weigh_real_servers_and_others_are_told() {
     site.wait_for_lines(
         "told",
         &[
-            "quorum-up",
+            "down",
             "down",
             "quorum-down",
+            "quorum-down",
+            "quorum-up",
+            "quorum-up",
             "up",
-            "quorum-up",
-            "down",
-            "quorum-down",
         ],
     );
     let lines = std::fs::read_to_string(site.lab.directory().join("lines")).expect("lines");
