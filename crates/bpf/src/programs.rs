@@ -1,6 +1,6 @@
 //! The entry points.
 
-use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC};
+use aya_ebpf::bindings::{TC_ACT_REDIRECT, TC_ACT_SHOT, TC_ACT_UNSPEC};
 use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_ns};
 use aya_ebpf::macros::{classifier, map};
 use aya_ebpf::maps::ProgramArray;
@@ -11,7 +11,7 @@ use elver_packet::table::settings::Settings;
 use elver_packet::table::{Tables, Words};
 
 use crate::maps::Maps;
-use crate::skb::{Skb, redirect, redirect_to_neighbour};
+use crate::skb::Skb;
 
 /// The stages, by number, so that one can go on with another.
 #[map]
@@ -41,6 +41,48 @@ pub(crate) fn elver_open_6(context: TcContext) -> i32 {
     run(Stage::Open6, context)
 }
 
+/// See [`Stage::Tunnel46`].
+#[classifier]
+pub(crate) fn elver_tunnel_46(context: TcContext) -> i32 {
+    run(Stage::Tunnel46, context)
+}
+
+/// See [`Stage::Tunnel64`].
+#[classifier]
+pub(crate) fn elver_tunnel_64(context: TcContext) -> i32 {
+    run(Stage::Tunnel64, context)
+}
+
+/// See [`Stage::Tunnel66`].
+#[classifier]
+pub(crate) fn elver_tunnel_66(context: TcContext) -> i32 {
+    run(Stage::Tunnel66, context)
+}
+
+/// See [`Stage::Enter4`].
+#[classifier]
+pub(crate) fn elver_enter_4(context: TcContext) -> i32 {
+    run(Stage::Enter4, context)
+}
+
+/// See [`Stage::Enter6`].
+#[classifier]
+pub(crate) fn elver_enter_6(context: TcContext) -> i32 {
+    run(Stage::Enter6, context)
+}
+
+/// See [`Stage::Search4`].
+#[classifier]
+pub(crate) fn elver_search_4(context: TcContext) -> i32 {
+    run(Stage::Search4, context)
+}
+
+/// See [`Stage::Search6`].
+#[classifier]
+pub(crate) fn elver_search_6(context: TcContext) -> i32 {
+    run(Stage::Search6, context)
+}
+
 #[inline(always)]
 fn run(stage: Stage, context: TcContext) -> i32 {
     let Some(settings) = Maps.settings() else {
@@ -53,8 +95,7 @@ fn run(stage: Stage, context: TcContext) -> i32 {
         // Other programs on the device, and then the stack.
         Step::Done(Verdict::Pass) => TC_ACT_UNSPEC,
         Step::Done(Verdict::Drop) => TC_ACT_SHOT,
-        Step::Done(Verdict::Transmit { device }) => redirect(device),
-        Step::Done(Verdict::Resolve { device }) => redirect_to_neighbour(device),
+        Step::Done(Verdict::Leave) => TC_ACT_REDIRECT,
         Step::Next(stage) => {
             // SAFETY: does not come back, unless the stage is not there.
             let _ = unsafe { STAGES.tail_call(&context, stage as u32) };

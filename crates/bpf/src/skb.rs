@@ -4,13 +4,21 @@ use core::arch::asm;
 use core::mem::{MaybeUninit, size_of};
 
 use aya_ebpf::bindings::{
-    __sk_buff, BPF_F_PSEUDO_HDR, BPF_FIB_LKUP_RET_FRAG_NEEDED, BPF_FIB_LKUP_RET_NO_NEIGH,
-    BPF_FIB_LKUP_RET_NOT_FWDED, BPF_FIB_LKUP_RET_SUCCESS, bpf_fib_lookup,
+    __sk_buff, BPF_F_ADJ_ROOM_ENCAP_L3_IPV4, BPF_F_ADJ_ROOM_ENCAP_L3_IPV6,
+    BPF_F_ADJ_ROOM_ENCAP_L4_GRE, BPF_F_ADJ_ROOM_ENCAP_L4_UDP, BPF_F_ADJ_ROOM_FIXED_GSO,
+    BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, BPF_FIB_LKUP_RET_FRAG_NEEDED,
+    BPF_FIB_LKUP_RET_FWD_DISABLED, BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_NOT_FWDED,
+    BPF_FIB_LKUP_RET_SUCCESS, bpf_adj_room_mode::BPF_ADJ_ROOM_MAC, bpf_fib_lookup, bpf_redir_neigh,
 };
 use aya_ebpf::helpers::generated as helpers;
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::PerCpuArray;
 use elver_packet::checksum::Difference;
 use elver_packet::family::Family;
-use elver_packet::frame::{Frame, NextHop, Route, RouteQuery};
+use elver_packet::frame::{
+    Encapsulation, Frame, InternetChecksum, NextHop, Notes, Route, RouteQuery, Way,
+};
+use elver_packet::wire::protocol;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// `PACKET_HOST` of `linux/if_packet.h`.
@@ -19,6 +27,10 @@ const PACKET_HOST: u32 = 0;
 const HEADERS: u32 = 14 + 60 + 20;
 /// No header begins beyond this.
 const LARGEST_OFFSET: u32 = 256;
+
+/// What a stage tells the next.
+#[map]
+static NOTES: PerCpuArray<Notes> = PerCpuArray::with_max_entries(1, 0);
 
 /// A socket buffer whose data begin with an Ethernet header.
 pub(crate) struct Skb {
@@ -120,6 +132,12 @@ impl Frame for Skb {
     }
 
     #[inline(always)]
+    fn mark(&self) -> u32 {
+        // SAFETY: the context is valid.
+        unsafe { (*self.skb).mark }
+    }
+
+    #[inline(always)]
     fn read<T: FromBytes>(&self, offset: u32) -> Option<T> {
         let at = self.at(offset, size_of::<T>())?;
         let mut value = Aligned(MaybeUninit::<T>::uninit());
@@ -144,9 +162,14 @@ impl Frame for Skb {
     fn update_transport_checksum(
         &mut self,
         offset: u32,
+        kind: InternetChecksum,
         addresses: Difference,
         ports: Difference,
     ) -> bool {
+        let zero = match kind {
+            InternetChecksum::Always => 0,
+            InternetChecksum::ZeroIsNone => u64::from(BPF_F_MARK_MANGLED_0),
+        };
         let replace = |difference: Difference, flags: u64| {
             // SAFETY: the context is valid. A field width of 0 makes `to` a difference.
             unsafe {
@@ -155,7 +178,7 @@ impl Frame for Skb {
                     offset,
                     0,
                     difference.folded_to_word().into(),
-                    flags,
+                    flags | zero,
                 ) == 0
             }
         };
@@ -163,9 +186,126 @@ impl Frame for Skb {
             && (ports == Difference::NONE || replace(ports, 0))
     }
 
-    // Asked for once a second and flow; its query is large for the caller's stack frame.
-    #[inline(never)]
+    #[inline(always)]
+    fn grow(&mut self, room: Encapsulation) -> bool {
+        let outer = if room.family == 4 {
+            BPF_F_ADJ_ROOM_ENCAP_L3_IPV4
+        } else {
+            BPF_F_ADJ_ROOM_ENCAP_L3_IPV6
+        };
+        let between = match room.protocol {
+            protocol::UDP => BPF_F_ADJ_ROOM_ENCAP_L4_UDP,
+            protocol::GRE => BPF_F_ADJ_ROOM_ENCAP_L4_GRE,
+            _ => 0,
+        };
+        // SAFETY: the context is valid.
+        unsafe {
+            helpers::bpf_skb_adjust_room(
+                self.skb,
+                room.octets as i32,
+                BPF_ADJ_ROOM_MAC,
+                (BPF_F_ADJ_ROOM_FIXED_GSO | outer | between).into(),
+            ) == 0
+        }
+    }
+
+    #[inline(always)]
+    fn identification(&self) -> u16 {
+        // SAFETY: a helper without arguments.
+        unsafe { helpers::bpf_get_prandom_u32() as u16 }
+    }
+
+    #[inline(always)]
+    fn transmit(&mut self, device: u32) {
+        // SAFETY: a helper that takes numbers only. It keeps them for when the program is done.
+        unsafe { helpers::bpf_redirect(device, 0) };
+    }
+
+    #[inline(always)]
+    fn resolve(&mut self, way: &Way) {
+        // SAFETY: all zeros is a valid parameter block.
+        let mut parameters: bpf_redir_neigh = unsafe { core::mem::zeroed() };
+        let [first, second] = way.neighbour;
+        parameters.nh_family = if way.family == 4 { AF_INET } else { AF_INET6 }.into();
+        parameters.__bindgen_anon_1.ipv6_nh = [
+            first as u32,
+            (first >> 32) as u32,
+            second as u32,
+            (second >> 32) as u32,
+        ];
+        // SAFETY: the kernel copies the block.
+        unsafe {
+            helpers::bpf_redirect_neigh(
+                way.device,
+                &mut parameters,
+                size_of::<bpf_redir_neigh>() as i32,
+                0,
+            )
+        };
+    }
+
+    #[inline(always)]
+    fn note(&mut self, notes: &Notes) {
+        if let Some(kept) = NOTES.get_ptr_mut(0) {
+            // SAFETY: the pointer is that of this processor's value, and nothing else runs here
+            // until the packet is done with.
+            unsafe { kept.write(*notes) };
+        }
+    }
+
+    #[inline(always)]
+    fn noted(&self) -> Notes {
+        // SAFETY: as in `note`.
+        NOTES
+            .get_ptr(0)
+            .map_or(Notes::default(), |kept| unsafe { kept.read() })
+    }
+
+    #[inline(always)]
     fn route<F: Family>(&self, query: &RouteQuery<F>) -> Route {
+        let mut found = Found {
+            next_hop: NextHop {
+                device: 0,
+                destination: [0; 6],
+                source: [0; 6],
+            },
+            way: Way {
+                device: 0,
+                family: 0,
+                neighbour: [0; 2],
+            },
+            largest: 0,
+        };
+        match self.look_up(query, &mut found) {
+            BPF_FIB_LKUP_RET_SUCCESS => Route::Neighbour {
+                next_hop: found.next_hop,
+                way: found.way,
+                largest: found.largest,
+            },
+            BPF_FIB_LKUP_RET_NO_NEIGH => Route::Unresolved(found.way),
+            BPF_FIB_LKUP_RET_FRAG_NEEDED => Route::TooBig(found.largest),
+            BPF_FIB_LKUP_RET_NOT_FWDED => Route::LocalOrNone,
+            BPF_FIB_LKUP_RET_FWD_DISABLED => Route::NotForwarding,
+            _ => Route::None,
+        }
+    }
+}
+
+/// What the kernel's routes say.
+struct Found {
+    next_hop: NextHop,
+    way: Way,
+    largest: u16,
+}
+
+impl Skb {
+    /// Asks the kernel's routes; gives its answer's code.
+    ///
+    /// A function of its own, since the query is large for the caller's stack frame and it is
+    /// asked once a second and real server. One that returned more than a number would leave
+    /// a pointer into its own frame in the register that returns it.
+    #[inline(never)]
+    fn look_up<F: Family>(&self, query: &RouteQuery<F>, found: &mut Found) -> u32 {
         // SAFETY: all zeros is a valid query.
         let mut ask: bpf_fib_lookup = unsafe { core::mem::zeroed() };
         ask.l4_protocol = query.protocol;
@@ -192,21 +332,28 @@ impl Frame for Skb {
                 0,
             )
         };
-        match answer as u32 {
-            BPF_FIB_LKUP_RET_SUCCESS => {
-                let next_hop = NextHop {
-                    device: ask.ifindex,
-                    destination: ask.dmac,
-                    source: ask.smac,
-                };
-                // SAFETY: the union's members are plain integers.
-                Route::Neighbour(next_hop, unsafe { ask.__bindgen_anon_1.mtu_result })
-            }
-            BPF_FIB_LKUP_RET_NO_NEIGH => Route::Unresolved(ask.ifindex),
-            BPF_FIB_LKUP_RET_FRAG_NEEDED => Route::TooBig,
-            BPF_FIB_LKUP_RET_NOT_FWDED => Route::Local,
-            _ => Route::None,
-        }
+        // The kernel has put the router's address in the place of the destination's, if the
+        // way leads over one.
+        // SAFETY: the unions' members are plain integers.
+        let (largest, [a, b, c, d]) = unsafe {
+            (
+                ask.__bindgen_anon_1.mtu_result,
+                ask.__bindgen_anon_4.ipv6_dst,
+            )
+        };
+        found.way.device = ask.ifindex;
+        found.way.family = if ask.family == AF_INET { 4 } else { 6 };
+        found.way.neighbour = [
+            u64::from(a) | u64::from(b) << 32,
+            u64::from(c) | u64::from(d) << 32,
+        ];
+        found.next_hop = NextHop {
+            device: ask.ifindex,
+            destination: ask.dmac,
+            source: ask.smac,
+        };
+        found.largest = largest;
+        answer as u32
     }
 }
 
@@ -229,19 +376,4 @@ fn four_words(octets: &[u8; 16]) -> [u32; 4] {
         u32::from_ne_bytes([i, j, k, l]),
         u32::from_ne_bytes([m, n, o, p]),
     ]
-}
-
-/// Sends the packet over a device to the neighbour that its route names; the program's
-/// return value.
-#[inline(always)]
-pub(crate) fn redirect_to_neighbour(device: u32) -> i32 {
-    // SAFETY: without parameters the kernel looks the route up itself.
-    unsafe { helpers::bpf_redirect_neigh(device, core::ptr::null_mut(), 0, 0) as i32 }
-}
-
-/// Sends the packet out of a device as it is; the program's return value.
-#[inline(always)]
-pub(crate) fn redirect(device: u32) -> i32 {
-    // SAFETY: a helper that takes numbers only.
-    unsafe { helpers::bpf_redirect(device, 0) as i32 }
 }

@@ -5,7 +5,7 @@ use crate::frame::Frame;
 use crate::reason::Reason;
 use crate::table::Words;
 use crate::table::connection::Hash;
-use crate::wire::{Ethernet, Ipv4, Ipv6};
+use crate::wire::{EtherType, Ethernet, Ipv4, Ipv6, protocol};
 
 /// A packet whose network header has been read.
 #[derive(Clone, Copy)]
@@ -30,6 +30,12 @@ pub trait Family: Copy {
     type Address: Copy + PartialEq;
     /// 4 or 6.
     const NUMBER: u8;
+    /// What an Ethernet header says before such a packet.
+    const ETHER_TYPE: EtherType;
+    /// The protocol number of such a packet inside another one.
+    const IN_IP: u8;
+    /// Octets of a header without options.
+    const HEADER: u32;
     /// Whether an entry of the connection table has room for a next hop.
     const CACHES_NEXT_HOP: bool;
 
@@ -39,9 +45,25 @@ pub trait Family: Copy {
     /// Why the packet is no business of ours.
     fn parse<P: Frame>(frame: &P) -> Result<Packet<Self>, Reason>;
 
-    /// Writes a new source and destination address, takes one hop away, and keeps the
+    /// Writes a new source and destination address, takes `hops` away, and keeps the
     /// header's own checksum right. False if the frame cannot be written.
-    fn rewrite<P: Frame>(frame: &mut P, source: Self::Address, destination: Self::Address) -> bool;
+    fn rewrite<P: Frame>(
+        frame: &mut P,
+        source: Self::Address,
+        destination: Self::Address,
+        hops: u8,
+    ) -> bool;
+
+    /// Takes one hop away from a packet that is about to enter a tunnel, and reads what the
+    /// tunnel's header takes over.
+    ///
+    /// # Errors
+    /// The packet has no hop left, or cannot be read or written.
+    fn enter_tunnel<P: Frame>(frame: &mut P) -> Result<Tunnelled, Reason>;
+
+    /// Writes a header in front of a packet that has been encapsulated. False if the frame
+    /// cannot be written.
+    fn write_outer<P: Frame>(frame: &mut P, outer: &Outer<Self>) -> bool;
 
     /// How a checksum over the address changes.
     fn difference(old: Self::Address, new: Self::Address) -> Difference;
@@ -52,8 +74,16 @@ pub trait Family: Copy {
     /// The address in the form of the service index.
     fn to_octets(address: Self::Address) -> [u8; 16];
 
+    /// The address's 32-bit words, combined by exclusive or, in the machine's byte order: what
+    /// hashing schedulers see of it.
+    fn folded(address: Self::Address) -> u32;
+
     /// The address in two words of a service or destination.
     fn from_words(first: u64, second: u64) -> Self::Address;
+
+    /// What stands for the virtual address in the templates of a firewall mark: the mark, in
+    /// network byte order, as the last four octets.
+    fn of_mark(mark: u32) -> Self::Address;
 
     /// The words of an entry of the connection table that hold its two addresses.
     fn store_addresses<W: Words>(line: W, sender: Self::Address, receiver: Self::Address);
@@ -68,6 +98,41 @@ pub trait Family: Copy {
     fn hash(state: Hash, sender: Self::Address, receiver: Self::Address) -> Hash;
 }
 
+/// What of a packet's header a tunnel's header takes over.
+#[derive(Debug, Clone, Copy)]
+pub struct Tunnelled {
+    /// DSCP and ECN.
+    pub traffic_class: u8,
+    /// Whether routers may not fragment the packet; of IPv6, which they never may, false: that
+    /// does not hold for the outer packet.
+    pub dont_fragment: bool,
+    /// Hops that are left.
+    pub hops: u8,
+    /// Octets of the packet.
+    pub length: u32,
+    /// Of all packets of a connection the same.
+    pub flow: u32,
+}
+
+/// The header of a packet that carries another one.
+#[derive(Clone, Copy)]
+pub struct Outer<F: Family> {
+    /// Its source.
+    pub source: F::Address,
+    /// Its destination.
+    pub destination: F::Address,
+    /// What follows.
+    pub protocol: u8,
+    /// Hops that are left.
+    pub hops: u8,
+    /// DSCP and ECN.
+    pub traffic_class: u8,
+    /// Whether routers may not fragment it.
+    pub dont_fragment: bool,
+    /// Octets after the header.
+    pub payload: u32,
+}
+
 /// The first word of an entry of the connection table that holds addresses.
 const ADDRESSES_WORD: usize = 1;
 
@@ -78,6 +143,9 @@ pub struct V4;
 impl Family for V4 {
     type Address = u32;
     const NUMBER: u8 = 4;
+    const ETHER_TYPE: EtherType = EtherType::IPV4;
+    const IN_IP: u8 = protocol::IPIP;
+    const HEADER: u32 = Ipv4::LENGTH;
     const CACHES_NEXT_HOP: bool = true;
 
     #[inline(always)]
@@ -107,13 +175,13 @@ impl Family for V4 {
     }
 
     #[inline(always)]
-    fn rewrite<P: Frame>(frame: &mut P, source: u32, destination: u32) -> bool {
+    fn rewrite<P: Frame>(frame: &mut P, source: u32, destination: u32, hops: u8) -> bool {
         let Some(mut header) = frame.read::<Ipv4>(Ethernet::LENGTH) else {
             return false;
         };
         // TTL and protocol are one 16-bit word of the sum.
         let old_ttl = u16::from_ne_bytes([header.time_to_live, header.protocol]);
-        header.time_to_live = header.time_to_live.wrapping_sub(1);
+        header.time_to_live = header.time_to_live.wrapping_sub(hops);
         let new_ttl = u16::from_ne_bytes([header.time_to_live, header.protocol]);
         let difference = Difference::of_word(u32::from_ne_bytes(header.source), source)
             .add(Difference::of_word(
@@ -126,6 +194,48 @@ impl Family for V4 {
             .to_ne_bytes();
         header.source = source.to_ne_bytes();
         header.destination = destination.to_ne_bytes();
+        frame.write(Ethernet::LENGTH, &header)
+    }
+
+    #[inline(always)]
+    fn enter_tunnel<P: Frame>(frame: &mut P) -> Result<Tunnelled, Reason> {
+        let mut header: Ipv4 = frame.read(Ethernet::LENGTH).ok_or(Reason::Malformed)?;
+        if header.time_to_live <= 1 {
+            return Err(Reason::TimeToLive);
+        }
+        let ports: [u8; 4] = frame
+            .read(Ethernet::LENGTH + header.header_length())
+            .ok_or(Reason::Malformed)?;
+        let old = u16::from_ne_bytes([header.time_to_live, header.protocol]);
+        header.time_to_live -= 1;
+        let new = u16::from_ne_bytes([header.time_to_live, header.protocol]);
+        let checksum = u16::from_ne_bytes(header.checksum);
+        header.checksum = Difference::of_half(old, new).apply(checksum).to_ne_bytes();
+        if !frame.write(Ethernet::LENGTH, &header) {
+            return Err(Reason::NotWritable);
+        }
+        Ok(Tunnelled {
+            traffic_class: header.traffic_class,
+            dont_fragment: header.dont_fragment(),
+            hops: header.time_to_live,
+            length: header.total_length.get().into(),
+            flow: u32::from_ne_bytes(header.source) ^ u32::from_ne_bytes(ports),
+        })
+    }
+
+    #[inline(always)]
+    fn write_outer<P: Frame>(frame: &mut P, outer: &Outer<V4>) -> bool {
+        let mut header = Ipv4::new(outer.protocol, outer.hops, outer.dont_fragment);
+        header.traffic_class = outer.traffic_class;
+        header
+            .total_length
+            .set((outer.payload + Ipv4::LENGTH) as u16);
+        if !outer.dont_fragment {
+            header.identification.set(frame.identification());
+        }
+        header.source = outer.source.to_ne_bytes();
+        header.destination = outer.destination.to_ne_bytes();
+        header.seal();
         frame.write(Ethernet::LENGTH, &header)
     }
 
@@ -150,8 +260,18 @@ impl Family for V4 {
     }
 
     #[inline(always)]
+    fn folded(address: u32) -> u32 {
+        u32::from_be(address)
+    }
+
+    #[inline(always)]
     fn from_words(first: u64, _second: u64) -> u32 {
         first as u32
+    }
+
+    #[inline(always)]
+    fn of_mark(mark: u32) -> u32 {
+        mark.to_be()
     }
 
     #[inline(always)]
@@ -186,6 +306,9 @@ pub struct V6;
 impl Family for V6 {
     type Address = [u64; 2];
     const NUMBER: u8 = 6;
+    const ETHER_TYPE: EtherType = EtherType::IPV6;
+    const IN_IP: u8 = protocol::IPV6;
+    const HEADER: u32 = Ipv6::LENGTH;
     const CACHES_NEXT_HOP: bool = false;
 
     #[inline(always)]
@@ -207,13 +330,46 @@ impl Family for V6 {
     }
 
     #[inline(always)]
-    fn rewrite<P: Frame>(frame: &mut P, source: [u64; 2], destination: [u64; 2]) -> bool {
+    fn rewrite<P: Frame>(frame: &mut P, source: [u64; 2], destination: [u64; 2], hops: u8) -> bool {
         let Some(mut header) = frame.read::<Ipv6>(Ethernet::LENGTH) else {
             return false;
         };
-        header.hop_limit = header.hop_limit.wrapping_sub(1);
+        header.hop_limit = header.hop_limit.wrapping_sub(hops);
         header.source = octets(source);
         header.destination = octets(destination);
+        frame.write(Ethernet::LENGTH, &header)
+    }
+
+    #[inline(always)]
+    fn enter_tunnel<P: Frame>(frame: &mut P) -> Result<Tunnelled, Reason> {
+        let mut header: Ipv6 = frame.read(Ethernet::LENGTH).ok_or(Reason::Malformed)?;
+        if header.hop_limit <= 1 {
+            return Err(Reason::TimeToLive);
+        }
+        let ports: [u8; 4] = frame
+            .read(Ethernet::LENGTH + Ipv6::LENGTH)
+            .ok_or(Reason::Malformed)?;
+        header.hop_limit -= 1;
+        if !frame.write(Ethernet::LENGTH, &header) {
+            return Err(Reason::NotWritable);
+        }
+        let [first, second] = words(header.source);
+        let folded = first ^ second;
+        Ok(Tunnelled {
+            traffic_class: header.traffic_class(),
+            dont_fragment: false,
+            hops: header.hop_limit,
+            length: Ipv6::LENGTH + u32::from(header.payload_length.get()),
+            flow: (folded ^ folded >> 32) as u32 ^ u32::from_ne_bytes(ports),
+        })
+    }
+
+    #[inline(always)]
+    fn write_outer<P: Frame>(frame: &mut P, outer: &Outer<V6>) -> bool {
+        let mut header = Ipv6::new(outer.protocol, outer.hops, outer.traffic_class);
+        header.payload_length.set(outer.payload as u16);
+        header.source = octets(outer.source);
+        header.destination = octets(outer.destination);
         frame.write(Ethernet::LENGTH, &header)
     }
 
@@ -248,8 +404,19 @@ impl Family for V6 {
     }
 
     #[inline(always)]
+    fn folded([first, second]: [u64; 2]) -> u32 {
+        let both = first ^ second;
+        u32::from_be(both as u32 ^ (both >> 32) as u32)
+    }
+
+    #[inline(always)]
     fn from_words(first: u64, second: u64) -> [u64; 2] {
         [first, second]
+    }
+
+    #[inline(always)]
+    fn of_mark(mark: u32) -> [u64; 2] {
+        [0, u64::from(mark).to_be()]
     }
 
     #[inline(always)]

@@ -24,24 +24,73 @@ pub trait Frame {
     /// stays whole.
     fn segment_payload(&self) -> u32;
 
+    /// The firewall mark that the packet has; 0 if none.
+    fn mark(&self) -> u32;
+
     /// A header that begins there, if the frame is long enough.
     fn read<T: FromBytes>(&self, offset: u32) -> Option<T>;
 
     /// Writes a header there; false if the frame is too short or cannot be written.
     fn write<T: IntoBytes + Immutable>(&mut self, offset: u32, value: &T) -> bool;
 
-    /// Brings a transport checksum up to date: `addresses` changed in the pseudo-header,
-    /// `ports` in the segment. A checksum that the device still has to finish covers the
-    /// pseudo-header only, so the two are told apart. False if it cannot be written.
+    /// Brings the transport checksum at `offset` up to date: `addresses` changed in the
+    /// pseudo-header, `ports` in the segment. A checksum that the device still has to finish
+    /// covers the pseudo-header only, so the two are told apart. False if it cannot be
+    /// written.
     fn update_transport_checksum(
         &mut self,
         offset: u32,
+        kind: InternetChecksum,
         addresses: Difference,
         ports: Difference,
     ) -> bool;
 
+    /// Makes room behind the Ethernet header, for headers that encapsulate what was there.
+    /// False if there is none.
+    fn grow(&mut self, room: Encapsulation) -> bool;
+
+    /// A number for a packet that may be fragmented, hard to guess.
+    fn identification(&self) -> u16;
+
+    /// Keeps what a stage of the pipeline tells the next.
+    fn note(&mut self, notes: &Notes);
+
+    /// What the stage before has told.
+    fn noted(&self) -> Notes;
+
+    /// The frame is to leave over a device, by its index, with the Ethernet header that it
+    /// has now.
+    fn transmit(&mut self, device: u32);
+
+    /// The frame is to leave to a neighbour that the kernel resolves, and to which it writes
+    /// the Ethernet header.
+    fn resolve(&mut self, way: &Way);
+
     /// Where the host's routes lead a packet that came in with this frame.
     fn route<F: Family>(&self, query: &RouteQuery<F>) -> Route;
+}
+
+/// What a stage of the pipeline tells the next.
+pub type Notes = [u64; 4];
+
+/// How a protocol uses the Internet checksum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InternetChecksum {
+    /// Every packet has one.
+    Always,
+    /// 0 stands for none, and a sum that comes to 0 is written as 0xffff (RFC 768).
+    ZeroIsNone,
+}
+
+/// What is put around a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Encapsulation {
+    /// Octets of the new headers.
+    pub octets: u32,
+    /// The outer Internet protocol: 4 or 6.
+    pub family: u8,
+    /// The protocol after the outer header.
+    pub protocol: u8,
 }
 
 /// A packet to be routed.
@@ -57,7 +106,7 @@ pub struct RouteQuery<F: Family> {
     pub length: u32,
 }
 
-/// A neighbour and the device that leads to it.
+/// A neighbour and the device that leads to it, ready to be sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NextHop {
     /// The device, by its index.
@@ -68,17 +117,37 @@ pub struct NextHop {
     pub source: MacAddress,
 }
 
+/// A neighbour and the device that leads to it, by their names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Way {
+    /// The device, by its index.
+    pub device: u32,
+    /// The family of the neighbour's address: 4 or 6.
+    pub family: u8,
+    /// The neighbour's address, as in a packet; IPv4 in the first four octets.
+    pub neighbour: [u64; 2],
+}
+
 /// What routes say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Route {
-    /// To this neighbour; with the largest packet that the way takes, in octets.
-    Neighbour(NextHop, u16),
-    /// To a neighbour on this device, by index, that has yet to be resolved.
-    Unresolved(u32),
-    /// To this host itself.
-    Local,
-    /// The packet is larger than the link takes.
-    TooBig,
+    /// To this neighbour.
+    Neighbour {
+        /// Its link-layer address.
+        next_hop: NextHop,
+        /// Its own.
+        way: Way,
+        /// The largest packet that the way takes, in octets.
+        largest: u16,
+    },
+    /// To a neighbour that has yet to be resolved.
+    Unresolved(Way),
+    /// To this host itself, or nowhere: the kernel does not tell the two apart.
+    LocalOrNone,
+    /// The packet is larger than the link takes: this many octets.
+    TooBig(u16),
+    /// The host does not forward what comes in here; what it sends itself it would send.
+    NotForwarding,
     /// Nowhere.
     None,
 }
@@ -90,15 +159,6 @@ pub enum Verdict {
     Pass,
     /// Is dropped.
     Drop,
-    /// Leaves over this device with the Ethernet header that it has now.
-    Transmit {
-        /// The device, by its index.
-        device: u32,
-    },
-    /// Leaves over this device to whatever neighbour its destination's route names; the
-    /// kernel resolves the neighbour and writes the Ethernet header.
-    Resolve {
-        /// The device, by its index.
-        device: u32,
-    },
+    /// Leaves, as the frame has been told.
+    Leave,
 }

@@ -4,8 +4,8 @@
 mod configure;
 mod frame;
 
-pub use configure::{Ground, Persistence, RealServer, VirtualService};
-pub use frame::{HostFrame, Journey};
+pub use configure::{Ground, Method, Persistence, RealServer, VirtualService, folded};
+pub use frame::{Departure, HostFrame, Journey};
 
 use std::collections::HashMap;
 use std::ops::Deref;

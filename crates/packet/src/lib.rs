@@ -8,7 +8,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`wire`] | the headers on the wire |
-//! | [`checksum`] | the Internet checksum, whole and incremental |
+//! | [`checksum`], [`crc32c`] | the checksums, and how they change when the data does |
 //! | [`frame`] | what the function needs of a packet and of the network around it |
 //! | [`table`] | the layout of the maps, and the connection table |
 //! | [`flow`] | states of a connection |
@@ -20,6 +20,7 @@
 #![forbid(unsafe_code)]
 
 pub mod checksum;
+pub mod crc32c;
 pub mod family;
 pub mod flow;
 pub mod forward;

@@ -64,8 +64,9 @@ reasons! {
     Contended = 17, "drop_contended";
     /// Dropped: the frame could not be rewritten.
     NotWritable = 18, "drop_not_writable";
-    /// Dropped: the real server is this host itself.
-    LocalDestination = 19, "drop_local_destination";
+
+    /// Delivered to this host, which is the real server itself.
+    DeliveredHere = 19, "delivered_here";
 
     /// Counted beside the outcome: an expired entry gave its place to a new one.
     ReplacedExpired = 20, "replaced_expired";

@@ -258,7 +258,7 @@ fn which_segments_open_a_connection() {
         let mut director = one_server();
         let outcome = director.process(segment(CLIENT, VIP, flags).octets());
         if opens {
-            assert_eq!(outcome.verdict, Verdict::Resolve { device: 2 }, "[{flags}]");
+            assert_eq!(outcome.verdict, Verdict::Leave, "[{flags}]");
             assert_eq!(
                 outcome.counted,
                 "forwarded_to_server 1; real server 0: connections +1, packets in +1, octets in +40, active +1",

@@ -5,7 +5,6 @@ mod support;
 
 use std::net::{IpAddr, SocketAddr};
 
-use elver_packet::family::V4;
 use elver_packet::frame::Verdict;
 use elver_packet::host::{HostFrame, HostTables, Persistence};
 use elver_packet::process::process;
@@ -49,7 +48,7 @@ fn arrive(
         match process(&mut frame, tables, now) {
             Verdict::Pass => Done::Passed,
             Verdict::Drop => Done::Dropped,
-            Verdict::Transmit { .. } | Verdict::Resolve { .. } => {
+            Verdict::Leave => {
                 assert!(describe(&frame.octets).contains("header sum right"));
                 let address = |at: usize| {
                     IpAddr::from(<[u8; 4]>::try_from(&frame.octets[at..at + 4]).unwrap())
@@ -225,6 +224,21 @@ fn a_renewal_meets_a_reclaim() {
         let processors = [arrive(source, destination, flags, now), take_out(index)];
         run(&director, Some(1), &processors, |_, _| {});
     }
+}
+
+/// A connection comes while another goes: however they meet, the destination is overloaded
+/// afterwards if and only if there is a connection.
+#[test]
+fn a_threshold_that_is_reached_and_left_at_once() {
+    let mut director = Director::over(HostTables::new(1, 1, 2));
+    director.add(socket(VIP), None, &[socket(SERVER)]);
+    director.process(segment(CLIENT, VIP, "S").octets());
+    director.rewrite(0, |server| server.thresholds = [2, 2]);
+    let index = index_of(&director, Direction::Forward);
+    let processors = [arrive(OTHER, VIP, "S", director.now), take_out(index)];
+    run(&director, None, &processors, |_, done| {
+        assert_eq!(done[0], forwarded(OTHER, SERVER));
+    });
 }
 
 #[test]

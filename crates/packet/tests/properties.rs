@@ -171,7 +171,7 @@ fn original(v6: bool) -> impl Strategy<Value = Segment> {
 }
 
 fn forwarded(verdict: Verdict) -> bool {
-    matches!(verdict, Verdict::Transmit { .. } | Verdict::Resolve { .. })
+    verdict == Verdict::Leave
 }
 
 /// There and back again: what arrives at the real server and at the client is what a

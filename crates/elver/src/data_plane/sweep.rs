@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use elver_core::service::ConnectionState;
 use elver_packet::family::{Family, V4, V6};
-use elver_packet::flow::tcp::TcpState;
+use elver_packet::flow;
 use elver_packet::host::Slice;
-use elver_packet::table::Words;
 use elver_packet::table::connection::{
-    Control, Direction, Entry, Key, Life, STRIDE, control, free_abandoned, has_expired, reclaim,
+    Control, Direction, Entry, Key, Life, STRIDE, TEMPLATE_ASSURED, control, free_abandoned,
+    has_expired, reclaim,
 };
-use elver_packet::table::destination;
+use elver_packet::table::destination::{self, Destination};
 use elver_packet::table::settings::ticks_between;
 use elver_sys::bpf::{Clock, Maps};
 
@@ -76,7 +76,24 @@ impl DataPlane {
             }
         }
         self.sweep.next_set = if end == sets { 0 } else { end };
+        self.judge_overloads();
         self.bury();
+    }
+}
+
+impl DataPlane {
+    /// A destination can be left overloaded where processors bind and unbind at the same
+    /// moment; that lasts until now.
+    fn judge_overloads(&self) {
+        let maps = &self.inventory.maps;
+        let services = self.inventory.services.values();
+        for id in services.flat_map(|slots| &slots.destinations) {
+            if let Some(destination) = maps.destination(*id).map(Destination)
+                && destination.heading().flags() & destination::flags::OVERLOADED != 0
+            {
+                destination.judge_overload();
+            }
+        }
     }
 }
 
@@ -109,25 +126,33 @@ fn state<F: Family>(
     let key: Key<F> = entry.key();
     let (id, _) = entry.destination();
     let words = maps.destination(id)?;
-    let family = if F::NUMBER == 4 {
-        elver_core::service::Family::Inet
-    } else {
-        elver_core::service::Family::Inet6
-    };
-    let mut destination = layout::destination_address(words, family);
+    let mut destination = layout::destination_address(words);
     let virtual_address = socket_address::<F>(key.receiver, (key.ports >> 16) as u16);
-    if words.load(destination::SERVICE_WORD) >> 32 == 0 {
+    if Destination(words).port() == 0 {
         destination.set_port(virtual_address.port());
     }
     Some(ConnectionState {
         protocol: key.protocol,
         expires_in,
-        state: TcpState(entry.life().state).to_string(),
+        state: state_name(entry).to_owned(),
         client: socket_address::<F>(key.sender, key.ports as u16),
         virtual_address,
         destination,
         engine_data: None,
     })
+}
+
+/// The state as `ipvsadm -Lc` names it; of a template, whether a connection has come about
+/// under it.
+fn state_name(entry: Entry<Slice<'_>>) -> &'static str {
+    let state = entry.life().state;
+    if !entry.is_template() {
+        flow::name(entry.protocol(), state)
+    } else if state == TEMPLATE_ASSURED {
+        "ASSURED"
+    } else {
+        "NONE"
+    }
 }
 
 /// An address and a port as they stand in a packet.

@@ -1,3 +1,152 @@
-//! States of a connection, as IPVS keeps them.
+//! What a director follows of the transport protocols: which packet opens a connection,
+//! and through which states it goes from there.
+//!
+//! A state is a number of its own protocol; UDP has one. A packet is an *event*: TCP's
+//! flags, the kind of an SCTP packet's first chunk.
 
+pub mod sctp;
 pub mod tcp;
+
+use crate::frame::Frame;
+use crate::reason::Reason;
+use crate::table::destination::Activity;
+use crate::wire::{SctpStart, TcpFlags, TcpStart, UdpHeader, protocol};
+use sctp::{Chunk, SctpState};
+use tcp::TcpState;
+
+/// Who sent a packet, and whether both sides are seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The client, where the real server's answers pass here as well (NAT).
+    Client,
+    /// The real server.
+    Server,
+    /// The client, where the real server answers past us (direct routing, tunnels).
+    ClientOnly,
+}
+
+/// What a packet says at the transport layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Segment {
+    /// Source port in the lower half, destination port in the upper one, as in memory.
+    pub ports: u32,
+    /// TCP: the flags. SCTP: a [`Chunk`]. UDP: 0.
+    pub event: u8,
+    /// Octets of the transport header.
+    pub header_length: u32,
+}
+
+impl Segment {
+    /// Reads the transport header that begins at `offset`.
+    ///
+    /// # Errors
+    /// It is cut off, or of a protocol that no virtual service can have.
+    #[inline(always)]
+    pub fn read<P: Frame>(frame: &P, protocol: u8, offset: u32) -> Result<Segment, Reason> {
+        match protocol {
+            protocol::TCP => {
+                let header: TcpStart = frame.read(offset).ok_or(Reason::Malformed)?;
+                Ok(Segment {
+                    ports: u32::from_ne_bytes(header.ports),
+                    event: header.flags,
+                    header_length: header.header_length(),
+                })
+            }
+            protocol::UDP => {
+                let header: UdpHeader = frame.read(offset).ok_or(Reason::Malformed)?;
+                Ok(Segment {
+                    ports: u32::from_ne_bytes(header.ports),
+                    event: 0,
+                    header_length: UdpHeader::LENGTH,
+                })
+            }
+            protocol::SCTP => {
+                let header: SctpStart = frame.read(offset).ok_or(Reason::Malformed)?;
+                Ok(Segment {
+                    ports: u32::from_ne_bytes(header.ports),
+                    event: Chunk::of(frame, offset, &header).0,
+                    header_length: SctpStart::COMMON_LENGTH,
+                })
+            }
+            _ => Err(Reason::NotTransport),
+        }
+    }
+
+    /// Whether such a packet opens a connection where there is none.
+    #[inline(always)]
+    pub fn opens(&self, protocol: u8) -> bool {
+        match protocol {
+            protocol::TCP => tcp::opens(self.event),
+            protocol::SCTP => Chunk(self.event) == Chunk::INIT,
+            _ => true,
+        }
+    }
+
+    /// Whether such a packet begins a new connection in the place of one in that state
+    /// (`is_new_conn_expected` in the kernel).
+    #[inline(always)]
+    pub fn supersedes(&self, protocol: u8, state: u8) -> bool {
+        match protocol {
+            protocol::TCP => {
+                self.event & TcpFlags::SYN != 0
+                    && matches!(TcpState(state), TcpState::TIME_WAIT | TcpState::CLOSE)
+            }
+            protocol::SCTP => {
+                Chunk(self.event) == Chunk::INIT && SctpState(state) == SctpState::CLOSED
+            }
+            _ => false,
+        }
+    }
+
+    /// The state after such a packet.
+    #[inline(always)]
+    pub fn advance(&self, protocol: u8, side: Side, state: u8) -> u8 {
+        match protocol {
+            protocol::TCP => tcp::next(side, self.event, TcpState(state)).0,
+            protocol::SCTP => sctp::next(side, Chunk(self.event), SctpState(state)).0,
+            _ => state,
+        }
+    }
+}
+
+/// Whether a connection in this state counts as active.
+#[inline(always)]
+pub fn activity(protocol: u8, state: u8) -> Activity {
+    match protocol {
+        protocol::TCP => TcpState(state).activity(),
+        protocol::SCTP if SctpState(state) == SctpState::ESTABLISHED => Activity::Active,
+        _ => Activity::Inactive,
+    }
+}
+
+/// Whether a connection that gets to this state assures the persistence template above it.
+#[inline(always)]
+pub fn assures(protocol: u8, state: u8) -> bool {
+    match protocol {
+        protocol::TCP => TcpState(state) == TcpState::ESTABLISHED,
+        protocol::SCTP => SctpState(state) == SctpState::ESTABLISHED,
+        _ => true,
+    }
+}
+
+/// Whether a connection in this state has not come about yet. Where the real server's
+/// answers pass here, `is_answered` tells whether there was one: that is all that is known
+/// of UDP.
+#[inline(always)]
+pub fn is_embryonic(protocol: u8, state: u8, is_answered: bool) -> bool {
+    match protocol {
+        protocol::TCP => TcpState(state).is_embryonic(),
+        protocol::SCTP => SctpState(state).is_embryonic(),
+        _ => !is_answered,
+    }
+}
+
+/// The state's name in `ipvsadm -Lc`.
+pub fn name(protocol: u8, state: u8) -> &'static str {
+    match protocol {
+        protocol::TCP => TcpState(state).name(),
+        protocol::SCTP => SctpState(state).name(),
+        protocol::UDP => "UDP",
+        _ => "NONE",
+    }
+}

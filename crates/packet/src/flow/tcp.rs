@@ -3,8 +3,7 @@
 //! The tables are those of the kernel (`net/netfilter/ipvs/ip_vs_proto_tcp.c`), for
 //! `secure_tcp` 0: rows are events, columns the state in which the event happens.
 
-use core::fmt;
-
+use super::Side;
 use crate::table::destination::Activity;
 use crate::wire::TcpFlags;
 
@@ -62,28 +61,18 @@ impl TcpState {
         }
     }
 
+    pub(super) fn name(self) -> &'static str {
+        Self::NAMES.get(usize::from(self.0)).unwrap_or(&"ERR!")
+    }
+
     /// Whether the connection has not come about yet.
+    #[inline(always)]
     pub fn is_embryonic(self) -> bool {
         matches!(
             self,
             Self::NONE | Self::SYN_SENT | Self::SYN_RECEIVED | Self::SYN_ACK
         )
     }
-}
-
-impl fmt::Display for TcpState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(Self::NAMES.get(usize::from(self.0)).unwrap_or(&"ERR!"))
-    }
-}
-
-/// Who sent a segment, and whether we see both sides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    /// The client, where the real server's answers pass here as well (NAT).
-    Client,
-    /// The real server.
-    Server,
 }
 
 const NO: u8 = TcpState::NONE.0;
@@ -97,48 +86,33 @@ const CW: u8 = TcpState::CLOSE_WAIT.0;
 const LA: u8 = TcpState::LAST_ACK.0;
 const LI: u8 = TcpState::LISTEN.0;
 
-/// Rows are padded to 16 states and there are eight to a side, so that an index is a shift.
-type Rows = [[u8; 16]; 16];
-
+/// Rows are padded to 16 states, and sides to eight rows, so that an index is a shift.
 const UNUSED: [u8; 16] = [NO; 16];
+const CLOSED: [u8; 16] = [CL; 16];
 
-static TRANSITIONS: Rows = [
-    //        NO  ES  SS  SR  FW  TW  CL  CW  LA  LI  SA
-    /* syn */
-    [
-        SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SR, NO, NO, NO, NO, NO,
-    ],
-    /* fin */ [
-        CL, CW, SS, TW, TW, TW, CL, CW, LA, LI, TW, NO, NO, NO, NO, NO,
-    ],
-    /* ack */ [
-        ES, ES, SS, ES, FW, TW, CL, CW, CL, LI, ES, NO, NO, NO, NO, NO,
-    ],
-    /* rst */ [
-        CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, SR, NO, NO, NO, NO, NO,
-    ],
-    /* none */ [CL; 16],
-    UNUSED,
-    UNUSED,
-    UNUSED,
+#[rustfmt::skip]
+static TRANSITIONS: [[u8; 16]; 24] = [
+    // from the client
+    //         NO  ES  SS  SR  FW  TW  CL  CW  LA  LI  SA
+    /* syn */ [SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SR, NO, NO, NO, NO, NO],
+    /* fin */ [CL, CW, SS, TW, TW, TW, CL, CW, LA, LI, TW, NO, NO, NO, NO, NO],
+    /* ack */ [ES, ES, SS, ES, FW, TW, CL, CW, CL, LI, ES, NO, NO, NO, NO, NO],
+    /* rst */ [CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, SR, NO, NO, NO, NO, NO],
+    /* none */ CLOSED, UNUSED, UNUSED, UNUSED,
     // from the real server
-    /* syn */
-    [
-        SS, ES, SS, SR, SS, SS, SS, SS, SS, LI, SR, NO, NO, NO, NO, NO,
-    ],
-    /* fin */ [
-        TW, FW, SS, TW, FW, TW, CL, TW, LA, LI, TW, NO, NO, NO, NO, NO,
-    ],
-    /* ack */ [
-        ES, ES, SS, ES, FW, TW, CL, CW, LA, ES, ES, NO, NO, NO, NO, NO,
-    ],
-    /* rst */ [
-        CL, CL, SS, CL, CL, TW, CL, CL, CL, CL, CL, NO, NO, NO, NO, NO,
-    ],
-    /* none */ [CL; 16],
-    UNUSED,
-    UNUSED,
-    UNUSED,
+    //         NO  ES  SS  SR  FW  TW  CL  CW  LA  LI  SA
+    /* syn */ [SS, ES, SS, SR, SS, SS, SS, SS, SS, LI, SR, NO, NO, NO, NO, NO],
+    /* fin */ [TW, FW, SS, TW, FW, TW, CL, TW, LA, LI, TW, NO, NO, NO, NO, NO],
+    /* ack */ [ES, ES, SS, ES, FW, TW, CL, CW, LA, ES, ES, NO, NO, NO, NO, NO],
+    /* rst */ [CL, CL, SS, CL, CL, TW, CL, CL, CL, CL, CL, NO, NO, NO, NO, NO],
+    /* none */ CLOSED, UNUSED, UNUSED, UNUSED,
+    // from the client, where the real server answers past us
+    //         NO  ES  SS  SR  FW  TW  CL  CW  LA  LI  SA
+    /* syn */ [SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SR, NO, NO, NO, NO, NO],
+    /* fin */ [CL, FW, SS, TW, FW, TW, CL, CW, LA, LI, TW, NO, NO, NO, NO, NO],
+    /* ack */ [ES, ES, SS, ES, FW, TW, CL, CW, CL, LI, ES, NO, NO, NO, NO, NO],
+    /* rst */ [CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, CL, NO, NO, NO, NO, NO],
+    /* none */ CLOSED, UNUSED, UNUSED, UNUSED,
 ];
 
 /// The rows of events, four bits each, by which of FIN, SYN, RST and ACK are set: of
@@ -160,47 +134,49 @@ const EVENTS: u64 = {
     events
 };
 
-/// The state after a segment.
+/// Whether a segment with these flags opens a connection: SYN, whatever else, but no RST.
+#[inline(always)]
+pub fn opens(flags: u8) -> bool {
+    flags & (TcpFlags::SYN | TcpFlags::RST) == TcpFlags::SYN
+}
+
+/// The state after a segment with these flags.
 ///
 /// A segment with none of the flags that count closes the connection, as in the kernel.
 #[inline(always)]
-pub fn next(side: Side, flags: TcpFlags, state: TcpState) -> TcpState {
+pub fn next(side: Side, flags: u8, state: TcpState) -> TcpState {
     const {
         assert!(
             TcpFlags::FIN == 1 && TcpFlags::SYN == 2 && TcpFlags::RST == 4 && TcpFlags::ACK == 16
         )
     };
-    let set = flags.0 & 0b0111 | flags.0 >> 1 & 0b1000;
+    let set = flags & 0b0111 | flags >> 1 & 0b1000;
     let event = (EVENTS >> (4 * u32::from(set)) & 0b0111) as usize;
     let row = match side {
         Side::Client => event,
         Side::Server => 8 + event,
+        Side::ClientOnly => 16 + event,
     };
     let column = usize::from(state.0 & 0xf);
-    TcpState(
-        TRANSITIONS
-            .get(row)
-            .and_then(|states| states.get(column))
-            .copied()
-            .unwrap_or(NO),
-    )
+    let after = TRANSITIONS.get(row).and_then(|states| states.get(column));
+    TcpState(after.copied().unwrap_or(NO))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const SYN: TcpFlags = TcpFlags(TcpFlags::SYN);
-    const SYN_ACK: TcpFlags = TcpFlags(TcpFlags::SYN | TcpFlags::ACK);
-    const ACK: TcpFlags = TcpFlags(TcpFlags::ACK);
-    const FIN: TcpFlags = TcpFlags(TcpFlags::FIN | TcpFlags::ACK);
-    const RST: TcpFlags = TcpFlags(TcpFlags::RST);
+    const SYN: u8 = TcpFlags::SYN;
+    const SYN_ACK: u8 = TcpFlags::SYN | TcpFlags::ACK;
+    const ACK: u8 = TcpFlags::ACK;
+    const FIN: u8 = TcpFlags::FIN | TcpFlags::ACK;
+    const RST: u8 = TcpFlags::RST;
 
-    fn trace(events: &[(Side, TcpFlags)]) -> Vec<String> {
+    fn trace(events: &[(Side, u8)]) -> Vec<&'static str> {
         let mut state = TcpState::NONE;
-        let step = |(side, flags): &(Side, TcpFlags)| {
+        let step = |(side, flags): &(Side, u8)| {
             state = next(*side, *flags, state);
-            state.to_string()
+            state.name()
         };
         events.iter().map(step).collect()
     }
@@ -247,10 +223,30 @@ mod tests {
         );
     }
 
+    /// As traced on kernel IPVS by direct routing: a FIN tells only of the client's half.
+    #[test]
+    fn client_closes_past_us() {
+        let states = trace(&[
+            (Side::ClientOnly, SYN),
+            (Side::ClientOnly, ACK),
+            (Side::ClientOnly, FIN),
+            (Side::ClientOnly, SYN),
+            (Side::ClientOnly, RST),
+        ]);
+        let expected = [
+            "SYN_RECV",
+            "ESTABLISHED",
+            "FIN_WAIT",
+            "SYN_RECV",
+            "SYN_RECV",
+        ];
+        assert_eq!(states, expected);
+    }
+
     #[test]
     fn a_segment_without_flags_closes() {
         assert_eq!(
-            next(Side::Client, TcpFlags(0), TcpState::ESTABLISHED),
+            next(Side::Client, 0, TcpState::ESTABLISHED),
             TcpState::CLOSE
         );
     }
@@ -258,10 +254,10 @@ mod tests {
     /// No event leads out of the states that exist.
     #[test]
     fn every_transition_ends_in_a_state() {
-        for side in [Side::Client, Side::Server] {
+        for side in [Side::Client, Side::Server, Side::ClientOnly] {
             for flags in 0..=255 {
                 for state in 0..=255 {
-                    let after = next(side, TcpFlags(flags), TcpState(state));
+                    let after = next(side, flags, TcpState(state));
                     assert!(usize::from(after.0) < TcpState::COUNT);
                 }
             }

@@ -3,8 +3,9 @@
 
 use std::net::IpAddr;
 
-use crate::flow::tcp::TcpState;
 use crate::host::HostTables;
+use crate::schedule::list::Candidate;
+use crate::table::destination::Destination;
 use crate::table::service::ServiceKey;
 use crate::table::settings::{self, Ticks};
 use crate::table::{LAYOUT_VERSION, Words, destination, service};
@@ -26,12 +27,9 @@ impl Ground {
     pub fn write<W: Words>(&self, words: W) {
         words.store(settings::SEEDS_WORD, self.seeds);
         words.store(settings::SIZE_AND_EPOCH_WORD, u64::from(self.sets - 1));
-        for (state, seconds) in TcpState::TIMEOUT_SECONDS.into_iter().enumerate() {
+        for (word, seconds) in settings::default_timeouts() {
             let ticks = u64::from(seconds * self.ticks_per_second);
-            words.store(
-                settings::TCP_TIMEOUTS_WORD + state,
-                ticks | u64::from(seconds) << 32,
-            );
+            words.store(word, ticks | u64::from(seconds) << 32);
         }
         words.exchange(
             settings::VERSION_WORD,
@@ -49,9 +47,11 @@ pub struct Persistence {
     pub prefix: u8,
 }
 
-/// A virtual service for TCP.
+/// A virtual service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VirtualService {
+    /// IP protocol number.
+    pub protocol: u8,
     /// Its address.
     pub address: IpAddr,
     /// Its port; 0 for every port.
@@ -60,28 +60,51 @@ pub struct VirtualService {
     pub held: bool,
     /// Whether clients keep their destination.
     pub persistence: Option<Persistence>,
+    /// Whether each packet is scheduled on its own.
+    pub one_packet: bool,
+    /// The scheduler, of [`service::scheduler`].
+    pub scheduler: u8,
+    /// The scheduler's flags, of [`service::flags`].
+    pub scheduler_flags: u32,
 }
 
 impl VirtualService {
+    /// One for TCP whose address is held, by round robin.
+    pub fn new(address: IpAddr, port: u16) -> VirtualService {
+        VirtualService {
+            protocol: protocol::TCP,
+            address,
+            port,
+            held: true,
+            persistence: None,
+            one_packet: false,
+            scheduler: service::scheduler::ROUND_ROBIN,
+            scheduler_flags: 0,
+        }
+    }
+
     /// Its key in the index of services.
     pub fn key(&self) -> ServiceKey {
         ServiceKey {
             address: octets(self.address),
             mark: 0,
             port: self.port.to_be_bytes(),
-            protocol: protocol::TCP,
+            protocol: self.protocol,
             family: family(self.address),
         }
     }
 
     /// Writes it into its slot, all but the member list and the scheduler's cursor.
     pub fn write<W: Words>(&self, words: W) {
-        let mut flags = service::flags::LIVE;
+        let mut flags = service::flags::LIVE | self.scheduler_flags;
         if self.held {
             flags |= service::flags::HELD;
         }
         if self.persistence.is_some() {
             flags |= service::flags::PERSISTENT;
+        }
+        if self.one_packet {
+            flags |= service::flags::ONE_PACKET;
         }
         let (ticks, prefix) = self.persistence.map_or((0, 0), |persistence| {
             (persistence.ticks, persistence.prefix)
@@ -94,8 +117,8 @@ impl VirtualService {
                 | u64::from(family(self.address)) << 16
                 | u64::from(prefix) << 24,
         );
-        let scheduler = u64::from(service::scheduler::ROUND_ROBIN) << 48;
-        let protocol = u64::from(protocol::TCP) << 56;
+        let scheduler = u64::from(self.scheduler) << 48;
+        let protocol = u64::from(self.protocol) << 56;
         words.exchange(service::FLAGS_WORD, u64::from(flags) | scheduler | protocol);
     }
 
@@ -108,7 +131,25 @@ impl VirtualService {
     }
 }
 
-/// A destination by NAT.
+/// A forwarding method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Masquerading.
+    Nat,
+    /// Direct routing.
+    Direct,
+    /// A tunnel.
+    Tunnel {
+        /// Of [`destination::tunnel`].
+        kind: u8,
+        /// The UDP port of a GUE tunnel.
+        port: u16,
+        /// The director's end of the tunnel.
+        source: IpAddr,
+    },
+}
+
+/// A destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RealServer {
     /// The id of its service.
@@ -117,37 +158,82 @@ pub struct RealServer {
     pub address: IpAddr,
     /// Its port; 0 keeps the packet's own.
     pub port: u16,
+    /// How packets are forwarded to it.
+    pub method: Method,
     /// Changes when the slot is given to another destination.
     pub generation: u16,
     /// Whether it belongs to its service.
     pub available: bool,
     /// Whether the virtual address is one of this host's.
     pub held: bool,
+    /// Whether its own address is one of this host's.
+    pub local: bool,
+    /// Its share of new connections.
+    pub weight: u32,
+    /// From so many connections on it is overloaded, and until it has fewer than the other
+    /// number; 0 each where there is none.
+    pub thresholds: [u32; 2],
 }
 
 impl RealServer {
     /// Writes it into its slot, all but its numbers of connections and templates.
     pub fn write<W: Words>(&self, words: W) {
         let mut flags = destination::flags::LIVE;
+        if self.weight == 0 {
+            flags |= destination::flags::QUIESCENT;
+        }
         if self.available {
             flags |= destination::flags::AVAILABLE;
         }
         if self.held {
             flags |= destination::flags::HELD;
         }
+        if self.local {
+            flags |= destination::flags::LOCAL;
+        }
+        let (method, tunnel_port) = match self.method {
+            Method::Nat => (destination::method::NAT, 0),
+            Method::Direct => (destination::method::DIRECT, 0),
+            Method::Tunnel { kind, port, source } => {
+                words.store(destination::WAY_WORD, u64::from(kind) << 32);
+                write_address(words, destination::TUNNEL_SOURCE_WORD, source);
+                (destination::method::TUNNEL, port)
+            }
+        };
         words.store(
             destination::SERVICE_WORD,
-            u64::from(self.service) | u64::from(self.port.to_be()) << 32,
+            u64::from(self.service)
+                | u64::from(self.port.to_be()) << 32
+                | u64::from(tunnel_port.to_be()) << 48,
         );
         write_address(words, destination::ADDRESS_WORD, self.address);
-        words.store(destination::WEIGHT_WORD, 1);
-        let method = u64::from(destination::method::NAT) << 48;
+        if self.weight != 0 {
+            words.store(destination::WEIGHT_WORD, self.weight.into());
+        }
+        let [upper, lower] = self.thresholds;
+        words.store(
+            destination::THRESHOLDS_WORD,
+            u64::from(upper) | u64::from(lower) << 32,
+        );
+        let method = u64::from(method) << 48;
         let family = u64::from(family(self.address)) << 56;
         let generation = u64::from(self.generation) << 32;
         words.exchange(
             destination::FLAGS_WORD,
             u64::from(flags) | generation | method | family,
         );
+        Destination(words).judge_overload();
+    }
+
+    /// The destination as a scheduler sees it.
+    pub fn candidate(&self, id: u32) -> Candidate {
+        Candidate {
+            id,
+            weight: self.weight,
+            last_weight: self.weight,
+            address: folded(self.address),
+            port: self.port,
+        }
     }
 }
 
@@ -181,6 +267,17 @@ impl HostTables {
     pub fn enter_destination(&self, id: u32, destination: &RealServer) {
         let words = self.destinations.entry(id, destination::WORDS);
         destination.write(words.expect("room for the destination"));
+    }
+}
+
+/// An address as hashing schedulers see it.
+pub fn folded(address: IpAddr) -> u32 {
+    match address {
+        IpAddr::V4(address) => address.to_bits(),
+        IpAddr::V6(address) => {
+            let bits = address.to_bits();
+            (bits >> 96) as u32 ^ (bits >> 64) as u32 ^ (bits >> 32) as u32 ^ bits as u32
+        }
     }
 }
 

@@ -6,7 +6,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::checksum::Difference;
 use crate::family::Family;
-use crate::frame::{Frame, Route, RouteQuery};
+use crate::frame::{Encapsulation, Frame, InternetChecksum, Notes, Route, RouteQuery, Way};
+use crate::wire::Ethernet;
 
 /// A frame whose checksums are complete, as it comes from a wire, and the routes of the
 /// host that it arrives at.
@@ -20,8 +21,28 @@ pub struct HostFrame<R> {
     pub is_tagged: bool,
     /// Octets of payload in each segment that it will be cut into; 0 if it stays whole.
     pub segment_payload: u32,
+    /// Its firewall mark; 0 if none.
+    pub mark: u32,
+    /// What the next packet that may be fragmented is identified by.
+    pub identification: u16,
+    /// How it leaves, if it does.
+    pub departure: Option<Departure>,
+    /// What a stage of the pipeline tells the next.
+    pub notes: Notes,
     /// Answers where a packet goes.
     pub routes: R,
+}
+
+/// How a frame leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Departure {
+    /// Over this device, as it is.
+    Transmit {
+        /// The device, by its index.
+        device: u32,
+    },
+    /// To this neighbour, which has yet to be resolved.
+    Resolve(Way),
 }
 
 /// What a frame asks the routes.
@@ -45,6 +66,10 @@ impl<R: Fn(&Journey) -> Route> HostFrame<R> {
             addressed_to_us: true,
             is_tagged: false,
             segment_payload: 0,
+            mark: 0,
+            identification: 1,
+            notes: Notes::default(),
+            departure: None,
             routes,
         }
     }
@@ -79,6 +104,10 @@ impl<R: Fn(&Journey) -> Route> Frame for HostFrame<R> {
         self.segment_payload
     }
 
+    fn mark(&self) -> u32 {
+        self.mark
+    }
+
     fn read<T: FromBytes>(&self, offset: u32) -> Option<T> {
         T::read_from_bytes(self.octets.get(range(offset, size_of::<T>())?)?).ok()
     }
@@ -91,14 +120,52 @@ impl<R: Fn(&Journey) -> Route> Frame for HostFrame<R> {
     fn update_transport_checksum(
         &mut self,
         offset: u32,
+        kind: InternetChecksum,
         addresses: Difference,
         ports: Difference,
     ) -> bool {
-        let Some(old) = self.read::<[u8; 2]>(offset) else {
+        let Some(old) = self.read::<[u8; 2]>(offset).map(u16::from_ne_bytes) else {
             return false;
         };
-        let new = addresses.add(ports).apply(u16::from_ne_bytes(old));
+        let zero_is_none = kind == InternetChecksum::ZeroIsNone;
+        if zero_is_none && old == 0 {
+            return true;
+        }
+        let new = match addresses.add(ports).apply(old) {
+            0 if zero_is_none => 0xffff,
+            new => new,
+        };
         self.write(offset, &new.to_ne_bytes())
+    }
+
+    fn grow(&mut self, room: Encapsulation) -> bool {
+        let behind = Ethernet::LENGTH as usize;
+        if self.octets.len() < behind {
+            return false;
+        }
+        let zeros = std::iter::repeat_n(0, room.octets as usize);
+        self.octets.splice(behind..behind, zeros);
+        true
+    }
+
+    fn identification(&self) -> u16 {
+        self.identification
+    }
+
+    fn transmit(&mut self, device: u32) {
+        self.departure = Some(Departure::Transmit { device });
+    }
+
+    fn resolve(&mut self, way: &Way) {
+        self.departure = Some(Departure::Resolve(*way));
+    }
+
+    fn note(&mut self, notes: &Notes) {
+        self.notes = *notes;
+    }
+
+    fn noted(&self) -> Notes {
+        self.notes
     }
 
     fn route<F: Family>(&self, query: &RouteQuery<F>) -> Route {

@@ -15,7 +15,7 @@
 //!          word 3    IPv4: next hop, destination MAC 48 | source MAC, first 16
 //!                                                                  IPv6: receiver …
 //!          word 4    IPv4: source MAC, last 32 | device 32         IPv6: … receiver
-//!          word 5    sender's port 16 | receiver's port 16 | protocol 8 | class 8 | direction 8 | spare 8
+//!          word 5    sender's port 16 | receiver's port 16 | protocol 8 | class 8 | direction 8 | method 8
 //!          word 6    destination id 32 | its generation 16 | template's generation 16
 //!          word 7    peer entry 32 | template entry 32
 //!                    of a template: connections that it holds 32 | spare 16 | generation 15 | 1
@@ -37,15 +37,19 @@
 //! The count of a template changes by compare-and-exchange while it has the template's
 //! generation beside it, for the same reason.
 //!
-//! A connection that is translated stands twice: *forward*, as the client sends, and
+//! A connection by NAT stands twice: *forward*, as the client sends, and
 //! *reverse*, as the real server answers. Each names the other as its peer. The forward
 //! entry has the state; the pair is taken by taking the forward entry, and goes as a whole.
+//! By direct routing, by a tunnel, or for one packet only, there is no reverse entry, and
+//! the peer is 0. Only IPv4's reverse entries have a next hop; towards real servers the
+//! destination has it.
 
 use core::num::NonZeroU32;
 
 use crate::family::Family;
 use crate::reason::Reason;
 use crate::table::destination::{Activity, Destination};
+use crate::table::hop::NextHopWords;
 use crate::table::settings::{Settings, Ticks, ticks_between};
 use crate::table::{Tables, Words, part};
 
@@ -57,11 +61,14 @@ pub const STRIDE: u32 = 8;
 pub const WAYS: u32 = STRIDE - 1;
 
 const LIFE_WORD: usize = 0;
-const HOP_STAMP_WORD: usize = 2;
-const HOP_WORD: usize = 3;
+const NEXT_HOP: NextHopWords = NextHopWords { stamp: 2, hop: 3 };
 const PORTS_WORD: usize = 5;
 const DESTINATION_WORD: usize = 6;
 const PEER_WORD: usize = 7;
+
+/// The state of a template under which a connection has come about
+/// (`IP_VS_CTPL_S_ASSURED` in the kernel).
+pub const TEMPLATE_ASSURED: u8 = 1;
 
 /// The part of [`PORTS_WORD`] that belongs to the key.
 const PORTS_KEY_MASK: u64 = 0x0000_ffff_ffff_ffff;
@@ -388,6 +395,20 @@ pub fn found_at<T: Tables>(tables: &T, index: u32) -> Option<Found<T::Words>> {
 #[inline(always)]
 pub fn hold<W: Words>(template: &Found<W>) -> bool {
     template.entry.hold(template.generation)
+}
+
+/// A connection under a template has come about: the template counts as assured
+/// (`ip_vs_control_assure_ct` in the kernel).
+#[inline(never)]
+pub fn assure_template<T: Tables>(tables: &T, connection: Entry<T::Words>) {
+    let Some(line) = tables.connection(connection.template()) else {
+        return;
+    };
+    let life = Entry(line).life();
+    if life.generation == connection.template_generation() && !life.has_ended() {
+        let state = TEMPLATE_ASSURED;
+        Entry(line).renew(life, Life { state, ..life });
+    }
 }
 
 /// A connection under a template has not come about.

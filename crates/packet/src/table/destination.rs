@@ -2,19 +2,29 @@
 //!
 //! ```text
 //! word 0   flags 32 | generation 16 | method 8 | family 8 (4 or 6)
-//! word 1   service id 32 | rport 16 (0: the packet's own) | spare 16
+//! word 1   service id 32 | rport 16 (0: the packet's own) | port of a GUE tunnel 16
 //! word 2   RIP (IPv4: its first 32 bits) …
 //! word 3   … RIP
-//! word 4   weight 32 | sequence number 32: destinations that came later have a higher one
+//! word 4   weight 32, of a quiescent one the last that was not 0 | sequence number 32: destinations that came later have a higher one
 //! word 5   active connections 32 | inactive connections 32
 //! word 6   persistence templates
 //! word 7   upper threshold 32 | lower threshold 32
+//! word 8   the way there, as the controller knows it: device 32 | tunnel 8 | family of the neighbour 8 | spare
+//! word 9   … the neighbour: the router, or the real server itself (IPv4: the first 32 bits) …
+//! word 10  … the neighbour
+//! word 11  source address of tunnel packets (IPv4: the first 32 bits) …
+//! word 12  … source address
+//! word 13  the way there, as the programs learned it: largest packet 16 | stamp 16 | spare
+//! word 14  … neighbour's MAC 48 | our MAC, first 16
+//! word 15  … our MAC, last 32 | device 32
 //! ```
 
+use super::hop::{self, NextHopWords};
 use super::{Words, part};
+use crate::frame::{NextHop, Way};
 
 /// Words of a destination.
-pub const WORDS: usize = 8;
+pub const WORDS: usize = 16;
 /// The word with flags, generation, method and family.
 pub const FLAGS_WORD: usize = 0;
 /// The word with the service and the port.
@@ -29,9 +39,21 @@ pub const CONNECTIONS_WORD: usize = 5;
 pub const TEMPLATES_WORD: usize = 6;
 /// The word with the thresholds.
 pub const THRESHOLDS_WORD: usize = 7;
+/// The word with the device and the kind of tunnel that lead there.
+pub const WAY_WORD: usize = 8;
+/// The first word of the neighbour that leads there.
+pub const NEIGHBOUR_WORD: usize = 9;
+/// The first word of the source address of tunnel packets.
+pub const TUNNEL_SOURCE_WORD: usize = 11;
+/// The words of the next hop that the programs learned.
+const NEXT_HOP: NextHopWords = NextHopWords { stamp: 13, hop: 14 };
 
 /// Words of a destination's totals: connections, packets in, out, octets in, out.
 pub const STATISTICS_WORDS: usize = 5;
+
+/// Words of what the controller keeps to estimate rates: five totals at the last time, then
+/// five averages.
+pub const ESTIMATE_WORDS: usize = 16;
 
 /// Bits of a destination's flags.
 pub mod flags {
@@ -43,12 +65,43 @@ pub mod flags {
     pub const HELD: u32 = 1 << 2;
     /// The configuration file put it here, not an operator.
     pub const FROM_CONFIGURATION: u32 = 1 << 3;
+    /// The real server is this host itself.
+    pub const LOCAL: u32 = 1 << 4;
+    /// The weight is 0: the destination takes no new connections.
+    pub const QUIESCENT: u32 = 1 << 8;
+    /// It has as many connections as its upper threshold, or had and has not gone below the
+    /// lower one since. Who binds or unbinds a connection sets and clears it.
+    pub const OVERLOADED: u32 = 1 << 9;
 }
 
-/// Numbers of the forwarding methods in a destination's first word.
+/// Numbers of the forwarding methods in a destination's first word and in connections; the
+/// kernel's (`IP_VS_CONN_F_FWD_MASK`).
 pub mod method {
     /// Masquerading.
     pub const NAT: u8 = 0;
+    /// Tunnels.
+    pub const TUNNEL: u8 = 2;
+    /// Direct routing.
+    pub const DIRECT: u8 = 3;
+}
+
+/// Numbers of the kinds of tunnel in [`WAY_WORD`].
+pub mod tunnel {
+    /// IP in IP (RFC 2003, RFC 2473, RFC 4213).
+    pub const IPIP: u8 = 0;
+    /// Generic UDP encapsulation, without a UDP checksum.
+    pub const GUE: u8 = 1;
+    /// Generic routing encapsulation (RFC 2784), without a checksum.
+    pub const GRE: u8 = 2;
+}
+
+/// The bit of [`flags::OVERLOADED`].
+const OVERLOADED: u32 = flags::OVERLOADED.trailing_zeros();
+
+/// 1 if the first number is less than the second, else 0, where both have at most 63 bits.
+#[inline(always)]
+pub(crate) fn is_less(one: u64, other: u64) -> u64 {
+    one.wrapping_sub(other) >> 63
 }
 
 /// What one connection is to [`CONNECTIONS_WORD`].
@@ -93,10 +146,64 @@ impl<W: Words> Destination<W> {
         part(self.0.load(SERVICE_WORD), 32, 0xffff) as u16
     }
 
+    /// The UDP port of a GUE tunnel, as in a packet.
+    #[inline(always)]
+    pub fn tunnel_port(self) -> u16 {
+        part(self.0.load(SERVICE_WORD), 48, 0xffff) as u16
+    }
+
+    /// The kind of tunnel, of [`tunnel`].
+    #[inline(always)]
+    pub fn tunnel(self) -> u8 {
+        part(self.0.load(WAY_WORD), 32, 0xff) as u8
+    }
+
+    /// The way there, as the controller knows it.
+    #[inline(always)]
+    pub fn way(self) -> Way {
+        let word = self.0.load(WAY_WORD);
+        Way {
+            device: word as u32,
+            family: part(word, 40, 0xff) as u8,
+            neighbour: [self.0.load(NEIGHBOUR_WORD), self.0.load(NEIGHBOUR_WORD + 1)],
+        }
+    }
+
+    /// The next hop, if it was learned under this stamp and takes packets of `length` octets.
+    #[inline(always)]
+    pub fn next_hop(self, stamp: u16, length: u32) -> Option<NextHop> {
+        hop::read(self.0, NEXT_HOP, stamp, length)
+    }
+
+    /// Remembers a next hop and the largest packet that it takes.
+    #[inline(always)]
+    pub fn remember_next_hop(self, next_hop: &NextHop, largest: u16, stamp: u16) {
+        hop::write(self.0, NEXT_HOP, next_hop, largest, stamp);
+    }
+
+    /// Its share of new connections; 0 takes none.
+    #[inline(always)]
+    pub fn weight(self) -> u32 {
+        if self.heading().flags() & flags::QUIESCENT != 0 {
+            0
+        } else {
+            self.last_weight()
+        }
+    }
+
+    /// The last weight that was not 0; 0 if there was none.
+    #[inline(always)]
+    pub fn last_weight(self) -> u32 {
+        self.0.load(WEIGHT_WORD) as u32
+    }
+
     /// A connection is bound to the destination.
     #[inline(always)]
     pub fn bind(self, activity: Activity) {
         self.0.fetch_add(CONNECTIONS_WORD, activity.unit());
+        if self.0.load(THRESHOLDS_WORD) as u32 != 0 {
+            self.judge_overload();
+        }
     }
 
     /// A connection leaves the destination.
@@ -104,6 +211,43 @@ impl<W: Words> Destination<W> {
     pub fn unbind(self, activity: Activity) {
         self.0
             .fetch_add(CONNECTIONS_WORD, activity.unit().wrapping_neg());
+        if self.heading().flags() & flags::OVERLOADED != 0 {
+            self.judge_overload();
+        }
+    }
+
+    /// Makes [`flags::OVERLOADED`] what the connections and thresholds say
+    /// (`ip_vs_dest_update_overload` in `ip_vs_conn.c`): true from the upper threshold on,
+    /// false below the lower one, which is three quarters of the upper one if none is given,
+    /// and as it is in between.
+    ///
+    /// Without branches, which the verifier in the kernel would follow through all of what
+    /// comes after.
+    #[inline(never)]
+    pub fn judge_overload(self) {
+        /// Once more than it takes: a connection may leave while the flag is being set, whose
+        /// processor saw no reason to clear it; and others may change the word as well.
+        const ATTEMPTS: u32 = 3;
+        let mut attempt = 0;
+        while attempt < ATTEMPTS {
+            let heading = self.heading().0;
+            let was = heading >> OVERLOADED & 1;
+            let judged = heading & !(1 << OVERLOADED) | self.is_overloaded(was) << OVERLOADED;
+            self.0.compare_exchange(FLAGS_WORD, heading, judged);
+            attempt += 1;
+        }
+    }
+
+    /// 1 or 0, for what it was.
+    #[inline(always)]
+    fn is_overloaded(self, was: u64) -> u64 {
+        let thresholds = self.0.load(THRESHOLDS_WORD);
+        let (upper, given) = (thresholds & 0xffff_ffff, thresholds >> 32);
+        let (active, inactive) = self.connections();
+        let connections = u64::from(active) + u64::from(inactive);
+        let lower = given + is_less(given, 1) * (upper - upper / 4);
+        let stays = was & (is_less(connections, lower) ^ 1);
+        is_less(0, upper) & (is_less(connections, upper) ^ 1 | stays)
     }
 
     /// A connection becomes active or inactive.
@@ -117,6 +261,7 @@ impl<W: Words> Destination<W> {
     }
 
     /// Active and inactive connections.
+    #[inline(always)]
     pub fn connections(self) -> (u32, u32) {
         let word = self.0.load(CONNECTIONS_WORD);
         (word as u32, (word >> 32) as u32)
@@ -152,7 +297,13 @@ impl Heading {
         part(self.0, 32, 0xffff) as u16
     }
 
-    /// The forwarding method, of [`method`].
+    /// The family of its address: 4 or 6.
+    #[inline(always)]
+    pub fn family(self) -> u8 {
+        part(self.0, 56, 0xff) as u8
+    }
+
+    /// The forwarding method of new connections, of [`method`].
     #[inline(always)]
     pub fn method(self) -> u8 {
         part(self.0, 48, 0xff) as u8
@@ -179,5 +330,42 @@ mod tests {
         destination.unbind(Activity::Active);
         destination.unbind(Activity::Inactive);
         assert_eq!(destination.connections(), (0, 0));
+    }
+
+    /// What came of it on Linux 6.1: with an upper threshold of 4 and a lower one of 2, or none.
+    #[test]
+    fn a_destination_is_overloaded_from_the_upper_threshold_to_below_the_lower_one() {
+        for (lower, freed_at) in [(2u64, 1), (0, 2), (4, 3), (1, 0)] {
+            let words = SharedWords::new(WORDS);
+            let destination = Destination(words.entry(0, WORDS).unwrap());
+            destination.0.store(THRESHOLDS_WORD, 4 | lower << 32);
+            let is_overloaded = || destination.heading().flags() & flags::OVERLOADED != 0;
+            for _ in 0..3 {
+                destination.bind(Activity::Inactive);
+                assert!(!is_overloaded());
+            }
+            destination.bind(Activity::Inactive);
+            assert!(is_overloaded());
+            for left in (freed_at + 1..4).rev() {
+                destination.unbind(Activity::Inactive);
+                assert!(is_overloaded(), "with {left} and {lower}");
+            }
+            destination.unbind(Activity::Inactive);
+            assert!(!is_overloaded(), "with {lower}");
+            destination.bind(Activity::Inactive);
+            assert_eq!(is_overloaded(), freed_at == 3);
+        }
+    }
+
+    #[test]
+    fn a_threshold_that_is_taken_away_frees() {
+        let words = SharedWords::new(WORDS);
+        let destination = Destination(words.entry(0, WORDS).unwrap());
+        destination.0.store(THRESHOLDS_WORD, 1);
+        destination.bind(Activity::Active);
+        assert_eq!(destination.heading().flags(), flags::OVERLOADED);
+        destination.0.store(THRESHOLDS_WORD, 0);
+        destination.judge_overload();
+        assert_eq!(destination.heading().flags(), 0);
     }
 }

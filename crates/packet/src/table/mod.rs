@@ -11,13 +11,15 @@
 //! | `SERVICE_INDEX` | hash: [`service::ServiceKey`] to a service's id | [`service`] |
 //! | `SERVICES` | 16 words | [`service`] |
 //! | `MEMBERS` | one word: a destination's id | [`service`] |
-//! | `DESTINATIONS` | 8 words | [`destination`] |
+//! | `DESTINATIONS` | 16 words | [`destination`] |
 //! | `CONNECTIONS` | 8 words, eight entries to a set | [`connection`] |
 //! | `STATISTICS` | per processor, 5 words, by a destination's id | [`destination`] |
+//! | `ESTIMATES` | 16 words, by a destination's id; the controller's alone | [`destination`] |
 //! | `REASONS` | per processor, one word, by [`Reason`](crate::reason::Reason) | |
 
 pub mod connection;
 pub mod destination;
+mod hop;
 pub mod service;
 pub mod settings;
 
@@ -25,7 +27,7 @@ use crate::reason::Reason;
 use service::ServiceKey;
 
 /// Changes whenever a layout does: state that was pinned by another version is not misread.
-pub const LAYOUT_VERSION: u32 = 1;
+pub const LAYOUT_VERSION: u32 = 2;
 
 /// Words that several processors read and write at the same time.
 ///

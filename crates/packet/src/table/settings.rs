@@ -10,9 +10,13 @@
 //! word 6   … and nanoseconds of CLOCK_MONOTONIC at the same moment, when the loader asked
 //! words 16… timeouts of the TCP states: ticks 32 | seconds 32
 //! word 32   timeout of UDP, alike
+//! words 48… timeouts of the SCTP states, alike
 //! ```
 
 use super::Words;
+use crate::flow::sctp::SctpState;
+use crate::flow::tcp::TcpState;
+use crate::wire::protocol;
 
 /// Words of the settings.
 pub const WORDS: usize = 64;
@@ -35,6 +39,18 @@ pub const TCP_TIMEOUTS_WORD: usize = 16;
 
 /// The timeout of UDP.
 pub const UDP_TIMEOUT_WORD: usize = 32;
+/// How long UDP stays without a packet by default (`udp_timeouts` in the kernel).
+const UDP_TIMEOUT_SECONDS: u32 = 300;
+/// The first of the SCTP timeouts.
+pub const SCTP_TIMEOUTS_WORD: usize = 48;
+
+/// The default timeouts: which word has how many seconds.
+pub fn default_timeouts() -> impl Iterator<Item = (usize, u32)> {
+    let tcp = (TCP_TIMEOUTS_WORD..).zip(TcpState::TIMEOUT_SECONDS);
+    let sctp = (SCTP_TIMEOUTS_WORD..).zip(SctpState::TIMEOUT_SECONDS);
+    tcp.chain(sctp)
+        .chain([(UDP_TIMEOUT_WORD, UDP_TIMEOUT_SECONDS)])
+}
 
 /// A coarse time: jiffies shifted right, so that a tick is about an eighth of a second.
 /// Differences wrap.
@@ -79,6 +95,13 @@ impl<W: Words> Settings<W> {
         (epoch.wrapping_add(now >> 3) as u16) | 0x8000
     }
 
+    /// The value, of which the verifier in the kernel no longer knows anything: where ways
+    /// through a program join again, it takes up only one of them.
+    #[inline(always)]
+    pub fn blur(self, value: u64) -> u64 {
+        value ^ self.zero()
+    }
+
     /// 0, read from memory.
     #[inline(always)]
     pub fn zero(self) -> u64 {
@@ -91,9 +114,14 @@ impl<W: Words> Settings<W> {
         (self.0.load(CLOCK_WORD) & 0x3f) as u32
     }
 
-    /// How long a TCP connection stays in a state without a packet.
+    /// How long a connection of a protocol stays in a state without a packet.
     #[inline(always)]
-    pub fn tcp_timeout(self, state: u8) -> Ticks {
-        self.0.load(TCP_TIMEOUTS_WORD + usize::from(state & 0xf)) as Ticks
+    pub fn timeout(self, protocol: u8, state: u8) -> Ticks {
+        let first = match protocol {
+            protocol::TCP => TCP_TIMEOUTS_WORD,
+            protocol::SCTP => SCTP_TIMEOUTS_WORD,
+            _ => UDP_TIMEOUT_WORD,
+        };
+        self.0.load(first + usize::from(state & 0xf)) as Ticks
     }
 }

@@ -10,6 +10,8 @@
 use zerocopy::big_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use crate::checksum::fold;
+
 /// An IPv4 header without its options.
 #[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
@@ -59,6 +61,27 @@ impl Ipv4 {
             source: [0; 4],
             destination: [0; 4],
         }
+    }
+
+    /// Writes the checksum of a header without options.
+    #[inline(always)]
+    pub fn seal(&mut self) {
+        let half = |high: u8, low: u8| u64::from(u16::from_ne_bytes([high, low]));
+        let [a, b, c, d] = self.source;
+        let [e, f, g, h] = self.destination;
+        let [length_high, length_low] = self.total_length.to_bytes();
+        let [id_high, id_low] = self.identification.to_bytes();
+        let [flags_high, flags_low] = self.flags_and_offset.to_bytes();
+        let sum = half(self.version_and_words, self.traffic_class)
+            + half(length_high, length_low)
+            + half(id_high, id_low)
+            + half(flags_high, flags_low)
+            + half(self.time_to_live, self.protocol)
+            + half(a, b)
+            + half(c, d)
+            + half(e, f)
+            + half(g, h);
+        self.checksum = (!fold(sum)).to_ne_bytes();
     }
 
     /// The version field; 4 in a header that is what it claims to be.

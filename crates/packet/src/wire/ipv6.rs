@@ -29,6 +29,24 @@ impl Ipv6 {
     /// Octets of the header.
     pub const LENGTH: u32 = 40;
 
+    /// A header with flow label 0; lengths and addresses are the caller's.
+    pub fn new(next_header: u8, hop_limit: u8, traffic_class: u8) -> Ipv6 {
+        Ipv6 {
+            version_class_label: [0x60 | traffic_class >> 4, traffic_class << 4, 0, 0],
+            payload_length: U16::ZERO,
+            next_header,
+            hop_limit,
+            source: [0; 16],
+            destination: [0; 16],
+        }
+    }
+
+    /// DSCP and ECN.
+    pub fn traffic_class(&self) -> u8 {
+        let [first, second, ..] = self.version_class_label;
+        first << 4 | second >> 4
+    }
+
     /// The version field; 6 in a header that is what it claims to be.
     pub fn version(&self) -> u8 {
         self.version_class_label[0] >> 4

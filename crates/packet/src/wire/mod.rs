@@ -6,12 +6,16 @@
 mod ethernet;
 mod ipv4;
 mod ipv6;
+mod sctp;
 mod tcp;
+mod udp;
 
 pub use ethernet::{EtherType, Ethernet, MacAddress};
 pub use ipv4::Ipv4;
 pub use ipv6::Ipv6;
+pub use sctp::{SctpChunk, SctpStart};
 pub use tcp::{TcpFlags, TcpStart};
+pub use udp::UdpHeader;
 
 /// IP protocol numbers (IANA "Assigned Internet Protocol Numbers").
 pub mod protocol {
@@ -23,6 +27,8 @@ pub mod protocol {
     pub const UDP: u8 = 17;
     /// IPv6 inside IP.
     pub const IPV6: u8 = 41;
+    /// Generic routing encapsulation.
+    pub const GRE: u8 = 47;
     /// SCTP.
     pub const SCTP: u8 = 132;
 }

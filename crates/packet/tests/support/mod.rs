@@ -22,16 +22,17 @@ pub mod packet;
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 
-use elver_packet::frame::{NextHop, Route, Verdict};
+use elver_packet::frame::{NextHop, Route, Verdict, Way};
 use elver_packet::host::{
-    Ground, HostFrame, HostTables, Journey, Persistence, RealServer, VirtualService,
+    Departure, Ground, HostFrame, HostTables, Journey, Method, Persistence, RealServer,
+    VirtualService,
 };
 use elver_packet::process::process;
 use elver_packet::reason::Reason;
 use elver_packet::table::connection::{self, Direction, Entry, Life, STRIDE, control};
 use elver_packet::table::destination::{Destination, STATISTICS_WORDS};
 use elver_packet::table::settings::Ticks;
-use elver_packet::table::{Tables, Words, destination};
+use elver_packet::table::{Tables, Words, destination, service};
 
 /// What a second is on the director's clock.
 pub const SECOND: Ticks = 8;
@@ -72,14 +73,31 @@ pub fn routes(journey: &Journey) -> Route {
         destination: [2, 0, 0, 0, device as u8, host],
         source: [2, 0, 0, 0, device as u8, 1],
     };
+    let way = way(device, journey.destination);
+    let largest = if (device, host) == (2, 96) { 600 } else { MTU };
     match (device, host) {
-        (2, 99) => Route::Unresolved(device),
-        (2, 98) => Route::Local,
+        (2, 99) => Route::Unresolved(way),
+        (2, 98) => Route::LocalOrNone,
         (2, 97) => Route::None,
-        (2, 96) if journey.length > 600 => Route::TooBig,
-        _ if journey.length > u32::from(MTU) => Route::TooBig,
-        (2, 96) => Route::Neighbour(next_hop, 600),
-        _ => Route::Neighbour(next_hop, MTU),
+        _ if journey.length > u32::from(largest) => Route::TooBig(largest),
+        _ => Route::Neighbour {
+            next_hop,
+            way,
+            largest,
+        },
+    }
+}
+
+/// The way to a neighbour on a device.
+pub fn way(device: u32, neighbour: IpAddr) -> Way {
+    let octets = match neighbour {
+        IpAddr::V4(address) => u128::from(u32::from_ne_bytes(address.octets())),
+        IpAddr::V6(address) => u128::from_ne_bytes(address.octets()),
+    };
+    Way {
+        device,
+        family: if neighbour.is_ipv4() { 4 } else { 6 },
+        neighbour: [octets as u64, (octets >> 64) as u64],
     }
 }
 
@@ -93,6 +111,7 @@ struct Counters {
 /// What became of a frame.
 pub struct Outcome {
     pub verdict: Verdict,
+    pub departure: Option<Departure>,
     pub octets: Vec<u8>,
     /// Every counter that moved, and by how much.
     pub counted: String,
@@ -149,18 +168,20 @@ impl Director {
                 service,
                 address: real_server.ip(),
                 port: real_server.port(),
+                method: Method::Nat,
                 generation: 7,
                 available: true,
                 held: true,
+                local: false,
+                weight: 1,
+                thresholds: [0; 2],
             });
             self.rewrite(self.destinations.len() as u32 - 1, |_| {});
         }
         let members: Vec<u32> = (first..self.destinations.len() as u32).rev().collect();
         let virtual_service = VirtualService {
-            address: address.ip(),
-            port: address.port(),
-            held: true,
             persistence,
+            ..VirtualService::new(address.ip(), address.port())
         };
         self.tables
             .enter_service(service, &virtual_service, self.places, &members);
@@ -192,7 +213,6 @@ impl Director {
 
     /// Changes whether a service's address is held, in the service only.
     pub fn hold_service(&self, id: u32, held: bool) {
-        use elver_packet::table::service;
         let words = (&self.tables).service(id).unwrap();
         let flags = words.load(service::FLAGS_WORD);
         let bit = u64::from(service::flags::HELD);
@@ -246,6 +266,7 @@ impl Director {
         let counted = moved(&before, &self.counters());
         Outcome {
             verdict,
+            departure: frame.departure,
             octets: frame.octets,
             counted,
         }
@@ -270,13 +291,18 @@ impl Director {
             }
             lines
         };
-        match outcome.verdict {
-            Verdict::Transmit { device } => text.push_str(&forwarded(device, "transmit on")),
-            Verdict::Resolve { device } => text.push_str(&forwarded(device, "resolve on")),
-            Verdict::Pass => text.push_str("  pass\n"),
-            Verdict::Drop => text.push_str("  drop\n"),
+        match (outcome.verdict, outcome.departure) {
+            (Verdict::Leave, Some(Departure::Transmit { device })) => {
+                text.push_str(&forwarded(device, "transmit on"));
+            }
+            (Verdict::Leave, Some(Departure::Resolve(way))) => {
+                text.push_str(&forwarded(way.device, "resolve on"));
+            }
+            (Verdict::Pass, None) => text.push_str("  pass\n"),
+            (Verdict::Drop, None) => text.push_str("  drop\n"),
+            (verdict, departure) => panic!("{verdict:?} with {departure:?}"),
         }
-        if matches!(outcome.verdict, Verdict::Pass | Verdict::Drop) {
+        if outcome.verdict != Verdict::Leave {
             assert_eq!(
                 outcome.octets, before,
                 "a frame that is not forwarded was rewritten"

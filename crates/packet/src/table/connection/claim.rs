@@ -24,13 +24,14 @@ impl Claim {
         self.0.get()
     }
 
-    /// Writes an entry, all of it. The generation in `life` is set to the way's own.
+    /// Writes an entry, all of it: which direction's packets find it, and the forwarding
+    /// method. The generation in `life` is set to the way's own.
     #[inline(always)]
     pub fn fill<F: Family, T: Tables>(
         self,
         tables: &T,
         key: &Key<F>,
-        direction: Direction,
+        (direction, method): (Direction, u8),
         life: Life,
         links: &Links,
     ) {
@@ -43,7 +44,7 @@ impl Claim {
         let generation = Control(header.load(way)).generation() as u16;
         let entry = Entry(line);
         entry.set_life(Life { generation, ..life });
-        entry.set_key(key, direction);
+        entry.set_key(key, direction, method);
         entry.set_links(links);
         if key.template {
             entry.begin_count(generation);

@@ -1,10 +1,10 @@
 //! The fields of an entry.
 
-use super::{DESTINATION_WORD, HOP_STAMP_WORD, HOP_WORD, Key, LIFE_WORD, PEER_WORD, PORTS_WORD};
+use super::{DESTINATION_WORD, Key, LIFE_WORD, NEXT_HOP, PEER_WORD, PORTS_WORD};
 use crate::family::Family;
 use crate::frame::NextHop;
 use crate::table::settings::Ticks;
-use crate::table::{Words, part};
+use crate::table::{Words, hop, part};
 
 /// Bits of an entry's flags.
 pub mod flags {
@@ -12,6 +12,10 @@ pub mod flags {
     pub const INACTIVE: u8 = 1 << 0;
     /// Persistence: the entry's template counts it.
     pub const CONTROLLED: u8 = 1 << 1;
+    /// The real server has answered.
+    pub const ANSWERED: u8 = 1 << 2;
+    /// One-packet scheduling: the entry goes with the packet that made it.
+    pub const ONE_PACKET: u8 = 1 << 3;
     /// The entry has been taken out, or is about to be.
     pub(super) const ENDED: u8 = 1 << 7;
 }
@@ -125,16 +129,31 @@ impl<W: Words> Entry<W> {
 
     /// Writes the key of an entry that is not live yet.
     #[inline(always)]
-    pub fn set_key<F: Family>(self, key: &Key<F>, direction: Direction) {
+    pub fn set_key<F: Family>(self, key: &Key<F>, direction: Direction, method: u8) {
         F::store_addresses(self.0, key.sender, key.receiver);
         if F::CACHES_NEXT_HOP {
-            self.0.store(HOP_STAMP_WORD, 0);
+            self.0.store(NEXT_HOP.stamp, 0);
         }
         let direction = match direction {
             Direction::Forward => 0,
             Direction::Reverse => 1u64 << 48,
         };
-        self.0.store(PORTS_WORD, key.ports_word() | direction);
+        self.0.store(
+            PORTS_WORD,
+            key.ports_word() | direction | u64::from(method) << 56,
+        );
+    }
+
+    /// The forwarding method, of [`method`](crate::table::destination::method).
+    #[inline(always)]
+    pub fn method(self) -> u8 {
+        part(self.0.load(PORTS_WORD), 56, 0xff) as u8
+    }
+
+    /// IP protocol number.
+    #[inline(always)]
+    pub fn protocol(self) -> u8 {
+        part(self.0.load(PORTS_WORD), 32, 0xff) as u8
     }
 
     /// The key.
@@ -268,32 +287,12 @@ impl<W: Words> Entry<W> {
     /// The next hop, if it was learned under this stamp and takes packets of `length` octets.
     #[inline(always)]
     pub fn next_hop(self, stamp: u16, length: u32) -> Option<NextHop> {
-        let word = self.0.load(HOP_STAMP_WORD);
-        if part(word, 16, 0xffff) != u64::from(stamp) || length > part(word, 0, 0xffff) as u32 {
-            return None;
-        }
-        let [a, b, c, d, e, f, g, h] = self.0.load(HOP_WORD).to_ne_bytes();
-        let [i, j, k, l, device @ ..] = self.0.load(HOP_WORD + 1).to_ne_bytes();
-        Some(NextHop {
-            device: u32::from_ne_bytes(device),
-            destination: [a, b, c, d, e, f],
-            source: [g, h, i, j, k, l],
-        })
+        hop::read(self.0, NEXT_HOP, stamp, length)
     }
 
     /// Remembers a next hop and the largest packet that it takes.
     #[inline(always)]
     pub fn remember_next_hop(self, next_hop: &NextHop, largest: u16, stamp: u16) {
-        let [a, b, c, d, e, f] = next_hop.destination;
-        let [g, h, i, j, k, l] = next_hop.source;
-        let [m, n, o, p] = next_hop.device.to_ne_bytes();
-        // Nobody takes half of it: while the stamp is 0 there is no next hop.
-        self.0.exchange(HOP_STAMP_WORD, 0);
-        self.0
-            .store(HOP_WORD, u64::from_ne_bytes([a, b, c, d, e, f, g, h]));
-        self.0
-            .store(HOP_WORD + 1, u64::from_ne_bytes([i, j, k, l, m, n, o, p]));
-        self.0
-            .exchange(HOP_STAMP_WORD, u64::from(largest) | u64::from(stamp) << 16);
+        hop::write(self.0, NEXT_HOP, next_hop, largest, stamp);
     }
 }

@@ -4,7 +4,7 @@ use super::{
     Control, Direction, Entry, Place, STRIDE, activity_of, control_of, destination_of, flags,
     header_index,
 };
-use crate::flow::tcp::TcpState;
+use crate::flow;
 use crate::reason::Reason;
 use crate::table::settings::{Settings, Ticks, ticks_between};
 use crate::table::{Tables, Words};
@@ -67,7 +67,9 @@ fn reclaim_forward<T: Tables>(tables: &T, index: u32, generation: u16) -> bool {
         settle_accounts(tables, entry);
         if !entry.is_template() {
             let peer = entry.peer();
-            if let Some(line) = tables.connection(peer) {
+            if peer != 0
+                && let Some(line) = tables.connection(peer)
+            {
                 let peer_generation = Entry(line).life().generation;
                 if Entry(line).peer() == index {
                     free(tables, peer, peer_generation);
@@ -222,13 +224,17 @@ fn loss<T: Tables>(tables: &T, index: u32, now: Ticks) -> Loss {
     };
     let life = owner.life();
     let left = ticks_between(now, life.expires);
-    let idle = left.wrapping_sub(Settings(settings).tcp_timeout(life.state) as i32);
+    let idle = left.wrapping_sub(Settings(settings).timeout(owner.protocol(), life.state) as i32);
     let held = owner.is_template() && owner.held_connections() != 0;
     let (class, left) = if left <= 0 && !held {
         (Replaced::Expired, left)
     } else if owner.is_template() {
         (Replaced::Template, left)
-    } else if TcpState(life.state).is_embryonic() {
+    } else if flow::is_embryonic(
+        owner.protocol(),
+        life.state,
+        life.flags & flags::ANSWERED != 0,
+    ) {
         (Replaced::Embryonic, idle)
     } else {
         (Replaced::Live, idle)

@@ -1,0 +1,246 @@
+//! The forwarding methods: what a packet becomes, and where it leaves.
+//!
+//! Whichever the method, the hop count goes down by one, and nothing is written before the
+//! way out is known.
+
+mod direct;
+mod nat;
+pub mod tunnel;
+
+pub use direct::pass_on;
+pub use nat::{Rewritten, answer, translate};
+
+use crate::family::Family;
+use crate::frame::{Frame, NextHop, Route, RouteQuery, Verdict, Way};
+use crate::reason::Reason;
+use crate::table::Words;
+use crate::table::connection::{Entry, Key};
+use crate::table::destination::{ADDRESS_WORD, Destination, flags};
+use crate::table::settings::Settings;
+use crate::wire::Ethernet;
+
+/// A packet of a connection, on its way out.
+pub struct Outgoing<'a, F: Family> {
+    /// Its addresses and ports as they are now.
+    pub key: &'a Key<F>,
+    /// Hops that are left.
+    pub time_to_live: u8,
+    /// Where its transport header begins, in octets from the start of the frame.
+    pub transport: u32,
+    /// Octets of the packet.
+    pub length: u32,
+    /// The largest packet on the link, in octets, that the frame becomes.
+    pub largest: u32,
+    /// The stamp of next hops that are learned now.
+    pub stamp: u16,
+}
+
+/// Where a packet leaves, or why it does not.
+///
+/// Three words that are always all there, where an enum would do: the verifier in the kernel
+/// does not see that a field is read only where the variant that has it was written.
+///
+/// ```text
+/// word 0   device 32 | kind 8 | family of the neighbour 8
+/// word 1   neighbour's MAC 48          | neighbour's address …  | largest packet 16
+/// word 2   our MAC 48                  | … neighbour's address
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exit(pub [u64; 3]);
+
+impl Exit {
+    /// Its destination is this host.
+    const HERE: u64 = 0;
+    /// By a next hop that is known.
+    const NEIGHBOUR: u64 = 1;
+    /// By a neighbour that the kernel has to resolve.
+    const RESOLVE: u64 = 2;
+    /// It is too big for the way.
+    const TOO_BIG: u64 = 3;
+    /// There is no way.
+    const NO_ROUTE: u64 = 4;
+
+    #[inline(always)]
+    fn of_kind(kind: u64) -> Exit {
+        Exit([kind << 32, 0, 0])
+    }
+
+    #[inline(always)]
+    fn neighbour(next_hop: &NextHop) -> Exit {
+        let [a, b, c, d, e, f] = next_hop.destination;
+        let [g, h, i, j, k, l] = next_hop.source;
+        Exit([
+            u64::from(next_hop.device) | Self::NEIGHBOUR << 32,
+            u64::from_ne_bytes([a, b, c, d, e, f, 0, 0]),
+            u64::from_ne_bytes([g, h, i, j, k, l, 0, 0]),
+        ])
+    }
+
+    #[inline(always)]
+    fn resolve(way: &Way) -> Exit {
+        let [first, second] = way.neighbour;
+        let family = u64::from(way.family) << 40;
+        Exit([
+            u64::from(way.device) | Self::RESOLVE << 32 | family,
+            first,
+            second,
+        ])
+    }
+
+    #[inline(always)]
+    fn too_big(largest: u16) -> Exit {
+        Exit([Self::TOO_BIG << 32, largest.into(), 0])
+    }
+
+    /// The same, of which the verifier in the kernel does not know how it came about.
+    #[inline(always)]
+    pub fn blurred<W: Words>(self, settings: Settings<W>) -> Exit {
+        let Exit([heading, first, second]) = self;
+        Exit([settings.blur(heading), first, second])
+    }
+
+    #[inline(always)]
+    fn kind(self) -> u64 {
+        let [heading, ..] = self.0;
+        heading >> 32 & 0xff
+    }
+
+    /// # Errors
+    /// The packet does not leave.
+    #[inline(always)]
+    pub fn check(self) -> Result<(), Reason> {
+        match self.kind() {
+            Self::TOO_BIG => Err(Reason::TooBig),
+            Self::NO_ROUTE => Err(Reason::NoRoute),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the packet stays on this host.
+    #[inline(always)]
+    pub fn is_here(self) -> bool {
+        self.kind() == Self::HERE
+    }
+
+    /// Hops that the way takes: a packet for this host goes no further.
+    #[inline(always)]
+    fn hops(self) -> u8 {
+        if self.is_here() { 0 } else { 1 }
+    }
+
+    /// Sends a frame that has been rewritten.
+    #[inline(always)]
+    fn send<F: Family, P: Frame>(self, frame: &mut P) -> Result<Verdict, Reason> {
+        let [heading, first, second] = self.0;
+        let device = heading as u32;
+        match self.kind() {
+            Self::NEIGHBOUR => {
+                let [a, b, c, d, e, f, ..] = first.to_ne_bytes();
+                let [g, h, i, j, k, l, ..] = second.to_ne_bytes();
+                let header = Ethernet::new([a, b, c, d, e, f], [g, h, i, j, k, l], F::ETHER_TYPE);
+                if !frame.write(0, &header) {
+                    return Err(Reason::NotWritable);
+                }
+                frame.transmit(device);
+                Ok(Verdict::Leave)
+            }
+            Self::RESOLVE => {
+                frame.resolve(&Way {
+                    device,
+                    family: (heading >> 40) as u8,
+                    neighbour: [first, second],
+                });
+                Ok(Verdict::Leave)
+            }
+            _ => Ok(Verdict::Pass),
+        }
+    }
+}
+
+/// The address of a destination.
+#[inline(always)]
+pub fn address_of<F: Family, W: Words>(destination: Destination<W>) -> F::Address {
+    let first = destination.0.load(ADDRESS_WORD);
+    let second = destination.0.load(ADDRESS_WORD + 1);
+    F::from_words(first, second)
+}
+
+/// The way to a destination: by the next hop that it remembers, if that is still fresh,
+/// else by the routes. `F` is the family of its address; `source` and `protocol` are what
+/// the packet is going to have.
+#[inline(always)]
+pub fn way_to_server<F: Family, P: Frame, W: Words>(
+    frame: &P,
+    destination: Destination<W>,
+    (source, protocol): (F::Address, u8),
+    largest: u32,
+    stamp: u16,
+) -> Exit {
+    if destination.heading().flags() & flags::LOCAL != 0 {
+        return Exit::of_kind(Exit::HERE);
+    }
+    if let Some(next_hop) = destination.next_hop(stamp, largest) {
+        return Exit::neighbour(&next_hop);
+    }
+    let query = RouteQuery::<F> {
+        source,
+        destination: address_of::<F, W>(destination),
+        protocol,
+        length: largest,
+    };
+    match frame.route(&query) {
+        // Once per stamp the kernel itself sends a packet to the neighbour, so that it
+        // keeps on confirming the neighbour as it does for its own traffic.
+        Route::Neighbour {
+            next_hop,
+            way,
+            largest,
+        } => {
+            destination.remember_next_hop(&next_hop, largest, stamp);
+            Exit::resolve(&way)
+        }
+        Route::Unresolved(way) => Exit::resolve(&way),
+        Route::TooBig(largest) => Exit::too_big(largest),
+        Route::NotForwarding => match destination.way() {
+            Way { device: 0, .. } => Exit::of_kind(Exit::NO_ROUTE),
+            way => Exit::resolve(&way),
+        },
+        Route::LocalOrNone | Route::None => Exit::of_kind(Exit::NO_ROUTE),
+    }
+}
+
+/// The way to a client, for an answer that was found by this entry.
+#[inline(always)]
+fn way_to_client<F: Family, P: Frame, W: Words>(
+    frame: &P,
+    entry: Entry<W>,
+    packet: &Outgoing<'_, F>,
+    source: F::Address,
+) -> Exit {
+    if F::CACHES_NEXT_HOP
+        && let Some(next_hop) = entry.next_hop(packet.stamp, packet.largest)
+    {
+        return Exit::neighbour(&next_hop);
+    }
+    let query = RouteQuery::<F> {
+        source,
+        destination: packet.key.receiver,
+        protocol: packet.key.protocol,
+        length: packet.largest,
+    };
+    match frame.route(&query) {
+        Route::Neighbour {
+            next_hop,
+            way,
+            largest,
+        } => {
+            if F::CACHES_NEXT_HOP {
+                entry.remember_next_hop(&next_hop, largest, packet.stamp);
+            }
+            Exit::resolve(&way)
+        }
+        Route::Unresolved(way) => Exit::resolve(&way),
+        Route::TooBig(largest) => Exit::too_big(largest),
+        Route::LocalOrNone | Route::NotForwarding | Route::None => Exit::of_kind(Exit::NO_ROUTE),
+    }
+}

@@ -1,0 +1,461 @@
+//! A packet that opens a connection.
+
+use core::num::NonZeroU32;
+
+use super::known::with_server_port;
+use super::passage::Passage;
+use super::{Decision, Stage};
+use crate::family::Family;
+use crate::flow::{self, Side};
+use crate::forward;
+use crate::frame::{Frame, Route, RouteQuery};
+use crate::reason::Reason;
+use crate::schedule::{self, Chosen, Client};
+use crate::table::connection::{
+    self, Claim, Direction, Entry, Found, Key, Life, Links, Place, destination_of, flags,
+    has_expired, reclaim_seen,
+};
+use crate::table::destination::{self, Activity, Destination, method};
+use crate::table::service::{self, Service, ServiceKey};
+use crate::table::settings::{Settings, Ticks};
+use crate::table::{Tables, Traffic, Words};
+
+/// A packet that opens a connection, if there is a service for it.
+#[inline(always)]
+pub(super) fn open<F: Family, P: Frame, T: Tables>(
+    frame: &mut P,
+    tables: &T,
+    now: Ticks,
+) -> Result<Decision, Reason> {
+    let passage = Passage::<F>::read(frame, tables, now)?;
+    let (service_id, matched) = find_service(tables, &passage, frame.mark())?;
+    let service = Service(tables.service(service_id).ok_or(Reason::NoService)?);
+    if !is_held(frame, &passage, service, matched) {
+        return Err(Reason::NotHeld);
+    }
+    let [note, ..] = frame.noted();
+    let scheduling = Scheduling {
+        service_id,
+        client: Client::of(&passage.key, &passage.place, now),
+        note,
+    };
+    let (choice, template) =
+        match chosen_or_template(tables, &passage, service, matched, &scheduling) {
+            Ok(chosen) => chosen,
+            Err(Unopened::Unsettled) => {
+                return Ok(Decision::Later(if F::NUMBER == 4 {
+                    Stage::Search4
+                } else {
+                    Stage::Search6
+                }));
+            }
+            Err(Unopened::Refused(reason)) => return Err(reason),
+        };
+    frame.note(&[
+        choice.id.into(),
+        choice.generation.into(),
+        template.map_or(0, NonZeroU32::get).into(),
+        service.flags().into(),
+    ]);
+    Ok(Decision::Later(if F::NUMBER == 4 {
+        Stage::Enter4
+    } else {
+        Stage::Enter6
+    }))
+}
+
+/// What it takes to schedule a packet's connection.
+struct Scheduling {
+    service_id: u32,
+    client: Client,
+    /// The choice of the stage that searched one, or 0.
+    note: u64,
+}
+
+/// Why there is no destination for a connection.
+enum Unopened {
+    /// There is none.
+    Refused(Reason),
+    /// It has to be searched.
+    Unsettled,
+}
+
+impl From<Reason> for Unopened {
+    #[inline(always)]
+    fn from(reason: Reason) -> Unopened {
+        Unopened::Refused(reason)
+    }
+}
+
+/// The destination of a new connection, and the template that it comes under.
+#[inline(always)]
+fn chosen_or_template<F: Family, T: Tables>(
+    tables: &T,
+    passage: &Passage<F>,
+    service: Service<T::Words>,
+    matched: Matched,
+    scheduling: &Scheduling,
+) -> Result<(Choice<T::Words>, Option<NonZeroU32>), Unopened> {
+    if service.flags() & service::flags::PERSISTENT == 0 {
+        return Ok((choose(tables, scheduling)?, None));
+    }
+    let template = template(tables, passage, service, matched, scheduling)?;
+    let choice = Choice::of(tables, template.entry).ok_or(Reason::NoDestination)?;
+    Ok((choice, NonZeroU32::new(template.index)))
+}
+
+/// Searches a destination for a packet that opens a connection.
+#[inline(always)]
+pub(super) fn search<F: Family, P: Frame, T: Tables>(
+    frame: &mut P,
+    tables: &T,
+    now: Ticks,
+) -> Result<Decision, Reason> {
+    let passage = Passage::<F>::read(frame, tables, now)?;
+    let (service_id, _) = find_service(tables, &passage, frame.mark())?;
+    let client = Client::of(&passage.key, &passage.place, now);
+    let chosen = schedule::search(tables, service_id, &client).ok_or(Reason::NoDestination)?;
+    frame.note(&[chosen.to_note(), 0, 0, 0]);
+    Ok(Decision::Later(if F::NUMBER == 4 {
+        Stage::Open4
+    } else {
+        Stage::Open6
+    }))
+}
+
+/// A packet for which a destination has been chosen, and a template found or made.
+#[inline(always)]
+pub(super) fn enter<F: Family, P: Frame, T: Tables>(
+    frame: &mut P,
+    tables: &T,
+    now: Ticks,
+) -> Result<Decision, Reason> {
+    let passage = Passage::<F>::read(frame, tables, now)?;
+    let [id, generation, template, service_flags] = frame.noted();
+    let destination = tables.destination(id as u32);
+    let choice = Choice {
+        id: id as u32,
+        generation: generation as u16,
+        destination: Destination(destination.ok_or(Reason::NoDestination)?),
+    };
+    if choice.destination.heading().generation() != choice.generation {
+        return Err(Reason::Contended);
+    }
+    let is_one_packet = service_flags as u32 & service::flags::ONE_PACKET != 0;
+    insert(tables, &passage, &choice, template as u32, is_one_packet)?;
+    // From here on it is a packet of a known connection.
+    Ok(Decision::Later(if F::NUMBER == 4 {
+        Stage::Arrive
+    } else {
+        Stage::Arrive6
+    }))
+}
+
+/// By what a packet was found to be a service's.
+#[derive(Clone, Copy)]
+enum Matched {
+    /// By its firewall mark.
+    Mark(u32),
+    /// By its address and port, as in a packet; port 0: by its address.
+    Port(u16),
+}
+
+/// The id of the packet's service: that of its firewall mark, else the one with the packet's
+/// own port, else the one for every port of the address (`ip_vs_service_find` in the kernel).
+#[inline(always)]
+fn find_service<F: Family, T: Tables>(
+    tables: &T,
+    passage: &Passage<F>,
+    mark: u32,
+) -> Result<(u32, Matched), Reason> {
+    if mark != 0
+        && let Some(id) = tables.service_id(&ServiceKey::of_mark(mark, F::NUMBER))
+    {
+        return Ok((id, Matched::Mark(mark)));
+    }
+    let port = (passage.key.ports >> 16) as u16;
+    let mut key = ServiceKey {
+        address: F::to_octets(passage.key.receiver),
+        mark: 0,
+        port: port.to_ne_bytes(),
+        protocol: passage.key.protocol,
+        family: F::NUMBER,
+    };
+    if let Some(id) = tables.service_id(&key) {
+        return Ok((id, Matched::Port(port)));
+    }
+    key.port = [0; 2];
+    let id = tables.service_id(&key).ok_or(Reason::NoService)?;
+    Ok((id, Matched::Port(0)))
+}
+
+/// Whether the packet's destination is one of this host's addresses. Of services with an
+/// address the controller says so; a mark can be on packets to any.
+#[inline(always)]
+fn is_held<F: Family, P: Frame, W: Words>(
+    frame: &P,
+    passage: &Passage<F>,
+    service: Service<W>,
+    matched: Matched,
+) -> bool {
+    match matched {
+        Matched::Port(_) => service.flags() & service::flags::HELD != 0,
+        Matched::Mark(_) => {
+            let query = RouteQuery::<F> {
+                source: passage.key.sender,
+                destination: passage.key.receiver,
+                protocol: passage.key.protocol,
+                length: 0,
+            };
+            frame.route(&query) == Route::LocalOrNone
+        }
+    }
+}
+
+/// A destination that has been chosen.
+struct Choice<W> {
+    id: u32,
+    generation: u16,
+    destination: Destination<W>,
+}
+
+impl<W: Words> Choice<W> {
+    /// The destination of an entry, if it takes connections.
+    #[inline(always)]
+    fn of<T: Tables<Words = W>>(tables: &T, entry: Entry<W>) -> Option<Choice<W>> {
+        let (id, generation) = entry.destination();
+        let destination = destination_of(tables, entry)?;
+        let available = destination.heading().flags() & destination::flags::AVAILABLE != 0;
+        available.then_some(Choice {
+            id,
+            generation,
+            destination,
+        })
+    }
+}
+
+impl<W: Words> Choice<W> {
+    /// How its connections are forwarded.
+    #[inline(always)]
+    fn method(&self) -> u8 {
+        self.destination.heading().method()
+    }
+
+    /// What an entry that is bound to it refers to.
+    #[inline(always)]
+    fn links(&self) -> Links {
+        Links {
+            destination: self.id,
+            destination_generation: self.generation,
+            ..Links::default()
+        }
+    }
+}
+
+/// The destination for a new connection: the one that was searched for this packet, or one
+/// that is found at once.
+#[inline(always)]
+fn choose<T: Tables>(tables: &T, scheduling: &Scheduling) -> Result<Choice<T::Words>, Unopened> {
+    let id = chosen(tables, scheduling).ok_or(Unopened::Unsettled)?.id();
+    let destination = Destination(tables.destination(id).ok_or(Reason::NoDestination)?);
+    let heading = destination.heading();
+    // A member list that was replaced while we read it may have another service's members by now.
+    if destination.service() != scheduling.service_id
+        || heading.flags() & destination::flags::AVAILABLE == 0
+    {
+        return Err(Reason::NoDestination.into());
+    }
+    Ok(Choice {
+        id,
+        generation: heading.generation(),
+        destination,
+    })
+}
+
+#[inline(always)]
+fn chosen<T: Tables>(tables: &T, scheduling: &Scheduling) -> Option<Chosen> {
+    match Chosen::from_note(scheduling.note) {
+        Some(chosen) => Some(chosen),
+        None => schedule::at_once(tables, scheduling.service_id, &scheduling.client),
+    }
+}
+
+/// The template that ties the packet's client to a destination: the one there is, if its
+/// destination still takes connections, or a new one.
+#[inline(always)]
+fn template<F: Family, T: Tables>(
+    tables: &T,
+    passage: &Passage<F>,
+    service: Service<T::Words>,
+    matched: Matched,
+    scheduling: &Scheduling,
+) -> Result<Found<T::Words>, Unopened> {
+    // A mark stands for every address, port and protocol that it is on.
+    let (receiver, vport, protocol) = match matched {
+        Matched::Mark(mark) => (F::of_mark(mark), 0, 0),
+        Matched::Port(vport) => (passage.key.receiver, vport, passage.key.protocol),
+    };
+    let key = Key::<F> {
+        sender: F::network(passage.key.sender, service.persistence_prefix()),
+        receiver,
+        ports: u32::from(vport) << 16,
+        protocol,
+        template: true,
+    };
+    let place = key.place(Settings(tables.settings().ok_or(Reason::NotReady)?));
+    let expires = passage.now.wrapping_add(service.persistence_ticks());
+    if let Some(index) = connection::locate(tables, &key, &place) {
+        let found = connection::found_at(tables, index.get()).ok_or(Reason::Contended)?;
+        let life = found.entry.life();
+        let lives = !has_expired(life, passage.now) || found.entry.held_connections() != 0;
+        if lives && Choice::of(tables, found.entry).is_some() && found.is_same() {
+            found.entry.renew(life, Life { expires, ..life });
+            return Ok(found);
+        }
+        reclaim_seen(tables, found.index, found.generation);
+    }
+    let choice = choose(tables, scheduling)?;
+    let claim = connection::claim(tables, &place, passage.now).ok_or(Reason::Contended)?;
+    let life = Life {
+        expires,
+        state: 0,
+        flags: 0,
+        generation: 0,
+    };
+    let kind = (Direction::Forward, choice.method());
+    claim.fill(tables, &key, kind, life, &choice.links());
+    let index = match connection::rival(tables, &key, &place, claim) {
+        None => {
+            choice.destination.bind_template();
+            claim.publish(tables);
+            claim.index()
+        }
+        Some(rival) => {
+            claim.abandon(tables);
+            rival
+        }
+    };
+    // Index 0 stands for one that another processor is making.
+    Ok(connection::found_at(tables, index).ok_or(Reason::Contended)?)
+}
+
+/// Enters a new connection, by NAT under the tuples of both directions.
+#[inline(always)]
+fn insert<F: Family, T: Tables>(
+    tables: &T,
+    passage: &Passage<F>,
+    choice: &Choice<T::Words>,
+    template: u32,
+    is_one_packet: bool,
+) -> Result<(), Reason> {
+    let method = choice.method();
+    let is_answered_here = method == method::NAT && !is_one_packet;
+    let server = Key::<F> {
+        receiver: forward::address_of::<F, _>(choice.destination),
+        ports: with_server_port(passage.key.ports, choice.destination.port()),
+        ..passage.key
+    };
+    let answer = server.reversed();
+    let settings = Settings(tables.settings().ok_or(Reason::NotReady)?);
+    let answer_place = answer.place(settings);
+
+    let forward =
+        connection::claim(tables, &passage.place, passage.now).ok_or(Reason::Contended)?;
+    let mut reverse = None;
+    if is_answered_here {
+        reverse = connection::claim(tables, &answer_place, passage.now);
+        if reverse.is_none() {
+            forward.abandon(tables);
+            return Err(Reason::Contended);
+        }
+    }
+    let protocol = passage.key.protocol;
+    let side = if method == method::NAT {
+        Side::Client
+    } else {
+        Side::ClientOnly
+    };
+    let state = passage.segment.advance(protocol, side, 0);
+    let mut life = Life {
+        expires: passage.now.wrapping_add(settings.timeout(protocol, state)),
+        state,
+        flags: 0,
+        generation: 0,
+    };
+    let mut links = choice.links();
+    if let Some(reverse) = reverse {
+        links.peer = forward.index();
+        let kind = (Direction::Reverse, method);
+        reverse.fill(tables, &answer, kind, life, &links);
+        links.peer = reverse.index();
+    }
+    let activity = flow::activity(protocol, state);
+    if activity == Activity::Inactive {
+        life.flags |= flags::INACTIVE;
+    }
+    if is_one_packet {
+        life.flags |= flags::ONE_PACKET;
+    }
+    if template != 0
+        && let Some(found) = connection::found_at(tables, template)
+        && connection::hold(&found)
+    {
+        life.flags |= flags::CONTROLLED;
+        links.template = found.index;
+        links.template_generation = found.generation;
+    }
+    let kind = (Direction::Forward, method);
+    forward.fill(tables, &passage.key, kind, life, &links);
+
+    // The same client's packet may have come over another processor just now; or one to
+    // another virtual address that leads to the same real server.
+    let mut rival = connection::rival(tables, &passage.key, &passage.place, forward);
+    if rival.is_none()
+        && let Some(reverse) = reverse
+        && !make_unique(tables, &answer, &answer_place, reverse)
+    {
+        rival = Some(0);
+    }
+    if let Some(rival) = rival {
+        if let Some(reverse) = reverse {
+            reverse.abandon(tables);
+        }
+        forward.abandon(tables);
+        if let Some(found) = connection::found_at(tables, links.template)
+            && found.generation == links.template_generation
+        {
+            connection::release(&found);
+        }
+        return if rival == 0 {
+            Err(Reason::Contended)
+        } else {
+            Ok(())
+        };
+    }
+    choice.destination.bind(activity);
+    tables.count(choice.id, Traffic::Connection);
+    if let Some(reverse) = reverse {
+        reverse.publish(tables);
+    }
+    forward.publish(tables);
+    Ok(())
+}
+
+/// Makes the claim for answers the only one of its key: two virtual addresses can lead the
+/// same client port to the same real server, and answers can be told apart only by who came
+/// last. False if another processor is about to enter, and this one has to step back.
+#[inline(always)]
+fn make_unique<F: Family, T: Tables>(
+    tables: &T,
+    answer: &Key<F>,
+    place: &Place,
+    claim: Claim,
+) -> bool {
+    if connection::is_contended(tables, place, claim) {
+        return false;
+    }
+    match connection::find(tables, answer, place) {
+        Some(older) => reclaim_seen(tables, older.index, older.generation),
+        None => true,
+    }
+}
