@@ -76,6 +76,7 @@ mod tests {
             (255, -10, false, Some(false), 255, false),
             (255, 0, false, Some(false), 255, true),
             (100, -10, false, None, 100, false),
+            (100, 0, false, None, 100, false),
         ];
         for (base, weight, reverse, good, priority, fault) in cases {
             let tracked = [Tracked {
@@ -87,7 +88,8 @@ mod tests {
             let expected = Verdict {
                 priority,
                 fault,
-                unknown: good.is_none(),
+                // keepalived starts instances before a weight is known.
+                unknown: good.is_none() && weight == 0,
             };
             assert_eq!(verdict, expected, "{base} {weight} {reverse} {good:?}");
         }
