@@ -14,6 +14,8 @@ mod failure;
 mod instance;
 mod ipvsadm;
 mod message_stream;
+mod notify_fifos;
+mod scripts;
 mod settings;
 mod unload;
 pub mod vrrp_process;

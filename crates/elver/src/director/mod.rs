@@ -18,8 +18,10 @@ mod address_record;
 mod child;
 mod children;
 mod network;
+mod notifications;
 mod pings;
 mod preconditions;
+mod programs;
 mod virtual_routers;
 mod words;
 
@@ -30,10 +32,10 @@ use std::time::{Duration, Instant};
 
 use elver_core::api::{CheckStatus, Request, Response, Status};
 use elver_core::check::messages::{FromChecks, Report, ToChecks};
-use elver_core::check::{Health, HealthRecord};
-use elver_core::config::model::Configuration;
+use elver_core::check::{Attempt, CheckName, Health, HealthRecord};
+use elver_core::config::model::{Configuration, RealServer, VirtualServer};
 use elver_core::estimator;
-use elver_core::lb::{self, RealServerName, VirtualServerName};
+use elver_core::lb::{self, Quorums, RealServerName, VirtualServerName};
 use elver_core::service::{Edit, Origin, ServiceKey, ServiceState};
 use elver_core::vrrp::messages::{Command, Notice};
 use elver_sys::netlink::{Netlink, NetlinkEvent, NetlinkEvents, Topic};
@@ -44,12 +46,14 @@ use self::address_record::addresses_of;
 use self::child::{Ended, Role};
 use self::children::Post;
 use self::network::Network;
+use self::notifications::Notifications;
 use self::virtual_routers::VirtualRouters;
 use crate::configuration;
 use crate::control::{self, Asked};
 use crate::data_plane::{DataPlane, Device};
 use crate::failure::Failure;
 use crate::instance::{Instance, PidFile, Taken};
+use crate::scripts::Scripts;
 use crate::settings::Settings;
 
 pub(crate) use self::address_record::{AddressRecord, withdraw, words as address_words};
@@ -116,6 +120,7 @@ struct Director {
     configuration: Configuration,
     data_plane: DataPlane,
     health: HealthRecord,
+    quorums: Quorums,
     virtual_routers: VirtualRouters,
     address_record: AddressRecord,
     netlink: Netlink,
@@ -128,8 +133,23 @@ struct Director {
     vrrp: Post<Command>,
     check: Post<ToChecks>,
     outbox: Outbox,
+    notifications: Notifications,
+    scripts: Scripts<ScriptName>,
     /// Services of which a real server has come or gone since the last plan.
     changed: BTreeSet<ServiceKey>,
+}
+
+/// What a script is run for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum ScriptName {
+    /// Reading the pipe at this path.
+    Reader(String),
+    /// An attempt of a check, for the check process with this id.
+    Check {
+        process: u32,
+        attempt: Attempt,
+        check: Box<CheckName>,
+    },
 }
 
 /// Everything that others send to the director.
@@ -190,6 +210,7 @@ impl Director {
             health: HealthRecord::start(&configuration, |service, real_server| {
                 presumed(&present, service, real_server)
             }),
+            quorums: Quorums::default(),
             configuration,
             data_plane,
             virtual_routers: VirtualRouters::default(),
@@ -202,9 +223,12 @@ impl Director {
             vrrp: Post::default(),
             check: Post::default(),
             outbox: Outbox { vrrp, check, ended },
+            notifications: Notifications::default(),
+            scripts: Scripts::new(),
             changed: BTreeSet::new(),
         };
         director.withdraw_leftovers()?;
+        director.configure_notifications();
         director.addresses_changed();
         director.links_changed();
         director.carry_out_plan(None);
@@ -242,14 +266,14 @@ impl Director {
                     let event = event.map_err(Failure::system("listening to the network"))?;
                     self.network_events(event, &mut inbox.network).await?;
                 }
-                Some(FromChecks::Report(report)) = inbox.check.recv() => {
-                    self.checked(&report);
-                    while let Ok(FromChecks::Report(report)) = inbox.check.try_recv() {
-                        self.checked(&report);
+                Some(said) = inbox.check.recv() => {
+                    self.check_said(said);
+                    while let Ok(said) = inbox.check.try_recv() {
+                        self.check_said(said);
                     }
-                    let changed = std::mem::take(&mut self.changed);
-                    self.carry_out_plan(Some(&changed));
+                    self.carry_out_changes();
                 }
+                Some(ended) = self.scripts.next() => self.script_ended(&ended),
                 Some(asked) = inbox.asked.recv() => {
                     let response = self.answer(asked.request);
                     // Who asked may have gone.
@@ -282,8 +306,37 @@ impl Director {
                 report.detail
             ),
         }
-        if self.health.report(report).is_some() {
+        if let Some(health) = self.health.report(report) {
             self.changed.insert(service);
+            let virtual_servers = &self.configuration.virtual_servers;
+            let server = virtual_servers.iter().find(|each| each.key == service);
+            if let Some(server) = server
+                && let Some(real) = server
+                    .real_servers
+                    .iter()
+                    .find(|r| r.address == real_server)
+            {
+                let notification = lb::real_server_notification(server, real, health == Health::Up);
+                self.notifications.tell(notification, &mut self.scripts);
+            }
+        }
+    }
+
+    fn configure_notifications(&mut self) {
+        self.notifications
+            .configure(&self.configuration.global, &mut self.scripts);
+    }
+
+    /// Says that real servers go down with all those that `concerns` holds for.
+    fn tell_of_leaving(&mut self, concerns: impl Fn(&VirtualServer, &RealServer) -> bool) {
+        for server in &self.configuration.virtual_servers {
+            for real in &server.real_servers {
+                let is_up = self.health.health(&server.key, &real.address) == Health::Up;
+                if is_up && concerns(server, real) {
+                    let notification = lb::real_server_notification(server, real, false);
+                    self.notifications.tell(notification, &mut self.scripts);
+                }
+            }
         }
     }
 
@@ -294,18 +347,37 @@ impl Director {
         if only.is_some_and(BTreeSet::is_empty) {
             return;
         }
-        let mut desired = lb::desired(&self.configuration, |service, real_server| {
+        self.count_quorums(concerns);
+        let is_up = |service: &ServiceKey, real_server: &SocketAddr| {
             self.health.health(service, real_server) == Health::Up
-        });
+        };
+        let mut desired = lb::desired(&self.configuration, is_up, &self.quorums);
         desired.retain(|service| concerns(&service.key));
         let mut actual = self.data_plane.services();
         actual.retain(|service| concerns(&service.key));
         self.apply(&lb::plan(&desired, &actual));
     }
 
+    /// Adds up again the weight that is up of services that `concerns` holds for.
+    fn count_quorums(&mut self, concerns: impl Fn(&ServiceKey) -> bool) {
+        let virtual_servers = &self.configuration.virtual_servers;
+        for server in virtual_servers.iter().filter(|each| concerns(&each.key)) {
+            let up = server
+                .real_servers
+                .iter()
+                .filter(|real| self.health.health(&server.key, &real.address) == Health::Up);
+            let weight = up.map(|real| u64::from(real.settings.weight)).sum();
+            if let Some(change) = self.quorums.update(server, weight) {
+                tracing::info!("{change}");
+                let notification = lb::quorum_notification(server, change.has);
+                self.notifications.tell(notification, &mut self.scripts);
+            }
+        }
+    }
+
     fn apply(&mut self, edits: &[Edit]) {
         for edit in edits {
-            let line = words::of_edit(edit);
+            let line = words::of_edit(edit, &self.configuration);
             match self.data_plane.apply(edit, Origin::Configuration) {
                 Ok(()) => tracing::info!("{line}"),
                 Err(error) => tracing::error!("{line}: {error}"),
@@ -332,8 +404,21 @@ impl Director {
         self.address_record
             .add(&addresses_of(&configuration))
             .map_err(Failure::system(RECORD))?;
+        self.tell_of_leaving(|server, real| {
+            let after = configuration.virtual_servers.iter();
+            let mut reals = after
+                .filter(|other| other.key == server.key)
+                .flat_map(|other| &other.real_servers);
+            !reals.any(|other| other.address == real.address)
+        });
         self.configuration = configuration;
         self.data_plane.set_behaviour(settings.behaviour());
+        self.configure_notifications();
+        let stays = |key: &ServiceKey| {
+            let virtual_servers = &self.configuration.virtual_servers;
+            virtual_servers.iter().any(|server| server.key == *key)
+        };
+        self.quorums.retain(stays);
         self.virtual_routers.retain(&self.configuration);
         self.health.reload(&self.configuration);
         self.carry_out_plan(None);
@@ -493,7 +578,7 @@ impl Director {
         tracing::info!("Stopping");
         self.dismiss(&mut inbox).await;
         self.withdraw_rest();
-
+        self.tell_of_end();
         let actual = self.data_plane.services();
         self.apply(&lb::plan(&[], &actual));
         let left = self.data_plane.services().len();
@@ -510,8 +595,23 @@ impl Director {
         self.address_record
             .remove()
             .map_err(Failure::system("removing the record of virtual addresses"))?;
+        self.notifications.finish(&mut self.scripts).await;
         tracing::info!("Stopped");
         Ok(())
+    }
+}
+
+impl Director {
+    /// Says that the virtual servers with `omega` go down with their real servers.
+    fn tell_of_end(&mut self) {
+        self.tell_of_leaving(|server, _| server.omega);
+        let virtual_servers = &self.configuration.virtual_servers;
+        for server in virtual_servers.iter().filter(|server| server.omega) {
+            if self.quorums.has(&server.key) {
+                let notification = lb::quorum_notification(server, false);
+                self.notifications.tell(notification, &mut self.scripts);
+            }
+        }
     }
 }
 
@@ -520,8 +620,16 @@ impl Director {
 /// was taken over: it must show first that it is up.
 fn presumed(present: &[ServiceState], service: &ServiceKey, real_server: &SocketAddr) -> Health {
     match present.iter().find(|known| known.key == *service) {
-        Some(known) if known.destinations.iter().all(|d| d.address != *real_server) => Health::Down,
-        _ => Health::Up,
+        Some(known) => match known
+            .destinations
+            .iter()
+            .find(|d| d.address == *real_server)
+        {
+            Some(destination) if destination.settings.weight > 0 => Health::Up,
+            // An inhibited one has weight 0.
+            _ => Health::Down,
+        },
+        None => Health::Up,
     }
 }
 
