@@ -103,7 +103,7 @@ impl DataPlane {
         settings: &ServiceSettings,
         origin: Origin,
     ) -> Result<(), EditError> {
-        layout::check_service(settings)?;
+        layout::check_service(key, settings)?;
         // A service that comes back finds its slot, and so the connections of destinations
         // that come back with it.
         let slots = match self.inventory.past.remove(key) {
@@ -144,7 +144,7 @@ impl DataPlane {
             .services
             .get(key)
             .ok_or(EditError::NoSuchService)?;
-        layout::check_service(settings)?;
+        layout::check_service(key, settings)?;
         let words = self.inventory.maps.service_words(slots.service)?;
         let flags = words.load(service::FLAGS_WORD) as u32;
         let origin = layout::origin(flags, service::flags::FROM_CONFIGURATION);
