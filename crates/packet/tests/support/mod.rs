@@ -304,7 +304,9 @@ impl Director {
         let text = &mut self.transcript;
         writeln!(text, "{who}: {}", packet::describe(&before)).unwrap();
         let forwarded = |device: u32, how: &str| {
-            let mut lines = format!("  {how} {device}: {}\n", packet::describe(&outcome.octets));
+            // The kernel has yet to write the Ethernet header for a neighbour that it resolves.
+            let left = packet::describe(&packet::inner(&outcome.octets[14..]));
+            let mut lines = format!("  {how} {device}: {left}\n");
             for line in outcome.octets.chunks(32) {
                 let hex: String = line.iter().map(|octet| format!("{octet:02x}")).collect();
                 lines += &format!("    {hex}\n");
