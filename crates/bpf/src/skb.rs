@@ -16,17 +16,17 @@ use aya_ebpf::maps::PerCpuArray;
 use elver_packet::checksum::Difference;
 use elver_packet::family::Family;
 use elver_packet::frame::{
-    Encapsulation, Frame, InternetChecksum, NextHop, Notes, Route, RouteQuery, Way,
+    Encapsulation, FARTHEST_HEADER, Frame, InternetChecksum, NextHop, Notes, Route, RouteQuery, Way,
 };
-use elver_packet::wire::protocol;
+use elver_packet::wire::{MacAddress, protocol};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// `PACKET_HOST` of `linux/if_packet.h`.
 const PACKET_HOST: u32 = 0;
-/// Headers up to the transport's fixed part, with IPv4 options.
-const HEADERS: u32 = 14 + 60 + 20;
-/// No header begins beyond this.
-const LARGEST_OFFSET: u32 = 256;
+/// Where the transport's header begins at the latest, with IPv4 options.
+const TRANSPORT: u32 = 14 + 60;
+/// Octets of the largest header that is read behind the network header.
+const LARGEST_HEADER: u32 = 20;
 
 /// What a stage tells the next.
 #[map]
@@ -42,18 +42,14 @@ impl Skb {
     #[inline(always)]
     pub(crate) fn new(skb: *mut __sk_buff) -> Skb {
         let frame = Skb { skb };
-        let wanted = frame.length().min(HEADERS);
-        if frame.at(0, wanted as usize).is_none() {
-            // SAFETY: the context is valid; a failure shows when the headers are read.
-            unsafe { helpers::bpf_skb_pull_data(skb, wanted) };
-        }
+        frame.reach(TRANSPORT);
         frame
     }
 
     /// The address of so many octets, if they are all there.
     #[inline(always)]
     fn at(&self, offset: u32, octets: usize) -> Option<*mut u8> {
-        if offset > LARGEST_OFFSET {
+        if offset > FARTHEST_HEADER {
             return None;
         }
         // SAFETY: the context is valid.
@@ -135,6 +131,15 @@ impl Frame for Skb {
     fn mark(&self) -> u32 {
         // SAFETY: the context is valid.
         unsafe { (*self.skb).mark }
+    }
+
+    #[inline(always)]
+    fn reach(&self, offset: u32) {
+        let wanted = self.length().min(offset + LARGEST_HEADER);
+        if self.at(0, wanted as usize).is_none() {
+            // SAFETY: the context is valid; a failure shows when the headers are read.
+            unsafe { helpers::bpf_skb_pull_data(self.skb, wanted) };
+        }
     }
 
     #[inline(always)]
@@ -264,25 +269,30 @@ impl Frame for Skb {
     #[inline(always)]
     fn route<F: Family>(&self, query: &RouteQuery<F>) -> Route {
         let mut found = Found {
-            next_hop: NextHop {
-                device: 0,
-                destination: [0; 6],
-                source: [0; 6],
-            },
-            way: Way {
-                device: 0,
-                family: 0,
-                neighbour: [0; 2],
-            },
+            neighbour: [0; 2],
+            device: 0,
             largest: 0,
+            family: 0,
+            destination: [0; 6],
+            source: [0; 6],
         };
-        match self.look_up(query, &mut found) {
+        let answer = self.look_up(query, &mut found);
+        let way = Way {
+            device: found.device,
+            family: found.family,
+            neighbour: found.neighbour,
+        };
+        match answer {
             BPF_FIB_LKUP_RET_SUCCESS => Route::Neighbour {
-                next_hop: found.next_hop,
-                way: found.way,
+                next_hop: NextHop {
+                    device: found.device,
+                    destination: found.destination,
+                    source: found.source,
+                },
+                way,
                 largest: found.largest,
             },
-            BPF_FIB_LKUP_RET_NO_NEIGH => Route::Unresolved(found.way),
+            BPF_FIB_LKUP_RET_NO_NEIGH => Route::Unresolved(way),
             BPF_FIB_LKUP_RET_FRAG_NEEDED => Route::TooBig(found.largest),
             BPF_FIB_LKUP_RET_NOT_FWDED => Route::LocalOrNone,
             BPF_FIB_LKUP_RET_FWD_DISABLED => Route::NotForwarding,
@@ -291,11 +301,14 @@ impl Frame for Skb {
     }
 }
 
-/// What the kernel's routes say.
+/// What the kernel's routes say, in as little room as it takes: the stack has none to spare.
 struct Found {
-    next_hop: NextHop,
-    way: Way,
+    neighbour: [u64; 2],
+    device: u32,
     largest: u16,
+    family: u8,
+    destination: MacAddress,
+    source: MacAddress,
 }
 
 impl Skb {
@@ -341,17 +354,14 @@ impl Skb {
                 ask.__bindgen_anon_4.ipv6_dst,
             )
         };
-        found.way.device = ask.ifindex;
-        found.way.family = if ask.family == AF_INET { 4 } else { 6 };
-        found.way.neighbour = [
+        found.device = ask.ifindex;
+        found.family = if ask.family == AF_INET { 4 } else { 6 };
+        found.neighbour = [
             u64::from(a) | u64::from(b) << 32,
             u64::from(c) | u64::from(d) << 32,
         ];
-        found.next_hop = NextHop {
-            device: ask.ifindex,
-            destination: ask.dmac,
-            source: ask.smac,
-        };
+        found.destination = ask.dmac;
+        found.source = ask.smac;
         found.largest = largest;
         answer as u32
     }

@@ -7,11 +7,15 @@
 pub mod sctp;
 pub mod tcp;
 
+use core::ops::Range;
+
+use zerocopy::FromBytes;
+
 use crate::frame::Frame;
 use crate::reason::Reason;
 use crate::table::destination::Activity;
 use crate::table::settings::behaviour;
-use crate::wire::{SctpStart, TcpFlags, TcpStart, UdpHeader, protocol};
+use crate::wire::{SctpChunk, SctpStart, TcpFlags, TcpStart, UdpHeader, protocol};
 use sctp::{Chunk, SctpState};
 use tcp::TcpState;
 
@@ -38,15 +42,16 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// Reads the transport header that begins at `offset`.
+    /// Reads the transport header of a packet whose part after the network headers is there,
+    /// in octets from the start of the frame.
     ///
     /// # Errors
     /// It is cut off, or of a protocol that no virtual service can have.
     #[inline(always)]
-    pub fn read<P: Frame>(frame: &P, protocol: u8, offset: u32) -> Result<Segment, Reason> {
+    pub fn read<P: Frame>(frame: &P, protocol: u8, within: Range<u32>) -> Result<Segment, Reason> {
         match protocol {
             protocol::TCP => {
-                let header: TcpStart = frame.read(offset).ok_or(Reason::Malformed)?;
+                let header: TcpStart = header(frame, &within, TcpStart::LEAST_LENGTH)?;
                 Ok(Segment {
                     ports: u32::from_ne_bytes(header.ports),
                     event: header.flags,
@@ -54,7 +59,7 @@ impl Segment {
                 })
             }
             protocol::UDP => {
-                let header: UdpHeader = frame.read(offset).ok_or(Reason::Malformed)?;
+                let header: UdpHeader = header(frame, &within, UdpHeader::LENGTH)?;
                 Ok(Segment {
                     ports: u32::from_ne_bytes(header.ports),
                     event: 0,
@@ -62,10 +67,11 @@ impl Segment {
                 })
             }
             protocol::SCTP => {
-                let header: SctpStart = frame.read(offset).ok_or(Reason::Malformed)?;
+                let least = SctpStart::COMMON_LENGTH + SctpChunk::LENGTH;
+                let header: SctpStart = header(frame, &within, least)?;
                 Ok(Segment {
                     ports: u32::from_ne_bytes(header.ports),
-                    event: Chunk::of(frame, offset, &header).0,
+                    event: Chunk::of(frame, within.start, &header).0,
                     header_length: SctpStart::COMMON_LENGTH,
                 })
             }
@@ -127,6 +133,16 @@ pub fn gives_way(protocol: u8, state: u8, half_seen: bool, behaviour: u32) -> bo
     }
 }
 
+/// The start of a transport header that has at least so many octets.
+#[inline(always)]
+fn header<P: Frame, T: FromBytes>(frame: &P, within: &Range<u32>, least: u32) -> Result<T, Reason> {
+    // Behind the packet there can be padding, which is no header.
+    if within.end.wrapping_sub(within.start) < least {
+        return Err(Reason::Malformed);
+    }
+    frame.read(within.start).ok_or(Reason::Malformed)
+}
+
 /// Whether a connection in this state counts as active.
 #[inline(always)]
 pub fn activity(protocol: u8, state: u8) -> Activity {
@@ -137,13 +153,14 @@ pub fn activity(protocol: u8, state: u8) -> Activity {
     }
 }
 
-/// Whether a connection that gets to this state assures the persistence template above it.
+/// Whether a connection that gets to this state by a packet from this side assures the
+/// persistence template above it. Of UDP only an answer tells that it has come about.
 #[inline(always)]
-pub fn assures(protocol: u8, state: u8) -> bool {
+pub fn assures(protocol: u8, state: u8, side: Side) -> bool {
     match protocol {
         protocol::TCP => TcpState(state) == TcpState::ESTABLISHED,
         protocol::SCTP => SctpState(state) == SctpState::ESTABLISHED,
-        _ => true,
+        _ => side == Side::Server,
     }
 }
 

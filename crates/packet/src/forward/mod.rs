@@ -35,6 +35,19 @@ pub struct Outgoing<'a, F: Family> {
     pub stamp: u16,
 }
 
+impl<F: Family> Outgoing<'_, F> {
+    /// # Errors
+    /// The packet has not enough hops left to take so many more: none are left behind. One
+    /// that stays here needs none.
+    #[inline(always)]
+    fn check_hops(&self, hops: u8) -> Result<(), Reason> {
+        if hops != 0 && self.time_to_live <= hops {
+            return Err(Reason::TimeToLive);
+        }
+        Ok(())
+    }
+}
+
 /// Where a packet leaves, or why it does not.
 ///
 /// Three words that are always all there, where an enum would do: the verifier in the kernel

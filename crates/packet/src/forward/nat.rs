@@ -45,9 +45,7 @@ pub fn translate<F: Family, P: Frame>(
     exit: Exit,
 ) -> Result<Verdict, Reason> {
     let hops = exit.hops();
-    if packet.time_to_live <= hops {
-        return Err(Reason::TimeToLive);
-    }
+    packet.check_hops(hops)?;
     if !F::rewrite(frame, new.source, new.destination, hops) {
         return Err(Reason::NotWritable);
     }

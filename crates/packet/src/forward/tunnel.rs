@@ -60,13 +60,14 @@ pub fn outer_protocol<F: Family, W: Words>(destination: Destination<W>) -> u8 {
     }
 }
 
-/// Puts a packet of the family `F` into one of the family `O`, and sends it. All that is to be
-/// known of the packet stands in its network header and the ports after it.
+/// Puts a packet of the family `F` into one of the family `O`, and sends it. `flow` is the
+/// same for all packets of a connection.
 #[inline(always)]
 pub fn encapsulate<F: Family, O: Family, P: Frame, W: Words>(
     frame: &mut P,
     destination: Destination<W>,
     exit: Exit,
+    flow: u32,
     settings: Settings<W>,
 ) -> Result<Verdict, Reason> {
     let discovers_mtu = settings.behaviour() & behaviour::NO_PMTU_DISC == 0;
@@ -97,7 +98,7 @@ pub fn encapsulate<F: Family, O: Family, P: Frame, W: Words>(
     let is_written = O::write_outer(frame, &outer)
         && match after_outer {
             protocol::UDP => {
-                let port = FIRST_SOURCE_PORT + ((spread(inner.flow) * SOURCE_PORTS) >> 16);
+                let port = FIRST_SOURCE_PORT + ((spread(flow) * SOURCE_PORTS) >> 16);
                 let header = Gue {
                     source: (port as u16).to_be_bytes(),
                     destination: destination.tunnel_port().to_ne_bytes(),

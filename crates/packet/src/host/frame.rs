@@ -6,7 +6,9 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::checksum::Difference;
 use crate::family::Family;
-use crate::frame::{Encapsulation, Frame, InternetChecksum, Notes, Route, RouteQuery, Way};
+use crate::frame::{
+    Encapsulation, FARTHEST_HEADER, Frame, InternetChecksum, Notes, Route, RouteQuery, Way,
+};
 use crate::wire::Ethernet;
 
 /// A frame whose checksums are complete, as it comes from a wire, and the routes of the
@@ -76,6 +78,9 @@ impl<R: Fn(&Journey) -> Route> HostFrame<R> {
 }
 
 fn range(offset: u32, octets: usize) -> Option<std::ops::Range<usize>> {
+    if offset > FARTHEST_HEADER {
+        return None;
+    }
     let start = usize::try_from(offset).ok()?;
     Some(start..start.checked_add(octets)?)
 }
@@ -107,6 +112,8 @@ impl<R: Fn(&Journey) -> Route> Frame for HostFrame<R> {
     fn mark(&self) -> u32 {
         self.mark
     }
+
+    fn reach(&self, _offset: u32) {}
 
     fn read<T: FromBytes>(&self, offset: u32) -> Option<T> {
         T::read_from_bytes(self.octets.get(range(offset, size_of::<T>())?)?).ok()

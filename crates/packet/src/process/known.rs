@@ -69,8 +69,10 @@ fn from_client<F: Family, P: Frame, T: Tables>(
     let behaviour = settings.behaviour();
     let is_first = passage.segment.is_first(passage.key.protocol);
     let half_seen = found.entry.method() != method::NAT;
-    let gives_way =
-        is_first && flow::gives_way(passage.key.protocol, life.state, half_seen, behaviour);
+    // Of a client that keeps its destination a new connection would get the same one.
+    let gives_way = is_first
+        && life.flags & flags::CONTROLLED == 0
+        && flow::gives_way(passage.key.protocol, life.state, half_seen, behaviour);
     if has_expired(life, passage.now) || gives_way {
         reclaim_seen(tables, found.index, found.generation);
         return Ok(Known::Over);
@@ -171,39 +173,30 @@ fn exit_to_server<F: Family, P: Frame, W: Words>(
     hand: Hand,
     destination: Destination<W>,
 ) -> Exit {
-    match hand {
-        Hand {
-            method: method::TUNNEL,
-            family: 4,
-        } => exit_to_tunnel::<F, V4, P, W>(frame, passage, destination),
-        Hand {
-            method: method::TUNNEL,
-            ..
-        } => exit_to_tunnel::<F, V6, P, W>(frame, passage, destination),
-        _ => {
-            let packet = (passage.key.sender, passage.key.protocol);
-            forward::way_to_server::<F, P, W>(
-                frame,
-                destination,
-                packet,
-                passage.largest,
-                passage.stamp,
-            )
-        }
+    match hand.family {
+        4 => exit_by::<F, V4, P, W>(frame, passage, hand, destination),
+        _ => exit_by::<F, V6, P, W>(frame, passage, hand, destination),
     }
 }
 
+/// The same, by the routes of the family `O`: another one than the packet's only in a tunnel.
 #[inline(always)]
-fn exit_to_tunnel<F: Family, O: Family, P: Frame, W: Words>(
+fn exit_by<F: Family, O: Family, P: Frame, W: Words>(
     frame: &P,
     passage: &Passage<F>,
+    hand: Hand,
     destination: Destination<W>,
 ) -> Exit {
-    let packet = (
-        tunnel::source::<O, W>(destination),
-        tunnel::outer_protocol::<F, W>(destination),
-    );
-    let largest = passage.largest + tunnel::overhead::<O, W>(destination);
+    let (packet, largest) = if hand.method == method::TUNNEL {
+        let source = tunnel::source::<O, W>(destination);
+        let protocol = tunnel::outer_protocol::<F, W>(destination);
+        let overhead = tunnel::overhead::<O, W>(destination);
+        ((source, protocol), passage.largest + overhead)
+    } else {
+        let [first, second] = F::to_words(passage.key.sender);
+        let source = O::from_words(first, second);
+        ((source, passage.key.protocol), passage.largest)
+    };
     forward::way_to_server::<O, P, W>(frame, destination, packet, largest, passage.stamp)
 }
 
@@ -222,11 +215,12 @@ fn to_server<F: Family, P: Frame, W: Words>(
     let verdict = match hand.method {
         method::DIRECT => forward::pass_on(frame, &packet, exit)?,
         method::TUNNEL if F::NUMBER == 4 && hand.family == 4 => {
-            tunnel::encapsulate::<F, V4, P, W>(frame, destination, exit, settings)?
+            tunnel::encapsulate::<F, V4, P, W>(frame, destination, exit, passage.flow(), settings)?
         }
         method::TUNNEL => {
             let Exit([heading, first, second]) = exit;
-            frame.note(&[id.into(), heading, first, second]);
+            let id_and_flow = u64::from(id) | u64::from(passage.flow()) << 32;
+            frame.note(&[id_and_flow, heading, first, second]);
             return Ok(Decision::Later(match hand.family {
                 4 => Stage::Tunnel64,
                 _ if F::NUMBER == 4 => Stage::Tunnel46,
@@ -251,12 +245,14 @@ pub(super) fn tunnelled<F: Family, O: Family, P: Frame, T: Tables>(
     frame: &mut P,
     tables: &T,
 ) -> Result<Decision, Reason> {
-    let [id, heading, first, second] = frame.noted();
+    let [id_and_flow, heading, first, second] = frame.noted();
     let exit = Exit([heading, first, second]);
-    let destination = tables.destination(id as u32);
+    let flow = (id_and_flow >> 32) as u32;
+    let destination = tables.destination(id_and_flow as u32);
     let destination = Destination(destination.ok_or(Reason::DestinationRemoved)?);
     let settings = Settings(tables.settings().ok_or(Reason::NotReady)?);
-    let verdict = tunnel::encapsulate::<F, O, P, T::Words>(frame, destination, exit, settings)?;
+    let verdict =
+        tunnel::encapsulate::<F, O, P, T::Words>(frame, destination, exit, flow, settings)?;
     Ok(Decision::Forwarded(verdict, forwarded(exit)))
 }
 
@@ -319,8 +315,8 @@ fn advance<F: Family, T: Tables>(
     if (new.flags ^ life.flags) & flags::INACTIVE != 0 {
         destination.rebind(activity);
     }
-    if life.flags & flags::CONTROLLED != 0 && state != life.state && flow::assures(protocol, state)
-    {
+    let has_news = state != life.state || (new.flags & !life.flags) & flags::ANSWERED != 0;
+    if life.flags & flags::CONTROLLED != 0 && has_news && flow::assures(protocol, state, side) {
         assure_template(tables, entry);
     }
 }

@@ -19,6 +19,11 @@ use crate::table::destination::{self, Activity, Destination, method};
 use crate::table::service::{self, Service, ServiceKey};
 use crate::table::settings::{Settings, Ticks, behaviour};
 use crate::table::{Tables, Traffic, Words};
+use crate::wire::protocol;
+
+/// The port from which an FTP server opens its data connections. They are never scheduled
+/// (`ip_vs_schedule` in the kernel).
+const FTP_DATA: u16 = 20;
 
 /// A packet that opens a connection, if there is a service for it.
 #[inline(always)]
@@ -30,6 +35,9 @@ pub(super) fn open<F: Family, P: Frame, T: Tables>(
     let passage = Passage::<F>::read(frame, tables, now)?;
     let (service_id, matched) = find_service(tables, &passage, frame.mark())?;
     let service = Service(tables.service(service_id).ok_or(Reason::NoService)?);
+    if passage.key.ports as u16 == FTP_DATA.to_be() {
+        return Err(Reason::NotFirst);
+    }
     if !is_held(frame, &passage, service, matched) {
         return Err(Reason::NotHeld);
     }
@@ -51,11 +59,14 @@ pub(super) fn open<F: Family, P: Frame, T: Tables>(
             }
             Err(Unopened::Refused(reason)) => return Err(reason),
         };
+    // A service of a firewall mark has packets of other protocols as well.
+    let is_one_packet =
+        service.flags() & service::flags::ONE_PACKET != 0 && passage.key.protocol == protocol::UDP;
     frame.note(&[
         choice.id.into(),
         choice.generation.into(),
         template.map_or(0, NonZeroU32::get).into(),
-        service.flags().into(),
+        is_one_packet.into(),
     ]);
     Ok(Decision::Later(if F::NUMBER == 4 {
         Stage::Enter4
@@ -131,7 +142,7 @@ pub(super) fn enter<F: Family, P: Frame, T: Tables>(
     now: Ticks,
 ) -> Result<Decision, Reason> {
     let passage = Passage::<F>::read(frame, tables, now)?;
-    let [id, generation, template, service_flags] = frame.noted();
+    let [id, generation, template, is_one_packet] = frame.noted();
     let destination = tables.destination(id as u32);
     let choice = Choice {
         id: id as u32,
@@ -141,7 +152,7 @@ pub(super) fn enter<F: Family, P: Frame, T: Tables>(
     if choice.destination.heading().generation() != choice.generation {
         return Err(Reason::Contended);
     }
-    let is_one_packet = service_flags as u32 & service::flags::ONE_PACKET != 0;
+    let is_one_packet = is_one_packet != 0;
     insert(tables, &passage, &choice, template as u32, is_one_packet)?;
     // From here on it is a packet of a known connection.
     Ok(Decision::Later(if F::NUMBER == 4 {
