@@ -13,26 +13,129 @@
 //! pmtu_disc = 1
 //! sloppy_sctp = 0
 //! sloppy_tcp = 0
+//!
+//! [access]                   # who may use virtual services, by the longest prefix
+//! deny = ["198.51.100.0/24", "2001:db8:bad::/48"]
+//! allow = []                 # where there is one, everybody else may not
+//!
+//! [access.services."tcp 192.0.2.10:80"]    # or "fwmark 7", "fwmark 7 ipv6"
+//! allow = ["10.0.0.0/8"]     # comes before what holds for all
 //! ```
 
+use std::collections::BTreeMap;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use elver_core::service::{Family, Protocol, ServiceKey};
+use elver_packet::table::access::Access;
 use elver_packet::table::settings::behaviour;
 use elver_sys::bpf::Sizes;
 use serde::Deserialize;
 
+use crate::data_plane::{AccessLists, Network};
 use crate::failure::Failure;
 
 /// Where the file is, unless the command line says otherwise.
 pub(crate) const DEFAULT_FILE: &str = "/etc/elver/elver.toml";
 
 /// What the file says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Settings {
     tables: Tables,
     ipvs: Ipvs,
+    access: AccessSettings,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct AccessSettings {
+    allow: Vec<Prefix>,
+    deny: Vec<Prefix>,
+    services: BTreeMap<ServiceName, ServiceAccess>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct ServiceAccess {
+    allow: Vec<Prefix>,
+    deny: Vec<Prefix>,
+}
+
+/// A network: `ADDRESS/LENGTH`, or an address alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+struct Prefix(Network);
+
+impl TryFrom<String> for Prefix {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Prefix, String> {
+        let wrong = || format!("`{text}` is no network: write ADDRESS/LENGTH or an address");
+        let (address, length) = match text.split_once('/') {
+            Some((address, length)) => (address, Some(length)),
+            None => (text.as_str(), None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| wrong())?;
+        let longest = if address.is_ipv4() { 32 } else { 128 };
+        let length = match length {
+            None => longest,
+            Some(length) => length.parse().map_err(|_| wrong())?,
+        };
+        if length > longest {
+            return Err(format!("`{text}`: a prefix has {longest} bits at the most"));
+        }
+        Ok(Prefix((address, length)))
+    }
+}
+
+/// A virtual service: `tcp ADDRESS:PORT` (or udp, sctp), `fwmark N` or `fwmark N ipv6`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
+struct ServiceName(ServiceKey);
+
+impl TryFrom<String> for ServiceName {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<ServiceName, String> {
+        let wrong = || {
+            format!(
+                "`{text}` is no virtual service: write \"tcp ADDRESS:PORT\" (or udp, sctp), \
+                 \"fwmark N\" or \"fwmark N ipv6\""
+            )
+        };
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let protocol = |protocol, address: &str| {
+            let address: SocketAddr = address.parse().map_err(|_| wrong())?;
+            Ok(ServiceKey::Address { protocol, address })
+        };
+        let mark = |mark: &str, family| match mark.parse() {
+            Ok(0) | Err(_) => Err(wrong()),
+            Ok(mark) => Ok(ServiceKey::Mark { mark, family }),
+        };
+        match words[..] {
+            ["tcp", address] => protocol(Protocol::Tcp, address),
+            ["udp", address] => protocol(Protocol::Udp, address),
+            ["sctp", address] => protocol(Protocol::Sctp, address),
+            ["fwmark", number] => mark(number, Family::Inet),
+            ["fwmark", number, "ipv6"] => mark(number, Family::Inet6),
+            _ => Err(wrong()),
+        }
+        .map(ServiceName)
+    }
+}
+
+/// What lists say of networks. Beside networks that are allowed, all others are not.
+fn list(allow: &[Prefix], deny: &[Prefix]) -> BTreeMap<Network, Access> {
+    let mut networks = BTreeMap::new();
+    if !allow.is_empty() {
+        networks.insert((Ipv4Addr::UNSPECIFIED.into(), 0), Access::Denied);
+        networks.insert((Ipv6Addr::UNSPECIFIED.into(), 0), Access::Denied);
+    }
+    networks.extend(allow.iter().map(|prefix| (prefix.0, Access::Allowed)));
+    networks.extend(deny.iter().map(|prefix| (prefix.0, Access::Denied)));
+    networks
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -160,6 +263,20 @@ impl Settings {
             services: self.tables.services.0,
             destinations: self.tables.destinations.0,
             connections: self.tables.connections.0,
+            ..Sizes::default()
+        }
+    }
+
+    /// Who may use which service.
+    pub(crate) fn access(&self) -> AccessLists {
+        AccessLists {
+            all: list(&self.access.allow, &self.access.deny),
+            services: self
+                .access
+                .services
+                .iter()
+                .map(|(name, lists)| (name.0, list(&lists.allow, &lists.deny)))
+                .collect(),
         }
     }
 
@@ -209,12 +326,45 @@ mod tests {
     }
 
     #[test]
+    fn who_is_not_allowed_where_some_are_is_denied() {
+        let text = "[access]\ndeny = [\"10.0.0.1\"]\n\
+                    [access.services.\"tcp 192.0.2.10:80\"]\nallow = [\"10.0.0.0/8\"]";
+        let lists = toml::from_str::<Settings>(text).unwrap().access();
+        let network = |text: &str, length| (text.parse::<IpAddr>().unwrap(), length);
+        assert_eq!(
+            lists.all,
+            BTreeMap::from([(network("10.0.0.1", 32), Access::Denied)])
+        );
+        let of_service: Vec<_> = lists
+            .services
+            .into_values()
+            .next()
+            .unwrap()
+            .into_iter()
+            .collect();
+        assert_eq!(
+            of_service,
+            [
+                (network("0.0.0.0", 0), Access::Denied),
+                (network("10.0.0.0", 8), Access::Allowed),
+                (network("::", 0), Access::Denied),
+            ]
+        );
+    }
+
+    #[test]
     fn what_is_wrong_is_shown_where_it_stands() {
         for (text, expected) in [
             ("[ipvs]\nsloppy_tpc = 1", "unknown field `sloppy_tpc`"),
             ("[ipvs]\nsloppy_tcp = 2", "2 is neither 0 (off) nor 1 (on)"),
             ("[tables]\nconnections = 0", "0 is not from 16 to"),
             ("[tables]\nconnections = \"many\"", "invalid type"),
+            ("[access]\ndeny = [\"10.0.0.0/33\"]", "at the most"),
+            ("[access]\ndeny = [\"nobody\"]", "`nobody` is no network"),
+            (
+                "[access]\nservices.\"http 1.2.3.4\".deny = []",
+                "is no virtual service",
+            ),
         ] {
             let error = toml::from_str::<Settings>(text).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");

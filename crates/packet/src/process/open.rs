@@ -11,6 +11,7 @@ use crate::forward;
 use crate::frame::{Frame, Route, RouteQuery};
 use crate::reason::Reason;
 use crate::schedule::{self, Client};
+use crate::table::access::is_denied;
 use crate::table::connection::{
     self, Claim, Direction, Entry, Found, Key, Life, Links, Place, destination_of, flags,
     has_expired, reclaim_seen,
@@ -40,6 +41,10 @@ pub(super) fn open<F: Family, P: Frame, T: Tables>(
     }
     if !is_held(frame, &passage, service, matched) {
         return Err(Reason::NotHeld);
+    }
+    let settings = Settings(tables.settings().ok_or(Reason::NotReady)?);
+    if settings.has_access_lists() && is_denied::<F, T>(tables, service_id, &passage.key.sender) {
+        return Err(Reason::AccessDenied);
     }
     let [note, ..] = frame.noted();
     let scheduling = Scheduling {

@@ -8,7 +8,7 @@
 //! word 4   always 0
 //! word 5   jiffies …
 //! word 6   … and nanoseconds of CLOCK_MONOTONIC at the same moment, when the loader asked
-//! word 7    behaviour: flags 32 | spare
+//! word 7    behaviour: flags 32 | there are lists of access 1
 //! words 16… timeouts of the TCP states: ticks 32 | seconds 32
 //! word 32   timeout of UDP, alike
 //! words 48… timeouts of the SCTP states, alike
@@ -137,6 +137,12 @@ impl<W: Words> Settings<W> {
     #[inline(always)]
     pub fn tick_shift(self) -> u32 {
         (self.0.load(CLOCK_WORD) & 0x3f) as u32
+    }
+
+    /// Whether there are lists of who may use services.
+    #[inline(always)]
+    pub fn has_access_lists(self) -> bool {
+        self.0.load(BEHAVIOUR_WORD) >> 32 != 0
     }
 
     /// The flags of [`behaviour`].
