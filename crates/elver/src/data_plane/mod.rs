@@ -9,6 +9,7 @@ mod access;
 mod edit;
 mod estimates;
 mod layout;
+mod marks;
 mod member_places;
 mod sweep;
 
@@ -30,6 +31,7 @@ use elver_sys::bpf::{Attachments, BpfError, Clock, Maps, Sizes, Totals};
 use elver_sys::netlink::Netlink;
 
 pub(crate) use access::{AccessLists, Network};
+pub(crate) use marks::{MOST_RULES, MarkRule};
 
 use crate::ipvsadm::Reader;
 use member_places::MemberPlaces;
