@@ -82,7 +82,7 @@ mod tests {
         for octet in data {
             register ^= u32::from(*octet);
             for _ in 0..8 {
-                register = register >> 1 ^ POLYNOMIAL * (register & 1);
+                register = (register >> 1) ^ (POLYNOMIAL * (register & 1));
             }
         }
         !register

@@ -387,32 +387,3 @@ fn and_a_template_last() {
     assert_eq!(director.tables.reason(Reason::ReplacedTemplate), 2);
     assert_eq!(director.tables.reason(Reason::ReplacedLive), 0);
 }
-
-/// A flood of ten times the table pushes out its own kind: connections with traffic stay.
-#[test]
-fn connections_with_traffic_survive_a_flood() {
-    const SETS: u32 = 64;
-    const CONNECTIONS: u16 = 60;
-    let mut director = Director::new(SETS);
-    director.add(socket(VIPS[0]), None, &[socket("10.2.0.11:80")]);
-    fill(&mut director, &[true; CONNECTIONS as usize]);
-    for number in 0..10 * SETS * (STRIDE - 1) {
-        let client = SocketAddr::new(
-            IpAddr::from((0x0a01_8000 + number / 7 % 0x7fff).to_be_bytes()),
-            (2000 + number) as u16,
-        );
-        director.process(Segment::new(client, socket(VIPS[0]), "S").octets());
-        if number % 64 == 0 {
-            director.wait(1);
-            for port in 1000..1000 + CONNECTIONS {
-                assert!(
-                    is_there(&mut director, port),
-                    "connection {port} after {number} packets"
-                );
-            }
-        }
-    }
-    assert_eq!(director.tables.reason(Reason::ReplacedLive), 0);
-    assert!(director.tables.reason(Reason::ReplacedEmbryonic) > 1000);
-    director.assert_consistent();
-}
