@@ -319,8 +319,17 @@ impl Skb {
     /// a pointer into its own frame in the register that returns it.
     #[inline(never)]
     fn look_up<F: Family>(&self, query: &RouteQuery<F>, found: &mut Found) -> u32 {
+        let mut ask = Aligned(MaybeUninit::<bpf_fib_lookup>::uninit());
+        const { assert!(size_of::<bpf_fib_lookup>().is_multiple_of(8)) };
+        let mut word = 0;
+        while word < size_of::<bpf_fib_lookup>() / 8 {
+            // SAFETY: the word is one of the query's. Written one by one, since a call of
+            // memset would take a frame of its own from a stack that is full.
+            unsafe { ask.0.as_mut_ptr().cast::<u64>().add(word).write_volatile(0) };
+            word += 1;
+        }
         // SAFETY: all zeros is a valid query.
-        let mut ask: bpf_fib_lookup = unsafe { core::mem::zeroed() };
+        let ask = unsafe { ask.0.assume_init_mut() };
         ask.l4_protocol = query.protocol;
         ask.__bindgen_anon_1.tot_len = query.length as u16;
         // SAFETY: the context is valid.
@@ -338,12 +347,7 @@ impl Skb {
         }
         // SAFETY: the context is valid and the length is that of the query.
         let answer = unsafe {
-            helpers::bpf_fib_lookup(
-                self.skb.cast(),
-                &mut ask,
-                size_of::<bpf_fib_lookup>() as i32,
-                0,
-            )
+            helpers::bpf_fib_lookup(self.skb.cast(), ask, size_of::<bpf_fib_lookup>() as i32, 0)
         };
         // The kernel has put the router's address in the place of the destination's, if the
         // way leads over one.
