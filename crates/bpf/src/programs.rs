@@ -71,6 +71,18 @@ pub(crate) fn elver_enter_6(context: TcContext) -> i32 {
     run(Stage::Enter6, context)
 }
 
+/// See [`Stage::Answer4`].
+#[classifier]
+pub(crate) fn elver_answer_4(context: TcContext) -> i32 {
+    run(Stage::Answer4, context)
+}
+
+/// See [`Stage::Answer6`].
+#[classifier]
+pub(crate) fn elver_answer_6(context: TcContext) -> i32 {
+    run(Stage::Answer6, context)
+}
+
 #[inline(always)]
 fn run(stage: Stage, context: TcContext) -> i32 {
     let Some(settings) = Maps.settings() else {

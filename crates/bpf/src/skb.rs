@@ -13,7 +13,7 @@ use aya_ebpf::bindings::{
 use aya_ebpf::helpers::generated as helpers;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::PerCpuArray;
-use elver_packet::checksum::Difference;
+use elver_packet::checksum::{Difference, fold};
 use elver_packet::family::Family;
 use elver_packet::frame::{
     Encapsulation, Frame, InternetChecksum, NextHop, Notes, Route, RouteQuery, Way,
@@ -198,15 +198,57 @@ impl Frame for Skb {
             protocol::GRE => BPF_F_ADJ_ROOM_ENCAP_L4_GRE,
             _ => 0,
         };
+        self.adjust(room.octets as i32, outer | between)
+    }
+
+    #[inline(always)]
+    fn device(&self) -> u32 {
         // SAFETY: the context is valid.
-        unsafe {
-            helpers::bpf_skb_adjust_room(
-                self.skb,
-                room.octets as i32,
-                BPF_ADJ_ROOM_MAC,
-                (BPF_F_ADJ_ROOM_FIXED_GSO | outer | between).into(),
-            ) == 0
+        unsafe { (*self.skb).ifindex }
+    }
+
+    #[inline(always)]
+    fn sum(&self, offset: u32, octets: u32) -> Option<u16> {
+        let sum = sum_of(self.skb, offset, octets);
+        if sum < 0 {
+            return None;
         }
+        Some(fold(sum as u64))
+    }
+
+    #[inline(always)]
+    fn is_unfinished(&mut self, offset: u32) -> bool {
+        let Some(before) = self.read::<[u8; 2]>(offset) else {
+            return false;
+        };
+        // Nothing tells so; but the kernel leaves an unfinished checksum alone when data
+        // under it change, and changes any other.
+        // SAFETY: the context is valid. A field width of 0 makes `to` a difference.
+        unsafe { helpers::bpf_l4_csum_replace(self.skb, offset, 0, 1, 0) };
+        let Some(after) = self.read::<[u8; 2]>(offset) else {
+            return false;
+        };
+        self.write(offset, &before) && u16::from_ne_bytes(before) == u16::from_ne_bytes(after)
+    }
+
+    #[inline(always)]
+    fn cut(&mut self, length: u32) -> bool {
+        // SAFETY: the context is valid.
+        let change = |length| unsafe { helpers::bpf_skb_change_tail(self.skb, length, 0) } == 0;
+        // Only when the length changes does the kernel forget the sum over the whole frame that
+        // the device may have computed.
+        let has_changed = length != self.length() || change(length + 1);
+        length <= self.length() && has_changed && change(length)
+    }
+
+    #[inline(always)]
+    fn insert(&mut self, octets: u32) -> bool {
+        self.adjust(octets as i32, 0)
+    }
+
+    #[inline(always)]
+    fn remove(&mut self, octets: u32) -> bool {
+        self.adjust(-(octets as i32), 0)
     }
 
     #[inline(always)]
@@ -291,6 +333,61 @@ impl Frame for Skb {
     }
 }
 
+/// The largest run of octets that is summed.
+const MOST: u32 = 1536;
+/// As many octets as the kernel sums at a time (`MAX_BPF_STACK` in 6.1).
+const PIECE: u32 = 512;
+
+/// Room for octets that are summed.
+#[map]
+static SUMMED: PerCpuArray<[u32; MOST as usize / 4 + 1]> = PerCpuArray::with_max_entries(1, 0);
+
+/// The sum over so many octets of a frame, not yet folded; negative if it does not have as many,
+/// or they are too many.
+#[inline(never)]
+fn sum_of(skb: *mut __sk_buff, offset: u32, octets: u32) -> i64 {
+    let octets = seen(octets);
+    if octets == 0 || octets > MOST {
+        return -1;
+    }
+    let Some(room) = SUMMED.get_ptr_mut(0) else {
+        return -1;
+    };
+    let room = room.cast::<u8>();
+    // A sum is of whole words: zeros at the end do not change it.
+    // SAFETY: the room is that of this processor, and a word larger than what is summed.
+    unsafe { room.add((octets & !3) as usize).cast::<u32>().write(0) };
+    // SAFETY: the context is valid, and there is room for as many octets.
+    if unsafe { helpers::bpf_skb_load_bytes(skb.cast(), offset, room.cast(), octets) } < 0 {
+        return -1;
+    }
+    let words = octets.next_multiple_of(4);
+    let first = sum_piece(room, words.min(PIECE), 0);
+    // SAFETY: these lie within the room.
+    let (second, third) = unsafe { (room.add(PIECE as usize), room.add(2 * PIECE as usize)) };
+    let both = sum_piece(second, words.saturating_sub(PIECE).min(PIECE), first);
+    sum_piece(third, words.saturating_sub(2 * PIECE), both)
+}
+
+/// Adds a piece of the room to a sum.
+#[inline(always)]
+fn sum_piece(at: *mut u8, octets: u32, sum: i64) -> i64 {
+    let octets = seen(octets);
+    if octets > PIECE {
+        return sum;
+    }
+    // SAFETY: the caller has as many octets there.
+    unsafe { helpers::bpf_csum_diff(core::ptr::null_mut(), 0, at.cast(), octets, sum as u32) }
+}
+
+/// The value in a register of its own, so that the verifier sees in it what comparisons say.
+#[inline(always)]
+fn seen(mut value: u32) -> u32 {
+    // SAFETY: no instruction.
+    unsafe { asm!("/* {0} */", inout(reg) value, options(pure, nomem, nostack)) };
+    value
+}
+
 /// What the kernel's routes say.
 struct Found {
     next_hop: NextHop,
@@ -299,6 +396,14 @@ struct Found {
 }
 
 impl Skb {
+    /// Makes room behind the Ethernet header, or takes it away.
+    #[inline(always)]
+    fn adjust(&mut self, octets: i32, flags: u32) -> bool {
+        let flags = u64::from(BPF_F_ADJ_ROOM_FIXED_GSO | flags);
+        // SAFETY: the context is valid.
+        unsafe { helpers::bpf_skb_adjust_room(self.skb, octets, BPF_ADJ_ROOM_MAC, flags) == 0 }
+    }
+
     /// Asks the kernel's routes; gives its answer's code.
     ///
     /// A function of its own, since the query is large for the caller's stack frame and it is

@@ -433,6 +433,14 @@ impl Family for V6 {
     }
 }
 
+impl V6 {
+    /// An address as it stands in a packet.
+    #[inline(always)]
+    pub fn from_octets(octets: [u8; 16]) -> [u64; 2] {
+        words(octets)
+    }
+}
+
 #[inline(always)]
 fn words(octets: [u8; 16]) -> [u64; 2] {
     let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = octets;

@@ -49,6 +49,28 @@ pub trait Frame {
     /// False if there is none.
     fn grow(&mut self, room: Encapsulation) -> bool;
 
+    /// The device over which the frame came, by its index.
+    fn device(&self) -> u32;
+
+    /// The one's complement sum over so many octets from an even offset on, as it stands in
+    /// memory. None if the frame is too short, or it is more than a packet that is not cut
+    /// into segments can have.
+    fn sum(&self, offset: u32, octets: u32) -> Option<u16>;
+
+    /// Whether the transport checksum at `offset` is one that the device still has to finish.
+    fn is_unfinished(&mut self, offset: u32) -> bool;
+
+    /// Cuts the frame off after so many octets. It will not be cut into segments any more.
+    /// False if it is shorter, or cannot be cut.
+    fn cut(&mut self, length: u32) -> bool;
+
+    /// Makes room for so many octets behind the Ethernet header. False if there is none.
+    fn insert(&mut self, octets: u32) -> bool;
+
+    /// Takes so many octets away from behind the Ethernet header. False if it has not as many,
+    /// or cannot be changed.
+    fn remove(&mut self, octets: u32) -> bool;
+
     /// A number for a packet that may be fragmented, hard to guess.
     fn identification(&self) -> u16;
 

@@ -388,11 +388,16 @@ impl Pair {
         octets: &[u8],
         routes: &(impl Fn(&Journey) -> Route + Clone),
     ) -> Verdict {
-        let mut frame = HostFrame::new(octets.to_vec(), routes.clone());
-        frame.addressed_to_us = octets[..6] == [2, 0, 0, 0, side, 1];
-        let verdict = process(&mut frame, &&self.host, self.now);
         let device = self.devices[usize::from(side) - 1];
         let (action, left) = self.programs.test_run(device, octets).unwrap();
+        let mut frame = HostFrame::new(octets.to_vec(), routes.clone());
+        frame.addressed_to_us = octets[..6] == [2, 0, 0, 0, side, 1];
+        frame.device = device;
+        // Of packets that the programs make it is a random number.
+        frame.identification = left
+            .get(18..20)
+            .map_or(0, |two| u16::from_be_bytes([two[0], two[1]]));
+        let verdict = process(&mut frame, &&self.host, self.now);
         let expected = match verdict {
             Verdict::Pass => PASS,
             Verdict::Drop => DROP,
@@ -629,6 +634,10 @@ fn kernel_and_host_do_the_same() {
         Reason::NoRoute,
         Reason::ReplacedLive,
         Reason::ReplacedTemplate,
+        // The business of `icmp.rs`.
+        Reason::Unrelated,
+        Reason::RelatedError,
+        Reason::TunnelError,
     ];
     for (reason, times) in Reason::ALL.iter().zip(reasons) {
         assert!(

@@ -92,6 +92,40 @@ impl Exit {
         Exit([Self::TOO_BIG << 32, largest.into(), 0])
     }
 
+    /// Where the route of a packet that has to be forwarded leads.
+    #[inline(always)]
+    fn by(route: Route) -> Exit {
+        match route {
+            Route::Neighbour { way, .. } | Route::Unresolved(way) => Exit::resolve(&way),
+            Route::TooBig(largest) => Exit::too_big(largest),
+            Route::LocalOrNone | Route::NotForwarding | Route::None => {
+                Exit::of_kind(Exit::NO_ROUTE)
+            }
+        }
+    }
+
+    /// The same for a packet that will be larger by so many octets when it leaves.
+    #[inline(always)]
+    pub fn narrowed(self, overhead: u32) -> Exit {
+        let Exit([heading, first, second]) = self;
+        if self.kind() == Self::TOO_BIG {
+            Exit([heading, first.saturating_sub(overhead.into()), second])
+        } else {
+            self
+        }
+    }
+
+    /// The largest packet that the way takes, in octets, if this one is too big.
+    #[inline(always)]
+    pub fn largest(self) -> u32 {
+        let [_, first, _] = self.0;
+        if self.kind() == Self::TOO_BIG {
+            first as u32
+        } else {
+            0
+        }
+    }
+
     /// The same, of which the verifier in the kernel does not know how it came about.
     #[inline(always)]
     pub fn blurred<W: Words>(self, settings: Settings<W>) -> Exit {
@@ -130,7 +164,7 @@ impl Exit {
 
     /// Sends a frame that has been rewritten.
     #[inline(always)]
-    fn send<F: Family, P: Frame>(self, frame: &mut P) -> Result<Verdict, Reason> {
+    pub fn send<F: Family, P: Frame>(self, frame: &mut P) -> Result<Verdict, Reason> {
         let [heading, first, second] = self.0;
         let device = heading as u32;
         match self.kind() {
@@ -199,13 +233,11 @@ pub fn way_to_server<F: Family, P: Frame, W: Words>(
             destination.remember_next_hop(&next_hop, largest, stamp);
             Exit::resolve(&way)
         }
-        Route::Unresolved(way) => Exit::resolve(&way),
-        Route::TooBig(largest) => Exit::too_big(largest),
         Route::NotForwarding => match destination.way() {
             Way { device: 0, .. } => Exit::of_kind(Exit::NO_ROUTE),
             way => Exit::resolve(&way),
         },
-        Route::LocalOrNone | Route::None => Exit::of_kind(Exit::NO_ROUTE),
+        route => Exit::by(route),
     }
 }
 
@@ -239,8 +271,12 @@ fn way_to_client<F: Family, P: Frame, W: Words>(
             }
             Exit::resolve(&way)
         }
-        Route::Unresolved(way) => Exit::resolve(&way),
-        Route::TooBig(largest) => Exit::too_big(largest),
-        Route::LocalOrNone | Route::NotForwarding | Route::None => Exit::of_kind(Exit::NO_ROUTE),
+        route => Exit::by(route),
     }
+}
+
+/// The way of a packet that this host has made for somebody.
+#[inline(always)]
+pub fn way_of_our_own<F: Family, P: Frame>(frame: &P, query: &RouteQuery<F>) -> Exit {
+    Exit::by(frame.route(query))
 }

@@ -4,8 +4,9 @@ use super::passage::Passage;
 use super::{Decision, Stage};
 use crate::family::{Family, V4, V6};
 use crate::flow::{self, Side};
-use crate::forward::{self, Exit, Rewritten, tunnel};
+use crate::forward::{self, Exit, Outgoing, Rewritten, tunnel};
 use crate::frame::Frame;
+use crate::icmp::Icmp;
 use crate::reason::Reason;
 use crate::table::connection::{
     self, Direction, Entry, Found, Key, Life, assure_template, destination_of, flags, has_expired,
@@ -14,10 +15,11 @@ use crate::table::connection::{
 use crate::table::destination::{self, Activity, Destination, method};
 use crate::table::settings::{Settings, Ticks};
 use crate::table::{Tables, Traffic, Words};
+use crate::wire::Ethernet;
 
 /// A packet that may belong to a connection in the table.
 #[inline(always)]
-pub(super) fn known<F: Family, P: Frame, T: Tables>(
+pub(super) fn known<F: Icmp, P: Frame, T: Tables>(
     frame: &mut P,
     tables: &T,
     now: Ticks,
@@ -89,19 +91,22 @@ fn from_client<F: Family, P: Frame, T: Tables>(
     } else {
         Side::ClientOnly
     };
-    let exit = exit_to_server(frame, passage, hand, destination).blurred(settings);
+    let packet = passage.outgoing();
+    let exit = exit_to_server(frame, &packet, hand, destination).blurred(settings);
     advance(tables, passage, found.entry, life, side, destination);
     tables.count(id, Traffic::In(passage.length));
     if life.flags & flags::ONE_PACKET != 0 {
         reclaim_seen(tables, found.index, found.generation);
     }
-    exit.check()?;
-    to_server(frame, passage, hand, destination, id, exit).map(Known::Decided)
+    if let Err(reason) = exit.check() {
+        return Ok(Known::Decided(Decision::Refused(reason, exit.largest())));
+    }
+    to_server(frame, &packet, hand, destination, id, exit).map(Known::Decided)
 }
 
 /// A packet of a known connection, from its real server.
 #[inline(always)]
-fn from_server<F: Family, P: Frame, T: Tables>(
+fn from_server<F: Icmp, P: Frame, T: Tables>(
     frame: &mut P,
     tables: &T,
     passage: &Passage<F>,
@@ -133,25 +138,39 @@ fn from_server<F: Family, P: Frame, T: Tables>(
         destination: passage.key.receiver,
         ports: as_client_sends.ports.rotate_left(16),
     };
-    let verdict = forward::answer(frame, &passage.outgoing(), found.entry, &new)?;
-    let forwarded = Decision::Forwarded(verdict, Reason::ForwardedToClient);
-    Ok(Known::Decided(forwarded))
+    match forward::answer(frame, &passage.outgoing(), found.entry, &new) {
+        Ok(verdict) => {
+            let forwarded = Decision::Forwarded(verdict, Reason::ForwardedToClient);
+            Ok(Known::Decided(forwarded))
+        }
+        // The packet is as the real server sent it. The stack finds the same obstacle, and
+        // tells the real server from an address of the director that it knows.
+        Err(Reason::TimeToLive | Reason::NoRoute) => Err(Reason::LeftToStack),
+        Err(Reason::TooBig) if must_stay_whole::<F, P>(frame) => Err(Reason::LeftToStack),
+        Err(reason) => Err(reason),
+    }
+}
+
+/// Whether routers may not fragment the packet.
+#[inline(always)]
+fn must_stay_whole<F: Icmp, P: Frame>(frame: &P) -> bool {
+    F::quoted(frame, Ethernet::LENGTH).is_some_and(|packet| packet.must_stay_whole)
 }
 
 /// By what a client's packet goes to its real server.
 #[derive(Clone, Copy)]
-struct Hand {
+pub(super) struct Hand {
     /// Of [`method`].
-    method: u8,
+    pub(super) method: u8,
     /// The family of the real server's address.
-    family: u8,
+    pub(super) family: u8,
 }
 
 /// Where a client's packet leaves for the real server of its connection.
 #[inline(always)]
-fn exit_to_server<F: Family, P: Frame, W: Words>(
+pub(super) fn exit_to_server<F: Family, P: Frame, W: Words>(
     frame: &P,
-    passage: &Passage<F>,
+    packet: &Outgoing<'_, F>,
     hand: Hand,
     destination: Destination<W>,
 ) -> Exit {
@@ -159,20 +178,15 @@ fn exit_to_server<F: Family, P: Frame, W: Words>(
         Hand {
             method: method::TUNNEL,
             family: 4,
-        } => exit_to_tunnel::<F, V4, P, W>(frame, passage, destination),
+        } => exit_to_tunnel::<F, V4, P, W>(frame, packet, destination),
         Hand {
             method: method::TUNNEL,
             ..
-        } => exit_to_tunnel::<F, V6, P, W>(frame, passage, destination),
+        } => exit_to_tunnel::<F, V6, P, W>(frame, packet, destination),
         _ => {
-            let packet = (passage.key.sender, passage.key.protocol);
-            forward::way_to_server::<F, P, W>(
-                frame,
-                destination,
-                packet,
-                passage.largest,
-                passage.stamp,
-            )
+            let ends = (packet.key.sender, packet.key.protocol);
+            let (largest, stamp) = (packet.largest, packet.stamp);
+            forward::way_to_server::<F, P, W>(frame, destination, ends, largest, stamp)
         }
     }
 }
@@ -180,31 +194,32 @@ fn exit_to_server<F: Family, P: Frame, W: Words>(
 #[inline(always)]
 fn exit_to_tunnel<F: Family, O: Family, P: Frame, W: Words>(
     frame: &P,
-    passage: &Passage<F>,
+    packet: &Outgoing<'_, F>,
     destination: Destination<W>,
 ) -> Exit {
-    let packet = (
+    let ends = (
         tunnel::source::<O, W>(destination),
         tunnel::outer_protocol::<F, W>(destination),
     );
-    let largest = passage.largest + tunnel::overhead::<O, W>(destination);
-    forward::way_to_server::<O, P, W>(frame, destination, packet, largest, passage.stamp)
+    let overhead = tunnel::overhead::<O, W>(destination);
+    let largest = packet.largest + overhead;
+    forward::way_to_server::<O, P, W>(frame, destination, ends, largest, packet.stamp)
+        .narrowed(overhead)
 }
 
 /// Sends a client's packet to the real server of its connection, or has a later stage put it
 /// into a tunnel that has anything to do with IPv6.
 #[inline(always)]
-fn to_server<F: Family, P: Frame, W: Words>(
+pub(super) fn to_server<F: Family, P: Frame, W: Words>(
     frame: &mut P,
-    passage: &Passage<F>,
+    packet: &Outgoing<'_, F>,
     hand: Hand,
     destination: Destination<W>,
     id: u32,
     exit: Exit,
 ) -> Result<Decision, Reason> {
-    let packet = passage.outgoing();
     let verdict = match hand.method {
-        method::DIRECT => forward::pass_on(frame, &packet, exit)?,
+        method::DIRECT => forward::pass_on(frame, packet, exit)?,
         method::TUNNEL if F::NUMBER == 4 && hand.family == 4 => {
             tunnel::encapsulate::<F, V4, P, W>(frame, destination, exit)?
         }
@@ -219,11 +234,11 @@ fn to_server<F: Family, P: Frame, W: Words>(
         }
         _ => {
             let new = Rewritten {
-                source: passage.key.sender,
+                source: packet.key.sender,
                 destination: forward::address_of::<F, _>(destination),
-                ports: with_server_port(passage.key.ports, destination.port()),
+                ports: with_server_port(packet.key.ports, destination.port()),
             };
-            forward::translate(frame, &packet, &new, exit)?
+            forward::translate(frame, packet, &new, exit)?
         }
     };
     Ok(Decision::Forwarded(verdict, forwarded(exit)))

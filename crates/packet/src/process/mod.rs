@@ -5,6 +5,9 @@
 //!   ├ as the client sends       → state → to the real server
 //!   ├ as a real server answers  → state → to the client
 //!   └ none → opens one? → service → held here? → persistence, or scheduler → new connection
+//!
+//! cannot be forwarded → its sender is told by ICMP
+//! ICMP error → connection table, by the packet that it is about → to the other end
 //! ```
 //!
 //! | file | what it holds |
@@ -13,7 +16,9 @@
 //! | `passage.rs` | a packet's headers |
 //! | `known.rs` | a packet of a connection in the table |
 //! | `open.rs` | a packet that opens one |
+//! | `answer.rs` | a sender is told why its packet goes nowhere |
 
+mod answer;
 mod known;
 mod open;
 mod passage;
@@ -24,6 +29,7 @@ use crate::reason::Reason;
 use crate::table::Tables;
 use crate::table::settings::Ticks;
 use crate::wire::{EtherType, Ethernet};
+use answer::{answer, refuse};
 use known::{known, tunnelled};
 use open::{enter, open};
 
@@ -61,11 +67,24 @@ pub enum Stage {
     Enter4 = 7,
     /// An IPv6 packet opens a connection to a destination that has been chosen.
     Enter6 = 8,
+    /// The sender of an IPv4 packet is told by ICMP why it goes nowhere.
+    Answer4 = 9,
+    /// The sender of an IPv6 packet is told by ICMP why it goes nowhere.
+    Answer6 = 10,
 }
 
 impl Stage {
     /// How many stages there are.
-    pub const COUNT: u32 = 9;
+    pub const COUNT: u32 = 11;
+
+    /// Whether it is about IPv4 packets.
+    #[inline(always)]
+    const fn is_of_ipv4(self) -> bool {
+        matches!(
+            self,
+            Stage::Arrive | Stage::Open4 | Stage::Enter4 | Stage::Tunnel46 | Stage::Answer4
+        )
+    }
 }
 
 /// How a stage ends.
@@ -90,14 +109,25 @@ pub fn step<P: Frame, T: Tables>(stage: Stage, frame: &mut P, tables: &T, now: T
         Stage::Open6 => open::<V6, P, T>(frame, tables, now),
         Stage::Enter4 => enter::<V4, P, T>(frame, tables, now),
         Stage::Enter6 => enter::<V6, P, T>(frame, tables, now),
+        Stage::Answer4 => Ok(Decision::Done(answer::<V4, P, T>(frame, tables, now))),
+        Stage::Answer6 => Ok(Decision::Done(answer::<V6, P, T>(frame, tables, now))),
     };
-    let (verdict, reason) = match decision {
-        Ok(Decision::Forwarded(verdict, reason)) => (verdict, reason),
+    let (reason, largest) = match decision {
+        Ok(Decision::Forwarded(verdict, reason)) => {
+            tables.count_reason(reason);
+            return Step::Done(verdict);
+        }
+        Ok(Decision::Done(verdict)) => return Step::Done(verdict),
         Ok(Decision::Later(stage)) => return Step::Next(stage),
-        Err(reason) => (verdict_of(reason), reason),
+        Ok(Decision::Refused(reason, largest)) => (reason, largest),
+        Err(reason) => (reason, 0),
     };
     tables.count_reason(reason);
-    Step::Done(verdict)
+    if stage.is_of_ipv4() {
+        refuse::<V4, P>(frame, reason, largest)
+    } else {
+        refuse::<V6, P>(frame, reason, largest)
+    }
 }
 
 /// What a packet that is not forwarded gets.
@@ -113,7 +143,11 @@ fn verdict_of(reason: Reason) -> Verdict {
 /// What a stage decides about a packet that is not turned away.
 enum Decision {
     Forwarded(Verdict, Reason),
+    /// All has been counted.
+    Done(Verdict),
     Later(Stage),
+    /// Dropped, and where that is for its size: the largest packet that would fit, in octets.
+    Refused(Reason, u32),
 }
 
 #[inline(always)]

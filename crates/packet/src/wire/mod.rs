@@ -4,6 +4,7 @@
 //! refers to packet memory. Multi-byte fields are big endian.
 
 mod ethernet;
+mod icmp;
 mod ipv4;
 mod ipv6;
 mod sctp;
@@ -11,6 +12,7 @@ mod tcp;
 mod udp;
 
 pub use ethernet::{EtherType, Ethernet, MacAddress};
+pub use icmp::{IcmpHeader, IcmpKind};
 pub use ipv4::Ipv4;
 pub use ipv6::Ipv6;
 pub use sctp::{SctpChunk, SctpStart};
@@ -19,6 +21,8 @@ pub use udp::UdpHeader;
 
 /// IP protocol numbers (IANA "Assigned Internet Protocol Numbers").
 pub mod protocol {
+    /// ICMP.
+    pub const ICMP: u8 = 1;
     /// IPv4 inside IP.
     pub const IPIP: u8 = 4;
     /// TCP.
@@ -29,6 +33,8 @@ pub mod protocol {
     pub const IPV6: u8 = 41;
     /// Generic routing encapsulation.
     pub const GRE: u8 = 47;
+    /// ICMPv6.
+    pub const ICMPV6: u8 = 58;
     /// SCTP.
     pub const SCTP: u8 = 132;
 }

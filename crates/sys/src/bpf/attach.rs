@@ -109,7 +109,9 @@ impl Attachments {
         const INTERFACE: usize = 40;
         let mut context = [0; INTERFACE + size_of::<u32>()];
         context[INTERFACE..].copy_from_slice(&device.to_ne_bytes());
-        let mut octets = vec![0; frame.len()];
+        /// What an ICMP message or a tunnel adds, at most.
+        const ROOM: usize = 128;
+        let mut octets = vec![0; frame.len() + ROOM];
         let mut options = TestRunOptions::new();
         options.data_in = Some(frame);
         options.data_out = Some(&mut octets);
@@ -118,6 +120,7 @@ impl Attachments {
         let result = program.test_run(options).map_err(|error| {
             BpfError::kernel("running the programs on a frame", describe(&error))
         })?;
+        octets.truncate(result.data_size_out as usize);
         Ok((result.return_value.cast_signed(), octets))
     }
 

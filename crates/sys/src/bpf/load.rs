@@ -59,6 +59,8 @@ const STAGES: [(&str, Stage); Stage::COUNT as usize] = [
     ("elver_tunnel_66", Stage::Tunnel66),
     ("elver_enter_4", Stage::Enter4),
     ("elver_enter_6", Stage::Enter6),
+    ("elver_answer_4", Stage::Answer4),
+    ("elver_answer_6", Stage::Answer6),
 ];
 
 /// Loads the programs over the instance's maps, which are made if they are not there.
