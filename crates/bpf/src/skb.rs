@@ -23,8 +23,6 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// `PACKET_HOST` of `linux/if_packet.h`.
 const PACKET_HOST: u32 = 0;
-/// Headers up to the transport's fixed part, with IPv4 options.
-const HEADERS: u32 = 14 + 60 + 20;
 /// No header begins beyond this.
 const LARGEST_OFFSET: u32 = 256;
 
@@ -38,11 +36,11 @@ pub(crate) struct Skb {
 }
 
 impl Skb {
-    /// A frame of the buffer, with its headers in linear memory.
+    /// A frame of the buffer, with so many octets of it in linear memory, if it has as many.
     #[inline(always)]
-    pub(crate) fn new(skb: *mut __sk_buff) -> Skb {
+    pub(crate) fn new(skb: *mut __sk_buff, reach: u32) -> Skb {
         let frame = Skb { skb };
-        let wanted = frame.length().min(HEADERS);
+        let wanted = frame.length().min(reach);
         if frame.at(0, wanted as usize).is_none() {
             // SAFETY: the context is valid; a failure shows when the headers are read.
             unsafe { helpers::bpf_skb_pull_data(skb, wanted) };

@@ -46,6 +46,10 @@ pub(crate) enum Command {
         /// The configuration file
         #[arg(short, long, default_value = DEFAULT_FILE)]
         file: PathBuf,
+        /// What that file cannot say: table sizes, settings of IPVS [default:
+        /// /etc/elver/elver.toml, if it is there]
+        #[arg(long, value_name = "FILE")]
+        settings: Option<PathBuf>,
     },
     /// Read a configuration file and say what is wrong with it
     Check {

@@ -14,6 +14,7 @@ mod failure;
 mod instance;
 mod ipvsadm;
 mod message_stream;
+mod settings;
 mod unload;
 pub mod vrrp_process;
 
@@ -48,7 +49,9 @@ pub fn main() -> ExitCode {
     let instance = &line.instance;
     log_to_standard_error();
     let result = match line.command {
-        Command::Run { file } => director::run(&file, instance),
+        Command::Run { file, settings } => {
+            director::run(director::Files { file, settings }, instance)
+        }
         Command::Check { file } => configuration::check(&file, instance),
         Command::Ctl { request } => match request {
             Ctl::Status => ctl::status(instance),

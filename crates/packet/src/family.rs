@@ -74,6 +74,10 @@ pub trait Family: Copy {
     /// The address in the form of the service index.
     fn to_octets(address: Self::Address) -> [u8; 16];
 
+    /// The address's 32-bit words, combined by exclusive or, in the machine's byte order: what
+    /// hashing schedulers see of it.
+    fn folded(address: Self::Address) -> u32;
+
     /// The address in two words of a service or destination.
     fn from_words(first: u64, second: u64) -> Self::Address;
 
@@ -256,6 +260,11 @@ impl Family for V4 {
     }
 
     #[inline(always)]
+    fn folded(address: u32) -> u32 {
+        u32::from_be(address)
+    }
+
+    #[inline(always)]
     fn from_words(first: u64, _second: u64) -> u32 {
         first as u32
     }
@@ -392,6 +401,12 @@ impl Family for V6 {
     #[inline(always)]
     fn to_octets(address: [u64; 2]) -> [u8; 16] {
         octets(address)
+    }
+
+    #[inline(always)]
+    fn folded([first, second]: [u64; 2]) -> u32 {
+        let both = first ^ second;
+        u32::from_be(both as u32 ^ (both >> 32) as u32)
     }
 
     #[inline(always)]

@@ -4,7 +4,7 @@
 mod configure;
 mod frame;
 
-pub use configure::{Ground, Method, Persistence, RealServer, VirtualService};
+pub use configure::{Ground, Method, Persistence, RealServer, VirtualService, folded};
 pub use frame::{Departure, HostFrame, Journey};
 
 use std::collections::HashMap;

@@ -3,7 +3,9 @@
 use crate::checksum::Difference;
 use crate::family::{Family, V4, V6};
 use crate::frame::Frame;
-use crate::wire::{IcmpHeader, IcmpKind, Ipv4, Ipv6, SctpStart, TcpStart, UdpHeader, protocol};
+use crate::wire::{
+    Ethernet, IcmpHeader, IcmpKind, Ipv4, Ipv6, SctpStart, TcpStart, UdpHeader, protocol,
+};
 
 /// The header of a packet that may be cut off after it: one in an ICMP error.
 #[derive(Clone, Copy)]
@@ -72,6 +74,9 @@ pub trait Icmp: Family {
 
     /// Whether the address may be that of one host, to which an error can be sent.
     fn is_a_host(address: Self::Address) -> bool;
+
+    /// Whether routers may not fragment the frame's packet.
+    fn must_stay_whole<P: Frame>(frame: &P) -> bool;
 
     /// Reads the header of a packet that begins there.
     fn quoted<P: Frame>(frame: &P, offset: u32) -> Option<Quoted<Self>>;
@@ -142,6 +147,14 @@ impl Icmp for V4 {
     fn is_a_host(address: u32) -> bool {
         let [first, ..] = address.to_ne_bytes();
         first != 0 && first != 127 && first < 224
+    }
+
+    #[inline(always)]
+    fn must_stay_whole<P: Frame>(frame: &P) -> bool {
+        const FLAGS: u32 = 6;
+        const DONT_FRAGMENT: u8 = 0x40;
+        let flags: Option<u8> = frame.read(Ethernet::LENGTH + FLAGS);
+        flags.is_some_and(|flags| flags & DONT_FRAGMENT != 0)
     }
 
     #[inline(always)]
@@ -234,6 +247,11 @@ impl Icmp for V6 {
         let [high, ..] = first.to_ne_bytes();
         let is_unspecified_or_loopback = first == 0 && u64::from_be(second) <= 1;
         high != 0xff && !is_unspecified_or_loopback
+    }
+
+    #[inline(always)]
+    fn must_stay_whole<P: Frame>(_frame: &P) -> bool {
+        true
     }
 
     #[inline(always)]

@@ -8,11 +8,14 @@ use std::process::Command;
 
 use elver_packet::frame::{NextHop, Route, Verdict, Way};
 use elver_packet::host::{
-    Ground, HostFrame, HostTables, Journey, Method, Persistence, RealServer, VirtualService,
+    Ground, HostFrame, HostTables, Journey, Method, Persistence, RealServer, SharedWords,
+    VirtualService,
 };
 use elver_packet::process::process;
 use elver_packet::reason::Reason;
+use elver_packet::schedule::list::{Candidate, member_list};
 use elver_packet::table::connection::{self, Entry, Life, STRIDE, control, reclaim};
+use elver_packet::table::service::{Service, flags, scheduler};
 use elver_packet::table::settings::{CLOCK_WORD, JIFFIES_WORD, SIZE_AND_EPOCH_WORD, Ticks};
 use elver_packet::table::{Tables, Words, destination, service};
 use elver_sys::bpf::{Attachments, Maps, Sizes, load, unload};
@@ -21,11 +24,29 @@ use elver_sys::namespace::NetworkNamespace;
 const SERVICES: u32 = 16;
 const DESTINATIONS: u32 = 32;
 const SETS: u32 = 16;
+/// Places of a list by a hash, but for the longest.
+const SHORT: u32 = 256;
 const SECOND: Ticks = 8;
 /// So far are jiffies shifted that the clock stands still while a history runs.
 const SHIFT: u32 = 40;
 /// The largest packet on the link to the real servers.
 const MTU: u16 = 1400;
+
+const SCHEDULERS: [u8; 13] = [
+    scheduler::ROUND_ROBIN,
+    scheduler::WEIGHTED_ROUND_ROBIN,
+    scheduler::LEAST_CONNECTION,
+    scheduler::WEIGHTED_LEAST_CONNECTION,
+    scheduler::LOCALITY_BASED,
+    scheduler::DESTINATION_HASHING,
+    scheduler::SOURCE_HASHING,
+    scheduler::SHORTEST_EXPECTED_DELAY,
+    scheduler::NEVER_QUEUE,
+    scheduler::FAILOVER,
+    scheduler::OVERFLOW,
+    scheduler::MAGLEV_HASHING,
+    scheduler::POWER_OF_TWO_CHOICES,
+];
 
 /// `TC_ACT_UNSPEC`, `TC_ACT_SHOT` and `TC_ACT_REDIRECT` of `linux/pkt_cls.h`.
 const PASS: i32 = -1;
@@ -209,6 +230,8 @@ struct Pair {
     now: Ticks,
     devices: [u32; 2],
     destinations: Vec<RealServer>,
+    /// With the ids of their destinations, newest first.
+    services: Vec<(VirtualService, Vec<u32>)>,
 }
 
 impl Pair {
@@ -220,7 +243,8 @@ impl Pair {
         };
         let (maps, programs) = load(instance, sizes).unwrap();
         assert_eq!(maps.connection_lines(), SETS * STRIDE);
-        let host = HostTables::new(SERVICES as usize, DESTINATIONS as usize, SETS as usize);
+        let mut host = HostTables::new(SERVICES as usize, DESTINATIONS as usize, SETS as usize);
+        host.members = SharedWords::new(maps.member_places() as usize);
         let ground = Ground {
             seeds,
             sets: SETS,
@@ -238,6 +262,7 @@ impl Pair {
             now,
             devices,
             destinations: Vec::new(),
+            services: Vec::new(),
         };
         pair.enter_services();
         pair
@@ -251,7 +276,6 @@ impl Pair {
                 prefix,
             })
         };
-        let (mut place, mut id) = (0, 0);
         for (vip, port, persistence, servers) in [
             (
                 "10.1.0.100",
@@ -290,6 +314,7 @@ impl Pair {
                 persistence,
                 ..VirtualService::new(address(vip), port)
             };
+            let id = self.services.len() as u32;
             let first = self.destinations.len() as u32;
             for server in servers {
                 // Some keep the port of the packet.
@@ -303,20 +328,43 @@ impl Pair {
                     available: true,
                     held: true,
                     local: false,
+                    weight: 1,
+                    thresholds: [0; 2],
                 });
                 self.change_destination(self.destinations.len() - 1, |_| {});
             }
             let members: Vec<u32> = (first..self.destinations.len() as u32).rev().collect();
-            self.host.enter_service(id, &service, place, &members);
-            let words = self.maps.service(id).unwrap();
-            service.write(words);
-            for (place, member) in (place..).zip(&members) {
-                self.maps.set_member(place, *member);
-            }
-            VirtualService::set_members(words, place, members.len() as u32);
+            self.host.enter_service(id, &service, 0, &[]);
+            service.write(self.maps.service(id).unwrap());
             self.maps.index_service(&service.key(), id).unwrap();
-            place += members.len() as u32;
-            id += 1;
+            self.services.push((service, members));
+            self.publish(id);
+        }
+    }
+
+    /// Writes the member list of a service. Those with the longest lists share a place, so
+    /// that one may find the members of another.
+    fn publish(&self, id: u32) {
+        let (service, members) = &self.services[id as usize];
+        let candidates: Vec<Candidate> = (members.iter())
+            .map(|id| self.destinations[*id as usize].candidate(*id))
+            .collect();
+        let list = member_list(service.scheduler, &candidates).members;
+        let first = if list.len() > SHORT as usize {
+            SERVICES * SHORT
+        } else {
+            id * SHORT
+        };
+        for (place, member) in (first..).zip(&list) {
+            self.maps.set_member(place, *member);
+            let word = self.host.members.entry(place, 1).unwrap();
+            word.store(0, u64::from(*member));
+        }
+        for words in [
+            self.maps.service(id).unwrap(),
+            (&self.host).service(id).unwrap(),
+        ] {
+            VirtualService::set_members(words, first, list.len() as u32);
         }
     }
 
@@ -343,7 +391,7 @@ impl Pair {
 
     /// Something that a controller does.
     fn edit(&mut self, random: &mut Random) {
-        match random.below(6) {
+        match random.below(9) {
             0 => self.age(random.one_of(&[1, 8, 400, 1000])),
             1 => {
                 let id = random.below(self.destinations.len() as u64) as usize;
@@ -368,6 +416,31 @@ impl Pair {
                 if !index.is_multiple_of(STRIDE) {
                     assert_eq!(reclaim(&&self.maps, index), reclaim(&&self.host, index));
                 }
+            }
+            5 => {
+                let id = random.below(self.destinations.len() as u64) as usize;
+                let weight = random.one_of(&[0, 1, 1, 2, 5, 300]);
+                let thresholds = random.one_of(&[[0, 0], [0, 0], [1, 0], [3, 2], [8, 1]]);
+                self.change_destination(id, |server| {
+                    server.weight = weight;
+                    server.thresholds = thresholds;
+                });
+                self.publish(self.destinations[id].service);
+            }
+            6 | 7 => {
+                let id = random.below(self.services.len() as u64) as u32;
+                let (service, _) = &mut self.services[id as usize];
+                service.scheduler = random.one_of(&SCHEDULERS);
+                let any = random.next() as u32;
+                service.scheduler_flags = any & (flags::SCHEDULER_1 | flags::SCHEDULER_2);
+                for words in [
+                    self.maps.service(id).unwrap(),
+                    (&self.host).service(id).unwrap(),
+                ] {
+                    service.write(words);
+                    Service(words).set_cursor(0);
+                }
+                self.publish(id);
             }
             _ => {
                 for words in [
@@ -439,8 +512,10 @@ impl Pair {
                 self.maps.service(id).unwrap(),
                 (&self.host).service(id).unwrap(),
             ]
-            .map(|line| line.load(service::CURSOR_WORD));
-            assert_eq!(kernel, host, "cursor of service {id}");
+            .map(|line| {
+                [service::CURSOR_WORD, service::SCHEDULER_WORD].map(|word| line.load(word))
+            });
+            assert_eq!(kernel, host, "what the scheduler of service {id} remembers");
         }
     }
 
@@ -634,6 +709,7 @@ fn kernel_and_host_do_the_same() {
         Reason::NoRoute,
         Reason::ReplacedLive,
         Reason::ReplacedTemplate,
+        Reason::DeliveredHere,
         // The business of `icmp.rs`.
         Reason::Unrelated,
         Reason::RelatedError,

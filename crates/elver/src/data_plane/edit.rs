@@ -9,13 +9,16 @@ use std::net::{IpAddr, SocketAddr};
 use elver_core::edit_rules::{self, EditedTable};
 
 use elver_core::service::{
-    DestinationSettings, Edit, EditError, Origin, ServiceKey, ServiceSettings, SyncRole, Timeouts,
+    DestinationSettings, Edit, EditError, Family, Origin, ServiceKey, ServiceSettings, SyncRole,
+    Timeouts,
 };
+use elver_packet::schedule::list::member_list;
+use elver_packet::table::service::Service;
 use elver_packet::table::settings::{TCP_TIMEOUTS_WORD, UDP_TIMEOUT_WORD};
 use elver_packet::table::{Words, destination, service};
 use elver_sys::bpf::BpfError;
 
-use super::{DataPlane, Slots, add, layout};
+use super::{DataPlane, Slots, add, estimates, layout};
 
 impl EditedTable for DataPlane {
     fn has_service(&self, service: &ServiceKey) -> bool {
@@ -26,14 +29,20 @@ impl EditedTable for DataPlane {
         let slots = self.inventory.services.get(service);
         slots.is_some_and(|slots| {
             self.inventory
-                .destination_at(service, &slots.destinations, address)
+                .destination_at(&slots.destinations, address)
                 .is_some()
         })
     }
 
-    // Only tunnels lead from one family to the other.
     fn has_mixed_families(&self) -> bool {
-        false
+        let family_of = |id: &u32| {
+            let words = self.inventory.maps.destination(*id)?;
+            Some(Family::of(layout::destination_address(words).ip()))
+        };
+        self.inventory.services.iter().any(|(key, slots)| {
+            let mut families = slots.destinations.iter().filter_map(family_of);
+            families.any(|family| family != key.family())
+        })
     }
 
     fn has_sync_daemon(&self, _role: SyncRole) -> bool {
@@ -94,7 +103,7 @@ impl DataPlane {
         settings: &ServiceSettings,
         origin: Origin,
     ) -> Result<(), EditError> {
-        layout::check_service(key, settings)?;
+        layout::check_service(settings)?;
         // A service that comes back finds its slot, and so the connections of destinations
         // that come back with it.
         let slots = match self.inventory.past.remove(key) {
@@ -110,6 +119,7 @@ impl DataPlane {
             service::MEMBERS_WORD,
             service::CURSOR_WORD,
             service::ROOM_WORD,
+            service::SCHEDULER_WORD,
         ] {
             words.store(word, 0);
         }
@@ -118,7 +128,7 @@ impl DataPlane {
         self.places.release(slots.service);
         self.inventory
             .maps
-            .index_service(&layout::index_key(key)?, slots.service)
+            .index_service(&layout::index_key(key), slots.service)
             .map_err(system)?;
         self.inventory.services.insert(*key, slots);
         Ok(())
@@ -134,11 +144,20 @@ impl DataPlane {
             .services
             .get(key)
             .ok_or(EditError::NoSuchService)?;
-        layout::check_service(key, settings)?;
+        layout::check_service(settings)?;
         let words = self.inventory.maps.service_words(slots.service)?;
         let flags = words.load(service::FLAGS_WORD) as u32;
         let origin = layout::origin(flags, service::flags::FROM_CONFIGURATION);
         let held = flags & service::flags::HELD != 0;
+        let scheduler = layout::scheduler_number(settings.scheduler)?;
+        check_count(scheduler, slots.destinations.len())?;
+        if Service(words).scheduler() != scheduler {
+            self.publish_members(key, scheduler)?;
+        }
+        let words = self
+            .inventory
+            .maps
+            .service_words(self.slots(key)?.service)?;
         layout::write_service(words, key, settings, origin, held, self.inventory.clock)
     }
 
@@ -148,7 +167,7 @@ impl DataPlane {
         };
         self.inventory
             .maps
-            .unindex_service(&layout::index_key(key)?)
+            .unindex_service(&layout::index_key(key))
             .map_err(system)?;
         let words = self.inventory.maps.service_words(slots.service)?;
         layout::change_flags(words, 0, service::flags::LIVE | service::flags::HELD);
@@ -181,17 +200,18 @@ impl DataPlane {
             .ok_or(EditError::ServiceNotDefined)?;
         layout::check_destination(settings)?;
         let service_id = slots.service;
+        let scheduler = self.scheduler(slots)?;
+        check_count(scheduler, slots.destinations.len() + 1)?;
         let held = self.holds(key);
         // One that was removed and comes back has its connections and totals again.
-        let revived = self
-            .inventory
-            .destination_at(key, &slots.tombstones, address);
+        let revived = self.inventory.destination_at(&slots.tombstones, address);
         let id = match revived {
             Some(id) => id,
             None => self.free_destination()?,
         };
         if revived.is_none() {
             self.inventory.maps.clear_totals(id).map_err(system)?;
+            estimates::clear(&self.inventory.maps, id);
             layout::write_destination(
                 self.inventory.maps.destination_words(id)?,
                 service_id,
@@ -200,7 +220,8 @@ impl DataPlane {
         }
         let words = self.inventory.maps.destination_words(id)?;
         self.sequence = self.sequence.wrapping_add(1);
-        layout::write_destination_settings(words, settings, self.sequence);
+        layout::write_first_destination_settings(words, settings, self.sequence);
+        super::find_way(&mut self.netlink, words);
         let mut flags = destination::flags::LIVE | destination::flags::AVAILABLE;
         if held {
             flags |= destination::flags::HELD;
@@ -217,7 +238,7 @@ impl DataPlane {
             slots.tombstones.retain(|tombstone| *tombstone != id);
             slots.destinations.insert(0, id);
         }
-        self.publish_members(key).inspect_err(|_| {
+        self.publish_members(key, scheduler).inspect_err(|_| {
             // There is no room for it in a member list: all is as it was.
             if let Some(words) = self.inventory.maps.destination(id) {
                 let gone = if revived.is_some() {
@@ -251,12 +272,13 @@ impl DataPlane {
             .ok_or(EditError::ServiceNotDefined)?;
         let id = self
             .inventory
-            .destination_at(key, &slots.destinations, address)
+            .destination_at(&slots.destinations, address)
             .ok_or(EditError::NoSuchDestination)?;
         layout::check_destination(settings)?;
+        let scheduler = self.scheduler(slots)?;
         let words = self.inventory.maps.destination_words(id)?;
         layout::write_destination_settings(words, settings, layout::sequence(words));
-        self.publish_members(key)
+        self.publish_members(key, scheduler)
     }
 
     fn remove_destination(
@@ -271,13 +293,14 @@ impl DataPlane {
             .ok_or(EditError::ServiceNotDefined)?;
         let id = self
             .inventory
-            .destination_at(key, &slots.destinations, address)
+            .destination_at(&slots.destinations, address)
             .ok_or(EditError::NoSuchDestination)?;
+        let scheduler = self.scheduler(slots)?;
         if let Some(slots) = self.inventory.services.get_mut(key) {
             slots.destinations.retain(|member| *member != id);
             slots.tombstones.push(id);
         }
-        self.publish_members(key)?;
+        self.publish_members(key, scheduler)?;
         layout::change_flags(
             self.inventory.maps.destination_words(id)?,
             0,
@@ -286,29 +309,38 @@ impl DataPlane {
         Ok(())
     }
 
-    /// Writes the list of destinations that take new connections.
-    fn publish_members(&mut self, key: &ServiceKey) -> Result<(), EditError> {
-        let slots = self
-            .inventory
+    fn slots(&self, key: &ServiceKey) -> Result<&Slots, EditError> {
+        self.inventory
             .services
             .get(key)
-            .ok_or(EditError::NoSuchService)?;
-        let mut members = Vec::with_capacity(slots.destinations.len());
+            .ok_or(EditError::NoSuchService)
+    }
+
+    fn scheduler(&self, slots: &Slots) -> Result<u8, EditError> {
+        let words = self.inventory.maps.service_words(slots.service)?;
+        Ok(Service(words).scheduler())
+    }
+
+    /// Writes the member list from which a scheduler chooses.
+    fn publish_members(&mut self, key: &ServiceKey, scheduler: u8) -> Result<(), EditError> {
+        let slots = self.slots(key)?;
+        let service_id = slots.service;
+        let mut candidates = Vec::with_capacity(slots.destinations.len());
         for id in &slots.destinations {
-            if layout::takes_connections(self.inventory.maps.destination_words(*id)?) {
-                members.push(*id);
-            }
+            let words = self.inventory.maps.destination_words(*id)?;
+            candidates.push(layout::candidate(*id, words));
         }
+        let list = member_list(scheduler, &candidates);
         if self
             .places
-            .write(&self.inventory.maps, slots.service, &members)
+            .write(&self.inventory.maps, service_id, scheduler, &list)
         {
             return Ok(());
         }
-        Err(EditError::Full {
-            table: "the table of member lists".to_owned(),
-            capacity: self.inventory.maps.member_places(),
-        })
+        Err(full(
+            "the table of member lists",
+            self.inventory.maps.member_places(),
+        ))
     }
 
     fn zero(&mut self, only: Option<&ServiceKey>) -> Result<(), EditError> {
@@ -328,6 +360,7 @@ impl DataPlane {
             );
             for id in slots.destinations.iter().chain(&slots.tombstones) {
                 inventory.maps.clear_totals(*id).map_err(system)?;
+                estimates::zero(&inventory.maps, *id);
             }
         }
         Ok(())
@@ -410,6 +443,17 @@ impl DataPlane {
         self.free_destinations
             .pop()
             .ok_or_else(|| full("the table of destinations", capacity))
+    }
+}
+
+/// Refuses more destinations than a scheduler can compare.
+fn check_count(scheduler: u8, count: usize) -> Result<(), EditError> {
+    match layout::most_destinations(scheduler) {
+        Some(most) if count > most as usize => Err(full(
+            "the list of destinations that the service's scheduler compares",
+            most,
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -6,6 +6,9 @@
 
 use std::collections::BTreeMap;
 
+use elver_packet::schedule::list::{MemberList, Position};
+use elver_packet::table::service::Service;
+use elver_packet::table::service::scheduler::LOCALITY_BASED;
 use elver_packet::table::{Words, service};
 use elver_sys::bpf::Maps;
 
@@ -68,12 +71,19 @@ impl MemberPlaces {
         }
     }
 
-    /// Writes a service's list of members, and takes it into use. False if there is no room.
-    pub(super) fn write(&mut self, maps: &Maps, service_id: u32, members: &[u32]) -> bool {
+    /// Writes a service's list of members for a scheduler, and takes it into use. False if
+    /// there is no room.
+    pub(super) fn write(
+        &mut self,
+        maps: &Maps,
+        service_id: u32,
+        scheduler: u8,
+        list: &MemberList,
+    ) -> bool {
         let Some(words) = maps.service(service_id) else {
             return false;
         };
-        let Some(room) = self.room(service_id, members.len()) else {
+        let Some(room) = self.room(service_id, list.members.len()) else {
             return false;
         };
         words.store(
@@ -87,17 +97,26 @@ impl MemberPlaces {
         } else {
             upper
         };
-        for (place, member) in (start..).zip(members) {
+        for (place, member) in (start..).zip(&list.members) {
             maps.set_member(place, *member);
         }
-        let before = read(maps, old);
-        words.store(
-            service::CURSOR_WORD,
-            cursor_after(&before, words.load(service::CURSOR_WORD), members),
-        );
+        // Another scheduler's memory is of no use.
+        let (before, position) = if Service(words).scheduler() == scheduler {
+            read(maps, words)
+        } else {
+            Default::default()
+        };
+        let position = list.position_after(scheduler, &before, position);
+        words.store(service::CURSOR_WORD, position.cursor);
+        if scheduler != LOCALITY_BASED {
+            words.store(
+                service::SCHEDULER_WORD,
+                u64::from(position.begun_at) | u64::from(list.step) << 32,
+            );
+        }
         words.exchange(
             service::MEMBERS_WORD,
-            u64::from(start) | (members.len() as u64) << 32,
+            u64::from(start) | (list.members.len() as u64) << 32,
         );
         true
     }
@@ -128,42 +147,19 @@ impl MemberPlaces {
     }
 }
 
-fn read(maps: &Maps, word: u64) -> Vec<u32> {
-    let (start, members) = (word as u32, (word >> 32) as u32);
-    (start..start.saturating_add(members))
-        .filter_map(|place| maps.member(place))
-        .collect()
-}
-
-/// Where round robin goes on in a new list: after the member that it used last or, if that
-/// is gone, after the one before it (`ip_vs_rr_del_dest` in the kernel).
-fn cursor_after(before: &[u32], cursor: u64, after: &[u32]) -> u64 {
-    if before.is_empty() || cursor == 0 {
-        return 0;
-    }
-    let last = ((cursor - 1) % before.len() as u64) as usize;
-    let survivor = before[..=last]
-        .iter()
-        .rev()
-        .find_map(|member| after.iter().position(|new| new == member));
-    survivor.map_or(0, |position| position as u64 + 1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn round_robin_goes_on_where_it_was() {
-        // Nothing used yet.
-        assert_eq!(cursor_after(&[3, 2, 1], 0, &[4, 3, 2, 1]), 0);
-        // 2 was last; a new one came in front.
-        assert_eq!(cursor_after(&[3, 2, 1], 2, &[4, 3, 2, 1]), 3);
-        // 2 was last, and is gone: on after 3.
-        assert_eq!(cursor_after(&[3, 2, 1], 2, &[3, 1]), 1);
-        // 3, the first, was last and is gone: from the beginning.
-        assert_eq!(cursor_after(&[3, 2, 1], 1, &[2, 1]), 0);
-        // Several turns later.
-        assert_eq!(cursor_after(&[3, 2, 1], 3 * 7, &[3, 2, 1]), 3);
-    }
+/// The list that a service has, and how far its scheduler has come in it.
+fn read<W: Words>(maps: &Maps, words: W) -> (MemberList, Position) {
+    let (start, members) = Service(words).members();
+    let memory = words.load(service::SCHEDULER_WORD);
+    let list = MemberList {
+        members: (start..start.saturating_add(members))
+            .filter_map(|place| maps.member(place))
+            .collect(),
+        step: (memory >> 32) as u32,
+    };
+    let position = Position {
+        cursor: Service(words).cursor(),
+        begun_at: memory as u32,
+    };
+    (list, position)
 }

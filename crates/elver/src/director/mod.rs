@@ -25,17 +25,17 @@ mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use elver_core::api::{CheckStatus, Request, Response, Status};
 use elver_core::check::messages::{FromChecks, Report, ToChecks};
 use elver_core::check::{Health, HealthRecord};
 use elver_core::config::model::Configuration;
+use elver_core::estimator;
 use elver_core::lb::{self, RealServerName, VirtualServerName};
 use elver_core::service::{Edit, Origin, ServiceKey, ServiceState};
 use elver_core::vrrp::messages::{Command, Notice};
-use elver_sys::bpf::Sizes;
 use elver_sys::netlink::{Netlink, NetlinkEvent, NetlinkEvents, Topic};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -50,6 +50,7 @@ use crate::control::{self, Asked};
 use crate::data_plane::{DataPlane, Device};
 use crate::failure::Failure;
 use crate::instance::{Instance, PidFile, Taken};
+use crate::settings::Settings;
 
 pub(crate) use self::address_record::{AddressRecord, withdraw, words as address_words};
 pub(crate) use self::preconditions::permission;
@@ -59,11 +60,12 @@ const RECORD: &str = "the record of virtual addresses";
 const SWEEP: Duration = Duration::from_secs(1);
 
 /// Runs a director in the foreground until it is told to stop.
-pub(crate) fn run(file: &Path, instance: &Instance) -> Result<(), Failure> {
-    let configuration = configuration::load(file, instance)?;
+pub(crate) fn run(files: Files, instance: &Instance) -> Result<(), Failure> {
+    let configuration = configuration::load(&files.file, instance)?;
+    let settings = Settings::load(files.settings.as_deref())?;
     permission()?;
     let pid_file = take(instance)?;
-    let stopped = run_as_owner(file, instance, configuration);
+    let stopped = run_as_owner(files, instance, configuration, settings);
     pid_file
         .remove(instance)
         .map_err(Failure::system("removing the files of the instance"))?;
@@ -72,9 +74,10 @@ pub(crate) fn run(file: &Path, instance: &Instance) -> Result<(), Failure> {
 
 /// [`run`] once the instance is this process's.
 fn run_as_owner(
-    file: &Path,
+    files: Files,
     instance: &Instance,
     configuration: Configuration,
+    settings: Settings,
 ) -> Result<(), Failure> {
     preconditions::nothing_beside()?;
     tokio::runtime::Builder::new_current_thread()
@@ -82,9 +85,17 @@ fn run_as_owner(
         .build()
         .map_err(Failure::system("starting the runtime"))?
         .block_on(async {
-            let (director, inbox) = Director::start(file, instance, configuration)?;
+            let (director, inbox) = Director::start(files, instance, configuration, &settings)?;
             director.run(inbox).await
         })
+}
+
+/// What a director is configured by.
+pub(crate) struct Files {
+    /// keepalived.conf.
+    pub(crate) file: PathBuf,
+    /// elver.toml, if one is named.
+    pub(crate) settings: Option<PathBuf>,
 }
 
 /// Takes `instance` for this process.
@@ -100,7 +111,7 @@ pub(crate) fn take(instance: &Instance) -> Result<PidFile, Failure> {
 
 /// A running director.
 struct Director {
-    file: PathBuf,
+    files: Files,
     instance: Instance,
     configuration: Configuration,
     data_plane: DataPlane,
@@ -139,9 +150,10 @@ struct Outbox {
 
 impl Director {
     fn start(
-        file: &Path,
+        files: Files,
         instance: &Instance,
         configuration: Configuration,
+        settings: &Settings,
     ) -> Result<(Director, Inbox), Failure> {
         let network_events = NetlinkEvents::open(&[
             Topic::Links,
@@ -157,7 +169,12 @@ impl Director {
             .map_err(Failure::system("reading interfaces and addresses"))?;
         preconditions::interfaces(&configuration, &network.links())?;
 
-        let data_plane = DataPlane::open(instance.name(), Sizes::default())?;
+        let mut data_plane = DataPlane::open(
+            instance.name(),
+            settings.sizes(),
+            Netlink::open().map_err(Failure::system("opening rtnetlink"))?,
+        )?;
+        data_plane.set_behaviour(settings.behaviour());
         let listener = control::listen(&instance.control_socket())
             .map_err(Failure::system("opening the control socket"))?;
         let (asked, was_asked) = mpsc::unbounded_channel();
@@ -168,7 +185,7 @@ impl Director {
         let (ended, has_ended) = mpsc::unbounded_channel();
         let present = data_plane.services();
         let mut director = Director {
-            file: file.to_owned(),
+            files,
             instance: instance.clone(),
             health: HealthRecord::start(&configuration, |service, real_server| {
                 presumed(&present, service, real_server)
@@ -210,6 +227,8 @@ impl Director {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::system(signals))?;
         let mut sweep = tokio::time::interval(SWEEP);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut estimate = tokio::time::interval(estimator::INTERVAL);
+        estimate.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         tracing::info!("instance {} runs", self.instance);
         loop {
             let deadline = self.deadline();
@@ -237,6 +256,7 @@ impl Director {
                     let _ = asked.answer.send(response);
                 }
                 _ = sweep.tick() => self.data_plane.sweep(),
+                _ = estimate.tick() => self.data_plane.estimate(),
                 _ = hangup.recv() => {
                     // What went wrong is in the log.
                     let _ = self.reload();
@@ -295,7 +315,7 @@ impl Director {
 
     /// Reads the file again. If it cannot run, everything stays as it is.
     fn reload(&mut self) -> Result<(), Failure> {
-        tracing::info!("Reloading {}", self.file.display());
+        tracing::info!("Reloading {}", self.files.file.display());
         let result = self.take_up_file();
         match &result {
             Ok(()) => tracing::info!("Reload complete"),
@@ -305,13 +325,15 @@ impl Director {
     }
 
     fn take_up_file(&mut self) -> Result<(), Failure> {
-        let configuration = configuration::load(&self.file, &self.instance)?;
+        let configuration = configuration::load(&self.files.file, &self.instance)?;
+        let settings = Settings::load(self.files.settings.as_deref())?;
         preconditions::interfaces(&configuration, &self.network.links())?;
         // Until the vrrp process has withdrawn what is no more, both are on record.
         self.address_record
             .add(&addresses_of(&configuration))
             .map_err(Failure::system(RECORD))?;
         self.configuration = configuration;
+        self.data_plane.set_behaviour(settings.behaviour());
         self.virtual_routers.retain(&self.configuration);
         self.health.reload(&self.configuration);
         self.carry_out_plan(None);
@@ -335,13 +357,14 @@ impl Director {
         first: NetlinkEvent,
         events: &mut NetlinkEvents,
     ) -> Result<(), Failure> {
-        let (mut next, mut links) = (Some(first), false);
+        let (mut next, mut links, mut ways) = (Some(first), false, false);
         // What is there already is taken in one go: links come with many addresses.
         while let Some(event) = next {
             links |= matches!(
                 event,
                 NetlinkEvent::LinkChanged(_) | NetlinkEvent::LinkRemoved(_) | NetlinkEvent::Overrun
             );
+            ways |= !matches!(event, NetlinkEvent::NeighbourChanged(_));
             self.network
                 .follow(event, &mut self.netlink)
                 .map_err(Failure::system("reading interfaces and addresses"))?;
@@ -356,6 +379,9 @@ impl Director {
         self.addresses_changed();
         if links {
             self.links_changed();
+        }
+        if ways {
+            self.data_plane.find_ways();
         }
         self.data_plane.routes_changed();
         Ok(())

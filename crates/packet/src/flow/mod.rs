@@ -10,6 +10,7 @@ pub mod tcp;
 use crate::frame::Frame;
 use crate::reason::Reason;
 use crate::table::destination::Activity;
+use crate::table::settings::behaviour;
 use crate::wire::{SctpStart, TcpFlags, TcpStart, UdpHeader, protocol};
 use sctp::{Chunk, SctpState};
 use tcp::TcpState;
@@ -74,26 +75,27 @@ impl Segment {
 
     /// Whether such a packet opens a connection where there is none.
     #[inline(always)]
-    pub fn opens(&self, protocol: u8) -> bool {
+    pub fn opens(&self, protocol: u8, behaviour: u32) -> bool {
         match protocol {
-            protocol::TCP => tcp::opens(self.event),
-            protocol::SCTP => Chunk(self.event) == Chunk::INIT,
+            protocol::TCP => {
+                let is_sloppy = behaviour & behaviour::SLOPPY_TCP != 0;
+                tcp::opens(self.event) || is_sloppy && self.event & TcpFlags::RST == 0
+            }
+            protocol::SCTP => {
+                let is_sloppy = behaviour & behaviour::SLOPPY_SCTP != 0;
+                let chunk = Chunk(self.event);
+                chunk == Chunk::INIT || is_sloppy && chunk != Chunk::ABORT
+            }
             _ => true,
         }
     }
 
-    /// Whether such a packet begins a new connection in the place of one in that state
-    /// (`is_new_conn_expected` in the kernel).
+    /// Whether such a packet is the first of a connection (`is_new_conn` in the kernel).
     #[inline(always)]
-    pub fn supersedes(&self, protocol: u8, state: u8) -> bool {
+    pub fn is_first(&self, protocol: u8) -> bool {
         match protocol {
-            protocol::TCP => {
-                self.event & TcpFlags::SYN != 0
-                    && matches!(TcpState(state), TcpState::TIME_WAIT | TcpState::CLOSE)
-            }
-            protocol::SCTP => {
-                Chunk(self.event) == Chunk::INIT && SctpState(state) == SctpState::CLOSED
-            }
+            protocol::TCP => self.event & TcpFlags::SYN != 0,
+            protocol::SCTP => Chunk(self.event) == Chunk::INIT,
             _ => false,
         }
     }
@@ -106,6 +108,22 @@ impl Segment {
             protocol::SCTP => sctp::next(side, Chunk(self.event), SctpState(state)).0,
             _ => state,
         }
+    }
+}
+
+/// Whether a connection in this state gives way to a new one (`is_new_conn_expected` in the
+/// kernel). Of one that is `half_seen` the real server's answers do not pass here.
+#[inline(always)]
+pub fn gives_way(protocol: u8, state: u8, half_seen: bool, behaviour: u32) -> bool {
+    let if_ended = behaviour & behaviour::REUSE_ENDED != 0;
+    match protocol {
+        protocol::TCP => match TcpState(state) {
+            TcpState::TIME_WAIT | TcpState::CLOSE => if_ended,
+            TcpState::FIN_WAIT => half_seen && behaviour & behaviour::REUSE_FIN_WAIT != 0,
+            _ => false,
+        },
+        protocol::SCTP => if_ended && SctpState(state) == SctpState::CLOSED,
+        _ => false,
     }
 }
 

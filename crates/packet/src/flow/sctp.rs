@@ -62,7 +62,7 @@ impl Chunk {
     pub const INIT: Chunk = Chunk(1);
     const COOKIE_ECHO: Chunk = Chunk(3);
     const COOKIE_ACK: Chunk = Chunk(4);
-    const ABORT: Chunk = Chunk(9);
+    pub(super) const ABORT: Chunk = Chunk(9);
 
     /// By the chunk types of RFC 9260, section 3.2, four bits each: what carries no news
     /// of the association counts as data.

@@ -4,10 +4,12 @@
 //! way out is known.
 
 mod direct;
+mod error;
 mod nat;
 pub mod tunnel;
 
 pub use direct::pass_on;
+pub use error::{RewrittenError, translate_error};
 pub use nat::{Rewritten, answer, translate};
 
 use crate::family::Family;
@@ -16,7 +18,7 @@ use crate::reason::Reason;
 use crate::table::Words;
 use crate::table::connection::{Entry, Key};
 use crate::table::destination::{ADDRESS_WORD, Destination, flags};
-use crate::table::settings::Settings;
+use crate::table::settings::{Settings, Ticks};
 use crate::wire::Ethernet;
 
 /// A packet of a connection, on its way out.
@@ -33,6 +35,8 @@ pub struct Outgoing<'a, F: Family> {
     pub largest: u32,
     /// The stamp of next hops that are learned now.
     pub stamp: u16,
+    /// When it arrived.
+    pub now: Ticks,
 }
 
 /// Where a packet leaves, or why it does not.
@@ -158,7 +162,7 @@ impl Exit {
 
     /// Hops that the way takes: a packet for this host goes no further.
     #[inline(always)]
-    fn hops(self) -> u8 {
+    pub fn hops(self) -> u8 {
         if self.is_here() { 0 } else { 1 }
     }
 
@@ -243,7 +247,7 @@ pub fn way_to_server<F: Family, P: Frame, W: Words>(
 
 /// The way to a client, for an answer that was found by this entry.
 #[inline(always)]
-fn way_to_client<F: Family, P: Frame, W: Words>(
+pub fn way_to_client<F: Family, P: Frame, W: Words>(
     frame: &P,
     entry: Entry<W>,
     packet: &Outgoing<'_, F>,

@@ -4,6 +4,8 @@
 use std::net::IpAddr;
 
 use crate::host::HostTables;
+use crate::schedule::list::Candidate;
+use crate::table::destination::Destination;
 use crate::table::service::ServiceKey;
 use crate::table::settings::{self, Ticks};
 use crate::table::{LAYOUT_VERSION, Words, destination, service};
@@ -25,6 +27,10 @@ impl Ground {
     pub fn write<W: Words>(&self, words: W) {
         words.store(settings::SEEDS_WORD, self.seeds);
         words.store(settings::SIZE_AND_EPOCH_WORD, u64::from(self.sets - 1));
+        words.store(
+            settings::BEHAVIOUR_WORD,
+            settings::behaviour::DEFAULT.into(),
+        );
         for (word, seconds) in settings::default_timeouts() {
             let ticks = u64::from(seconds * self.ticks_per_second);
             words.store(word, ticks | u64::from(seconds) << 32);
@@ -60,6 +66,10 @@ pub struct VirtualService {
     pub persistence: Option<Persistence>,
     /// Whether each packet is scheduled on its own.
     pub one_packet: bool,
+    /// The scheduler, of [`service::scheduler`].
+    pub scheduler: u8,
+    /// The scheduler's flags, of [`service::flags`].
+    pub scheduler_flags: u32,
 }
 
 impl VirtualService {
@@ -72,6 +82,8 @@ impl VirtualService {
             held: true,
             persistence: None,
             one_packet: false,
+            scheduler: service::scheduler::ROUND_ROBIN,
+            scheduler_flags: 0,
         }
     }
 
@@ -88,7 +100,7 @@ impl VirtualService {
 
     /// Writes it into its slot, all but the member list and the scheduler's cursor.
     pub fn write<W: Words>(&self, words: W) {
-        let mut flags = service::flags::LIVE;
+        let mut flags = service::flags::LIVE | self.scheduler_flags;
         if self.held {
             flags |= service::flags::HELD;
         }
@@ -109,7 +121,7 @@ impl VirtualService {
                 | u64::from(family(self.address)) << 16
                 | u64::from(prefix) << 24,
         );
-        let scheduler = u64::from(service::scheduler::ROUND_ROBIN) << 48;
+        let scheduler = u64::from(self.scheduler) << 48;
         let protocol = u64::from(self.protocol) << 56;
         words.exchange(service::FLAGS_WORD, u64::from(flags) | scheduler | protocol);
     }
@@ -160,12 +172,20 @@ pub struct RealServer {
     pub held: bool,
     /// Whether its own address is one of this host's.
     pub local: bool,
+    /// Its share of new connections.
+    pub weight: u32,
+    /// From so many connections on it is overloaded, and until it has fewer than the other
+    /// number; 0 each where there is none.
+    pub thresholds: [u32; 2],
 }
 
 impl RealServer {
     /// Writes it into its slot, all but its numbers of connections and templates.
     pub fn write<W: Words>(&self, words: W) {
         let mut flags = destination::flags::LIVE;
+        if self.weight == 0 {
+            flags |= destination::flags::QUIESCENT;
+        }
         if self.available {
             flags |= destination::flags::AVAILABLE;
         }
@@ -191,7 +211,14 @@ impl RealServer {
                 | u64::from(tunnel_port.to_be()) << 48,
         );
         write_address(words, destination::ADDRESS_WORD, self.address);
-        words.store(destination::WEIGHT_WORD, 1);
+        if self.weight != 0 {
+            words.store(destination::WEIGHT_WORD, self.weight.into());
+        }
+        let [upper, lower] = self.thresholds;
+        words.store(
+            destination::THRESHOLDS_WORD,
+            u64::from(upper) | u64::from(lower) << 32,
+        );
         let method = u64::from(method) << 48;
         let family = u64::from(family(self.address)) << 56;
         let generation = u64::from(self.generation) << 32;
@@ -199,6 +226,18 @@ impl RealServer {
             destination::FLAGS_WORD,
             u64::from(flags) | generation | method | family,
         );
+        Destination(words).judge_overload();
+    }
+
+    /// The destination as a scheduler sees it.
+    pub fn candidate(&self, id: u32) -> Candidate {
+        Candidate {
+            id,
+            weight: self.weight,
+            last_weight: self.weight,
+            address: folded(self.address),
+            port: self.port,
+        }
     }
 }
 
@@ -232,6 +271,17 @@ impl HostTables {
     pub fn enter_destination(&self, id: u32, destination: &RealServer) {
         let words = self.destinations.entry(id, destination::WORDS);
         destination.write(words.expect("room for the destination"));
+    }
+}
+
+/// An address as hashing schedulers see it.
+pub fn folded(address: IpAddr) -> u32 {
+    match address {
+        IpAddr::V4(address) => address.to_bits(),
+        IpAddr::V6(address) => {
+            let bits = address.to_bits();
+            (bits >> 96) as u32 ^ (bits >> 64) as u32 ^ (bits >> 32) as u32 ^ bits as u32
+        }
     }
 }
 

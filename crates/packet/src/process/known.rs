@@ -5,7 +5,7 @@ use super::{Decision, Stage};
 use crate::family::{Family, V4, V6};
 use crate::flow::{self, Side};
 use crate::forward::{self, Exit, Outgoing, Rewritten, tunnel};
-use crate::frame::Frame;
+use crate::frame::{Frame, Notes};
 use crate::icmp::Icmp;
 use crate::reason::Reason;
 use crate::table::connection::{
@@ -13,7 +13,7 @@ use crate::table::connection::{
     reclaim_seen,
 };
 use crate::table::destination::{self, Activity, Destination, method};
-use crate::table::settings::{Settings, Ticks};
+use crate::table::settings::{Settings, Ticks, behaviour};
 use crate::table::{Tables, Traffic, Words};
 use crate::wire::Ethernet;
 
@@ -36,9 +36,13 @@ pub(super) fn known<F: Icmp, P: Frame, T: Tables>(
             return Ok(decision);
         }
     }
-    if !passage.segment.opens(passage.key.protocol) {
+    if !passage
+        .segment
+        .opens(passage.key.protocol, settings.behaviour())
+    {
         return Err(Reason::NotFirst);
     }
+    frame.note(&Notes::default());
     Ok(Decision::Later(if F::NUMBER == 4 {
         Stage::Open4
     } else {
@@ -56,7 +60,7 @@ enum Known {
 
 /// A packet of a known connection, from its client.
 #[inline(always)]
-fn from_client<F: Family, P: Frame, T: Tables>(
+fn from_client<F: Icmp, P: Frame, T: Tables>(
     frame: &mut P,
     tables: &T,
     passage: &Passage<F>,
@@ -64,8 +68,12 @@ fn from_client<F: Family, P: Frame, T: Tables>(
 ) -> Result<Known, Reason> {
     let settings = Settings(tables.settings().ok_or(Reason::NotReady)?);
     let life = found.entry.life();
-    let is_superseded = passage.segment.supersedes(passage.key.protocol, life.state);
-    if has_expired(life, passage.now) || is_superseded {
+    let behaviour = settings.behaviour();
+    let is_first = passage.segment.is_first(passage.key.protocol);
+    let half_seen = found.entry.method() != method::NAT;
+    let gives_way =
+        is_first && flow::gives_way(passage.key.protocol, life.state, half_seen, behaviour);
+    if has_expired(life, passage.now) || gives_way {
         reclaim_seen(tables, found.index, found.generation);
         return Ok(Known::Over);
     }
@@ -79,7 +87,15 @@ fn from_client<F: Family, P: Frame, T: Tables>(
     if heading.flags() & destination::flags::HELD == 0 {
         return Err(Reason::NotHeld);
     }
-    if heading.flags() & destination::flags::AVAILABLE == 0 {
+    let is_removed = heading.flags() & destination::flags::AVAILABLE == 0;
+    if behaviour & behaviour::EXPIRE_NODEST_CONN != 0 {
+        let is_quiescent = heading.flags() & destination::flags::QUIESCENT != 0;
+        if is_removed || is_first && is_quiescent {
+            reclaim_seen(tables, found.index, found.generation);
+            return Ok(Known::Over);
+        }
+    }
+    if is_removed {
         return Err(Reason::DestinationRemoved);
     }
     let hand = Hand {
@@ -101,7 +117,7 @@ fn from_client<F: Family, P: Frame, T: Tables>(
     if let Err(reason) = exit.check() {
         return Ok(Known::Decided(Decision::Refused(reason, exit.largest())));
     }
-    to_server(frame, &packet, hand, destination, id, exit).map(Known::Decided)
+    to_server(frame, &packet, hand, (id, destination), exit, settings).map(Known::Decided)
 }
 
 /// A packet of a known connection, from its real server.
@@ -146,15 +162,9 @@ fn from_server<F: Icmp, P: Frame, T: Tables>(
         // The packet is as the real server sent it. The stack finds the same obstacle, and
         // tells the real server from an address of the director that it knows.
         Err(Reason::TimeToLive | Reason::NoRoute) => Err(Reason::LeftToStack),
-        Err(Reason::TooBig) if must_stay_whole::<F, P>(frame) => Err(Reason::LeftToStack),
+        Err(Reason::TooBig) if F::must_stay_whole(frame) => Err(Reason::LeftToStack),
         Err(reason) => Err(reason),
     }
-}
-
-/// Whether routers may not fragment the packet.
-#[inline(always)]
-fn must_stay_whole<F: Icmp, P: Frame>(frame: &P) -> bool {
-    F::quoted(frame, Ethernet::LENGTH).is_some_and(|packet| packet.must_stay_whole)
 }
 
 /// By what a client's packet goes to its real server.
@@ -168,7 +178,7 @@ pub(super) struct Hand {
 
 /// Where a client's packet leaves for the real server of its connection.
 #[inline(always)]
-pub(super) fn exit_to_server<F: Family, P: Frame, W: Words>(
+pub(super) fn exit_to_server<F: Icmp, P: Frame, W: Words>(
     frame: &P,
     packet: &Outgoing<'_, F>,
     hand: Hand,
@@ -192,7 +202,7 @@ pub(super) fn exit_to_server<F: Family, P: Frame, W: Words>(
 }
 
 #[inline(always)]
-fn exit_to_tunnel<F: Family, O: Family, P: Frame, W: Words>(
+fn exit_to_tunnel<F: Icmp, O: Family, P: Frame, W: Words>(
     frame: &P,
     packet: &Outgoing<'_, F>,
     destination: Destination<W>,
@@ -210,18 +220,19 @@ fn exit_to_tunnel<F: Family, O: Family, P: Frame, W: Words>(
 /// Sends a client's packet to the real server of its connection, or has a later stage put it
 /// into a tunnel that has anything to do with IPv6.
 #[inline(always)]
-pub(super) fn to_server<F: Family, P: Frame, W: Words>(
+pub(super) fn to_server<F: Icmp, P: Frame, W: Words>(
     frame: &mut P,
     packet: &Outgoing<'_, F>,
     hand: Hand,
-    destination: Destination<W>,
-    id: u32,
+    (id, destination): (u32, Destination<W>),
     exit: Exit,
+    settings: Settings<W>,
 ) -> Result<Decision, Reason> {
     let verdict = match hand.method {
         method::DIRECT => forward::pass_on(frame, packet, exit)?,
         method::TUNNEL if F::NUMBER == 4 && hand.family == 4 => {
-            tunnel::encapsulate::<F, V4, P, W>(frame, destination, exit)?
+            let (largest, now) = (|_: &P| packet.largest, packet.now);
+            return enter_tunnel::<F, V4, P, W>(frame, destination, exit, settings, largest, now);
         }
         method::TUNNEL => {
             let Exit([heading, first, second]) = exit;
@@ -246,21 +257,53 @@ pub(super) fn to_server<F: Family, P: Frame, W: Words>(
 
 /// Puts a packet into a tunnel whose way out has been found.
 #[inline(always)]
-pub(super) fn tunnelled<F: Family, O: Family, P: Frame, T: Tables>(
+pub(super) fn tunnelled<F: Icmp, O: Family, P: Frame, T: Tables>(
     frame: &mut P,
     tables: &T,
+    now: Ticks,
 ) -> Result<Decision, Reason> {
     let [id, heading, first, second] = frame.noted();
     let exit = Exit([heading, first, second]);
     let destination = tables.destination(id as u32);
     let destination = Destination(destination.ok_or(Reason::DestinationRemoved)?);
-    let verdict = tunnel::encapsulate::<F, O, P, T::Words>(frame, destination, exit)?;
+    let settings = Settings(tables.settings().ok_or(Reason::NotReady)?);
+    // An ICMP error has no segments.
+    let largest = |frame: &P| match Passage::<F>::read(frame, tables, now) {
+        Ok(passage) => passage.largest,
+        Err(_) => frame.length() - Ethernet::LENGTH,
+    };
+    enter_tunnel::<F, O, P, T::Words>(frame, destination, exit, settings, largest, now)
+}
+
+/// Puts a packet into a tunnel, unless a router in there is known not to take it.
+#[inline(always)]
+fn enter_tunnel<F: Icmp, O: Family, P: Frame, W: Words>(
+    frame: &mut P,
+    destination: Destination<W>,
+    exit: Exit,
+    settings: Settings<W>,
+    largest: impl FnOnce(&P) -> u32,
+    now: Ticks,
+) -> Result<Decision, Reason> {
+    let overhead = tunnel::overhead::<O, W>(destination);
+    let beyond = destination.largest_beyond(now);
+    if beyond != u32::MAX
+        && !exit.is_here()
+        && F::must_stay_whole(frame)
+        && largest(frame) + overhead > beyond
+    {
+        return Ok(Decision::Refused(
+            Reason::TooBig,
+            beyond.saturating_sub(overhead),
+        ));
+    }
+    let verdict = tunnel::encapsulate::<F, O, P, W>(frame, destination, exit, settings)?;
     Ok(Decision::Forwarded(verdict, forwarded(exit)))
 }
 
 /// What a packet that leaves there counts as.
 #[inline(always)]
-fn forwarded(exit: Exit) -> Reason {
+pub(super) fn forwarded(exit: Exit) -> Reason {
     if exit.is_here() {
         Reason::DeliveredHere
     } else {

@@ -17,11 +17,15 @@
 //! | `known.rs` | a packet of a connection in the table |
 //! | `open.rs` | a packet that opens one |
 //! | `answer.rs` | a sender is told why its packet goes nowhere |
+//! | `error.rs` | an ICMP error about a connection |
+//! | `tunnel_error.rs` | an ICMP error about a packet in a tunnel |
 
 mod answer;
+mod error;
 mod known;
 mod open;
 mod passage;
+mod tunnel_error;
 
 use crate::family::{V4, V6};
 use crate::frame::{Frame, Verdict};
@@ -31,7 +35,7 @@ use crate::table::settings::Ticks;
 use crate::wire::{EtherType, Ethernet};
 use answer::{answer, refuse};
 use known::{known, tunnelled};
-use open::{enter, open};
+use open::{enter, open, search};
 
 /// Decides what becomes of a frame, rewrites it if it is forwarded, and counts why.
 pub fn process<P: Frame, T: Tables>(frame: &mut P, tables: &T, now: Ticks) -> Verdict {
@@ -67,23 +71,75 @@ pub enum Stage {
     Enter4 = 7,
     /// An IPv6 packet opens a connection to a destination that has been chosen.
     Enter6 = 8,
+    /// A destination is searched for an IPv4 packet that opens a connection.
+    Search4 = 9,
+    /// A destination is searched for an IPv6 packet that opens a connection.
+    Search6 = 10,
     /// The sender of an IPv4 packet is told by ICMP why it goes nowhere.
-    Answer4 = 9,
+    Answer4 = 11,
     /// The sender of an IPv6 packet is told by ICMP why it goes nowhere.
-    Answer6 = 10,
+    Answer6 = 12,
+    /// An IPv4 packet may be an ICMP error about a connection.
+    Error4 = 13,
+    /// An IPv6 packet may be an ICMP error about a connection.
+    Error6 = 14,
+    /// An ICMP error goes to an IPv4 connection's real server.
+    ErrorToServer4 = 15,
+    /// An ICMP error goes to an IPv6 connection's real server.
+    ErrorToServer6 = 16,
+    /// An ICMP error goes to an IPv4 connection's client.
+    ErrorToClient4 = 17,
+    /// An ICMP error goes to an IPv6 connection's client.
+    ErrorToClient6 = 18,
+    /// An ICMP error is about a packet of ours that carries an IPv4 packet in an IPv4 tunnel.
+    TunnelError44 = 19,
+    /// An ICMP error is about a packet of ours that carries an IPv4 packet in an IPv6 tunnel.
+    TunnelError46 = 20,
+    /// An ICMP error is about a packet of ours that carries an IPv6 packet in an IPv4 tunnel.
+    TunnelError64 = 21,
+    /// An ICMP error is about a packet of ours that carries an IPv6 packet in an IPv6 tunnel.
+    TunnelError66 = 22,
 }
 
 impl Stage {
     /// How many stages there are.
-    pub const COUNT: u32 = 11;
+    pub const COUNT: u32 = 23;
 
-    /// Whether it is about IPv4 packets.
+    /// Whether the packets that it is given are IPv4's.
     #[inline(always)]
     const fn is_of_ipv4(self) -> bool {
         matches!(
             self,
-            Stage::Arrive | Stage::Open4 | Stage::Enter4 | Stage::Tunnel46 | Stage::Answer4
+            Stage::Arrive
+                | Stage::Open4
+                | Stage::Search4
+                | Stage::Enter4
+                | Stage::Tunnel46
+                | Stage::Answer4
+                | Stage::Error4
+                | Stage::ErrorToServer4
+                | Stage::ErrorToClient4
+                | Stage::TunnelError44
+                | Stage::TunnelError64
         )
+    }
+
+    /// Octets of a frame that the stage may read.
+    pub const fn reach(self) -> u32 {
+        match self {
+            Stage::Error4
+            | Stage::Error6
+            | Stage::ErrorToServer4
+            | Stage::ErrorToServer6
+            | Stage::ErrorToClient4
+            | Stage::ErrorToClient6
+            | Stage::TunnelError44
+            | Stage::TunnelError46
+            | Stage::TunnelError64
+            | Stage::TunnelError66 => Ethernet::LENGTH + error::REACH,
+            // Headers up to the transport's fixed part, with IPv4 options.
+            _ => Ethernet::LENGTH + 60 + 20,
+        }
     }
 }
 
@@ -102,15 +158,27 @@ pub fn step<P: Frame, T: Tables>(stage: Stage, frame: &mut P, tables: &T, now: T
     let decision = match stage {
         Stage::Arrive => arrive(frame, tables, now),
         Stage::Arrive6 => known::<V6, P, T>(frame, tables, now),
-        Stage::Tunnel46 => tunnelled::<V4, V6, P, T>(frame, tables),
-        Stage::Tunnel64 => tunnelled::<V6, V4, P, T>(frame, tables),
-        Stage::Tunnel66 => tunnelled::<V6, V6, P, T>(frame, tables),
+        Stage::Tunnel46 => tunnelled::<V4, V6, P, T>(frame, tables, now),
+        Stage::Tunnel64 => tunnelled::<V6, V4, P, T>(frame, tables, now),
+        Stage::Tunnel66 => tunnelled::<V6, V6, P, T>(frame, tables, now),
         Stage::Open4 => open::<V4, P, T>(frame, tables, now),
         Stage::Open6 => open::<V6, P, T>(frame, tables, now),
+        Stage::Search4 => search::<V4, P, T>(frame, tables, now),
+        Stage::Search6 => search::<V6, P, T>(frame, tables, now),
         Stage::Enter4 => enter::<V4, P, T>(frame, tables, now),
         Stage::Enter6 => enter::<V6, P, T>(frame, tables, now),
         Stage::Answer4 => Ok(Decision::Done(answer::<V4, P, T>(frame, tables, now))),
         Stage::Answer6 => Ok(Decision::Done(answer::<V6, P, T>(frame, tables, now))),
+        Stage::Error4 => error::find::<V4, P, T>(frame, tables, now),
+        Stage::Error6 => error::find::<V6, P, T>(frame, tables, now),
+        Stage::ErrorToServer4 => error::to_server::<V4, P, T>(frame, tables, now),
+        Stage::ErrorToServer6 => error::to_server::<V6, P, T>(frame, tables, now),
+        Stage::ErrorToClient4 => error::to_client::<V4, P, T>(frame, tables, now),
+        Stage::ErrorToClient6 => error::to_client::<V6, P, T>(frame, tables, now),
+        Stage::TunnelError44 => tunnel_error::relay::<V4, V4, P, T>(frame, tables, now),
+        Stage::TunnelError46 => tunnel_error::relay::<V4, V6, P, T>(frame, tables, now),
+        Stage::TunnelError64 => tunnel_error::relay::<V6, V4, P, T>(frame, tables, now),
+        Stage::TunnelError66 => tunnel_error::relay::<V6, V6, P, T>(frame, tables, now),
     };
     let (reason, largest) = match decision {
         Ok(Decision::Forwarded(verdict, reason)) => {
@@ -120,6 +188,13 @@ pub fn step<P: Frame, T: Tables>(stage: Stage, frame: &mut P, tables: &T, now: T
         Ok(Decision::Done(verdict)) => return Step::Done(verdict),
         Ok(Decision::Later(stage)) => return Step::Next(stage),
         Ok(Decision::Refused(reason, largest)) => (reason, largest),
+        // It may be an error about such a packet.
+        Err(Reason::NotTransport) if matches!(stage, Stage::Arrive) => {
+            return Step::Next(Stage::Error4);
+        }
+        Err(Reason::NotTransport) if matches!(stage, Stage::Arrive6) => {
+            return Step::Next(Stage::Error6);
+        }
         Err(reason) => (reason, 0),
     };
     tables.count_reason(reason);

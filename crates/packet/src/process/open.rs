@@ -10,14 +10,14 @@ use crate::flow::{self, Side};
 use crate::forward;
 use crate::frame::{Frame, Route, RouteQuery};
 use crate::reason::Reason;
-use crate::schedule;
+use crate::schedule::{self, Client};
 use crate::table::connection::{
     self, Claim, Direction, Entry, Found, Key, Life, Links, Place, destination_of, flags,
     has_expired, reclaim_seen,
 };
 use crate::table::destination::{self, Activity, Destination, method};
 use crate::table::service::{self, Service, ServiceKey};
-use crate::table::settings::{Settings, Ticks};
+use crate::table::settings::{Settings, Ticks, behaviour};
 use crate::table::{Tables, Traffic, Words};
 
 /// A packet that opens a connection, if there is a service for it.
@@ -33,15 +33,24 @@ pub(super) fn open<F: Family, P: Frame, T: Tables>(
     if !is_held(frame, &passage, service, matched) {
         return Err(Reason::NotHeld);
     }
-    let (choice, template) = if service.flags() & service::flags::PERSISTENT == 0 {
-        (choose(tables, service_id, service)?, None)
-    } else {
-        let template = template(tables, &passage, service_id, service, matched)?;
-        (
-            Choice::of(tables, template.entry).ok_or(Reason::NoDestination)?,
-            NonZeroU32::new(template.index),
-        )
+    let [note, ..] = frame.noted();
+    let scheduling = Scheduling {
+        service_id,
+        client: Client::of(&passage.key, &passage.place, now),
+        note,
     };
+    let (choice, template) =
+        match chosen_or_template(tables, &passage, service, matched, &scheduling) {
+            Ok(chosen) => chosen,
+            Err(Unopened::Unsettled) => {
+                return Ok(Decision::Later(if F::NUMBER == 4 {
+                    Stage::Search4
+                } else {
+                    Stage::Search6
+                }));
+            }
+            Err(Unopened::Refused(reason)) => return Err(reason),
+        };
     frame.note(&[
         choice.id.into(),
         choice.generation.into(),
@@ -52,6 +61,65 @@ pub(super) fn open<F: Family, P: Frame, T: Tables>(
         Stage::Enter4
     } else {
         Stage::Enter6
+    }))
+}
+
+/// What it takes to schedule a packet's connection.
+struct Scheduling {
+    service_id: u32,
+    client: Client,
+    /// The choice of the stage that searched one, or 0.
+    note: u64,
+}
+
+/// Why there is no destination for a connection.
+enum Unopened {
+    /// There is none.
+    Refused(Reason),
+    /// It has to be searched.
+    Unsettled,
+}
+
+impl From<Reason> for Unopened {
+    #[inline(always)]
+    fn from(reason: Reason) -> Unopened {
+        Unopened::Refused(reason)
+    }
+}
+
+/// The destination of a new connection, and the template that it comes under.
+#[inline(always)]
+fn chosen_or_template<F: Family, T: Tables>(
+    tables: &T,
+    passage: &Passage<F>,
+    service: Service<T::Words>,
+    matched: Matched,
+    scheduling: &Scheduling,
+) -> Result<(Choice<T::Words>, Option<NonZeroU32>), Unopened> {
+    if service.flags() & service::flags::PERSISTENT == 0 {
+        return Ok((choose(tables, scheduling)?, None));
+    }
+    let template = template(tables, passage, service, matched, scheduling)?;
+    let choice = Choice::of(tables, template.entry).ok_or(Reason::NoDestination)?;
+    Ok((choice, NonZeroU32::new(template.index)))
+}
+
+/// Searches a destination for a packet that opens a connection.
+#[inline(always)]
+pub(super) fn search<F: Family, P: Frame, T: Tables>(
+    frame: &mut P,
+    tables: &T,
+    now: Ticks,
+) -> Result<Decision, Reason> {
+    let passage = Passage::<F>::read(frame, tables, now)?;
+    let (service_id, _) = find_service(tables, &passage, frame.mark())?;
+    let client = Client::of(&passage.key, &passage.place, now);
+    let chosen = schedule::search(tables, service_id, &client).ok_or(Reason::NoDestination)?;
+    frame.note(&[chosen.to_note(), 0, 0, 0]);
+    Ok(Decision::Later(if F::NUMBER == 4 {
+        Stage::Open4
+    } else {
+        Stage::Open6
     }))
 }
 
@@ -118,7 +186,8 @@ fn find_service<F: Family, T: Tables>(
     }
     key.port = [0; 2];
     let id = tables.service_id(&key).ok_or(Reason::NoService)?;
-    Ok((id, Matched::Port(0)))
+    let settings = Settings(tables.settings().ok_or(Reason::NotReady)?);
+    Ok((id, Matched::Port(settings.blur(0) as u16)))
 }
 
 /// Whether the packet's destination is one of this host's addresses. Of services with an
@@ -173,6 +242,13 @@ impl<W: Words> Choice<W> {
         self.destination.heading().method()
     }
 
+    /// Whether clients that a template ties to it come there, whatever its weight.
+    #[inline(always)]
+    fn keeps_clients(&self, behaviour: u32) -> bool {
+        let is_quiescent = self.destination.heading().flags() & destination::flags::QUIESCENT != 0;
+        !is_quiescent || behaviour & behaviour::EXPIRE_QUIESCENT_TEMPLATE == 0
+    }
+
     /// What an entry that is bound to it refers to.
     #[inline(always)]
     fn links(&self) -> Links {
@@ -184,18 +260,23 @@ impl<W: Words> Choice<W> {
     }
 }
 
+/// The destination for a new connection: the one that was searched for this packet, or one
+/// that is found at once.
 #[inline(always)]
-fn choose<T: Tables>(
-    tables: &T,
-    service_id: u32,
-    service: Service<T::Words>,
-) -> Result<Choice<T::Words>, Reason> {
-    let id = schedule::choose(tables, service).ok_or(Reason::NoDestination)?;
+fn choose<T: Tables>(tables: &T, scheduling: &Scheduling) -> Result<Choice<T::Words>, Unopened> {
+    let Scheduling {
+        service_id,
+        client,
+        note,
+    } = scheduling;
+    let chosen = schedule::settle(tables, *service_id, client, *note);
+    let id = chosen.ok_or(Unopened::Unsettled)?.id();
     let destination = Destination(tables.destination(id).ok_or(Reason::NoDestination)?);
     let heading = destination.heading();
     // A member list that was replaced while we read it may have another service's members by now.
-    if destination.service() != service_id || heading.flags() & destination::flags::AVAILABLE == 0 {
-        return Err(Reason::NoDestination);
+    if destination.service() != *service_id || heading.flags() & destination::flags::AVAILABLE == 0
+    {
+        return Err(Reason::NoDestination.into());
     }
     Ok(Choice {
         id,
@@ -210,10 +291,10 @@ fn choose<T: Tables>(
 fn template<F: Family, T: Tables>(
     tables: &T,
     passage: &Passage<F>,
-    service_id: u32,
     service: Service<T::Words>,
     matched: Matched,
-) -> Result<Found<T::Words>, Reason> {
+    scheduling: &Scheduling,
+) -> Result<Found<T::Words>, Unopened> {
     // A mark stands for every address, port and protocol that it is on.
     let (receiver, vport, protocol) = match matched {
         Matched::Mark(mark) => (F::of_mark(mark), 0, 0),
@@ -226,19 +307,22 @@ fn template<F: Family, T: Tables>(
         protocol,
         template: true,
     };
-    let place = key.place(Settings(tables.settings().ok_or(Reason::NotReady)?));
+    let settings = Settings(tables.settings().ok_or(Reason::NotReady)?);
+    let place = key.place(settings);
     let expires = passage.now.wrapping_add(service.persistence_ticks());
     if let Some(index) = connection::locate(tables, &key, &place) {
         let found = connection::found_at(tables, index.get()).ok_or(Reason::Contended)?;
         let life = found.entry.life();
         let lives = !has_expired(life, passage.now) || found.entry.held_connections() != 0;
-        if lives && Choice::of(tables, found.entry).is_some() && found.is_same() {
+        let holds = Choice::of(tables, found.entry)
+            .is_some_and(|choice| choice.keeps_clients(settings.behaviour()));
+        if lives && holds && found.is_same() {
             found.entry.renew(life, Life { expires, ..life });
             return Ok(found);
         }
         reclaim_seen(tables, found.index, found.generation);
     }
-    let choice = choose(tables, service_id, service)?;
+    let choice = choose(tables, scheduling)?;
     let claim = connection::claim(tables, &place, passage.now).ok_or(Reason::Contended)?;
     let life = Life {
         expires,
@@ -260,7 +344,7 @@ fn template<F: Family, T: Tables>(
         }
     };
     // Index 0 stands for one that another processor is making.
-    connection::found_at(tables, index).ok_or(Reason::Contended)
+    Ok(connection::found_at(tables, index).ok_or(Reason::Contended)?)
 }
 
 /// Enters a new connection, by NAT under the tuples of both directions.

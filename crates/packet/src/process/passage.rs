@@ -80,6 +80,7 @@ impl<F: Family> Passage<F> {
             length: self.length,
             largest: self.largest,
             stamp: self.stamp,
+            now: self.now,
         }
     }
 }

@@ -5,7 +5,7 @@
 //! word 1   service id 32 | rport 16 (0: the packet's own) | port of a GUE tunnel 16
 //! word 2   RIP (IPv4: its first 32 bits) …
 //! word 3   … RIP
-//! word 4   weight 32 | sequence number 32: destinations that came later have a higher one
+//! word 4   weight 32, of a quiescent one the last that was not 0 | sequence number 32: destinations that came later have a higher one
 //! word 5   active connections 32 | inactive connections 32
 //! word 6   persistence templates
 //! word 7   upper threshold 32 | lower threshold 32
@@ -14,12 +14,14 @@
 //! word 10  … the neighbour
 //! word 11  source address of tunnel packets (IPv4: the first 32 bits) …
 //! word 12  … source address
-//! word 13  the way there, as the programs learned it: largest packet 16 | stamp 16 | spare
+//! word 13  the way there, as the programs learned it: largest packet 16 | stamp 16
+//!          | largest packet that a router beyond it takes 16 | until when that holds, in eight ticks 16
 //! word 14  … neighbour's MAC 48 | our MAC, first 16
 //! word 15  … our MAC, last 32 | device 32
 //! ```
 
 use super::hop::{self, NextHopWords};
+use super::settings::Ticks;
 use super::{Words, part};
 use crate::frame::{NextHop, Way};
 
@@ -48,8 +50,18 @@ pub const TUNNEL_SOURCE_WORD: usize = 11;
 /// The words of the next hop that the programs learned.
 const NEXT_HOP: NextHopWords = NextHopWords { stamp: 13, hop: 14 };
 
+/// The word with what the programs learned of the largest packet.
+pub const LARGEST_WORD: usize = NEXT_HOP.stamp;
+/// How long it is remembered that a router on the way takes smaller packets only, in eight
+/// ticks, which are about a second (`mtu_expires` in the kernel).
+const LARGEST_LASTS: u16 = 600;
+
 /// Words of a destination's totals: connections, packets in, out, octets in, out.
 pub const STATISTICS_WORDS: usize = 5;
+
+/// Words of what the controller keeps to estimate rates: five totals at the last time, then
+/// five averages.
+pub const ESTIMATE_WORDS: usize = 16;
 
 /// Bits of a destination's flags.
 pub mod flags {
@@ -63,6 +75,11 @@ pub mod flags {
     pub const FROM_CONFIGURATION: u32 = 1 << 3;
     /// The real server is this host itself.
     pub const LOCAL: u32 = 1 << 4;
+    /// The weight is 0: the destination takes no new connections.
+    pub const QUIESCENT: u32 = 1 << 8;
+    /// It has as many connections as its upper threshold, or had and has not gone below the
+    /// lower one since. Who binds or unbinds a connection sets and clears it.
+    pub const OVERLOADED: u32 = 1 << 9;
 }
 
 /// Numbers of the forwarding methods in a destination's first word and in connections; the
@@ -84,6 +101,15 @@ pub mod tunnel {
     pub const GUE: u8 = 1;
     /// Generic routing encapsulation (RFC 2784), without a checksum.
     pub const GRE: u8 = 2;
+}
+
+/// The bit of [`flags::OVERLOADED`].
+const OVERLOADED: u32 = flags::OVERLOADED.trailing_zeros();
+
+/// 1 if the first number is less than the second, else 0, where both have at most 63 bits.
+#[inline(always)]
+pub(crate) fn is_less(one: u64, other: u64) -> u64 {
+    one.wrapping_sub(other) >> 63
 }
 
 /// What one connection is to [`CONNECTIONS_WORD`].
@@ -163,10 +189,61 @@ impl<W: Words> Destination<W> {
         hop::write(self.0, NEXT_HOP, next_hop, largest, stamp);
     }
 
+    /// Its share of new connections; 0 takes none.
+    #[inline(always)]
+    pub fn weight(self) -> u32 {
+        if self.heading().flags() & flags::QUIESCENT != 0 {
+            0
+        } else {
+            self.last_weight()
+        }
+    }
+
+    /// The last weight that was not 0; 0 if there was none.
+    #[inline(always)]
+    pub fn last_weight(self) -> u32 {
+        self.0.load(WEIGHT_WORD) as u32
+    }
+
+    /// The largest packet that a router beyond the next hop has said that it takes, in octets;
+    /// `u32::MAX` if none has lately.
+    #[inline(always)]
+    pub fn largest_beyond(self, now: Ticks) -> u32 {
+        let word = self.0.load(LARGEST_WORD);
+        let largest = part(word, 32, 0xffff) as u32;
+        if largest == 0 {
+            return u32::MAX;
+        }
+        let left = (part(word, 48, 0xffff) as u16).wrapping_sub((now >> 3) as u16);
+        if left == 0 || left > LARGEST_LASTS {
+            // Else it would hold again when the clock comes round.
+            self.0
+                .compare_exchange(LARGEST_WORD, word, word & 0xffff_ffff);
+            return u32::MAX;
+        }
+        largest
+    }
+
+    /// A router beyond the next hop says how large a packet it takes.
+    #[inline(always)]
+    pub fn learn_largest_beyond(self, largest: u16, now: Ticks) {
+        let before = self.0.load(LARGEST_WORD);
+        // Whoever writes the next hop at this moment is not disturbed; another error will come.
+        if before & 0xffff_ffff == hop::WRITING {
+            return;
+        }
+        let until = ((now >> 3) as u16).wrapping_add(LARGEST_LASTS);
+        let after = before & 0xffff_ffff | u64::from(largest) << 32 | u64::from(until) << 48;
+        self.0.compare_exchange(LARGEST_WORD, before, after);
+    }
+
     /// A connection is bound to the destination.
     #[inline(always)]
     pub fn bind(self, activity: Activity) {
         self.0.fetch_add(CONNECTIONS_WORD, activity.unit());
+        if self.0.load(THRESHOLDS_WORD) as u32 != 0 {
+            self.judge_overload();
+        }
     }
 
     /// A connection leaves the destination.
@@ -174,6 +251,43 @@ impl<W: Words> Destination<W> {
     pub fn unbind(self, activity: Activity) {
         self.0
             .fetch_add(CONNECTIONS_WORD, activity.unit().wrapping_neg());
+        if self.heading().flags() & flags::OVERLOADED != 0 {
+            self.judge_overload();
+        }
+    }
+
+    /// Makes [`flags::OVERLOADED`] what the connections and thresholds say
+    /// (`ip_vs_dest_update_overload` in `ip_vs_conn.c`): true from the upper threshold on,
+    /// false below the lower one, which is three quarters of the upper one if none is given,
+    /// and as it is in between.
+    ///
+    /// Without branches, which the verifier in the kernel would follow through all of what
+    /// comes after.
+    #[inline(never)]
+    pub fn judge_overload(self) {
+        /// Once more than it takes: a connection may leave while the flag is being set, whose
+        /// processor saw no reason to clear it; and others may change the word as well.
+        const ATTEMPTS: u32 = 3;
+        let mut attempt = 0;
+        while attempt < ATTEMPTS {
+            let heading = self.heading().0;
+            let was = heading >> OVERLOADED & 1;
+            let judged = heading & !(1 << OVERLOADED) | self.is_overloaded(was) << OVERLOADED;
+            self.0.compare_exchange(FLAGS_WORD, heading, judged);
+            attempt += 1;
+        }
+    }
+
+    /// 1 or 0, for what it was.
+    #[inline(always)]
+    fn is_overloaded(self, was: u64) -> u64 {
+        let thresholds = self.0.load(THRESHOLDS_WORD);
+        let (upper, given) = (thresholds & 0xffff_ffff, thresholds >> 32);
+        let (active, inactive) = self.connections();
+        let connections = u64::from(active) + u64::from(inactive);
+        let lower = given + is_less(given, 1) * (upper - upper / 4);
+        let stays = was & (is_less(connections, lower) ^ 1);
+        is_less(0, upper) & (is_less(connections, upper) ^ 1 | stays)
     }
 
     /// A connection becomes active or inactive.
@@ -187,6 +301,7 @@ impl<W: Words> Destination<W> {
     }
 
     /// Active and inactive connections.
+    #[inline(always)]
     pub fn connections(self) -> (u32, u32) {
         let word = self.0.load(CONNECTIONS_WORD);
         (word as u32, (word >> 32) as u32)
@@ -255,5 +370,42 @@ mod tests {
         destination.unbind(Activity::Active);
         destination.unbind(Activity::Inactive);
         assert_eq!(destination.connections(), (0, 0));
+    }
+
+    /// What came of it on Linux 6.1: with an upper threshold of 4 and a lower one of 2, or none.
+    #[test]
+    fn a_destination_is_overloaded_from_the_upper_threshold_to_below_the_lower_one() {
+        for (lower, freed_at) in [(2u64, 1), (0, 2), (4, 3), (1, 0)] {
+            let words = SharedWords::new(WORDS);
+            let destination = Destination(words.entry(0, WORDS).unwrap());
+            destination.0.store(THRESHOLDS_WORD, 4 | lower << 32);
+            let is_overloaded = || destination.heading().flags() & flags::OVERLOADED != 0;
+            for _ in 0..3 {
+                destination.bind(Activity::Inactive);
+                assert!(!is_overloaded());
+            }
+            destination.bind(Activity::Inactive);
+            assert!(is_overloaded());
+            for left in (freed_at + 1..4).rev() {
+                destination.unbind(Activity::Inactive);
+                assert!(is_overloaded(), "with {left} and {lower}");
+            }
+            destination.unbind(Activity::Inactive);
+            assert!(!is_overloaded(), "with {lower}");
+            destination.bind(Activity::Inactive);
+            assert_eq!(is_overloaded(), freed_at == 3);
+        }
+    }
+
+    #[test]
+    fn a_threshold_that_is_taken_away_frees() {
+        let words = SharedWords::new(WORDS);
+        let destination = Destination(words.entry(0, WORDS).unwrap());
+        destination.0.store(THRESHOLDS_WORD, 1);
+        destination.bind(Activity::Active);
+        assert_eq!(destination.heading().flags(), flags::OVERLOADED);
+        destination.0.store(THRESHOLDS_WORD, 0);
+        destination.judge_overload();
+        assert_eq!(destination.heading().flags(), 0);
     }
 }

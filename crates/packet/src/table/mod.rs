@@ -14,6 +14,7 @@
 //! | `DESTINATIONS` | 16 words | [`destination`] |
 //! | `CONNECTIONS` | 8 words, eight entries to a set | [`connection`] |
 //! | `STATISTICS` | per processor, 5 words, by a destination's id | [`destination`] |
+//! | `ESTIMATES` | 16 words, by a destination's id; the controller's alone | [`destination`] |
 //! | `REASONS` | per processor, one word, by [`Reason`](crate::reason::Reason) | |
 
 pub mod connection;

@@ -3,18 +3,21 @@
 //! ```text
 //! word 0    flags 32 | generation 16 | scheduler 8 | protocol 8
 //! word 1    first place of the member list 32 | members 32      (one store switches lists)
-//! word 2    the scheduler's cursor
+//! word 2    the scheduler's cursor; of lblc: the id of the last destination, and 1 more 32 | its generation 16
 //! word 3    persistence timeout in ticks 32 | persistence timeout in seconds 32
 //! word 4    VIP (IPv4: its first 32 bits) …
 //! word 5    … VIP
 //! word 6    vport 16 | family 8 (4 or 6) | prefix length of persistence 8 | firewall mark 32
 //! word 7    places of the member list that are reserved for this service 32
 //! words 8…12   totals of destinations that are gone: connections, packets in, out, octets in, out
-//! words 13…15  spare
+//! word 13   of wrr: the cursor at which the list was begun 32 | by how much the weight falls from turn to turn 32
+//!           of lblc: when the last destination was chosen last 32
+//! words 14, 15  spare
 //! ```
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+use super::settings::Ticks;
 use super::{Words, part};
 
 /// Words of a service.
@@ -35,6 +38,8 @@ pub const PORT_WORD: usize = 6;
 pub const ROOM_WORD: usize = 7;
 /// The first of the totals of destinations that are gone.
 pub const PAST_WORD: usize = 8;
+/// The word with what else a scheduler remembers.
+pub const SCHEDULER_WORD: usize = 13;
 
 /// Bits of a service's flags.
 pub mod flags {
@@ -48,12 +53,42 @@ pub mod flags {
     pub const FROM_CONFIGURATION: u32 = 1 << 3;
     /// One-packet scheduling: each packet is scheduled on its own.
     pub const ONE_PACKET: u32 = 1 << 4;
+    /// The scheduler's flag 1: sh and mh fall back on other servers.
+    pub const SCHEDULER_1: u32 = 1 << 8;
+    /// The scheduler's flag 2: sh and mh look at the client's port as well.
+    pub const SCHEDULER_2: u32 = 1 << 9;
+    /// The scheduler's flag 3; no scheduler uses it.
+    pub const SCHEDULER_3: u32 = 1 << 10;
 }
 
 /// Numbers of the schedulers in a service's first word.
 pub mod scheduler {
-    /// Round robin.
+    /// Round robin, rr.
     pub const ROUND_ROBIN: u8 = 0;
+    /// Weighted round robin, wrr.
+    pub const WEIGHTED_ROUND_ROBIN: u8 = 1;
+    /// Least connection, lc.
+    pub const LEAST_CONNECTION: u8 = 2;
+    /// Weighted least connection, wlc.
+    pub const WEIGHTED_LEAST_CONNECTION: u8 = 3;
+    /// Locality-based least connection, lblc.
+    pub const LOCALITY_BASED: u8 = 4;
+    /// Destination hashing, dh.
+    pub const DESTINATION_HASHING: u8 = 6;
+    /// Source hashing, sh.
+    pub const SOURCE_HASHING: u8 = 7;
+    /// Shortest expected delay, sed.
+    pub const SHORTEST_EXPECTED_DELAY: u8 = 8;
+    /// Never queue, nq.
+    pub const NEVER_QUEUE: u8 = 9;
+    /// Weighted failover, fo.
+    pub const FAILOVER: u8 = 10;
+    /// Weighted overflow, ovf.
+    pub const OVERFLOW: u8 = 11;
+    /// Maglev hashing, mh.
+    pub const MAGLEV_HASHING: u8 = 12;
+    /// Power of two choices, twos.
+    pub const POWER_OF_TWO_CHOICES: u8 = 13;
 }
 
 /// The key of the index of services.
@@ -117,10 +152,46 @@ impl<W: Words> Service<W> {
         (word as u32, (word >> 32) as u32)
     }
 
+    /// The scheduler, of [`scheduler`].
+    #[inline(always)]
+    pub fn scheduler(self) -> u8 {
+        part(self.0.load(FLAGS_WORD), 48, 0xff) as u8
+    }
+
+    /// The cursor's position.
+    #[inline(always)]
+    pub fn cursor(self) -> u64 {
+        self.0.load(CURSOR_WORD)
+    }
+
+    /// Puts the cursor somewhere else.
+    #[inline(always)]
+    pub fn set_cursor(self, cursor: u64) {
+        self.0.store(CURSOR_WORD, cursor);
+    }
+
     /// The cursor's position, which moves on by one.
     #[inline(always)]
     pub fn advance_cursor(self) -> u64 {
         self.0.fetch_add(CURSOR_WORD, 1)
+    }
+
+    /// The cursor moves on by so many.
+    #[inline(always)]
+    pub fn advance_cursor_by(self, places: u64) {
+        self.0.fetch_add(CURSOR_WORD, places);
+    }
+
+    /// When lblc chose the destination at its cursor last.
+    #[inline(always)]
+    pub fn last_use(self) -> Ticks {
+        self.0.load(SCHEDULER_WORD) as Ticks
+    }
+
+    /// lblc chooses the destination at its cursor now.
+    #[inline(always)]
+    pub fn set_last_use(self, now: Ticks) {
+        self.0.store(SCHEDULER_WORD, now.into());
     }
 
     /// How long a persistence template lasts, in ticks.

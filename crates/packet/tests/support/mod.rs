@@ -32,7 +32,7 @@ use elver_packet::reason::Reason;
 use elver_packet::table::connection::{self, Direction, Entry, Life, STRIDE, control};
 use elver_packet::table::destination::{Destination, STATISTICS_WORDS};
 use elver_packet::table::settings::Ticks;
-use elver_packet::table::{Tables, Words, destination};
+use elver_packet::table::{Tables, Words, destination, service};
 
 /// What a second is on the director's clock.
 pub const SECOND: Ticks = 8;
@@ -173,6 +173,8 @@ impl Director {
                 available: true,
                 held: true,
                 local: false,
+                weight: 1,
+                thresholds: [0; 2],
             });
             self.rewrite(self.destinations.len() as u32 - 1, |_| {});
         }
@@ -211,7 +213,6 @@ impl Director {
 
     /// Changes whether a service's address is held, in the service only.
     pub fn hold_service(&self, id: u32, held: bool) {
-        use elver_packet::table::service;
         let words = (&self.tables).service(id).unwrap();
         let flags = words.load(service::FLAGS_WORD);
         let bit = u64::from(service::flags::HELD);

@@ -37,6 +37,16 @@ impl Default for Sizes {
 }
 
 impl Sizes {
+    /// Places of all member lists. A list that is replaced stays for a moment beside its
+    /// successor, and has up to as many places more as it takes to be a power of two. Beyond
+    /// what a place for each destination takes there is room for a quarter of the services to
+    /// have a list by a hash (sh, dh), or for one in sixty-four to have the longest (mh, wrr).
+    fn member_places(self) -> u32 {
+        let by_destination = self.destinations.saturating_mul(4);
+        let by_hash = (self.services / 4).saturating_mul(2 * 256).max(2 * 4096);
+        by_destination.saturating_add(by_hash)
+    }
+
     /// Lines of the connection table: a power of two of sets, headers included.
     fn connection_lines(self) -> u32 {
         let sets = self
@@ -59,8 +69,20 @@ const STAGES: [(&str, Stage); Stage::COUNT as usize] = [
     ("elver_tunnel_66", Stage::Tunnel66),
     ("elver_enter_4", Stage::Enter4),
     ("elver_enter_6", Stage::Enter6),
+    ("elver_search_4", Stage::Search4),
+    ("elver_search_6", Stage::Search6),
     ("elver_answer_4", Stage::Answer4),
     ("elver_answer_6", Stage::Answer6),
+    ("elver_error_4", Stage::Error4),
+    ("elver_error_6", Stage::Error6),
+    ("elver_error_to_server_4", Stage::ErrorToServer4),
+    ("elver_error_to_server_6", Stage::ErrorToServer6),
+    ("elver_error_to_client_4", Stage::ErrorToClient4),
+    ("elver_error_to_client_6", Stage::ErrorToClient6),
+    ("elver_tunnel_error_44", Stage::TunnelError44),
+    ("elver_tunnel_error_46", Stage::TunnelError46),
+    ("elver_tunnel_error_64", Stage::TunnelError64),
+    ("elver_tunnel_error_66", Stage::TunnelError66),
 ];
 
 /// Loads the programs over the instance's maps, which are made if they are not there.
@@ -82,9 +104,9 @@ pub fn load(instance: &str, sizes: Sizes) -> Result<(Maps, Attachments), BpfErro
         .map_max_entries("SERVICES", sizes.services)
         .map_max_entries("SERVICE_INDEX", sizes.services)
         .map_max_entries("DESTINATIONS", sizes.destinations)
+        .map_max_entries("ESTIMATES", sizes.destinations)
         .map_max_entries("STATISTICS", sizes.destinations)
-        // A list that is replaced stays for a moment beside its successor.
-        .map_max_entries("MEMBERS", sizes.destinations.saturating_mul(4))
+        .map_max_entries("MEMBERS", sizes.member_places())
         .map_max_entries("CONNECTIONS", sizes.connection_lines())
         .load(OBJECT)
         .map_err(|error| BpfError::kernel("loading the data plane", describe(&error)))?;
