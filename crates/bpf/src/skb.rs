@@ -245,8 +245,23 @@ impl Frame for Skb {
     }
 
     #[inline(always)]
-    fn remove(&mut self, octets: u32) -> bool {
-        self.adjust(-(octets as i32), 0)
+    fn strip(&mut self, octets: u32, outer: u8, inner: u8) -> bool {
+        /// What the kernel adds or takes away when it makes one family of the other.
+        const HEADERS_DIFFER_BY: u32 = 20;
+        if outer == inner {
+            return self.adjust(-(octets as i32), 0);
+        }
+        // The kernel writes the Ethernet header by what it believes the packet to be. Flags that
+        // tell it so are not in Linux 6.1.
+        let (protocol, octets) = if inner == 6 {
+            (ETHER_TYPE_IPV6, octets + HEADERS_DIFFER_BY)
+        } else {
+            (ETHER_TYPE_IPV4, octets.wrapping_sub(HEADERS_DIFFER_BY))
+        };
+        // SAFETY: the context is valid.
+        let is_changed =
+            unsafe { helpers::bpf_skb_change_proto(self.skb, protocol.to_be(), 0) } == 0;
+        is_changed && self.adjust(-(octets as i32), 0)
     }
 
     #[inline(always)]
@@ -459,6 +474,10 @@ impl Skb {
         answer as u32
     }
 }
+
+/// `ETH_P_IP` and `ETH_P_IPV6` of `linux/if_ether.h`.
+const ETHER_TYPE_IPV4: u16 = 0x0800;
+const ETHER_TYPE_IPV6: u16 = 0x86dd;
 
 /// `AF_INET` and `AF_INET6` of `bits/socket.h`.
 const AF_INET: u8 = 2;

@@ -67,9 +67,10 @@ pub trait Frame {
     /// Makes room for so many octets behind the Ethernet header. False if there is none.
     fn insert(&mut self, octets: u32) -> bool;
 
-    /// Takes so many octets away from behind the Ethernet header. False if it has not as many,
-    /// or cannot be changed.
-    fn remove(&mut self, octets: u32) -> bool;
+    /// Takes so many octets away from behind the Ethernet header, which leaves a packet of the
+    /// family `inner` where one of the family `outer` was, 4 or 6. False if it has not as
+    /// many, or cannot be changed.
+    fn strip(&mut self, octets: u32, outer: u8, inner: u8) -> bool;
 
     /// A number for a packet that may be fragmented, hard to guess.
     fn identification(&self) -> u16;

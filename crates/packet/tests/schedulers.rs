@@ -192,17 +192,14 @@ impl Service {
         let mut frame = HostFrame::new(octets, everywhere as fn(&Journey) -> Route);
         let unserved = self.tables.reason(Reason::NoDestination);
         let verdict = process(&mut frame, &&self.tables, self.now);
-        match verdict {
-            Verdict::Leave => Some(match self.address {
-                SocketAddr::V4(_) => frame.octets[33],
-                SocketAddr::V6(_) => frame.octets[53],
-            }),
-            _ => {
-                assert_eq!(verdict, Verdict::Drop);
-                assert_eq!(self.tables.reason(Reason::NoDestination), unserved + 1);
-                None
-            }
+        if self.tables.reason(Reason::NoDestination) != unserved {
+            return None;
         }
+        assert_eq!(verdict, Verdict::Leave);
+        Some(match self.address {
+            SocketAddr::V4(_) => frame.octets[33],
+            SocketAddr::V6(_) => frame.octets[53],
+        })
     }
 
     /// Whom several clients go to.

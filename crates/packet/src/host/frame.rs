@@ -186,7 +186,7 @@ impl<R: Fn(&Journey) -> Route> Frame for HostFrame<R> {
         true
     }
 
-    fn remove(&mut self, octets: u32) -> bool {
+    fn strip(&mut self, octets: u32, _outer: u8, _inner: u8) -> bool {
         let Some(range) = range(Ethernet::LENGTH, octets as usize) else {
             return false;
         };

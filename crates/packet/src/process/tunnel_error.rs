@@ -119,7 +119,7 @@ pub(super) fn relay<F: Icmp, O: Icmp, P: Frame, T: Tables>(
         }
     };
     tables.count_reason(Reason::TunnelError);
-    if !frame.remove(begin - Ethernet::LENGTH) {
+    if !frame.strip(begin - Ethernet::LENGTH, O::NUMBER, F::NUMBER) {
         return Ok(Decision::Refused(Reason::NotWritable, 0));
     }
     told.note(frame);

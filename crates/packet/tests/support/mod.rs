@@ -17,6 +17,7 @@
 
 pub mod consistency;
 pub mod explorer;
+pub mod icmp;
 pub mod packet;
 
 use std::fmt::Write;
