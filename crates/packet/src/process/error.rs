@@ -116,7 +116,6 @@ pub(super) fn key_of<F: Icmp, P: Frame>(frame: &P, quoted: &Quoted<F>) -> Option
 pub(super) fn find<F: Icmp, P: Frame, T: Tables>(
     frame: &mut P,
     tables: &T,
-    now: Ticks,
 ) -> Result<Decision, Reason> {
     let (message, settings) = Message::<F>::read(frame, tables)?;
     let quoted = &message.quoted;
@@ -134,7 +133,6 @@ pub(super) fn find<F: Icmp, P: Frame, T: Tables>(
             }));
         }
     }
-    let _ = now;
     match (super::tunnel_error::content(frame, quoted), F::NUMBER) {
         (protocol::IPIP, 4) => Ok(Decision::Later(Stage::TunnelError44)),
         (protocol::IPIP, _) => Ok(Decision::Later(Stage::TunnelError46)),
