@@ -83,6 +83,90 @@ pub(crate) fn elver_search_6(context: TcContext) -> i32 {
     run(Stage::Search6, context)
 }
 
+/// See [`Stage::Answer4`].
+#[classifier]
+pub(crate) fn elver_answer_4(context: TcContext) -> i32 {
+    run(Stage::Answer4, context)
+}
+
+/// See [`Stage::Answer6`].
+#[classifier]
+pub(crate) fn elver_answer_6(context: TcContext) -> i32 {
+    run(Stage::Answer6, context)
+}
+
+/// See [`Stage::Error4`].
+#[classifier]
+pub(crate) fn elver_error_4(context: TcContext) -> i32 {
+    run(Stage::Error4, context)
+}
+
+/// See [`Stage::Error6`].
+#[classifier]
+pub(crate) fn elver_error_6(context: TcContext) -> i32 {
+    run(Stage::Error6, context)
+}
+
+/// See [`Stage::ErrorToServer4`].
+#[classifier]
+pub(crate) fn elver_error_to_server_4(context: TcContext) -> i32 {
+    run(Stage::ErrorToServer4, context)
+}
+
+/// See [`Stage::ErrorToServer6`].
+#[classifier]
+pub(crate) fn elver_error_to_server_6(context: TcContext) -> i32 {
+    run(Stage::ErrorToServer6, context)
+}
+
+/// See [`Stage::ErrorToClient4`].
+#[classifier]
+pub(crate) fn elver_error_to_client_4(context: TcContext) -> i32 {
+    run(Stage::ErrorToClient4, context)
+}
+
+/// See [`Stage::ErrorToClient6`].
+#[classifier]
+pub(crate) fn elver_error_to_client_6(context: TcContext) -> i32 {
+    run(Stage::ErrorToClient6, context)
+}
+
+/// See [`Stage::TunnelError44`].
+#[classifier]
+pub(crate) fn elver_tunnel_error_44(context: TcContext) -> i32 {
+    run(Stage::TunnelError44, context)
+}
+
+/// See [`Stage::TunnelError46`].
+#[classifier]
+pub(crate) fn elver_tunnel_error_46(context: TcContext) -> i32 {
+    run(Stage::TunnelError46, context)
+}
+
+/// See [`Stage::TunnelError64`].
+#[classifier]
+pub(crate) fn elver_tunnel_error_64(context: TcContext) -> i32 {
+    run(Stage::TunnelError64, context)
+}
+
+/// See [`Stage::TunnelError66`].
+#[classifier]
+pub(crate) fn elver_tunnel_error_66(context: TcContext) -> i32 {
+    run(Stage::TunnelError66, context)
+}
+
+/// See [`Stage::Reply6`].
+#[classifier]
+pub(crate) fn elver_reply_6(context: TcContext) -> i32 {
+    run(Stage::Reply6, context)
+}
+
+/// See [`Stage::ToTunnel6`].
+#[classifier]
+pub(crate) fn elver_to_tunnel_6(context: TcContext) -> i32 {
+    run(Stage::ToTunnel6, context)
+}
+
 #[inline(always)]
 fn run(stage: Stage, context: TcContext) -> i32 {
     let Some(settings) = Maps.settings() else {
@@ -90,7 +174,7 @@ fn run(stage: Stage, context: TcContext) -> i32 {
     };
     // SAFETY: a helper without arguments.
     let now = unsafe { bpf_jiffies64() } >> Settings(settings).tick_shift();
-    let mut frame = Skb::new(context.skb.skb);
+    let mut frame = Skb::new(context.skb.skb, stage.reach());
     match step(stage, &mut frame, &Maps, now as u32) {
         // Other programs on the device, and then the stack.
         Step::Done(Verdict::Pass) => TC_ACT_UNSPEC,

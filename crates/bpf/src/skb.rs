@@ -13,18 +13,16 @@ use aya_ebpf::bindings::{
 use aya_ebpf::helpers::generated as helpers;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::PerCpuArray;
-use elver_packet::checksum::Difference;
+use elver_packet::checksum::{Difference, fold};
 use elver_packet::family::Family;
 use elver_packet::frame::{
     Encapsulation, FARTHEST_HEADER, Frame, InternetChecksum, NextHop, Notes, Route, RouteQuery, Way,
 };
-use elver_packet::wire::{MacAddress, protocol};
+use elver_packet::wire::protocol;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// `PACKET_HOST` of `linux/if_packet.h`.
 const PACKET_HOST: u32 = 0;
-/// Where the transport's header begins at the latest, with IPv4 options.
-const TRANSPORT: u32 = 14 + 60;
 /// Octets of the largest header that is read behind the network header.
 const LARGEST_HEADER: u32 = 20;
 
@@ -38,11 +36,15 @@ pub(crate) struct Skb {
 }
 
 impl Skb {
-    /// A frame of the buffer, with its headers in linear memory.
+    /// A frame of the buffer, with so many octets of it in linear memory, if it has as many.
     #[inline(always)]
-    pub(crate) fn new(skb: *mut __sk_buff) -> Skb {
+    pub(crate) fn new(skb: *mut __sk_buff, reach: u32) -> Skb {
         let frame = Skb { skb };
-        frame.reach(TRANSPORT);
+        let wanted = frame.length().min(reach);
+        if frame.at(0, wanted as usize).is_none() {
+            // SAFETY: the context is valid; a failure shows when the headers are read.
+            unsafe { helpers::bpf_skb_pull_data(skb, wanted) };
+        }
         frame
     }
 
@@ -203,15 +205,72 @@ impl Frame for Skb {
             protocol::GRE => BPF_F_ADJ_ROOM_ENCAP_L4_GRE,
             _ => 0,
         };
+        self.adjust(room.octets as i32, outer | between)
+    }
+
+    #[inline(always)]
+    fn device(&self) -> u32 {
         // SAFETY: the context is valid.
-        unsafe {
-            helpers::bpf_skb_adjust_room(
-                self.skb,
-                room.octets as i32,
-                BPF_ADJ_ROOM_MAC,
-                (BPF_F_ADJ_ROOM_FIXED_GSO | outer | between).into(),
-            ) == 0
+        unsafe { (*self.skb).ifindex }
+    }
+
+    #[inline(always)]
+    fn sum(&self, offset: u32, octets: u32) -> Option<u16> {
+        let sum = sum_of(self.skb, offset, octets);
+        if sum < 0 {
+            return None;
         }
+        Some(fold(sum as u64))
+    }
+
+    #[inline(always)]
+    fn is_unfinished(&mut self, offset: u32) -> bool {
+        let Some(before) = self.read::<[u8; 2]>(offset) else {
+            return false;
+        };
+        // Nothing tells so; but the kernel leaves an unfinished checksum alone when data
+        // under it change, and changes any other.
+        // SAFETY: the context is valid. A field width of 0 makes `to` a difference.
+        unsafe { helpers::bpf_l4_csum_replace(self.skb, offset, 0, 1, 0) };
+        let Some(after) = self.read::<[u8; 2]>(offset) else {
+            return false;
+        };
+        self.write(offset, &before) && u16::from_ne_bytes(before) == u16::from_ne_bytes(after)
+    }
+
+    #[inline(always)]
+    fn cut(&mut self, length: u32) -> bool {
+        // SAFETY: the context is valid.
+        let change = |length| unsafe { helpers::bpf_skb_change_tail(self.skb, length, 0) } == 0;
+        // Only when the length changes does the kernel forget the sum over the whole frame that
+        // the device may have computed.
+        let has_changed = length != self.length() || change(length + 1);
+        length <= self.length() && has_changed && change(length)
+    }
+
+    #[inline(always)]
+    fn insert(&mut self, octets: u32) -> bool {
+        self.adjust(octets as i32, 0)
+    }
+
+    #[inline(always)]
+    fn strip(&mut self, octets: u32, outer: u8, inner: u8) -> bool {
+        /// What the kernel adds or takes away when it makes one family of the other.
+        const HEADERS_DIFFER_BY: u32 = 20;
+        if outer == inner {
+            return self.adjust(-(octets as i32), 0);
+        }
+        // The kernel writes the Ethernet header by what it believes the packet to be. Flags that
+        // tell it so are not in Linux 6.1.
+        let (protocol, octets) = if inner == 6 {
+            (ETHER_TYPE_IPV6, octets + HEADERS_DIFFER_BY)
+        } else {
+            (ETHER_TYPE_IPV4, octets.wrapping_sub(HEADERS_DIFFER_BY))
+        };
+        // SAFETY: the context is valid.
+        let is_changed =
+            unsafe { helpers::bpf_skb_change_proto(self.skb, protocol.to_be(), 0) } == 0;
+        is_changed && self.adjust(-(octets as i32), 0)
     }
 
     #[inline(always)]
@@ -273,8 +332,7 @@ impl Frame for Skb {
             device: 0,
             largest: 0,
             family: 0,
-            destination: [0; 6],
-            source: [0; 6],
+            next_hop: NextHop([0; 2]),
         };
         let answer = self.look_up(query, &mut found);
         let way = Way {
@@ -284,11 +342,7 @@ impl Frame for Skb {
         };
         match answer {
             BPF_FIB_LKUP_RET_SUCCESS => Route::Neighbour {
-                next_hop: NextHop {
-                    device: found.device,
-                    destination: found.destination,
-                    source: found.source,
-                },
+                next_hop: found.next_hop,
                 way,
                 largest: found.largest,
             },
@@ -301,17 +355,79 @@ impl Frame for Skb {
     }
 }
 
+/// The largest run of octets that is summed.
+const MOST: u32 = 1536;
+/// As many octets as the kernel sums at a time (`MAX_BPF_STACK` in 6.1).
+const PIECE: u32 = 512;
+
+/// Room for octets that are summed.
+#[map]
+static SUMMED: PerCpuArray<[u32; MOST as usize / 4 + 1]> = PerCpuArray::with_max_entries(1, 0);
+
+/// The sum over so many octets of a frame, not yet folded; negative if it does not have as many,
+/// or they are too many.
+#[inline(never)]
+fn sum_of(skb: *mut __sk_buff, offset: u32, octets: u32) -> i64 {
+    let octets = seen(octets);
+    if octets == 0 || octets > MOST {
+        return -1;
+    }
+    let Some(room) = SUMMED.get_ptr_mut(0) else {
+        return -1;
+    };
+    let room = room.cast::<u8>();
+    // A sum is of whole words: zeros at the end do not change it.
+    // SAFETY: the room is that of this processor, and a word larger than what is summed.
+    unsafe { room.add((octets & !3) as usize).cast::<u32>().write(0) };
+    // SAFETY: the context is valid, and there is room for as many octets.
+    if unsafe { helpers::bpf_skb_load_bytes(skb.cast(), offset, room.cast(), octets) } < 0 {
+        return -1;
+    }
+    let words = octets.next_multiple_of(4);
+    let first = sum_piece(room, words.min(PIECE), 0);
+    // SAFETY: these lie within the room.
+    let (second, third) = unsafe { (room.add(PIECE as usize), room.add(2 * PIECE as usize)) };
+    let both = sum_piece(second, words.saturating_sub(PIECE).min(PIECE), first);
+    sum_piece(third, words.saturating_sub(2 * PIECE), both)
+}
+
+/// Adds a piece of the room to a sum.
+#[inline(always)]
+fn sum_piece(at: *mut u8, octets: u32, sum: i64) -> i64 {
+    let octets = seen(octets);
+    if octets > PIECE {
+        return sum;
+    }
+    // SAFETY: the caller has as many octets there.
+    unsafe { helpers::bpf_csum_diff(core::ptr::null_mut(), 0, at.cast(), octets, sum as u32) }
+}
+
+/// The value in a register of its own, so that the verifier sees in it what comparisons say.
+#[inline(always)]
+fn seen(mut value: u32) -> u32 {
+    // SAFETY: no instruction.
+    unsafe { asm!("/* {0} */", inout(reg) value, options(pure, nomem, nostack)) };
+    value
+}
+
 /// What the kernel's routes say, in as little room as it takes: the stack has none to spare.
 struct Found {
     neighbour: [u64; 2],
     device: u32,
     largest: u16,
     family: u8,
-    destination: MacAddress,
-    source: MacAddress,
+    next_hop: NextHop,
 }
 
 impl Skb {
+    /// Makes room behind the Ethernet header, or takes it away.
+    #[inline(always)]
+    fn adjust(&mut self, octets: i32, flags: u32) -> bool {
+        let flags = u64::from(BPF_F_ADJ_ROOM_FIXED_GSO | flags);
+        // SAFETY: the context is valid.
+        unsafe { helpers::bpf_skb_adjust_room(self.skb, octets, BPF_ADJ_ROOM_MAC, flags) == 0 }
+    }
+
     /// Asks the kernel's routes; gives its answer's code.
     ///
     /// A function of its own, since the query is large for the caller's stack frame and it is
@@ -364,12 +480,15 @@ impl Skb {
             u64::from(a) | u64::from(b) << 32,
             u64::from(c) | u64::from(d) << 32,
         ];
-        found.destination = ask.dmac;
-        found.source = ask.smac;
+        found.next_hop = NextHop::new(ask.ifindex, ask.dmac, ask.smac);
         found.largest = largest;
         answer as u32
     }
 }
+
+/// `ETH_P_IP` and `ETH_P_IPV6` of `linux/if_ether.h`.
+const ETHER_TYPE_IPV4: u16 = 0x0800;
+const ETHER_TYPE_IPV6: u16 = 0x86dd;
 
 /// `AF_INET` and `AF_INET6` of `bits/socket.h`.
 const AF_INET: u8 = 2;

@@ -347,13 +347,14 @@ impl Family for V6 {
 
     #[inline(always)]
     fn rewrite<P: Frame>(frame: &mut P, source: [u64; 2], destination: [u64; 2], hops: u8) -> bool {
-        let Some(mut header) = frame.read::<Ipv6>(Ethernet::LENGTH) else {
+        // Field by field: a copy of the header would take too much of the stack.
+        let hop_limit_at = Ethernet::LENGTH + Ipv6::HOP_LIMIT;
+        let Some([hop_limit]) = frame.read::<[u8; 1]>(hop_limit_at) else {
             return false;
         };
-        header.hop_limit = header.hop_limit.wrapping_sub(hops);
-        header.source = octets(source);
-        header.destination = octets(destination);
-        frame.write(Ethernet::LENGTH, &header)
+        frame.write(hop_limit_at, &[hop_limit.wrapping_sub(hops)])
+            && frame.write(Ethernet::LENGTH + Ipv6::SOURCE, &octets(source))
+            && frame.write(Ethernet::LENGTH + Ipv6::DESTINATION, &octets(destination))
     }
 
     #[inline(always)]
@@ -466,6 +467,14 @@ impl Family for V6 {
     fn hash(state: Hash, sender: [u64; 2], receiver: [u64; 2]) -> Hash {
         let ([a, b], [c, d]) = (sender, receiver);
         state.absorb(a).absorb(b).absorb(c).absorb(d)
+    }
+}
+
+impl V6 {
+    /// An address as it stands in a packet.
+    #[inline(always)]
+    pub fn from_octets(octets: [u8; 16]) -> [u64; 2] {
+        words(octets)
     }
 }
 

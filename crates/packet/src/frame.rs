@@ -57,6 +57,29 @@ pub trait Frame {
     /// False if there is none.
     fn grow(&mut self, room: Encapsulation) -> bool;
 
+    /// The device over which the frame came, by its index.
+    fn device(&self) -> u32;
+
+    /// The one's complement sum over so many octets from an even offset on, as it stands in
+    /// memory. None if the frame is too short, or it is more than a packet that is not cut
+    /// into segments can have.
+    fn sum(&self, offset: u32, octets: u32) -> Option<u16>;
+
+    /// Whether the transport checksum at `offset` is one that the device still has to finish.
+    fn is_unfinished(&mut self, offset: u32) -> bool;
+
+    /// Cuts the frame off after so many octets. It will not be cut into segments any more.
+    /// False if it is shorter, or cannot be cut.
+    fn cut(&mut self, length: u32) -> bool;
+
+    /// Makes room for so many octets behind the Ethernet header. False if there is none.
+    fn insert(&mut self, octets: u32) -> bool;
+
+    /// Takes so many octets away from behind the Ethernet header, which leaves a packet of the
+    /// family `inner` where one of the family `outer` was, 4 or 6. False if it has not as
+    /// many, or cannot be changed.
+    fn strip(&mut self, octets: u32, outer: u8, inner: u8) -> bool;
+
     /// A number for a packet that may be fragmented, hard to guess.
     fn identification(&self) -> u16;
 
@@ -115,14 +138,54 @@ pub struct RouteQuery<F: Family> {
 }
 
 /// A neighbour and the device that leads to it, ready to be sent to.
+///
+/// Two words, as they stand in the tables; octets one by one would take a register each.
+///
+/// ```text
+/// neighbour's MAC 48 | our MAC, first 16
+/// our MAC, last 32   | device 32
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NextHop {
+pub struct NextHop(pub [u64; 2]);
+
+impl NextHop {
+    /// The neighbour with the link-layer address `destination`, over a device, by its index,
+    /// that has the address `source`.
+    #[inline(always)]
+    pub fn new(device: u32, destination: MacAddress, source: MacAddress) -> NextHop {
+        let [a, b, c, d, e, f] = destination;
+        let [g, h, i, j, k, l] = source;
+        let [m, n, o, p] = device.to_ne_bytes();
+        NextHop([
+            u64::from_ne_bytes([a, b, c, d, e, f, g, h]),
+            u64::from_ne_bytes([i, j, k, l, m, n, o, p]),
+        ])
+    }
+
     /// The device, by its index.
-    pub device: u32,
+    #[inline(always)]
+    pub fn device(self) -> u32 {
+        let NextHop([_, second]) = self;
+        let [_, _, _, _, device @ ..] = second.to_ne_bytes();
+        u32::from_ne_bytes(device)
+    }
+
     /// The neighbour's link-layer address.
-    pub destination: MacAddress,
+    #[inline(always)]
+    pub fn destination(self) -> MacAddress {
+        let NextHop([first, _]) = self;
+        let [destination @ .., _, _] = first.to_ne_bytes();
+        destination
+    }
+
     /// The device's link-layer address.
-    pub source: MacAddress,
+    #[inline(always)]
+    pub fn source(self) -> MacAddress {
+        let NextHop([first, second]) = self;
+        let [.., a, b] = first.to_ne_bytes();
+        let [c, d, e, f, ..] = second.to_ne_bytes();
+        [a, b, c, d, e, f]
+    }
 }
 
 /// A neighbour and the device that leads to it, by their names.

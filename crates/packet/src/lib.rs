@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`wire`] | the headers on the wire |
 //! | [`checksum`], [`crc32c`] | the checksums, and how they change when the data does |
+//! | [`icmp`] | what differs between ICMP of both families |
 //! | [`frame`] | what the function needs of a packet and of the network around it |
 //! | [`table`] | the layout of the maps, and the connection table |
 //! | [`flow`] | states of a connection |
@@ -27,6 +28,7 @@ pub mod forward;
 pub mod frame;
 #[cfg(feature = "host")]
 pub mod host;
+pub mod icmp;
 pub mod process;
 pub mod reason;
 pub mod schedule;

@@ -50,34 +50,48 @@ reasons! {
     /// Passed: tagged for a VLAN, at whose own device it arrives next.
     Tagged = 11, "pass_tagged";
 
+    /// Passed: an ICMP error about no connection that is known here.
+    Unrelated = 12, "pass_unrelated_error";
+    /// Passed: an answer of a real server that cannot go on to the client; the stack tells it why.
+    LeftToStack = 13, "pass_left_to_stack";
+
     /// Dropped: a connection to a real server that has been removed.
-    DestinationRemoved = 12, "drop_destination_removed";
+    DestinationRemoved = 14, "drop_destination_removed";
     /// Dropped: a virtual service without a real server that can take the connection.
-    NoDestination = 13, "drop_no_destination";
+    NoDestination = 15, "drop_no_destination";
     /// Dropped: the time to live ran out here.
-    TimeToLive = 14, "drop_time_to_live";
+    TimeToLive = 16, "drop_time_to_live";
     /// Dropped: no route to the real server or client.
-    NoRoute = 15, "drop_no_route";
+    NoRoute = 17, "drop_no_route";
     /// Dropped: larger than the next link takes.
-    TooBig = 16, "drop_too_big";
+    TooBig = 18, "drop_too_big";
     /// Dropped: two processors opened the same connection at once, or its sets were full of claims.
-    Contended = 17, "drop_contended";
+    Contended = 19, "drop_contended";
     /// Dropped: the frame could not be rewritten.
-    NotWritable = 18, "drop_not_writable";
+    NotWritable = 20, "drop_not_writable";
     /// Dropped: a list of access keeps the client from the virtual service.
-    AccessDenied = 19, "drop_access_denied";
+    AccessDenied = 21, "drop_access_denied";
 
     /// Delivered to this host, which is the real server itself.
-    DeliveredHere = 20, "delivered_here";
+    DeliveredHere = 22, "delivered_here";
 
     /// Counted beside the outcome: an expired entry gave its place to a new one.
-    ReplacedExpired = 21, "replaced_expired";
+    ReplacedExpired = 23, "replaced_expired";
     /// Counted beside the outcome: a connection that never came about gave its place to a new one.
-    ReplacedEmbryonic = 22, "replaced_embryonic";
+    ReplacedEmbryonic = 24, "replaced_embryonic";
     /// Counted beside the outcome: a live connection, the one idle longest, gave its place to a new one.
-    ReplacedLive = 23, "replaced_live";
+    ReplacedLive = 25, "replaced_live";
     /// Counted beside the outcome: a persistence template gave its place to a new entry.
-    ReplacedTemplate = 24, "replaced_template";
+    ReplacedTemplate = 26, "replaced_template";
+
+    /// Counted beside the outcome: the sender was told by ICMP why its packet was dropped.
+    Answered = 27, "answered";
+    /// Counted beside the outcome: the sender would have been told, but others were told too often.
+    AnswerWithheld = 28, "answer_withheld";
+    /// Counted beside the outcome: an ICMP error about a connection.
+    RelatedError = 29, "related_error";
+    /// The client was told of an error about a packet in a tunnel.
+    TunnelError = 30, "tunnel_error_to_client";
 }
 
 impl Reason {

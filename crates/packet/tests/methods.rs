@@ -497,7 +497,7 @@ fn a_device_that_does_not_forward() {
             if knows_the_way {
                 assert_eq!(outcome.departure, Some(Departure::Resolve(neighbour)));
             } else {
-                assert_eq!(outcome.verdict, Verdict::Drop);
+                assert_eq!(outcome.verdict, Verdict::Leave, "the client is told");
                 assert_eq!(director.tables.reason(Reason::NoRoute), 1);
             }
         }

@@ -27,11 +27,7 @@ const V4: &str = "10.1.0.100:80";
 const V6: &str = "[fd01::100]:80";
 
 fn everywhere(journey: &Journey) -> Route {
-    let next_hop = NextHop {
-        device: 2,
-        destination: [2, 0, 0, 0, 2, 9],
-        source: [2, 0, 0, 0, 2, 1],
-    };
+    let next_hop = NextHop::new(2, [2, 0, 0, 0, 2, 9], [2, 0, 0, 0, 2, 1]);
     Route::Neighbour {
         next_hop,
         way: way(2, journey.destination),
@@ -192,17 +188,14 @@ impl Service {
         let mut frame = HostFrame::new(octets, everywhere as fn(&Journey) -> Route);
         let unserved = self.tables.reason(Reason::NoDestination);
         let verdict = process(&mut frame, &&self.tables, self.now);
-        match verdict {
-            Verdict::Leave => Some(match self.address {
-                SocketAddr::V4(_) => frame.octets[33],
-                SocketAddr::V6(_) => frame.octets[53],
-            }),
-            _ => {
-                assert_eq!(verdict, Verdict::Drop);
-                assert_eq!(self.tables.reason(Reason::NoDestination), unserved + 1);
-                None
-            }
+        if self.tables.reason(Reason::NoDestination) != unserved {
+            return None;
         }
+        assert_eq!(verdict, Verdict::Leave);
+        Some(match self.address {
+            SocketAddr::V4(_) => frame.octets[33],
+            SocketAddr::V6(_) => frame.octets[53],
+        })
     }
 
     /// Whom several clients go to.

@@ -354,6 +354,7 @@ pub(super) fn write_destination<W: Words>(words: W, service: u32, address: Socke
     words.store(destination::ADDRESS_WORD + 1, second);
     words.store(destination::CONNECTIONS_WORD, 0);
     words.store(destination::TEMPLATES_WORD, 0);
+    words.store(destination::LARGEST_WORD, 0);
     let heading = u64::from(generation) << 32 | u64::from(family_number(address.ip())) << 56;
     words.exchange(destination::FLAGS_WORD, heading);
 }

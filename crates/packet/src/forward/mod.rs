@@ -4,10 +4,12 @@
 //! way out is known.
 
 mod direct;
+mod error;
 mod nat;
 pub mod tunnel;
 
 pub use direct::pass_on;
+pub use error::{RewrittenError, translate_error};
 pub use nat::{Rewritten, answer, translate};
 
 use crate::family::Family;
@@ -16,7 +18,7 @@ use crate::reason::Reason;
 use crate::table::Words;
 use crate::table::connection::{Entry, Key};
 use crate::table::destination::{ADDRESS_WORD, Destination, flags};
-use crate::table::settings::Settings;
+use crate::table::settings::{Settings, Ticks};
 use crate::wire::Ethernet;
 
 /// A packet of a connection, on its way out.
@@ -33,6 +35,8 @@ pub struct Outgoing<'a, F: Family> {
     pub largest: u32,
     /// The stamp of next hops that are learned now.
     pub stamp: u16,
+    /// When it arrived.
+    pub now: Ticks,
 }
 
 impl<F: Family> Outgoing<'_, F> {
@@ -48,6 +52,14 @@ impl<F: Family> Outgoing<'_, F> {
     }
 }
 
+impl<F: Family> Outgoing<'_, F> {
+    /// A number that all packets of a connection have in common.
+    #[inline(always)]
+    pub fn flow(&self) -> u32 {
+        F::fold(self.key.sender) ^ self.key.ports
+    }
+}
+
 /// Where a packet leaves, or why it does not.
 ///
 /// Three words that are always all there, where an enum would do: the verifier in the kernel
@@ -55,8 +67,8 @@ impl<F: Family> Outgoing<'_, F> {
 ///
 /// ```text
 /// word 0   device 32 | kind 8 | family of the neighbour 8
-/// word 1   neighbour's MAC 48          | neighbour's address …  | largest packet 16
-/// word 2   our MAC 48                  | … neighbour's address
+/// word 1   first word of the next hop  | neighbour's address …  | largest packet 16
+/// word 2   second word of the next hop | … neighbour's address
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exit(pub [u64; 3]);
@@ -80,13 +92,9 @@ impl Exit {
 
     #[inline(always)]
     fn neighbour(next_hop: &NextHop) -> Exit {
-        let [a, b, c, d, e, f] = next_hop.destination;
-        let [g, h, i, j, k, l] = next_hop.source;
-        Exit([
-            u64::from(next_hop.device) | Self::NEIGHBOUR << 32,
-            u64::from_ne_bytes([a, b, c, d, e, f, 0, 0]),
-            u64::from_ne_bytes([g, h, i, j, k, l, 0, 0]),
-        ])
+        let NextHop([first, second]) = *next_hop;
+        let device = u64::from(next_hop.device());
+        Exit([device | Self::NEIGHBOUR << 32, first, second])
     }
 
     #[inline(always)]
@@ -103,6 +111,40 @@ impl Exit {
     #[inline(always)]
     fn too_big(largest: u16) -> Exit {
         Exit([Self::TOO_BIG << 32, largest.into(), 0])
+    }
+
+    /// Where the route of a packet that has to be forwarded leads.
+    #[inline(always)]
+    fn by(route: Route) -> Exit {
+        match route {
+            Route::Neighbour { way, .. } | Route::Unresolved(way) => Exit::resolve(&way),
+            Route::TooBig(largest) => Exit::too_big(largest),
+            Route::LocalOrNone | Route::NotForwarding | Route::None => {
+                Exit::of_kind(Exit::NO_ROUTE)
+            }
+        }
+    }
+
+    /// The same for a packet that will be larger by so many octets when it leaves.
+    #[inline(always)]
+    pub fn narrowed(self, overhead: u32) -> Exit {
+        let Exit([heading, first, second]) = self;
+        if self.kind() == Self::TOO_BIG {
+            Exit([heading, first.saturating_sub(overhead.into()), second])
+        } else {
+            self
+        }
+    }
+
+    /// The largest packet that the way takes, in octets, if this one is too big.
+    #[inline(always)]
+    pub fn largest(self) -> u32 {
+        let [_, first, _] = self.0;
+        if self.kind() == Self::TOO_BIG {
+            first as u32
+        } else {
+            0
+        }
     }
 
     /// The same, of which the verifier in the kernel does not know how it came about.
@@ -137,20 +179,20 @@ impl Exit {
 
     /// Hops that the way takes: a packet for this host goes no further.
     #[inline(always)]
-    fn hops(self) -> u8 {
+    pub fn hops(self) -> u8 {
         if self.is_here() { 0 } else { 1 }
     }
 
     /// Sends a frame that has been rewritten.
     #[inline(always)]
-    fn send<F: Family, P: Frame>(self, frame: &mut P) -> Result<Verdict, Reason> {
+    pub fn send<F: Family, P: Frame>(self, frame: &mut P) -> Result<Verdict, Reason> {
         let [heading, first, second] = self.0;
         let device = heading as u32;
         match self.kind() {
             Self::NEIGHBOUR => {
-                let [a, b, c, d, e, f, ..] = first.to_ne_bytes();
-                let [g, h, i, j, k, l, ..] = second.to_ne_bytes();
-                let header = Ethernet::new([a, b, c, d, e, f], [g, h, i, j, k, l], F::ETHER_TYPE);
+                let next_hop = NextHop([first, second]);
+                let header =
+                    Ethernet::new(next_hop.destination(), next_hop.source(), F::ETHER_TYPE);
                 if !frame.write(0, &header) {
                     return Err(Reason::NotWritable);
                 }
@@ -212,19 +254,17 @@ pub fn way_to_server<F: Family, P: Frame, W: Words>(
             destination.remember_next_hop(&next_hop, largest, stamp);
             Exit::resolve(&way)
         }
-        Route::Unresolved(way) => Exit::resolve(&way),
-        Route::TooBig(largest) => Exit::too_big(largest),
         Route::NotForwarding => match destination.way() {
             Way { device: 0, .. } => Exit::of_kind(Exit::NO_ROUTE),
             way => Exit::resolve(&way),
         },
-        Route::LocalOrNone | Route::None => Exit::of_kind(Exit::NO_ROUTE),
+        route => Exit::by(route),
     }
 }
 
 /// The way to a client, for an answer that was found by this entry.
 #[inline(always)]
-fn way_to_client<F: Family, P: Frame, W: Words>(
+pub fn way_to_client<F: Family, P: Frame, W: Words>(
     frame: &P,
     entry: Entry<W>,
     packet: &Outgoing<'_, F>,
@@ -252,8 +292,12 @@ fn way_to_client<F: Family, P: Frame, W: Words>(
             }
             Exit::resolve(&way)
         }
-        Route::Unresolved(way) => Exit::resolve(&way),
-        Route::TooBig(largest) => Exit::too_big(largest),
-        Route::LocalOrNone | Route::NotForwarding | Route::None => Exit::of_kind(Exit::NO_ROUTE),
+        route => Exit::by(route),
     }
+}
+
+/// The way of a packet that this host has made for somebody.
+#[inline(always)]
+pub fn way_of_our_own<F: Family, P: Frame>(frame: &P, query: &RouteQuery<F>) -> Exit {
+    Exit::by(frame.route(query))
 }

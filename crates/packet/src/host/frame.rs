@@ -4,15 +4,15 @@ use std::net::IpAddr;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use crate::checksum::Difference;
+use crate::checksum::{Difference, fold, sum};
 use crate::family::Family;
 use crate::frame::{
     Encapsulation, FARTHEST_HEADER, Frame, InternetChecksum, Notes, Route, RouteQuery, Way,
 };
 use crate::wire::Ethernet;
 
-/// A frame whose checksums are complete, as it comes from a wire, and the routes of the
-/// host that it arrives at.
+/// A frame, and the routes of the host that it arrives at. Its checksums are complete, as they
+/// are when it comes from a wire, unless it says otherwise.
 #[derive(Debug, Clone)]
 pub struct HostFrame<R> {
     /// The frame, from its Ethernet header on.
@@ -27,6 +27,11 @@ pub struct HostFrame<R> {
     pub mark: u32,
     /// What the next packet that may be fragmented is identified by.
     pub identification: u16,
+    /// The device over which it came, by its index.
+    pub device: u32,
+    /// Whether a device still has to finish its transport checksum, which is the sum of the
+    /// pseudo-header so far.
+    pub is_unfinished: bool,
     /// How it leaves, if it does.
     pub departure: Option<Departure>,
     /// What a stage of the pipeline tells the next.
@@ -71,6 +76,8 @@ impl<R: Fn(&Journey) -> Route> HostFrame<R> {
             mark: 0,
             identification: 1,
             notes: Notes::default(),
+            device: 1,
+            is_unfinished: false,
             departure: None,
             routes,
         }
@@ -131,27 +138,73 @@ impl<R: Fn(&Journey) -> Route> Frame for HostFrame<R> {
         addresses: Difference,
         ports: Difference,
     ) -> bool {
-        let Some(old) = self.read::<[u8; 2]>(offset).map(u16::from_ne_bytes) else {
+        // As in the kernel, it is no header: it may lie beyond where headers begin.
+        let start = offset as usize;
+        let Some(place) = self.octets.get_mut(start..start.saturating_add(2)) else {
             return false;
         };
+        let old = u16::from_ne_bytes([place[0], place[1]]);
         let zero_is_none = kind == InternetChecksum::ZeroIsNone;
         if zero_is_none && old == 0 {
             return true;
+        }
+        if self.is_unfinished {
+            // The sum itself, not its complement, and of nothing but the pseudo-header.
+            return self.write(offset, &(!addresses.apply(!old)).to_ne_bytes());
         }
         let new = match addresses.add(ports).apply(old) {
             0 if zero_is_none => 0xffff,
             new => new,
         };
-        self.write(offset, &new.to_ne_bytes())
+        place.copy_from_slice(&new.to_ne_bytes());
+        true
     }
 
     fn grow(&mut self, room: Encapsulation) -> bool {
+        self.insert(room.octets)
+    }
+
+    fn device(&self) -> u32 {
+        self.device
+    }
+
+    fn sum(&self, offset: u32, octets: u32) -> Option<u16> {
+        let octets = self.octets.get(range(offset, octets as usize)?)?;
+        Some(fold(sum(octets)))
+    }
+
+    fn is_unfinished(&mut self, _offset: u32) -> bool {
+        self.is_unfinished
+    }
+
+    fn cut(&mut self, length: u32) -> bool {
+        let length = length as usize;
+        if self.octets.len() < length {
+            return false;
+        }
+        self.octets.truncate(length);
+        self.segment_payload = 0;
+        true
+    }
+
+    fn insert(&mut self, octets: u32) -> bool {
         let behind = Ethernet::LENGTH as usize;
         if self.octets.len() < behind {
             return false;
         }
-        let zeros = std::iter::repeat_n(0, room.octets as usize);
+        let zeros = std::iter::repeat_n(0, octets as usize);
         self.octets.splice(behind..behind, zeros);
+        true
+    }
+
+    fn strip(&mut self, octets: u32, _outer: u8, _inner: u8) -> bool {
+        let Some(range) = range(Ethernet::LENGTH, octets as usize) else {
+            return false;
+        };
+        if self.octets.len() < range.end {
+            return false;
+        }
+        self.octets.drain(range);
         true
     }
 

@@ -4,8 +4,9 @@ use super::passage::Passage;
 use super::{Decision, Stage};
 use crate::family::{Family, V4, V6};
 use crate::flow::{self, Side};
-use crate::forward::{self, Exit, Rewritten, tunnel};
+use crate::forward::{self, Exit, Outgoing, Rewritten, tunnel};
 use crate::frame::{Frame, Notes};
+use crate::icmp::Icmp;
 use crate::reason::Reason;
 use crate::table::connection::{
     self, Direction, Entry, Found, Key, Life, assure_template, destination_of, flags, has_expired,
@@ -14,10 +15,12 @@ use crate::table::connection::{
 use crate::table::destination::{self, Activity, Destination, method};
 use crate::table::settings::{Settings, Ticks, behaviour};
 use crate::table::{Tables, Traffic, Words};
+use crate::wire::Ethernet;
 
 /// A packet that may belong to a connection in the table.
-#[inline(always)]
-pub(super) fn known<F: Family, P: Frame, T: Tables>(
+#[cfg_attr(target_arch = "bpf", inline(always))]
+#[cfg_attr(not(target_arch = "bpf"), inline(never))]
+pub(super) fn known<F: Icmp, P: Frame, T: Tables>(
     frame: &mut P,
     tables: &T,
     now: Ticks,
@@ -27,13 +30,68 @@ pub(super) fn known<F: Family, P: Frame, T: Tables>(
     if let Some(mut found) = connection::find(tables, &passage.key, &passage.place) {
         found.index = settings.blur(found.index.into()) as u32;
         let known = match found.entry.direction() {
-            Direction::Forward => from_client(frame, tables, &passage, found)?,
-            Direction::Reverse => from_server(frame, tables, &passage, found)?,
+            Direction::Forward => from_client::<F, P, T, false>(frame, tables, &passage, found)?,
+            Direction::Reverse if F::NUMBER == 4 => from_server(frame, tables, &passage, found)?,
+            // There is no room on the stack for both.
+            Direction::Reverse => return Ok(Decision::Later(Stage::Reply6)),
         };
         if let Known::Decided(decision) = known {
             return Ok(decision);
         }
     }
+    unknown(frame, &passage, settings)
+}
+
+/// A packet of a known connection, from its real server.
+#[cfg_attr(target_arch = "bpf", inline(always))]
+#[cfg_attr(not(target_arch = "bpf"), inline(never))]
+pub(super) fn reply<F: Icmp, P: Frame, T: Tables>(
+    frame: &mut P,
+    tables: &T,
+    now: Ticks,
+) -> Result<Decision, Reason> {
+    let passage = Passage::<F>::read(frame, tables, now)?;
+    let settings = Settings(tables.settings().ok_or(Reason::NotReady)?);
+    if let Some(mut found) = connection::find(tables, &passage.key, &passage.place) {
+        found.index = settings.blur(found.index.into()) as u32;
+        if found.entry.direction() == Direction::Reverse
+            && let Known::Decided(decision) = from_server(frame, tables, &passage, found)?
+        {
+            return Ok(decision);
+        }
+    }
+    unknown(frame, &passage, settings)
+}
+
+/// A packet of a known connection by a tunnel, from its client.
+#[cfg_attr(target_arch = "bpf", inline(always))]
+#[cfg_attr(not(target_arch = "bpf"), inline(never))]
+pub(super) fn to_tunnel<F: Icmp, P: Frame, T: Tables>(
+    frame: &mut P,
+    tables: &T,
+    now: Ticks,
+) -> Result<Decision, Reason> {
+    let passage = Passage::<F>::read(frame, tables, now)?;
+    let settings = Settings(tables.settings().ok_or(Reason::NotReady)?);
+    if let Some(mut found) = connection::find(tables, &passage.key, &passage.place) {
+        found.index = settings.blur(found.index.into()) as u32;
+        if found.entry.direction() == Direction::Forward
+            && let Known::Decided(decision) =
+                from_client::<F, P, T, true>(frame, tables, &passage, found)?
+        {
+            return Ok(decision);
+        }
+    }
+    unknown(frame, &passage, settings)
+}
+
+/// A packet of no connection that there is.
+#[inline(always)]
+fn unknown<F: Icmp, P: Frame, W: Words>(
+    frame: &mut P,
+    passage: &Passage<F>,
+    settings: Settings<W>,
+) -> Result<Decision, Reason> {
     if !passage
         .segment
         .opens(passage.key.protocol, settings.behaviour())
@@ -56,9 +114,10 @@ enum Known {
     Over,
 }
 
-/// A packet of a known connection, from its client.
+/// A packet of a known connection, from its client. IPv6 leaves tunnels to a stage in which
+/// there is nothing else (`TUNNELS`): there is no room on the stack for all ways.
 #[inline(always)]
-fn from_client<F: Family, P: Frame, T: Tables>(
+fn from_client<F: Icmp, P: Frame, T: Tables, const TUNNELS: bool>(
     frame: &mut P,
     tables: &T,
     passage: &Passage<F>,
@@ -102,24 +161,39 @@ fn from_client<F: Family, P: Frame, T: Tables>(
         method: found.entry.method(),
         family: heading.family(),
     };
+    if F::NUMBER == 6 && TUNNELS != (hand.method == method::TUNNEL) {
+        return match hand.method {
+            method::TUNNEL => Ok(Known::Decided(Decision::Later(Stage::ToTunnel6))),
+            // Another connection since the stage before.
+            _ => Err(Reason::Contended),
+        };
+    }
     let side = if hand.method == method::NAT {
         Side::Client
     } else {
         Side::ClientOnly
     };
-    let exit = exit_to_server(frame, passage, hand, destination).blurred(settings);
+    let packet = passage.outgoing();
+    let exit = if F::NUMBER == 6 && !TUNNELS {
+        straight_to_server(frame, &packet, destination)
+    } else {
+        exit_to_server(frame, &packet, hand, destination)
+    };
+    let exit = exit.blurred(settings);
     advance(tables, passage, found.entry, life, side, destination);
     tables.count(id, Traffic::In(passage.length));
     if life.flags & flags::ONE_PACKET != 0 {
         reclaim_seen(tables, found.index, found.generation);
     }
-    exit.check()?;
-    to_server(frame, passage, hand, (id, destination), exit, settings).map(Known::Decided)
+    if let Err(reason) = exit.check() {
+        return Ok(Known::Decided(Decision::Refused(reason, exit.largest())));
+    }
+    to_server(frame, &packet, hand, (id, destination), exit, settings).map(Known::Decided)
 }
 
 /// A packet of a known connection, from its real server.
 #[inline(always)]
-fn from_server<F: Family, P: Frame, T: Tables>(
+fn from_server<F: Icmp, P: Frame, T: Tables>(
     frame: &mut P,
     tables: &T,
     passage: &Passage<F>,
@@ -151,75 +225,102 @@ fn from_server<F: Family, P: Frame, T: Tables>(
         destination: passage.key.receiver,
         ports: as_client_sends.ports.rotate_left(16),
     };
-    let verdict = forward::answer(frame, &passage.outgoing(), found.entry, &new)?;
-    let forwarded = Decision::Forwarded(verdict, Reason::ForwardedToClient);
-    Ok(Known::Decided(forwarded))
+    match forward::answer(frame, &passage.outgoing(), found.entry, &new) {
+        Ok(verdict) => {
+            let forwarded = Decision::Forwarded(verdict, Reason::ForwardedToClient);
+            Ok(Known::Decided(forwarded))
+        }
+        // The packet is as the real server sent it. The stack finds the same obstacle, and
+        // tells the real server from an address of the director that it knows.
+        Err(Reason::TimeToLive | Reason::NoRoute) => Err(Reason::LeftToStack),
+        Err(Reason::TooBig) if F::must_stay_whole(frame) => Err(Reason::LeftToStack),
+        Err(reason) => Err(reason),
+    }
 }
 
 /// By what a client's packet goes to its real server.
 #[derive(Clone, Copy)]
-struct Hand {
+pub(super) struct Hand {
     /// Of [`method`].
-    method: u8,
+    pub(super) method: u8,
     /// The family of the real server's address.
-    family: u8,
+    pub(super) family: u8,
+}
+
+/// Where a client's packet leaves for the real server of its connection, not by a tunnel.
+#[inline(always)]
+fn straight_to_server<F: Icmp, P: Frame, W: Words>(
+    frame: &P,
+    packet: &Outgoing<'_, F>,
+    destination: Destination<W>,
+) -> Exit {
+    let ends = (packet.key.sender, packet.key.protocol);
+    forward::way_to_server::<F, P, W>(frame, destination, ends, packet.largest, packet.stamp)
 }
 
 /// Where a client's packet leaves for the real server of its connection.
 #[inline(always)]
-fn exit_to_server<F: Family, P: Frame, W: Words>(
+pub(super) fn exit_to_server<F: Icmp, P: Frame, W: Words>(
     frame: &P,
-    passage: &Passage<F>,
+    packet: &Outgoing<'_, F>,
     hand: Hand,
     destination: Destination<W>,
 ) -> Exit {
     match hand.family {
-        4 => exit_by::<F, V4, P, W>(frame, passage, hand, destination),
-        _ => exit_by::<F, V6, P, W>(frame, passage, hand, destination),
+        4 => exit_by::<F, V4, P, W>(frame, packet, hand, destination),
+        _ => exit_by::<F, V6, P, W>(frame, packet, hand, destination),
     }
 }
 
 /// The same, by the routes of the family `O`: another one than the packet's only in a tunnel.
 #[inline(always)]
-fn exit_by<F: Family, O: Family, P: Frame, W: Words>(
+fn exit_by<F: Icmp, O: Family, P: Frame, W: Words>(
     frame: &P,
-    passage: &Passage<F>,
+    packet: &Outgoing<'_, F>,
     hand: Hand,
     destination: Destination<W>,
 ) -> Exit {
-    let (packet, largest) = if hand.method == method::TUNNEL {
+    let (ends, overhead) = if hand.method == method::TUNNEL {
         let source = tunnel::source::<O, W>(destination);
         let protocol = tunnel::outer_protocol::<F, W>(destination);
-        let overhead = tunnel::overhead::<O, W>(destination);
-        ((source, protocol), passage.largest + overhead)
+        ((source, protocol), tunnel::overhead::<O, W>(destination))
     } else {
-        let [first, second] = F::to_words(passage.key.sender);
-        let source = O::from_words(first, second);
-        ((source, passage.key.protocol), passage.largest)
+        let [first, second] = F::to_words(packet.key.sender);
+        ((O::from_words(first, second), packet.key.protocol), 0)
     };
-    forward::way_to_server::<O, P, W>(frame, destination, packet, largest, passage.stamp)
+    let largest = packet.largest + overhead;
+    forward::way_to_server::<O, P, W>(frame, destination, ends, largest, packet.stamp)
+        .narrowed(overhead)
 }
 
 /// Sends a client's packet to the real server of its connection, or has a later stage put it
 /// into a tunnel that has anything to do with IPv6.
 #[inline(always)]
-fn to_server<F: Family, P: Frame, W: Words>(
+pub(super) fn to_server<F: Icmp, P: Frame, W: Words>(
     frame: &mut P,
-    passage: &Passage<F>,
+    packet: &Outgoing<'_, F>,
     hand: Hand,
     (id, destination): (u32, Destination<W>),
     exit: Exit,
     settings: Settings<W>,
 ) -> Result<Decision, Reason> {
-    let packet = passage.outgoing();
     let verdict = match hand.method {
-        method::DIRECT => forward::pass_on(frame, &packet, exit)?,
+        method::DIRECT => forward::pass_on(frame, packet, exit)?,
         method::TUNNEL if F::NUMBER == 4 && hand.family == 4 => {
-            tunnel::encapsulate::<F, V4, P, W>(frame, destination, exit, passage.flow(), settings)?
+            let (largest, now) = (|_: &P| packet.largest, packet.now);
+            let flow = packet.flow();
+            return enter_tunnel::<F, V4, P, W>(
+                frame,
+                (destination, flow),
+                exit,
+                settings,
+                largest,
+                now,
+            );
         }
         method::TUNNEL => {
             let Exit([heading, first, second]) = exit;
-            let id_and_flow = u64::from(id) | u64::from(passage.flow()) << 32;
+            let id_and_flow = u64::from(id) | u64::from(packet.flow()) << 32;
             frame.note(&[id_and_flow, heading, first, second]);
             return Ok(Decision::Later(match hand.family {
                 4 => Stage::Tunnel64,
@@ -229,21 +330,23 @@ fn to_server<F: Family, P: Frame, W: Words>(
         }
         _ => {
             let new = Rewritten {
-                source: passage.key.sender,
+                source: packet.key.sender,
                 destination: forward::address_of::<F, _>(destination),
-                ports: with_server_port(passage.key.ports, destination.port()),
+                ports: with_server_port(packet.key.ports, destination.port()),
             };
-            forward::translate(frame, &packet, &new, exit)?
+            forward::translate(frame, packet, &new, exit)?
         }
     };
     Ok(Decision::Forwarded(verdict, forwarded(exit)))
 }
 
 /// Puts a packet into a tunnel whose way out has been found.
-#[inline(always)]
-pub(super) fn tunnelled<F: Family, O: Family, P: Frame, T: Tables>(
+#[cfg_attr(target_arch = "bpf", inline(always))]
+#[cfg_attr(not(target_arch = "bpf"), inline(never))]
+pub(super) fn tunnelled<F: Icmp, O: Family, P: Frame, T: Tables>(
     frame: &mut P,
     tables: &T,
+    now: Ticks,
 ) -> Result<Decision, Reason> {
     let [id_and_flow, heading, first, second] = frame.noted();
     let exit = Exit([heading, first, second]);
@@ -251,14 +354,43 @@ pub(super) fn tunnelled<F: Family, O: Family, P: Frame, T: Tables>(
     let destination = tables.destination(id_and_flow as u32);
     let destination = Destination(destination.ok_or(Reason::DestinationRemoved)?);
     let settings = Settings(tables.settings().ok_or(Reason::NotReady)?);
-    let verdict =
-        tunnel::encapsulate::<F, O, P, T::Words>(frame, destination, exit, flow, settings)?;
+    // An ICMP error has no segments.
+    let largest = |frame: &P| match Passage::<F>::read(frame, tables, now) {
+        Ok(passage) => passage.largest,
+        Err(_) => frame.length() - Ethernet::LENGTH,
+    };
+    enter_tunnel::<F, O, P, T::Words>(frame, (destination, flow), exit, settings, largest, now)
+}
+
+/// Puts a packet into a tunnel, unless a router in there is known not to take it.
+#[inline(always)]
+fn enter_tunnel<F: Icmp, O: Family, P: Frame, W: Words>(
+    frame: &mut P,
+    (destination, flow): (Destination<W>, u32),
+    exit: Exit,
+    settings: Settings<W>,
+    largest: impl FnOnce(&P) -> u32,
+    now: Ticks,
+) -> Result<Decision, Reason> {
+    let overhead = tunnel::overhead::<O, W>(destination);
+    let beyond = destination.largest_beyond(now);
+    if beyond != u32::MAX
+        && !exit.is_here()
+        && F::must_stay_whole(frame)
+        && largest(frame) + overhead > beyond
+    {
+        return Ok(Decision::Refused(
+            Reason::TooBig,
+            beyond.saturating_sub(overhead),
+        ));
+    }
+    let verdict = tunnel::encapsulate::<F, O, P, W>(frame, destination, exit, flow, settings)?;
     Ok(Decision::Forwarded(verdict, forwarded(exit)))
 }
 
 /// What a packet that leaves there counts as.
 #[inline(always)]
-fn forwarded(exit: Exit) -> Reason {
+pub(super) fn forwarded(exit: Exit) -> Reason {
     if exit.is_here() {
         Reason::DeliveredHere
     } else {

@@ -5,6 +5,9 @@
 //!   ├ as the client sends       → state → to the real server
 //!   ├ as a real server answers  → state → to the client
 //!   └ none → opens one? → service → held here? → persistence, or scheduler → new connection
+//!
+//! cannot be forwarded → its sender is told by ICMP
+//! ICMP error → connection table, by the packet that it is about → to the other end
 //! ```
 //!
 //! | file | what it holds |
@@ -13,10 +16,16 @@
 //! | `passage.rs` | a packet's headers |
 //! | `known.rs` | a packet of a connection in the table |
 //! | `open.rs` | a packet that opens one |
+//! | `answer.rs` | a sender is told why its packet goes nowhere |
+//! | `error.rs` | an ICMP error about a connection |
+//! | `tunnel_error.rs` | an ICMP error about a packet in a tunnel |
 
+mod answer;
+mod error;
 mod known;
 mod open;
 mod passage;
+mod tunnel_error;
 
 use crate::family::{V4, V6};
 use crate::frame::{Frame, Verdict};
@@ -24,7 +33,8 @@ use crate::reason::Reason;
 use crate::table::Tables;
 use crate::table::settings::Ticks;
 use crate::wire::{EtherType, Ethernet};
-use known::{known, tunnelled};
+use answer::{answer, refuse};
+use known::{known, reply, to_tunnel, tunnelled};
 use open::{enter, open, search};
 
 /// Decides what becomes of a frame, rewrites it if it is forwarded, and counts why.
@@ -65,11 +75,76 @@ pub enum Stage {
     Search4 = 9,
     /// A destination is searched for an IPv6 packet that opens a connection.
     Search6 = 10,
+    /// The sender of an IPv4 packet is told by ICMP why it goes nowhere.
+    Answer4 = 11,
+    /// The sender of an IPv6 packet is told by ICMP why it goes nowhere.
+    Answer6 = 12,
+    /// An IPv4 packet may be an ICMP error about a connection.
+    Error4 = 13,
+    /// An IPv6 packet may be an ICMP error about a connection.
+    Error6 = 14,
+    /// An ICMP error goes to an IPv4 connection's real server.
+    ErrorToServer4 = 15,
+    /// An ICMP error goes to an IPv6 connection's real server.
+    ErrorToServer6 = 16,
+    /// An ICMP error goes to an IPv4 connection's client.
+    ErrorToClient4 = 17,
+    /// An ICMP error goes to an IPv6 connection's client.
+    ErrorToClient6 = 18,
+    /// An ICMP error is about a packet of ours that carries an IPv4 packet in an IPv4 tunnel.
+    TunnelError44 = 19,
+    /// An ICMP error is about a packet of ours that carries an IPv4 packet in an IPv6 tunnel.
+    TunnelError46 = 20,
+    /// An ICMP error is about a packet of ours that carries an IPv6 packet in an IPv4 tunnel.
+    TunnelError64 = 21,
+    /// An ICMP error is about a packet of ours that carries an IPv6 packet in an IPv6 tunnel.
+    TunnelError66 = 22,
+    /// An IPv6 packet is a real server's answer.
+    Reply6 = 23,
+    /// An IPv6 packet is a client's, of a connection by a tunnel.
+    ToTunnel6 = 24,
 }
 
 impl Stage {
     /// How many stages there are.
-    pub const COUNT: u32 = 11;
+    pub const COUNT: u32 = 25;
+
+    /// Whether the packets that it is given are IPv4's.
+    #[inline(always)]
+    const fn is_of_ipv4(self) -> bool {
+        matches!(
+            self,
+            Stage::Arrive
+                | Stage::Open4
+                | Stage::Search4
+                | Stage::Enter4
+                | Stage::Tunnel46
+                | Stage::Answer4
+                | Stage::Error4
+                | Stage::ErrorToServer4
+                | Stage::ErrorToClient4
+                | Stage::TunnelError44
+                | Stage::TunnelError64
+        )
+    }
+
+    /// Octets of a frame that the stage may read.
+    pub const fn reach(self) -> u32 {
+        match self {
+            Stage::Error4
+            | Stage::Error6
+            | Stage::ErrorToServer4
+            | Stage::ErrorToServer6
+            | Stage::ErrorToClient4
+            | Stage::ErrorToClient6
+            | Stage::TunnelError44
+            | Stage::TunnelError46
+            | Stage::TunnelError64
+            | Stage::TunnelError66 => Ethernet::LENGTH + error::REACH,
+            // Headers up to the transport's fixed part, with IPv4 options.
+            _ => Ethernet::LENGTH + 60 + 20,
+        }
+    }
 }
 
 /// How a stage ends.
@@ -87,23 +162,53 @@ pub fn step<P: Frame, T: Tables>(stage: Stage, frame: &mut P, tables: &T, now: T
     let decision = match stage {
         Stage::Arrive => arrive(frame, tables, now),
         Stage::Arrive6 => known::<V6, P, T>(frame, tables, now),
-        Stage::Tunnel46 => tunnelled::<V4, V6, P, T>(frame, tables),
-        Stage::Tunnel64 => tunnelled::<V6, V4, P, T>(frame, tables),
-        Stage::Tunnel66 => tunnelled::<V6, V6, P, T>(frame, tables),
+        Stage::Tunnel46 => tunnelled::<V4, V6, P, T>(frame, tables, now),
+        Stage::Tunnel64 => tunnelled::<V6, V4, P, T>(frame, tables, now),
+        Stage::Tunnel66 => tunnelled::<V6, V6, P, T>(frame, tables, now),
         Stage::Open4 => open::<V4, P, T>(frame, tables, now),
+        Stage::ToTunnel6 => to_tunnel::<V6, P, T>(frame, tables, now),
+        Stage::Reply6 => reply::<V6, P, T>(frame, tables, now),
         Stage::Open6 => open::<V6, P, T>(frame, tables, now),
         Stage::Search4 => search::<V4, P, T>(frame, tables, now),
         Stage::Search6 => search::<V6, P, T>(frame, tables, now),
         Stage::Enter4 => enter::<V4, P, T>(frame, tables, now),
         Stage::Enter6 => enter::<V6, P, T>(frame, tables, now),
+        Stage::Answer4 => Ok(Decision::Done(answer::<V4, P, T>(frame, tables, now))),
+        Stage::Answer6 => Ok(Decision::Done(answer::<V6, P, T>(frame, tables, now))),
+        Stage::Error4 => error::find::<V4, P, T>(frame, tables),
+        Stage::Error6 => error::find::<V6, P, T>(frame, tables),
+        Stage::ErrorToServer4 => error::to_server::<V4, P, T>(frame, tables, now),
+        Stage::ErrorToServer6 => error::to_server::<V6, P, T>(frame, tables, now),
+        Stage::ErrorToClient4 => error::to_client::<V4, P, T>(frame, tables, now),
+        Stage::ErrorToClient6 => error::to_client::<V6, P, T>(frame, tables, now),
+        Stage::TunnelError44 => tunnel_error::relay::<V4, V4, P, T>(frame, tables, now),
+        Stage::TunnelError46 => tunnel_error::relay::<V4, V6, P, T>(frame, tables, now),
+        Stage::TunnelError64 => tunnel_error::relay::<V6, V4, P, T>(frame, tables, now),
+        Stage::TunnelError66 => tunnel_error::relay::<V6, V6, P, T>(frame, tables, now),
     };
-    let (verdict, reason) = match decision {
-        Ok(Decision::Forwarded(verdict, reason)) => (verdict, reason),
+    let (reason, largest) = match decision {
+        Ok(Decision::Forwarded(verdict, reason)) => {
+            tables.count_reason(reason);
+            return Step::Done(verdict);
+        }
+        Ok(Decision::Done(verdict)) => return Step::Done(verdict),
         Ok(Decision::Later(stage)) => return Step::Next(stage),
-        Err(reason) => (verdict_of(reason), reason),
+        Ok(Decision::Refused(reason, largest)) => (reason, largest),
+        // It may be an error about such a packet.
+        Err(Reason::NotTransport) if matches!(stage, Stage::Arrive) => {
+            return Step::Next(Stage::Error4);
+        }
+        Err(Reason::NotTransport) if matches!(stage, Stage::Arrive6) => {
+            return Step::Next(Stage::Error6);
+        }
+        Err(reason) => (reason, 0),
     };
     tables.count_reason(reason);
-    Step::Done(verdict)
+    if stage.is_of_ipv4() {
+        refuse::<V4, P>(frame, reason, largest)
+    } else {
+        refuse::<V6, P>(frame, reason, largest)
+    }
 }
 
 /// What a packet that is not forwarded gets.
@@ -119,7 +224,11 @@ fn verdict_of(reason: Reason) -> Verdict {
 /// What a stage decides about a packet that is not turned away.
 enum Decision {
     Forwarded(Verdict, Reason),
+    /// All has been counted.
+    Done(Verdict),
     Later(Stage),
+    /// Dropped, and where that is for its size: the largest packet that would fit, in octets.
+    Refused(Reason, u32),
 }
 
 #[inline(always)]

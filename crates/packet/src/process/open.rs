@@ -28,7 +28,8 @@ use crate::wire::protocol;
 const FTP_DATA: u16 = 20;
 
 /// A packet that opens a connection, if there is a service for it.
-#[inline(always)]
+#[cfg_attr(target_arch = "bpf", inline(always))]
+#[cfg_attr(not(target_arch = "bpf"), inline(never))]
 pub(super) fn open<F: Family, P: Frame, T: Tables>(
     frame: &mut P,
     tables: &T,
@@ -124,7 +125,8 @@ fn chosen_or_template<F: Family, T: Tables>(
 }
 
 /// Searches a destination for a packet that opens a connection.
-#[inline(always)]
+#[cfg_attr(target_arch = "bpf", inline(always))]
+#[cfg_attr(not(target_arch = "bpf"), inline(never))]
 pub(super) fn search<F: Family, P: Frame, T: Tables>(
     frame: &mut P,
     tables: &T,
@@ -144,7 +146,8 @@ pub(super) fn search<F: Family, P: Frame, T: Tables>(
 }
 
 /// A packet for which a destination has been chosen, and a template found or made.
-#[inline(always)]
+#[cfg_attr(target_arch = "bpf", inline(always))]
+#[cfg_attr(not(target_arch = "bpf"), inline(never))]
 pub(super) fn enter<F: Family, P: Frame, T: Tables>(
     frame: &mut P,
     tables: &T,

@@ -78,12 +78,6 @@ impl<F: Family> Passage<F> {
         })
     }
 
-    /// A number that all packets of a connection have in common.
-    #[inline(always)]
-    pub(super) fn flow(&self) -> u32 {
-        F::fold(self.key.sender) ^ self.key.ports
-    }
-
     /// What forwarding has to know of the packet.
     #[inline(always)]
     pub(super) fn outgoing(&self) -> Outgoing<'_, F> {
@@ -94,6 +88,7 @@ impl<F: Family> Passage<F> {
             length: self.length,
             largest: self.largest,
             stamp: self.stamp,
+            now: self.now,
         }
     }
 }

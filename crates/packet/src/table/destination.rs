@@ -14,12 +14,14 @@
 //! word 10  … the neighbour
 //! word 11  source address of tunnel packets (IPv4: the first 32 bits) …
 //! word 12  … source address
-//! word 13  the way there, as the programs learned it: largest packet 16 | stamp 16 | spare
+//! word 13  the way there, as the programs learned it: largest packet 16 | stamp 16
+//!          | largest packet that a router beyond it takes 16 | until when that holds, in eight ticks 16
 //! word 14  … neighbour's MAC 48 | our MAC, first 16
 //! word 15  … our MAC, last 32 | device 32
 //! ```
 
 use super::hop::{self, NextHopWords};
+use super::settings::Ticks;
 use super::{Words, part};
 use crate::frame::{NextHop, Way};
 
@@ -47,6 +49,12 @@ pub const NEIGHBOUR_WORD: usize = 9;
 pub const TUNNEL_SOURCE_WORD: usize = 11;
 /// The words of the next hop that the programs learned.
 const NEXT_HOP: NextHopWords = NextHopWords { stamp: 13, hop: 14 };
+
+/// The word with what the programs learned of the largest packet.
+pub const LARGEST_WORD: usize = NEXT_HOP.stamp;
+/// How long it is remembered that a router on the way takes smaller packets only, in eight
+/// ticks, which are about a second (`mtu_expires` in the kernel).
+const LARGEST_LASTS: u16 = 600;
 
 /// Words of a destination's totals: connections, packets in, out, octets in, out.
 pub const STATISTICS_WORDS: usize = 5;
@@ -195,6 +203,38 @@ impl<W: Words> Destination<W> {
     #[inline(always)]
     pub fn last_weight(self) -> u32 {
         self.0.load(WEIGHT_WORD) as u32
+    }
+
+    /// The largest packet that a router beyond the next hop has said that it takes, in octets;
+    /// `u32::MAX` if none has lately.
+    #[inline(always)]
+    pub fn largest_beyond(self, now: Ticks) -> u32 {
+        let word = self.0.load(LARGEST_WORD);
+        let largest = part(word, 32, 0xffff) as u32;
+        if largest == 0 {
+            return u32::MAX;
+        }
+        let left = (part(word, 48, 0xffff) as u16).wrapping_sub((now >> 3) as u16);
+        if left == 0 || left > LARGEST_LASTS {
+            // Else it would hold again when the clock comes round.
+            self.0
+                .compare_exchange(LARGEST_WORD, word, word & 0xffff_ffff);
+            return u32::MAX;
+        }
+        largest
+    }
+
+    /// A router beyond the next hop says how large a packet it takes.
+    #[inline(always)]
+    pub fn learn_largest_beyond(self, largest: u16, now: Ticks) {
+        let before = self.0.load(LARGEST_WORD);
+        // Whoever writes the next hop at this moment is not disturbed; another error will come.
+        if before & 0xffff_ffff == hop::WRITING {
+            return;
+        }
+        let until = ((now >> 3) as u16).wrapping_add(LARGEST_LASTS);
+        let after = before & 0xffff_ffff | u64::from(largest) << 32 | u64::from(until) << 48;
+        self.0.compare_exchange(LARGEST_WORD, before, after);
     }
 
     /// A connection is bound to the destination.

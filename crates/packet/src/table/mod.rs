@@ -32,7 +32,7 @@ use access::AccessKey;
 use service::ServiceKey;
 
 /// Changes whenever a layout does: state that was pinned by another version is not misread.
-pub const LAYOUT_VERSION: u32 = 2;
+pub const LAYOUT_VERSION: u32 = 3;
 
 /// Words that several processors read and write at the same time.
 ///

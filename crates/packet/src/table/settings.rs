@@ -9,6 +9,7 @@
 //! word 5   jiffies …
 //! word 6   … and nanoseconds of CLOCK_MONOTONIC at the same moment, when the loader asked
 //! word 7    behaviour: flags 32 | there are lists of access 1 | there are rules of marks 1
+//! word 8   the tick of the last answer by ICMP 32 | answers in that tick 32
 //! words 16… timeouts of the TCP states: ticks 32 | seconds 32
 //! word 32   timeout of UDP, alike
 //! words 48… timeouts of the SCTP states, alike
@@ -37,6 +38,11 @@ pub const JIFFIES_WORD: usize = 5;
 pub const NANOSECONDS_WORD: usize = 6;
 /// The word with the flags of [`behaviour`].
 pub const BEHAVIOUR_WORD: usize = 7;
+/// The word that counts what the programs tell senders.
+pub const ANSWERS_WORD: usize = 8;
+/// How often senders are told by ICMP why their packets are dropped, in a tick: about a thousand
+/// times a second in all (`icmp_msgs_per_sec` in the kernel).
+pub const ANSWERS_PER_TICK: u32 = 125;
 /// The first of the TCP timeouts.
 pub const TCP_TIMEOUTS_WORD: usize = 16;
 
@@ -136,6 +142,20 @@ impl<W: Words> Settings<W> {
     #[inline(always)]
     pub fn zero(self) -> u64 {
         self.0.load(ZERO_WORD)
+    }
+
+    /// Whether another sender may be told by ICMP why its packet is dropped; counts it.
+    #[inline(always)]
+    pub fn may_answer(self, now: Ticks) -> bool {
+        let before = self.0.load(ANSWERS_WORD);
+        let answers = if before as u32 == now {
+            (before >> 32) as u32
+        } else {
+            0
+        };
+        let after = u64::from(now) | u64::from(answers + 1) << 32;
+        // Another processor that was faster has used this turn up.
+        answers < ANSWERS_PER_TICK && self.0.compare_exchange(ANSWERS_WORD, before, after)
     }
 
     /// How far jiffies are shifted right to make ticks.

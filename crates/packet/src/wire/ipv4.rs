@@ -99,6 +99,11 @@ impl Ipv4 {
         self.flags_and_offset.get() & Self::DONT_FRAGMENT != 0
     }
 
+    /// Whether the packet is a later part of a larger one, without a transport header.
+    pub fn is_later_fragment(&self) -> bool {
+        self.flags_and_offset.get() & Self::OFFSET != 0
+    }
+
     /// Whether the packet is a part of a larger one.
     pub fn is_fragment(&self) -> bool {
         self.flags_and_offset.get() & (Self::MORE_FRAGMENTS | Self::OFFSET) != 0

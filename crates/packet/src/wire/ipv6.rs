@@ -29,6 +29,13 @@ impl Ipv6 {
     /// Octets of the header.
     pub const LENGTH: u32 = 40;
 
+    /// Octets from the start of the header to the hop limit.
+    pub const HOP_LIMIT: u32 = 7;
+    /// Octets from the start of the header to the source address.
+    pub const SOURCE: u32 = 8;
+    /// Octets from the start of the header to the destination address.
+    pub const DESTINATION: u32 = 24;
+
     /// A header with flow label 0; lengths and addresses are the caller's.
     pub fn new(next_header: u8, hop_limit: u8, traffic_class: u8) -> Ipv6 {
         Ipv6 {

@@ -4,6 +4,7 @@
 //! refers to packet memory. Multi-byte fields are big endian.
 
 mod ethernet;
+mod icmp;
 mod ipv4;
 mod ipv6;
 mod sctp;
@@ -11,6 +12,7 @@ mod tcp;
 mod udp;
 
 pub use ethernet::{EtherType, Ethernet, MacAddress};
+pub use icmp::{IcmpHeader, IcmpKind};
 pub use ipv4::Ipv4;
 pub use ipv6::Ipv6;
 pub use sctp::{SctpChunk, SctpStart};
@@ -21,6 +23,8 @@ pub use udp::UdpHeader;
 pub mod protocol {
     /// IPv6 hop-by-hop options.
     pub const HOP_BY_HOP: u8 = 0;
+    /// ICMP.
+    pub const ICMP: u8 = 1;
     /// IPv4 inside IP.
     pub const IPIP: u8 = 4;
     /// TCP.
@@ -39,6 +43,8 @@ pub mod protocol {
     pub const AUTHENTICATION: u8 = 51;
     /// IPv6 destination options.
     pub const DESTINATION_OPTIONS: u8 = 60;
+    /// ICMPv6.
+    pub const ICMPV6: u8 = 58;
     /// SCTP.
     pub const SCTP: u8 = 132;
 }

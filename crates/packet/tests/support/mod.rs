@@ -18,6 +18,7 @@
 pub mod consistency;
 pub mod datagram;
 pub mod explorer;
+pub mod icmp;
 pub mod packet;
 
 use std::fmt::Write;
@@ -70,11 +71,11 @@ pub fn routes(journey: &Journey) -> Route {
         [10, device @ (1 | 2)] => u32::from(device),
         _ => return Route::None,
     };
-    let next_hop = NextHop {
+    let next_hop = NextHop::new(
         device,
-        destination: [2, 0, 0, 0, device as u8, host],
-        source: [2, 0, 0, 0, device as u8, 1],
-    };
+        [2, 0, 0, 0, device as u8, host],
+        [2, 0, 0, 0, device as u8, 1],
+    );
     let way = way(device, journey.destination);
     let largest = if (device, host) == (2, 96) { 600 } else { MTU };
     match (device, host) {

@@ -113,12 +113,12 @@ impl Attachments {
         /// Where `mark` and `ifindex` are in `struct __sk_buff` of `linux/bpf.h`.
         const MARK: usize = 8;
         const INTERFACE: usize = 40;
-        /// Octets that the headers of a tunnel can add: IPv6, UDP and GUE.
-        const TUNNEL: usize = 40 + 8 + 4;
+        /// What an ICMP message or a tunnel adds, at most.
+        const ROOM: usize = 128;
         let mut context = [0; INTERFACE + size_of::<u32>()];
         context[INTERFACE..].copy_from_slice(&device.to_ne_bytes());
         context[MARK..MARK + size_of::<u32>()].copy_from_slice(&mark.to_ne_bytes());
-        let mut octets = vec![0; frame.len() + TUNNEL];
+        let mut octets = vec![0; frame.len() + ROOM];
         let mut options = TestRunOptions::new();
         options.data_in = Some(frame);
         options.data_out = Some(&mut octets);

@@ -74,6 +74,20 @@ const STAGES: [(&str, Stage); Stage::COUNT as usize] = [
     ("elver_enter_6", Stage::Enter6),
     ("elver_search_4", Stage::Search4),
     ("elver_search_6", Stage::Search6),
+    ("elver_answer_4", Stage::Answer4),
+    ("elver_answer_6", Stage::Answer6),
+    ("elver_error_4", Stage::Error4),
+    ("elver_error_6", Stage::Error6),
+    ("elver_error_to_server_4", Stage::ErrorToServer4),
+    ("elver_error_to_server_6", Stage::ErrorToServer6),
+    ("elver_error_to_client_4", Stage::ErrorToClient4),
+    ("elver_error_to_client_6", Stage::ErrorToClient6),
+    ("elver_tunnel_error_44", Stage::TunnelError44),
+    ("elver_tunnel_error_46", Stage::TunnelError46),
+    ("elver_tunnel_error_64", Stage::TunnelError64),
+    ("elver_tunnel_error_66", Stage::TunnelError66),
+    ("elver_reply_6", Stage::Reply6),
+    ("elver_to_tunnel_6", Stage::ToTunnel6),
 ];
 
 /// Loads the programs over the instance's maps, which are made if they are not there.

@@ -225,3 +225,49 @@ fn extensions(random: &mut Random, last: u8) -> (u8, Vec<u8>) {
     }
     (next, all)
 }
+
+/// An ICMP error about a packet that has left, or a part of it, for whoever sent that.
+pub(crate) fn error_about(random: &mut Random, side: u8, sent: &[u8]) -> Arriving {
+    let mut error = vec![2, 0, 0, 0, side, 1, 2, 0, 0, 0, side, 9];
+    let about = &sent[14..];
+    let about = &about[..about.len().min(random.one_of(&[28, 48, 60, 20, 40, 576]))];
+    let any = random.next() as u16;
+    let sum = random.one_of(&[0, 0xffff, any]).to_be_bytes();
+    let time_to_live = random.one_of(&[64, 64, 64, 2, 1]);
+    let length = (8 + about.len() as u16).to_be_bytes();
+    if sent[12..14] == [0x86, 0xdd] {
+        let kind = random.one_of(&[1, 2, 3, 4, 127, 128]);
+        error.extend([0x86, 0xdd, 0x60, 0, 0, 0]);
+        error.extend(length);
+        error.extend([58, time_to_live]);
+        error.extend(&sent[38..54]);
+        error.extend(&sent[22..38]);
+        error.extend([kind, 0, sum[0], sum[1], 0, 0, 5, 0]);
+    } else {
+        let kind = random.one_of(&[3, 11, 4, 8]);
+        let total = (28 + about.len() as u16).to_be_bytes();
+        error.extend([
+            0x08,
+            0,
+            0x45,
+            0,
+            total[0],
+            total[1],
+            0,
+            0,
+            0,
+            0,
+            time_to_live,
+            1,
+        ]);
+        error.extend((random.next() as u16).to_be_bytes());
+        error.extend(&sent[30..34]);
+        error.extend(&sent[26..30]);
+        error.extend([kind, 3, sum[0], sum[1], 0, 0, 5, 0]);
+    }
+    error.extend(about);
+    Arriving {
+        octets: error,
+        mark: 0,
+    }
+}

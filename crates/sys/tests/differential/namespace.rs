@@ -98,11 +98,11 @@ impl Namespace {
                 return Route::Unresolved(way);
             }
             let in_decimal_digits = host / 10 * 16 + host % 10;
-            let next_hop = NextHop {
+            let next_hop = NextHop::new(
                 device,
-                destination: [2, 0, 0, 0, side, in_decimal_digits],
-                source: [2, 0, 0, 0, side, 1],
-            };
+                [2, 0, 0, 0, side, in_decimal_digits],
+                [2, 0, 0, 0, side, 1],
+            );
             Route::Neighbour {
                 next_hop,
                 way,

@@ -1,6 +1,5 @@
 //! The data plane in the kernel and the one on the host, with the same services.
 
-use elver_packet::checksum::{fold, sum};
 use elver_packet::frame::{Route, Verdict};
 use elver_packet::host::{
     Ground, HostFrame, HostTables, Journey, RealServer, SharedWords, VirtualService,
@@ -285,25 +284,27 @@ impl Pair {
         side: u8,
         arriving: &Arriving,
         routes: &(impl Fn(&Journey) -> Route + Clone),
-    ) -> Verdict {
+    ) -> (Verdict, Vec<u8>) {
         let Arriving { octets, mark } = arriving;
         let mut frame = HostFrame::new(octets.clone(), routes.clone());
         frame.addressed_to_us = octets[..6] == [2, 0, 0, 0, side, 1];
         frame.mark = *mark;
-        let verdict = process(&mut frame, &&self.host, self.now);
+        frame.device = self.devices[usize::from(side) - 1];
         let device = self.devices[usize::from(side) - 1];
         let (action, left) = self.programs.test_run(device, *mark, octets).unwrap();
+        // Of packets that the programs make it is a random number.
+        frame.identification = left
+            .get(18..20)
+            .map_or(0, |two| u16::from_be_bytes([two[0], two[1]]));
+        let verdict = process(&mut frame, &&self.host, self.now);
         let expected = match verdict {
             Verdict::Pass => PASS,
             Verdict::Drop => DROP,
             Verdict::Leave => REDIRECT,
         };
         assert_eq!(action, expected, "the host says {verdict:?}");
-        if frame.octets.len() > octets.len() {
-            take_identification(&mut frame.octets, &left);
-        }
         assert_eq!(left, frame.octets, "the host says {verdict:?}");
-        verdict
+        (verdict, left)
     }
 
     /// Compares everything in memory.
@@ -370,18 +371,4 @@ impl Pair {
             );
         }
     }
-}
-
-/// The kernel identifies tunnel packets that may be fragmented by random numbers: the host's
-/// gets the same one.
-fn take_identification(host: &mut [u8], kernel: &[u8]) {
-    const DONT_FRAGMENT: u8 = 0x40;
-    let is_ipv4 = host[14] >> 4 == 4;
-    if !is_ipv4 || host[20] & DONT_FRAGMENT != 0 || kernel.len() != host.len() {
-        return;
-    }
-    host[18..20].copy_from_slice(&kernel[18..20]);
-    host[24..26].fill(0);
-    let checksum = !fold(sum(&host[14..34]));
-    host[24..26].copy_from_slice(&checksum.to_ne_bytes());
 }
