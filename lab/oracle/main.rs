@@ -12,8 +12,11 @@
 //! Ends with 0 only if every step passed.
 
 mod attachment;
+mod balanced;
 mod differential;
 mod kernel_table;
+mod listing;
+mod random;
 mod side;
 mod steps;
 
