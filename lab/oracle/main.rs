@@ -16,6 +16,7 @@ mod balanced;
 mod differential;
 mod kernel_table;
 mod listing;
+mod packets;
 mod random;
 mod side;
 mod steps;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
     });
     attachment::steps(&mut steps, &elver);
     differential::steps(&mut steps, &elver, seed);
+    packets::steps(&mut steps, &elver, seed);
     steps.end()
 }
 
