@@ -64,18 +64,20 @@ reasons! {
     Contended = 17, "drop_contended";
     /// Dropped: the frame could not be rewritten.
     NotWritable = 18, "drop_not_writable";
+    /// Dropped: a list of access keeps the client from the virtual service.
+    AccessDenied = 19, "drop_access_denied";
 
     /// Delivered to this host, which is the real server itself.
-    DeliveredHere = 19, "delivered_here";
+    DeliveredHere = 20, "delivered_here";
 
     /// Counted beside the outcome: an expired entry gave its place to a new one.
-    ReplacedExpired = 20, "replaced_expired";
+    ReplacedExpired = 21, "replaced_expired";
     /// Counted beside the outcome: a connection that never came about gave its place to a new one.
-    ReplacedEmbryonic = 21, "replaced_embryonic";
+    ReplacedEmbryonic = 22, "replaced_embryonic";
     /// Counted beside the outcome: a live connection, the one idle longest, gave its place to a new one.
-    ReplacedLive = 22, "replaced_live";
+    ReplacedLive = 23, "replaced_live";
     /// Counted beside the outcome: a persistence template gave its place to a new entry.
-    ReplacedTemplate = 23, "replaced_template";
+    ReplacedTemplate = 24, "replaced_template";
 }
 
 impl Reason {

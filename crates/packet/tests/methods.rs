@@ -186,7 +186,7 @@ fn gue_tells_connections_apart() {
     };
     let options = (protocol::DESTINATION_OPTIONS, vec![0, 0, 1, 4, 0, 0, 0, 0]);
     let first = port(1000, "S", &[]);
-    assert_eq!(port(1000, "A", &[options.clone()]), first);
+    assert_eq!(port(1000, "A", std::slice::from_ref(&options)), first);
     let mut ports: Vec<u16> = (1001..1101).map(|client| port(client, "S", &[])).collect();
     assert!(ports.iter().all(|port| (32768..=60999).contains(port)));
     ports.sort_unstable();

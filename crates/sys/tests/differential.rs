@@ -240,6 +240,7 @@ impl Pair {
             services: SERVICES,
             destinations: DESTINATIONS,
             connections: SETS * connection::WAYS,
+            ..Sizes::default()
         };
         let (maps, programs) = load(instance, sizes).unwrap();
         assert_eq!(maps.connection_lines(), SETS * STRIDE);

@@ -66,7 +66,10 @@ impl DataPlane {
     pub(crate) fn apply(&mut self, edit: &Edit, origin: Origin) -> Result<(), EditError> {
         edit_rules::check(edit, self)?;
         match edit {
-            Edit::AddService { service, settings } => self.add_service(service, settings, origin),
+            Edit::AddService { service, settings } => {
+                self.add_service(service, settings, origin)?;
+                self.write_access().map_err(system)
+            }
             Edit::EditService { service, settings } => self.edit_service(service, settings),
             Edit::RemoveService { service } => self.remove_service(service),
             Edit::AddDestination {

@@ -478,7 +478,7 @@ fn family_number(address: IpAddr) -> u8 {
     if address.is_ipv4() { 4 } else { 6 }
 }
 
-fn octets(address: IpAddr) -> [u8; 16] {
+pub(super) fn octets(address: IpAddr) -> [u8; 16] {
     match address {
         IpAddr::V4(ip) => {
             let mut octets = [0; 16];
@@ -489,7 +489,7 @@ fn octets(address: IpAddr) -> [u8; 16] {
     }
 }
 
-fn address_words(address: IpAddr) -> (u64, u64) {
+pub(super) fn address_words(address: IpAddr) -> (u64, u64) {
     words_of(octets(address))
 }
 

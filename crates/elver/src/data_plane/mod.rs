@@ -5,9 +5,11 @@
 //! its slot while any of its destinations, removed ones included, is still referred to by a
 //! connection.
 
+mod access;
 mod edit;
 mod estimates;
 mod layout;
+mod marks;
 mod member_places;
 mod sweep;
 
@@ -27,6 +29,9 @@ use elver_packet::table::{Words, destination, service};
 use elver_sys::bpf::{Attachments, BpfError, Clock, Maps, Sizes, Totals};
 
 use elver_sys::netlink::Netlink;
+
+pub(crate) use access::{AccessLists, Network};
+pub(crate) use marks::{MOST_RULES, MarkRule};
 
 use crate::ipvsadm::Reader;
 use member_places::MemberPlaces;
@@ -67,6 +72,7 @@ pub(crate) struct DataPlane {
     netlink: Netlink,
     places: MemberPlaces,
     held: BTreeSet<IpAddr>,
+    access: AccessLists,
     sequence: u32,
     /// Slots to be used next, from the end.
     free_services: Vec<u32>,
@@ -247,6 +253,7 @@ impl DataPlane {
             netlink,
             places,
             held: BTreeSet::new(),
+            access: AccessLists::default(),
             sequence,
             free_services,
             free_destinations,
@@ -292,7 +299,8 @@ impl DataPlane {
     /// [`behaviour`](elver_packet::table::settings::behaviour).
     pub(crate) fn set_behaviour(&mut self, flags: u32) {
         if let Some(settings) = self.inventory.maps.settings() {
-            settings.exchange(BEHAVIOUR_WORD, flags.into());
+            let others = settings.load(BEHAVIOUR_WORD) & !0xffff_ffff;
+            settings.exchange(BEHAVIOUR_WORD, others | u64::from(flags));
         }
     }
 

@@ -195,6 +195,8 @@ impl Director {
             Netlink::open().map_err(Failure::system("opening rtnetlink"))?,
         )?;
         data_plane.set_behaviour(settings.behaviour());
+        data_plane.set_access(settings.access())?;
+        data_plane.set_mark_rules(&settings.mark_rules());
         let listener = control::listen(&instance.control_socket())
             .map_err(Failure::system("opening the control socket"))?;
         let (asked, was_asked) = mpsc::unbounded_channel();
@@ -400,6 +402,10 @@ impl Director {
         let configuration = configuration::load(&self.files.file, &self.instance)?;
         let settings = Settings::load(self.files.settings.as_deref())?;
         preconditions::interfaces(&configuration, &self.network.links())?;
+        // What can fail comes first.
+        self.data_plane.set_access(settings.access())?;
+        self.data_plane.set_behaviour(settings.behaviour());
+        self.data_plane.set_mark_rules(&settings.mark_rules());
         // Until the vrrp process has withdrawn what is no more, both are on record.
         self.address_record
             .add(&addresses_of(&configuration))
@@ -412,7 +418,6 @@ impl Director {
             !reals.any(|other| other.address == real.address)
         });
         self.configuration = configuration;
-        self.data_plane.set_behaviour(settings.behaviour());
         self.configure_notifications();
         let stays = |key: &ServiceKey| {
             let virtual_servers = &self.configuration.virtual_servers;

@@ -11,11 +11,13 @@ use crate::forward;
 use crate::frame::{Frame, Route, RouteQuery};
 use crate::reason::Reason;
 use crate::schedule::{self, Client};
+use crate::table::access::is_denied;
 use crate::table::connection::{
     self, Claim, Direction, Entry, Found, Key, Life, Links, Place, destination_of, flags,
     has_expired, reclaim_seen,
 };
 use crate::table::destination::{self, Activity, Destination, method};
+use crate::table::mark::mark_of;
 use crate::table::service::{self, Service, ServiceKey};
 use crate::table::settings::{Settings, Ticks, behaviour};
 use crate::table::{Tables, Traffic, Words};
@@ -33,13 +35,18 @@ pub(super) fn open<F: Family, P: Frame, T: Tables>(
     now: Ticks,
 ) -> Result<Decision, Reason> {
     let passage = Passage::<F>::read(frame, tables, now)?;
-    let (service_id, matched) = find_service(tables, &passage, frame.mark())?;
+    let mark = mark(frame, tables, &passage);
+    let (service_id, matched) = find_service(tables, &passage, mark)?;
     let service = Service(tables.service(service_id).ok_or(Reason::NoService)?);
     if passage.key.ports as u16 == FTP_DATA.to_be() {
         return Err(Reason::NotFirst);
     }
     if !is_held(frame, &passage, service, matched) {
         return Err(Reason::NotHeld);
+    }
+    let settings = Settings(tables.settings().ok_or(Reason::NotReady)?);
+    if settings.has_access_lists() && is_denied::<F, T>(tables, service_id, &passage.key.sender) {
+        return Err(Reason::AccessDenied);
     }
     let [note, ..] = frame.noted();
     let scheduling = Scheduling {
@@ -51,6 +58,7 @@ pub(super) fn open<F: Family, P: Frame, T: Tables>(
         match chosen_or_template(tables, &passage, service, matched, &scheduling) {
             Ok(chosen) => chosen,
             Err(Unopened::Unsettled) => {
+                frame.note(&[0, service_id.into(), 0, 0]);
                 return Ok(Decision::Later(if F::NUMBER == 4 {
                     Stage::Search4
                 } else {
@@ -123,7 +131,8 @@ pub(super) fn search<F: Family, P: Frame, T: Tables>(
     now: Ticks,
 ) -> Result<Decision, Reason> {
     let passage = Passage::<F>::read(frame, tables, now)?;
-    let (service_id, _) = find_service(tables, &passage, frame.mark())?;
+    let [_, service_id, ..] = frame.noted();
+    let service_id = service_id as u32;
     let client = Client::of(&passage.key, &passage.place, now);
     let chosen = schedule::search(tables, service_id, &client).ok_or(Reason::NoDestination)?;
     frame.note(&[chosen.to_note(), 0, 0, 0]);
@@ -169,6 +178,18 @@ enum Matched {
     Mark(u32),
     /// By its address and port, as in a packet; port 0: by its address.
     Port(u16),
+}
+
+/// The packet's firewall mark: the one that it came with, else the one that a rule gives it.
+#[inline(always)]
+fn mark<F: Family, P: Frame, T: Tables>(frame: &P, tables: &T, passage: &Passage<F>) -> u32 {
+    let has_rules = tables
+        .settings()
+        .is_some_and(|settings| Settings(settings).has_mark_rules());
+    match frame.mark() {
+        0 if has_rules => mark_of(tables, &passage.key),
+        mark => mark,
+    }
 }
 
 /// The id of the packet's service: that of its firewall mark, else the one with the packet's

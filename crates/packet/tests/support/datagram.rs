@@ -61,7 +61,7 @@ pub fn crc32c(data: &[u8]) -> u32 {
     for octet in data {
         register ^= u32::from(*octet);
         for _ in 0..8 {
-            register = register >> 1 ^ 0x82f6_3b78 * (register & 1);
+            register = (register >> 1) ^ (0x82f6_3b78 * (register & 1));
         }
     }
     !register

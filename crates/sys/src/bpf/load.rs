@@ -24,6 +24,8 @@ pub struct Sizes {
     pub destinations: u32,
     /// Entries of the connection table; a connection by NAT takes two.
     pub connections: u32,
+    /// Networks in the lists of access.
+    pub access_networks: u32,
 }
 
 impl Default for Sizes {
@@ -32,6 +34,7 @@ impl Default for Sizes {
             services: 4096,
             destinations: 16_384,
             connections: 1 << 18,
+            access_networks: 65_536,
         }
     }
 }
@@ -93,6 +96,7 @@ pub fn load(instance: &str, sizes: Sizes) -> Result<(Maps, Attachments), BpfErro
         .map_max_entries("SERVICE_INDEX", sizes.services)
         .map_max_entries("DESTINATIONS", sizes.destinations)
         .map_max_entries("ESTIMATES", sizes.destinations)
+        .map_max_entries("ACCESS", sizes.access_networks)
         .map_max_entries("STATISTICS", sizes.destinations)
         .map_max_entries("MEMBERS", sizes.member_places())
         .map_max_entries("CONNECTIONS", sizes.connection_lines())

@@ -17,7 +17,7 @@ mod maps;
 pub use attach::{Attachment, Attachments};
 pub use clock::Clock;
 pub use load::{Sizes, load};
-pub use maps::{Maps, Totals};
+pub use maps::{AccessNetwork, Maps, Totals};
 
 use std::io;
 use std::path::PathBuf;
