@@ -316,11 +316,18 @@ impl Skb {
     ///
     /// A function of its own, since the query is large for the caller's stack frame and it is
     /// asked once a second and real server. One that returned more than a number would leave
-    /// a pointer into its own frame in the register that returns it.
+    /// a pointer into its own frame in the register that returns it. It clears the query word by
+    /// word, as the compiler would call `memset` for the whole of it: that call's frame comes on
+    /// top of this one's and of the program's, and Linux 6.1 counts at least 32 octets for each.
     #[inline(never)]
     fn look_up<F: Family>(&self, query: &RouteQuery<F>, found: &mut Found) -> u32 {
-        // SAFETY: all zeros is a valid query.
-        let mut ask: bpf_fib_lookup = unsafe { core::mem::zeroed() };
+        let mut words = [MaybeUninit::<u64>::uninit(); size_of::<bpf_fib_lookup>() / 8];
+        for word in &mut words {
+            // SAFETY: it is a place of this function's.
+            unsafe { word.as_mut_ptr().write_volatile(0) };
+        }
+        // SAFETY: all zeros is a valid query, and whole words are aligned for it.
+        let ask = unsafe { &mut *words.as_mut_ptr().cast::<bpf_fib_lookup>() };
         ask.l4_protocol = query.protocol;
         ask.__bindgen_anon_1.tot_len = query.length as u16;
         // SAFETY: the context is valid.
@@ -340,7 +347,7 @@ impl Skb {
         let answer = unsafe {
             helpers::bpf_fib_lookup(
                 self.skb.cast(),
-                &mut ask,
+                ask,
                 size_of::<bpf_fib_lookup>() as i32,
                 0,
             )
