@@ -345,12 +345,7 @@ impl Skb {
         }
         // SAFETY: the context is valid and the length is that of the query.
         let answer = unsafe {
-            helpers::bpf_fib_lookup(
-                self.skb.cast(),
-                ask,
-                size_of::<bpf_fib_lookup>() as i32,
-                0,
-            )
+            helpers::bpf_fib_lookup(self.skb.cast(), ask, size_of::<bpf_fib_lookup>() as i32, 0)
         };
         // The kernel has put the router's address in the place of the destination's, if the
         // way leads over one.

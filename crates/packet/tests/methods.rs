@@ -273,6 +273,17 @@ fn sctp_by_nat() {
     check(&director, expect_file!["golden/sctp.txt"]);
 }
 
+/// The packet that opens an association takes it one step, not two: INIT comes after INIT1.
+#[test]
+fn one_init_leaves_init1() {
+    const INIT1: u8 = 1;
+    for method in [Method::Nat, Method::Direct] {
+        let mut director = one(protocol::SCTP, VIP, SERVER, method);
+        director.process(datagram(CLIENT, VIP, Transport::Sctp(1)).octets());
+        assert_eq!(director.entries()[0].2.state, INIT1);
+    }
+}
+
 /// The chunk behind a cookie counts if it is an ABORT, and the cookie's length is one.
 #[test]
 fn sctp_abort_behind_a_cookie() {

@@ -45,7 +45,7 @@ pub(super) fn all() -> Vec<Case> {
         case("a persistent firewall mark", &FAMILIES, persistent_mark),
         case("persistence over ports", &FAMILIES, persistence),
         case("persistence of networks", V4, persistence_of_networks),
-        case("persistence of networks ", V6, persistence_of_prefixes),
+        case("persistence of prefixes", V6, persistence_of_prefixes),
         case("one-packet scheduling", &FAMILIES, one_packet),
         case("weight 0", &FAMILIES, weight_zero),
         case("a removed real server", &FAMILIES, removed),
@@ -245,9 +245,14 @@ fn padding(place: Place) -> Vec<Action> {
 }
 
 fn corrupt(place: Place) -> Vec<Action> {
-    let (client, vip) = (place.client(2000), place.vip(80));
+    let client = place.client(2000);
     let mut actions = opened(place, "-m");
     actions.extend(varied(place, 0, Packet::corrupt));
+    // Where IPVS changes the port of SCTP it computes the checksum, which was wrong, anew.
+    let (service, server) = (place.service("--sctp-service", 81), place.server(0, 81));
+    let vip = place.vip(81);
+    actions.push(place.add("--sctp-service", 81, "-s rr"));
+    actions.push(Action::Command(format!("-a {service} -r {server} -m")));
     actions.push(Action::Send(
         Packet::sctp(client, vip, chunk::INIT).corrupt(),
     ));
@@ -386,9 +391,9 @@ fn with_mark(place: Place, more: &str, ports: [u16; 2]) -> Vec<Action> {
         let server = place.server(number, port);
         actions.push(Action::Command(format!("-a {service} -r {server} -m")));
     }
-    let client = place.client(2000);
     for port in [80, 443] {
-        let vip = place.vip(port);
+        // A real server could not tell two virtual ports of one client port apart.
+        let (client, vip) = (place.client(2000 + port), place.vip(port));
         actions.extend([
             Action::Send(Packet::tcp(client, vip, "S")),
             Action::Answer(Packet::tcp(vip, client, "SA")),
