@@ -316,18 +316,20 @@ impl Skb {
     ///
     /// A function of its own, since the query is large for the caller's stack frame and it is
     /// asked once a second and real server. One that returned more than a number would leave
-    /// a pointer into its own frame in the register that returns it. It clears the query word by
-    /// word, as the compiler would call `memset` for the whole of it: that call's frame comes on
-    /// top of this one's and of the program's, and Linux 6.1 counts at least 32 octets for each.
+    /// a pointer into its own frame in the register that returns it.
     #[inline(never)]
     fn look_up<F: Family>(&self, query: &RouteQuery<F>, found: &mut Found) -> u32 {
-        let mut words = [MaybeUninit::<u64>::uninit(); size_of::<bpf_fib_lookup>() / 8];
-        for word in &mut words {
-            // SAFETY: it is a place of this function's.
-            unsafe { word.as_mut_ptr().write_volatile(0) };
+        let mut ask = Aligned(MaybeUninit::<bpf_fib_lookup>::uninit());
+        const { assert!(size_of::<bpf_fib_lookup>().is_multiple_of(8)) };
+        let mut word = 0;
+        while word < size_of::<bpf_fib_lookup>() / 8 {
+            // SAFETY: the word is one of the query's. Written one by one, since a call of
+            // memset would take a frame of its own from a stack that is full.
+            unsafe { ask.0.as_mut_ptr().cast::<u64>().add(word).write_volatile(0) };
+            word += 1;
         }
-        // SAFETY: all zeros is a valid query, and whole words are aligned for it.
-        let ask = unsafe { &mut *words.as_mut_ptr().cast::<bpf_fib_lookup>() };
+        // SAFETY: all zeros is a valid query.
+        let ask = unsafe { ask.0.assume_init_mut() };
         ask.l4_protocol = query.protocol;
         ask.__bindgen_anon_1.tot_len = query.length as u16;
         // SAFETY: the context is valid.
