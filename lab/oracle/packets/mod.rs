@@ -237,6 +237,8 @@ impl Pair {
         if let [frame] = &out.servers[..]
             && let Some((protocol, server)) = compare::destination(frame)
             && protocol == packet.protocol()
+            // By direct routing answers go another way.
+            && server.ip() != packet.destination().ip()
         {
             let connection = (protocol, packet.source(), packet.destination());
             self.servers.insert(connection, server);
