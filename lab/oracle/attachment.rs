@@ -5,8 +5,9 @@ use std::path::Path;
 
 use rustix::process::Signal;
 
+use crate::balanced::{Balancer, LIMIT};
 use crate::kernel_table;
-use crate::side::{Balancer, CLIENTS, LIMIT, PORTS, Side, server, vip};
+use crate::side::{CLIENTS, PORTS, Side, server, vip};
 use crate::steps::Steps;
 
 /// The interfaces of the director.
@@ -31,7 +32,7 @@ pub(crate) fn steps(steps: &mut Steps, elver: &Path) {
         },
     );
     steps.step("elver: killed, it leaves filters that forward", || {
-        let killed = side.take_elver();
+        let killed = side.director.take_elver();
         killed.program().signal(Signal::KILL).expect("a signal");
         killed.program().wait(LIMIT).expect("an end");
         expect_filters(&side, 1);
@@ -46,8 +47,8 @@ pub(crate) fn steps(steps: &mut Steps, elver: &Path) {
         expect_answer(&side);
     });
     steps.step("elver: SIGTERM leaves nothing", || {
-        side.list(&["-C"]);
-        let stopped = side.take_elver();
+        side.director.list(&["-C"]);
+        let stopped = side.director.take_elver();
         stopped.program().signal(Signal::TERM).expect("a signal");
         let status = stopped.program().wait(LIMIT).expect("an end");
         assert!(status.success(), "{status}:\n{}", stopped.program().log());
@@ -56,10 +57,10 @@ pub(crate) fn steps(steps: &mut Steps, elver: &Path) {
     steps.step("elver: unload removes what a killed one left", || {
         side.start(elver);
         serve(&side);
-        let killed = side.take_elver();
+        let killed = side.director.take_elver();
         killed.program().signal(Signal::KILL).expect("a signal");
         killed.program().wait(LIMIT).expect("an end");
-        let said = side.run(elver, &["unload"]);
+        let said = side.director.run(elver, &["unload"]);
         assert_eq!(said.status, Some(0), "{said:?}");
         expect_nothing(&side);
     });
@@ -72,8 +73,9 @@ fn service() -> SocketAddrV4 {
 /// Adds a service by which the client is answered.
 fn serve(side: &Side) {
     let (service, destination) = (service().to_string(), server(0).to_string());
-    side.list(&["-A", "-t", &service, "-s", "rr"]);
-    side.list(&["-a", "-t", &service, "-r", &destination, "-m"]);
+    side.director.list(&["-A", "-t", &service, "-s", "rr"]);
+    side.director
+        .list(&["-a", "-t", &service, "-r", &destination, "-m"]);
     expect_answer(side);
 }
 
@@ -86,7 +88,7 @@ fn expect_answer(side: &Side) {
 
 /// The filters at the ingress of an interface, as `tc` has them.
 fn filters(side: &Side, interface: &str) -> Vec<String> {
-    let said = side.run(
+    let said = side.director.run(
         Path::new("tc"),
         &["filter", "show", "dev", interface, "ingress"],
     );
@@ -117,7 +119,7 @@ fn expect_filters(side: &Side, count: usize) {
 }
 
 fn expect_by_clsact(side: &Side) {
-    let status = side.elver().status().expect("a status");
+    let status = side.director.elver().status().expect("a status");
     assert_eq!(
         status.matches("tc (clsact)").count(),
         INTERFACES.len(),
@@ -127,6 +129,6 @@ fn expect_by_clsact(side: &Side) {
 
 fn expect_nothing(side: &Side) {
     expect_filters(side, 0);
-    let pins = Path::new("/sys/fs/bpf/elver").join(side.director().namespace_name());
+    let pins = Path::new("/sys/fs/bpf/elver").join(side.director.host().namespace_name());
     assert!(!pins.exists(), "{} is left", pins.display());
 }

@@ -7,13 +7,17 @@
 //! ```
 //!
 //! ELVER is the program, LOAD-TEST the test `load` of elver-sys. A seed in `ORACLE_SEED`
-//! replays a generated run, and `ORACLE_ONLY` is what the names of
-//! the only steps to run begin with.
+//! replays a generated run, and `ORACLE_ONLY` is what the names of the only steps to run begin
+//! with, several of them with commas between them.
 //! Ends with 0 only if every step passed.
 
 mod attachment;
+mod balanced;
 mod differential;
 mod kernel_table;
+mod listing;
+mod packets;
+mod random;
 mod side;
 mod steps;
 
@@ -32,11 +36,8 @@ fn main() -> ExitCode {
         eprintln!("usage: oracle ELVER LOAD-TEST; `make oracle` runs it");
         return ExitCode::from(2);
     };
-    let mut steps = Steps::new(
-        std::env::var("ORACLE_ONLY")
-            .ok()
-            .filter(|only| !only.is_empty()),
-    );
+    let only = std::env::var("ORACLE_ONLY").unwrap_or_default();
+    let mut steps = Steps::new((!only.is_empty()).then_some(&*only));
     let seed = seed();
     println!("kernel {}, seed {seed}", kernel());
     // Without IPVS all of it would be about elver alone.
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
     });
     attachment::steps(&mut steps, &elver);
     differential::steps(&mut steps, &elver, seed);
+    packets::steps(&mut steps, &elver, seed);
     steps.end()
 }
 

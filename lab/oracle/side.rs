@@ -12,14 +12,14 @@
 //! What the servers answer to client 2 gets lost, so that its connections stay half open.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use elver_lab::client::Conversation;
-use elver_lab::director::Director;
 use elver_lab::service::Service;
-use elver_lab::wait::{self, Look};
-use elver_lab::{Host, Lab, Output};
+use elver_lab::{Host, Lab};
+
+use crate::balanced::{BalancedHost, Balancer, LIMIT};
 
 /// How many virtual addresses there are.
 pub(crate) const VIPS: u8 = 20;
@@ -34,8 +34,6 @@ pub(crate) const ADDRESSES: u8 = 16;
 /// How many real servers there are.
 pub(crate) const SERVERS: u8 = 3;
 
-/// How long a step may take on a machine that is not slow.
-pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 /// How long one waits for an answer that never comes.
 const IN_VAIN: Duration = Duration::from_secs(1);
 
@@ -56,45 +54,13 @@ pub(crate) fn server(number: u8) -> SocketAddrV4 {
     SocketAddrV4::new(Ipv4Addr::new(10, 2, 0, 11 + number), REAL_PORT)
 }
 
-/// Who balances.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Balancer<'a> {
-    /// The kernel's IPVS.
-    Kernel,
-    /// elver, the program of this path.
-    Elver(&'a Path),
-}
-
 /// A network with its balancer.
 pub(crate) struct Side {
     clients: Vec<Host>,
-    director: Host,
-    /// elver, where it balances.
-    elver: Option<Director>,
-    ipvsadm: PathBuf,
+    /// The host that balances.
+    pub(crate) director: BalancedHost,
     _services: Vec<Service>,
     lab: Lab,
-}
-
-/// What a command left.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Said {
-    /// Its standard output.
-    pub(crate) output: String,
-    /// Its standard error.
-    pub(crate) errors: String,
-    /// Its exit status.
-    pub(crate) status: Option<i32>,
-}
-
-impl From<Output> for Said {
-    fn from(output: Output) -> Said {
-        Said {
-            output: output.stdout,
-            errors: output.stderr,
-            status: output.status.code(),
-        }
-    }
 }
 
 impl Side {
@@ -156,19 +122,10 @@ impl Side {
                     .expect("a service")
             })
             .collect();
-        let ipvsadm = match balancer {
-            Balancer::Kernel => PathBuf::from("ipvsadm"),
-            Balancer::Elver(elver) => {
-                let link = lab.directory().join("ipvsadm");
-                std::os::unix::fs::symlink(elver, &link).expect("a link");
-                link
-            }
-        };
+        let director = BalancedHost::new(&lab, director, balancer);
         Side {
             clients,
             director,
-            elver: None,
-            ipvsadm,
             _services: services,
             lab,
         }
@@ -176,66 +133,7 @@ impl Side {
 
     /// Starts elver and waits until it serves.
     pub(crate) fn start(&mut self, elver: &Path) {
-        let configuration = self.lab.directory().join("keepalived.conf");
-        std::fs::write(&configuration, "global_defs {\n}\n").expect("a file");
-        let director =
-            Director::start(&self.lab, &self.director, elver, &configuration).expect("a director");
-        wait::until("elver to attach to its devices", LIMIT * 3, || {
-            director.check_running()?;
-            let output = director.command(&["ctl", "status"])?;
-            let attached = output.stdout.matches("tc (").count();
-            Ok(if attached > CLIENTS {
-                Look::Met(())
-            } else {
-                Look::NotYet(format!(
-                    "{}{}{}",
-                    output.stdout,
-                    output.stderr,
-                    director.program().log()
-                ))
-            })
-        })
-        .expect("elver serves");
-        self.elver = Some(director);
-    }
-
-    /// The elver that balances here.
-    pub(crate) fn elver(&self) -> &Director {
-        self.elver.as_ref().expect("it has been started")
-    }
-
-    /// Gives the elver that balances here away.
-    pub(crate) fn take_elver(&mut self) -> Director {
-        self.elver.take().expect("it has been started")
-    }
-
-    /// The director's host.
-    pub(crate) fn director(&self) -> &Host {
-        &self.director
-    }
-
-    /// Runs a program on the director.
-    pub(crate) fn run(&self, program: &Path, arguments: &[&str]) -> Said {
-        let mut command = self.director.command(program).expect("a command");
-        command
-            .args(arguments)
-            .env("ELVER_INSTANCE", self.director.namespace_name());
-        self.director
-            .output(command, LIMIT)
-            .expect("it ends")
-            .into()
-    }
-
-    /// Runs the balancer's ipvsadm.
-    pub(crate) fn ipvsadm(&self, arguments: &[&str]) -> Said {
-        self.run(&self.ipvsadm, arguments)
-    }
-
-    /// [`Side::ipvsadm`], which has to succeed; gives what it printed.
-    pub(crate) fn list(&self, arguments: &[&str]) -> String {
-        let said = self.ipvsadm(arguments);
-        assert_eq!(said.status, Some(0), "ipvsadm {arguments:?}: {said:?}");
-        said.output
+        self.director.start(&self.lab, elver, CLIENTS + 1);
     }
 
     /// Connects a client to a service; the error is in words that do not depend on

@@ -7,16 +7,17 @@ use std::time::Instant;
 
 /// The steps so far.
 pub(crate) struct Steps {
-    only: Option<String>,
+    only: Option<Vec<String>>,
     passed: usize,
     failed: Vec<String>,
 }
 
 impl Steps {
-    /// No step yet. With `only`, steps are left out whose name does not begin so.
-    pub(crate) fn new(only: Option<String>) -> Steps {
+    /// No step yet. With `only`, steps are left out whose name begins with none of what it
+    /// has between its commas.
+    pub(crate) fn new(only: Option<&str>) -> Steps {
         Steps {
-            only,
+            only: only.map(|only| only.split(',').map(str::to_owned).collect()),
             passed: 0,
             failed: Vec::new(),
         }
@@ -24,9 +25,10 @@ impl Steps {
 
     /// Whether a step may be run whose name begins with `group`.
     pub(crate) fn wanted(&self, group: &str) -> bool {
-        self.only
-            .as_ref()
-            .is_none_or(|only| only.starts_with(group) || group.starts_with(only))
+        self.only.as_ref().is_none_or(|only| {
+            only.iter()
+                .any(|only| only.starts_with(group) || group.starts_with(only))
+        })
     }
 
     /// Does a step, which fails by panicking.
@@ -34,7 +36,7 @@ impl Steps {
         if self
             .only
             .as_ref()
-            .is_some_and(|only| !name.starts_with(only))
+            .is_some_and(|only| !only.iter().any(|only| name.starts_with(only)))
         {
             return;
         }

@@ -302,7 +302,9 @@ fn a_real_server_that_is_removed() {
     let mut director = one_server();
     director.client("S");
     director.rewrite(0, |server| server.available = false);
-    director.heading("its client's packets are dropped, its answers are translated");
+    director.heading(
+        "its client's packets are dropped, its answers are translated and count for nobody",
+    );
     director.client("A");
     director.server("A");
     director.heading("nobody takes new connections");

@@ -7,7 +7,7 @@ use elver_packet::family::{Family, V4, V6};
 use elver_packet::frame::{Route, Verdict};
 use elver_packet::host::{Departure, HostFrame, Journey, Method, Persistence, VirtualService};
 use elver_packet::reason::Reason;
-use elver_packet::table::connection::{Entry, TEMPLATE_ASSURED};
+use elver_packet::table::connection::{Direction, Entry, TEMPLATE_ASSURED};
 use elver_packet::table::destination::{self, tunnel};
 use elver_packet::table::{Tables, Words};
 use elver_packet::wire::protocol;
@@ -271,6 +271,19 @@ fn sctp_by_nat() {
     let data = datagram("10.1.0.3:1000", VIP, Transport::Sctp(0));
     director.send("another client", data.octets());
     check(&director, expect_file!["golden/sctp.txt"]);
+}
+
+/// The packet that opens an association takes it one step, not two: INIT comes after INIT1.
+#[test]
+fn one_init_leaves_init1() {
+    const INIT1: u8 = 1;
+    for method in [Method::Nat, Method::Direct] {
+        let mut director = one(protocol::SCTP, VIP, SERVER, method);
+        director.process(datagram(CLIENT, VIP, Transport::Sctp(1)).octets());
+        let entries = director.entries();
+        let forward = entries.iter().find(|entry| entry.1 == Direction::Forward);
+        assert_eq!(forward.expect("an association").2.state, INIT1);
+    }
 }
 
 /// The chunk behind a cookie counts if it is an ABORT, and the cookie's length is one.

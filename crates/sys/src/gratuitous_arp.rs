@@ -18,10 +18,11 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use zerocopy::byteorder::network_endian::U16;
 use zerocopy::{Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use crate::frame_sender::FrameSender;
 
 const BROADCAST: [u8; 6] = [0xff; 6];
 /// The Ethernet group of ff02::1 (RFC 2464, section 7).
@@ -81,7 +82,7 @@ struct NeighbourAdvertisementMessage {
 /// Sends announcements; one for all interfaces of a network namespace.
 #[derive(Debug)]
 pub struct GratuitousArp {
-    socket: OwnedFd,
+    sender: FrameSender,
 }
 
 impl GratuitousArp {
@@ -90,16 +91,8 @@ impl GratuitousArp {
     /// # Errors
     /// `EPERM` without `CAP_NET_RAW`.
     pub fn open() -> io::Result<GratuitousArp> {
-        // Protocol 0: the socket only sends.
-        let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-        // SAFETY: socket takes no pointers.
-        let descriptor = unsafe { libc::socket(libc::AF_PACKET, kind, 0) };
-        if descriptor < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: the descriptor was just made and belongs to nobody else.
-        let socket = unsafe { OwnedFd::from_raw_fd(descriptor) };
-        Ok(GratuitousArp { socket })
+        let sender = FrameSender::open()?;
+        Ok(GratuitousArp { sender })
     }
 
     /// Says once, on an interface (by index), that `address` is at `mac`. With IPv6, the
@@ -116,34 +109,13 @@ impl GratuitousArp {
         router: bool,
     ) -> io::Result<()> {
         match address {
-            IpAddr::V4(address) => self.send(interface, arp_request(mac, address).as_bytes()),
-            IpAddr::V6(address) => self.send(
+            IpAddr::V4(address) => self
+                .sender
+                .send(interface, arp_request(mac, address).as_bytes()),
+            IpAddr::V6(address) => self.sender.send(
                 interface,
                 neighbour_advertisement(mac, address, router).as_bytes(),
             ),
-        }
-    }
-
-    fn send(&self, interface: u32, frame: &[u8]) -> io::Result<()> {
-        // SAFETY: sockaddr_ll consists of integers, for which zero is a value.
-        let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
-        address.sll_family = libc::AF_PACKET as u16;
-        address.sll_ifindex = interface.cast_signed();
-        // SAFETY: frame and address are valid for the lengths given, and outlive the call.
-        let sent = unsafe {
-            libc::sendto(
-                self.socket.as_raw_fd(),
-                frame.as_ptr().cast(),
-                frame.len(),
-                0,
-                std::ptr::from_ref(&address).cast(),
-                size_of::<libc::sockaddr_ll>() as libc::socklen_t,
-            )
-        };
-        if sent < 0 {
-            Err(io::Error::last_os_error())
-        } else {
-            Ok(())
         }
     }
 }

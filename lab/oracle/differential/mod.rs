@@ -2,7 +2,6 @@
 //! what is said, who answers and what the tables show must be the same.
 
 mod generate;
-mod listing;
 mod schedulers;
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -12,9 +11,11 @@ use std::time::Duration;
 use elver_lab::client::Conversation;
 use elver_lab::wait::{self, Look};
 
-use self::generate::{Action, Random};
-use self::listing::Connection;
-use crate::side::{Balancer, CLIENTS, PORTS, SERVERS, Side, server, vip};
+use self::generate::Action;
+use crate::balanced::Balancer;
+use crate::listing::{self, Connection};
+use crate::random::Random;
+use crate::side::{CLIENTS, PORTS, SERVERS, Side, server, vip};
 use crate::steps::Steps;
 
 /// Generated runs, each of this many actions.
@@ -86,7 +87,7 @@ impl Pair {
         self.open.clear();
         self.clients.clear();
         for side in [&self.kernel, &self.elver] {
-            side.list(&["-C"]);
+            side.director.list(&["-C"]);
         }
         for (number, action) in actions.iter().enumerate() {
             println!("{number:3} {action}");
@@ -102,8 +103,8 @@ impl Pair {
                 let words: Vec<String> =
                     words.iter().map(|word| word.replace("VIP", &vip)).collect();
                 let words: Vec<&str> = words.iter().map(String::as_str).collect();
-                let kernel = self.kernel.ipvsadm(&words);
-                let elver = self.elver.ipvsadm(&words);
+                let kernel = self.kernel.director.ipvsadm(&words);
+                let elver = self.elver.director.ipvsadm(&words);
                 assert_eq!(kernel, elver, "the kernel (left) and elver differ");
             }
             Action::Connect { client, port } => {
@@ -161,13 +162,13 @@ impl Pair {
     fn compare(&self) {
         wait::until("the tables of both to be the same", SETTLED, || {
             let kernel = (
-                self.kernel.list(&["-Ln"]),
-                self.kernel.list(&["-Sn"]),
+                self.kernel.director.list(&["-Ln"]),
+                self.kernel.director.list(&["-Sn"]),
                 self.connections(&self.kernel, 0),
             );
             let elver = (
-                self.elver.list(&["-Ln"]),
-                self.elver.list(&["-Sn"]),
+                self.elver.director.list(&["-Ln"]),
+                self.elver.director.list(&["-Sn"]),
                 self.connections(&self.elver, 1),
             );
             let same =
@@ -198,7 +199,7 @@ impl Pair {
                 .position(|addresses| addresses[which] == client)?;
             Some(format!("connection {number}"))
         };
-        listing::connections(&side.list(&["-Lnc"]), self.vip, name)
+        listing::connections(&side.director.list(&["-Lnc"]), |vip| vip == self.vip, name)
     }
 }
 

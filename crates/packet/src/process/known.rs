@@ -218,7 +218,10 @@ fn from_server<F: Icmp, P: Frame, T: Tables>(
     }
     if let Some(destination) = destination {
         advance(tables, passage, forward, life, Side::Server, destination);
-        tables.count(id, Traffic::Out(passage.length));
+        // One that has been removed still answers, but counts for nobody (`ip_vs_out_stats`).
+        if destination.heading().flags() & destination::flags::AVAILABLE != 0 {
+            tables.count(id, Traffic::Out(passage.length));
+        }
     }
     let new = Rewritten {
         source: as_client_sends.receiver,

@@ -6,7 +6,7 @@ use super::known::with_server_port;
 use super::passage::Passage;
 use super::{Decision, Stage};
 use crate::family::Family;
-use crate::flow::{self, Side};
+use crate::flow;
 use crate::forward;
 use crate::frame::{Frame, Route, RouteQuery};
 use crate::reason::Reason;
@@ -413,12 +413,9 @@ fn insert<F: Family, T: Tables>(
         }
     }
     let protocol = passage.key.protocol;
-    let side = if method == method::NAT {
-        Side::Client
-    } else {
-        Side::ClientOnly
-    };
-    let state = passage.segment.advance(protocol, side, 0);
+    // The packet is looked at once more, as one of a known connection, and takes it to its
+    // first state then: INIT twice would be another one of SCTP.
+    let state = 0;
     let mut life = Life {
         expires: passage.now.wrapping_add(settings.timeout(protocol, state)),
         state,

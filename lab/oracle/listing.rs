@@ -1,7 +1,7 @@
 //! What `ipvsadm -Lnc` prints, made comparable.
 
 use std::fmt::Write;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// How much the remaining time of a connection may differ: one side is asked after the
@@ -16,11 +16,11 @@ pub(crate) struct Connection {
     expires: Duration,
 }
 
-/// The connections of a list to one virtual address, sorted. `name` gives a known client's
-/// name. Ports of clients that nobody heard of are those of half open connections.
+/// The connections of a list to the virtual addresses that are `wanted`, sorted. `name` gives a
+/// known client's name. Ports of clients that nobody heard of are those of half open connections.
 pub(crate) fn connections(
     list: &str,
-    vip: Ipv4Addr,
+    wanted: impl Fn(IpAddr) -> bool,
     name: impl Fn(SocketAddr) -> Option<String>,
 ) -> Vec<Connection> {
     let mut lines = list.lines();
@@ -37,7 +37,7 @@ pub(crate) fn connections(
                 panic!("not a connection: {line}");
             };
             let virtual_address: SocketAddr = service.parse().expect("a service's address");
-            if virtual_address.ip() != IpAddr::V4(vip) {
+            if !wanted(virtual_address.ip()) {
                 return None;
             }
             let address: SocketAddr = client.parse().expect("a client's address");

@@ -1,0 +1,281 @@
+//! The same commands and the same frames, through the kernel's IPVS and through elver: what
+//! comes out, at both ends, and what the tables show must be the same.
+
+mod cases;
+mod compare;
+mod generate;
+mod network;
+mod packet;
+mod walks;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use elver_lab::wait::{self, Look};
+
+use self::network::{End, Family, Network, Out, RUNS, at};
+use self::packet::Packet;
+use crate::balanced::Balancer;
+use crate::listing::{self, Connection};
+use crate::random::Random;
+use crate::steps::Steps;
+
+/// Generated runs, each of this many actions.
+const GENERATED: u64 = 3;
+const ACTIONS: usize = 150;
+
+/// How long the kernel's counters may take to be shown (it looks every 2 s), on a machine
+/// that is not slow.
+const SETTLED: Duration = Duration::from_secs(4);
+
+/// Something that is done on both sides.
+#[derive(Debug, Clone)]
+enum Action {
+    /// ipvsadm with these words.
+    Command(String),
+    /// What clients send from now on to the virtual addresses of the run has this firewall
+    /// mark.
+    Mark(u32),
+    /// A client sends a packet.
+    Send(Packet),
+    /// A client sends a packet in a frame that is longer.
+    SendPadded(Packet),
+    /// The real server sends a packet to which the client's packets of this connection went;
+    /// the source is the virtual service.
+    Answer(Packet),
+    /// Compares the tables.
+    Tables,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Action::Command(line) => write!(f, "ipvsadm {line}"),
+            Action::Mark(mark) => write!(f, "mark {mark}"),
+            Action::Send(packet) => write!(f, "client {packet}"),
+            Action::SendPadded(packet) => write!(f, "client {packet}, padded"),
+            Action::Answer(packet) => write!(f, "server {packet}"),
+            Action::Tables => write!(f, "tables"),
+        }
+    }
+}
+
+/// Where a run takes place: it has addresses of its own, since connections of earlier ones stay
+/// in the tables.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    run: u8,
+    family: Family,
+}
+
+impl Place {
+    /// A port of the virtual address.
+    fn vip(self, port: u16) -> SocketAddr {
+        at(self.family.vip(self.run), port)
+    }
+
+    /// A port of the client.
+    fn client(self, port: u16) -> SocketAddr {
+        at(self.family.client(self.run, 0), port)
+    }
+
+    /// A port of another client.
+    fn other_client(self, number: u8, port: u16) -> SocketAddr {
+        at(self.family.client(self.run, number), port)
+    }
+
+    /// A port of a real server.
+    fn server(self, number: u8, port: u16) -> SocketAddr {
+        at(self.family.server(number), port)
+    }
+
+    /// A firewall mark.
+    fn mark(self) -> u32 {
+        1000 + u32::from(self.run)
+    }
+
+    /// Whether a virtual address in a table is one of this run.
+    fn has(self, address: IpAddr) -> bool {
+        // Templates of a mark have it in the place of an address.
+        let mark: IpAddr = match self.family {
+            Family::V4 => Ipv4Addr::from(self.mark()).into(),
+            Family::V6 => std::net::Ipv6Addr::from(u128::from(self.mark())).into(),
+        };
+        address == self.family.vip(self.run) || address == mark
+    }
+}
+
+/// Both sides.
+struct Pair {
+    kernel: Network,
+    elver: Network,
+    runs: u8,
+    /// Where packets of a connection went last: by protocol, client and service.
+    servers: BTreeMap<(u8, SocketAddr, SocketAddr), SocketAddr>,
+    /// How many frames came out in this run.
+    passed: usize,
+}
+
+/// The written and the generated runs.
+pub(crate) fn steps(steps: &mut Steps, elver: &Path, seed: u64) {
+    if !steps.wanted("packets: ") {
+        return;
+    }
+    let mut pair = Pair {
+        kernel: Network::new("kernel-packets", Balancer::Kernel),
+        elver: Network::new("elver-packets", Balancer::Elver(elver)),
+        runs: 0,
+        servers: BTreeMap::new(),
+        passed: 0,
+    };
+    pair.elver.start(elver);
+    for case in cases::all().into_iter().chain(walks::all()) {
+        for family in case.families {
+            let place = pair.next(*family);
+            let name = format!("packets: {}, {family}", case.name);
+            steps.step(&name, || pair.play(place, &(case.actions)(place)));
+        }
+    }
+    for run in 0..GENERATED {
+        let seed = seed.wrapping_add(run);
+        let place = pair.next(if run % 2 == 0 { Family::V4 } else { Family::V6 });
+        steps.step(&format!("packets: generated, ORACLE_SEED={seed}"), || {
+            let actions = generate::actions(&mut Random::new(seed), place, ACTIONS);
+            pair.play(place, &actions);
+        });
+    }
+}
+
+impl Pair {
+    fn next(&mut self, family: Family) -> Place {
+        let run = self.runs;
+        assert!(run < RUNS, "more runs than virtual addresses");
+        self.runs += 1;
+        Place { run, family }
+    }
+
+    /// Does the same on both sides, from no service on, and compares all that comes out, and
+    /// the tables at the end.
+    fn play(&mut self, place: Place, actions: &[Action]) {
+        self.servers.clear();
+        self.passed = 0;
+        for side in [&mut self.kernel, &mut self.elver] {
+            side.director.list(&["-C"]);
+            side.unmark();
+        }
+        for (number, action) in actions.iter().enumerate() {
+            println!("{number:3} {action}");
+            self.act(place, action);
+        }
+        self.tables(place);
+        assert!(self.passed > 0, "nothing came out in the whole run");
+    }
+
+    fn act(&mut self, place: Place, action: &Action) {
+        match action {
+            Action::Command(line) => {
+                let words: Vec<&str> = line.split_whitespace().collect();
+                let kernel = self.kernel.director.ipvsadm(&words);
+                let elver = self.elver.director.ipvsadm(&words);
+                assert_eq!(kernel, elver, "the kernel (left) and elver differ");
+            }
+            Action::Mark(mark) => {
+                for side in [&mut self.kernel, &mut self.elver] {
+                    side.mark(*mark);
+                }
+            }
+            Action::Send(packet) => {
+                self.exchange(End::Clients, packet, 0);
+            }
+            Action::SendPadded(packet) => {
+                self.exchange(End::Clients, packet, 6);
+            }
+            Action::Answer(packet) => {
+                let connection = (packet.protocol(), packet.destination(), packet.source());
+                match self.servers.get(&connection) {
+                    Some(server) => {
+                        let packet = packet.clone().from(*server);
+                        self.exchange(End::Servers, &packet, 0);
+                    }
+                    None => println!("      no real server has the connection"),
+                }
+            }
+            Action::Tables => self.tables(place),
+        }
+    }
+
+    /// Sends a packet on both sides, with so many octets after it, and compares what comes
+    /// out.
+    fn exchange(&mut self, end: End, packet: &Packet, padding: usize) {
+        let mut octets = packet.octets();
+        octets.resize(octets.len() + padding, 0);
+        let kernel = self.kernel.send(end, &octets);
+        let elver = self.elver.send(end, &octets);
+        println!(
+            "      {} to servers, {} to clients",
+            kernel.servers.len(),
+            kernel.clients.len()
+        );
+        self.passed += kernel.servers.len() + kernel.clients.len();
+        if end == End::Clients {
+            self.learn(packet, &kernel);
+        }
+        for (who, kernel, elver) in [
+            ("real servers", &kernel.servers, &elver.servers),
+            ("clients", &kernel.clients, &elver.clients),
+        ] {
+            compare::difference(kernel, elver, packet.is_unchecked())
+                .unwrap_or_else(|difference| panic!("to {who}: {difference}"));
+        }
+    }
+
+    /// Notes where a packet went.
+    fn learn(&mut self, packet: &Packet, out: &Out) {
+        if let [frame] = &out.servers[..]
+            && let Some((protocol, server)) = compare::destination(frame)
+            && protocol == packet.protocol()
+            // By direct routing answers go another way.
+            && server.ip() != packet.destination().ip()
+        {
+            let connection = (protocol, packet.source(), packet.destination());
+            self.servers.insert(connection, server);
+        }
+    }
+
+    /// Waits until both tables show the same: the kernel's counters are late.
+    fn tables(&self, place: Place) {
+        wait::until("the tables of both to be the same", SETTLED, || {
+            let [kernel, elver] = [&self.kernel, &self.elver].map(|side| {
+                let services = side.director.list(&["-Ln"])
+                    + &side.director.list(&["-Ln", "--stats", "--exact"]);
+                (services, connections(side, place))
+            });
+            Ok(
+                if kernel.0 == elver.0 && listing::same(&kernel.1, &elver.1) {
+                    Look::Met(())
+                } else {
+                    Look::NotYet(format!(
+                        "the kernel:\n{}{}\nelver:\n{}{}",
+                        kernel.0,
+                        listing::text(&kernel.1),
+                        elver.0,
+                        listing::text(&elver.1)
+                    ))
+                },
+            )
+        })
+        .unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+/// The connections of a run. Clients have the same ports on both sides.
+fn connections(side: &Network, place: Place) -> Vec<Connection> {
+    listing::connections(
+        &side.director.list(&["-Lnc"]),
+        |address| place.has(address),
+        |client| Some(client.to_string()),
+    )
+}
