@@ -39,7 +39,7 @@ use elver_core::config::model::Configuration;
 use elver_core::estimator;
 use elver_core::lb::{self, Quorums, RealServerName, VirtualServerName};
 use elver_core::service::{Origin, ServiceKey};
-use elver_core::vrrp::messages::{Command, Notice};
+use elver_core::vrrp::messages::{Command, Dump, Notice};
 use elver_sys::netlink::{Netlink, NetlinkEvents, Topic};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -252,6 +252,10 @@ impl Director {
         let mut hangup = signal(SignalKind::hangup()).map_err(Failure::system(signals))?;
         let mut terminate = signal(SignalKind::terminate()).map_err(Failure::system(signals))?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::system(signals))?;
+        let mut data = signal(SignalKind::user_defined1()).map_err(Failure::system(signals))?;
+        let mut statistics =
+            signal(SignalKind::user_defined2()).map_err(Failure::system(signals))?;
+        let mut json = signal(json_signal()).map_err(Failure::system(signals))?;
         let mut sweep = tokio::time::interval(SWEEP);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut estimate = tokio::time::interval(estimator::INTERVAL);
@@ -288,6 +292,13 @@ impl Director {
                     // What went wrong is in the log.
                     let _ = self.reload();
                 }
+                _ = data.recv() => tracing::warn!(
+                    "SIGUSR1: keepalived.data is not written by elver yet; SIGUSR2 writes \
+                     keepalived.stats, signal {} keepalived.json",
+                    json_signal().as_raw_value()
+                ),
+                _ = statistics.recv() => self.dump(Dump::Statistics),
+                _ = json.recv() => self.dump(Dump::Json),
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
             }
@@ -298,6 +309,12 @@ impl Director {
     fn configure_notifications(&mut self) {
         self.notifications
             .configure(&self.configuration.global, &mut self.scripts);
+    }
+
+    fn dump(&self, dump: Dump) {
+        if let Some(vrrp) = &self.vrrp.child {
+            vrrp.tell(Command::Dump(dump));
+        }
     }
 
     /// Reads the file again. If it cannot run, everything stays as it is.
@@ -435,6 +452,11 @@ impl Director {
         tracing::info!("Stopped");
         Ok(())
     }
+}
+
+/// The signal that `keepalived --signum=JSON` names.
+fn json_signal() -> SignalKind {
+    SignalKind::from_raw(libc::SIGRTMIN() + 2)
 }
 
 async fn sleep_until(at: Option<Instant>) {
