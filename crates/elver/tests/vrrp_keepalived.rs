@@ -12,10 +12,11 @@ use elver_core::config::model::{
     Authentication, NotifyScripts, Script, ScriptUser, SyncGroup, Tracked, TrackedScript, Tracker,
     UnicastPeer, VirtualAddress, VrrpInstance, VrrpVersion,
 };
-use elver_core::vrrp::messages::{Command, Notice, Notifying, Resume};
+use elver_core::config::{self, Source};
+use elver_core::vrrp::messages::{Command, Dump, Notice, Notifying, Resume};
 use elver_core::vrrp::{Advertisement, Envelope, GROUP_IPV4, RejectionKind, State};
 use elver_sys::vrrp_socket::VrrpSender;
-use support::{Network, eventually, instance, keepalived_instance, sh};
+use support::{Network, eventually, instance, keepalived_instance, left_in_tmp, sh};
 
 /// The process under test, started by the other tests with a channel as its standard
 /// input.
@@ -1016,4 +1017,210 @@ fn at_ten_milliseconds_we_are_as_regular_as_keepalived() {
         ours <= theirs * 1.05,
         "ours {ours} s, keepalived's {theirs} s"
     );
+}
+
+/// A file in memory.
+struct Text(&'static str);
+
+impl Source for Text {
+    fn read(&self, _path: &str) -> Result<Vec<u8>, String> {
+        Ok(self.0.as_bytes().to_vec())
+    }
+
+    fn list(&self, _directory: &str) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// What every field of a dump can be, and instances in three states.
+const DUMPED: &str = "
+vrrp_script bad {
+  script \"/usr/bin/false 'two words' one\"
+  interval 1
+  init_fail
+}
+vrrp_script worse {
+  script /usr/bin/false
+  interval 1
+  weight -10
+}
+vrrp_instance M {
+  state BACKUP
+  interface eth0
+  virtual_router_id 60
+  priority 100
+  version 3
+  advert_int 0.5
+  virtual_ipaddress {
+    10.66.0.100/24 dev eth0 label eth0:1
+    10.66.0.101 brd 10.66.0.255 scope link
+    10.66.0.102/24 dev eth1 scope site no_track
+  }
+  virtual_ipaddress_excluded {
+    10.66.0.200 scope host
+    fd00::5/64
+  }
+  track_script {
+    worse
+  }
+  track_interface {
+    eth1
+    lo weight 5
+  }
+  notify /usr/bin/true
+  notify_priority_changes true
+}
+vrrp_instance B {
+  state BACKUP
+  interface eth0
+  virtual_router_id 61
+  priority 50
+  preempt_delay 500
+  garp_master_delay 7
+  garp_master_repeat 3
+  garp_master_refresh 11
+  garp_master_refresh_repeat 2
+  garp_lower_prio_delay 4
+  garp_lower_prio_repeat 1
+  down_timer_adverts 4
+  lower_prio_no_advert true
+  higher_prio_send_advert true
+  skip_check_adv_addr true
+  dont_track_primary
+  authentication {
+    auth_type PASS
+    auth_pass secret12
+  }
+  virtual_ipaddress {
+    10.66.0.110
+  }
+  notify_master \"/usr/bin/true m\"
+  notify_backup \"/usr/bin/true b\"
+  notify_fault \"/usr/bin/true f\"
+  notify_stop \"/usr/bin/true s\"
+  notify_deleted \"/usr/bin/true d\"
+  notify_master_rx_lower_pri \"/usr/bin/true l\"
+  notify \"/usr/bin/true 'any thing'\"
+}
+vrrp_instance L {
+  state BACKUP
+  interface eth0
+  virtual_router_id 63
+  priority 50
+  version 3
+  nopreempt
+  virtual_ipaddress {
+    10.66.0.112
+  }
+}
+vrrp_instance F {
+  state MASTER
+  interface eth0
+  virtual_router_id 62
+  priority 120
+  virtual_ipaddress {
+    10.66.0.111
+  }
+  track_script {
+    bad
+  }
+  notify_deleted
+}
+";
+
+/// The higher priorities for two of these.
+const ABOVE: &str = "
+vrrp_instance B {
+  interface eth0
+  virtual_router_id 61
+  priority 200
+  authentication {
+    auth_type PASS
+    auth_pass secret12
+  }
+  virtual_ipaddress {
+    10.66.0.110
+  }
+}
+vrrp_instance L {
+  interface eth0
+  virtual_router_id 63
+  priority 201
+  version 3
+  advert_int 0.7
+  virtual_ipaddress {
+    10.66.0.112
+  }
+}
+";
+
+/// A dump in lines, without what time makes of it. Of counts it keeps whether they are zero.
+fn normalised(dump: &str) -> Vec<String> {
+    let line = |line: &str| match line.rsplit_once([':', ' ']) {
+        Some((name, value)) if name.ends_with("last_transition\"") => {
+            let (whole, fraction) = value.split_once('.').unwrap();
+            assert!(whole.parse::<u64>().unwrap() > 1_700_000_000, "{line}");
+            assert!(fraction.len() <= 6, "{line}");
+            name.to_owned()
+        }
+        Some((name, value))
+            if ["_rcvd\"", "_sent\"", "  Received:", "  Sent:"]
+                .iter()
+                .any(|end| name.ends_with(end)) =>
+        {
+            let digits = value.trim_end_matches(['}', ']']);
+            let none = digits.parse::<u64>().unwrap() == 0;
+            format!("{name} none: {none} {}", &value[digits.len()..])
+        }
+        _ => line.to_owned(),
+    };
+    dump.split([',', '\n']).map(line).collect()
+}
+
+#[test]
+fn dumps_are_those_of_keepalived() {
+    let mut network = Network::new();
+    network.private_tmp = true;
+    let above = network.keepalived(1, ABOVE);
+    above.says("(L) Entering MASTER STATE");
+    above.says("(B) Entering MASTER STATE");
+
+    let global = "global_defs {\n  script_user root\n}\n";
+    let keepalived = network.keepalived(0, &format!("{global}{DUMPED}"));
+    keepalived.says("(M) Entering MASTER STATE");
+    std::thread::sleep(Duration::from_secs(3));
+    let json_signal = sh("keepalived --signum=JSON");
+    keepalived.signal("USR2");
+    keepalived.signal(json_signal.trim());
+    let whole = |text: &str| text.ends_with("}}]\n") || text.ends_with("}}]");
+    let theirs = left_in_tmp(keepalived.id(), "keepalived.json", whole);
+    let counted = |text: &str| text.matches("Priority Zero:\n    Received: ").count() == 4;
+    let theirs_counted = left_in_tmp(keepalived.id(), "keepalived.stats", counted);
+    keepalived.stop();
+    assert!(theirs.contains("secret12"), "{theirs}");
+
+    let loaded = config::load(&Text(DUMPED), "dumped.conf");
+    let configuration = loaded.configuration.unwrap();
+    let elver = network.elver(0);
+    elver.order(&Command::Configure {
+        instances: configuration.instances,
+        sync_groups: configuration.sync_groups,
+        scripts: configuration.scripts,
+        notifying: Notifying::default(),
+        resume: Vec::new(),
+    });
+    elver.state("M", State::Master);
+    elver.state("B", State::Backup);
+    elver.state("L", State::Backup);
+    elver.state("F", State::Fault);
+    std::thread::sleep(Duration::from_secs(3));
+    elver.order(&Command::Dump(Dump::Statistics));
+    elver.order(&Command::Dump(Dump::Json));
+    let ours = left_in_tmp(elver.child.id(), "keepalived.json", whole);
+    let ours_counted = left_in_tmp(elver.child.id(), "keepalived.stats", counted);
+    assert!(!ours.contains("secret12"), "{ours}");
+
+    let theirs = theirs.replace("secret12", "redacted");
+    assert_eq!(normalised(&ours), normalised(&theirs));
+    assert_eq!(normalised(&ours_counted), normalised(&theirs_counted));
 }

@@ -5,7 +5,7 @@ mod check;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 pub use self::check::{
     Check, Connection, DnsProbe, HttpProbe, HttpVersion, MiscProbe, Probe, RECORD_TYPES, Regex,
@@ -173,11 +173,21 @@ pub struct NotifyScripts {
     pub stop: Option<Script>,
     /// `notify_deleted`: the instance is not in the file any more. There may be the keyword
     /// without a script.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "present"
+    )]
     pub deleted: Option<Option<Script>>,
     /// `notify_master_rx_lower_pri`: a master has heard one of lower priority.
     pub lower_priority: Option<Script>,
     /// `notify`: whatever the state; it is told which.
     pub any: Option<Script>,
+}
+
+/// A value that may be null where it is there at all, which is not the same.
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(from).map(Some)
 }
 
 /// A named pipe that events are written to.

@@ -153,7 +153,7 @@ impl VirtualRouters {
             }
             match start {
                 Start::Wait => {}
-                Start::Fault => instance.enter_fault(&mut self.effects),
+                Start::Fault => instance.enter_fault(now, &mut self.effects),
                 Start::Backup => instance.enter_backup(now, &mut self.effects),
                 // RFC 3768 6.4.1: "If the Priority = 255 (i.e., the router owns the IP
                 // address(es) associated with the virtual router)" it is master at once.

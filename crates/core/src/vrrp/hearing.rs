@@ -81,6 +81,7 @@ impl Instance {
         effects: &mut VecDeque<Effect>,
     ) {
         let priority = advertisement.priority;
+        self.master_priority = priority;
         if priority == PRIORITY_STOP {
             // "Set the Master_Down_Timer to Skew_Time".
             self.report(effects, Event::BackupReceivedPriorityZero);

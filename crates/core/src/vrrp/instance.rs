@@ -44,6 +44,8 @@ pub struct Statistics {
 pub(super) struct Instance {
     pub(super) configuration: VrrpInstance,
     pub(super) state: State,
+    /// When it entered its state; none before the first.
+    pub(super) entered_at: Option<Instant>,
     /// The group that it belongs to, by position.
     pub(super) group: Option<usize>,
     /// Its down timer has run out, and only its group holds it back.
@@ -71,6 +73,8 @@ pub(super) struct Instance {
     pub(super) preempt_at: Option<Instant>,
     /// Who sent the last advertisement that was taken.
     pub(super) known_master: Option<IpAddr>,
+    /// The priority in the last advertisement that a backup took; 0 where there is none.
+    pub(super) master_priority: u8,
     /// When a lower priority was last answered with announcements.
     answered_at: Option<Instant>,
     /// When a rejection of each kind was last reported.
@@ -81,6 +85,7 @@ impl Instance {
     pub(super) fn new(configuration: VrrpInstance) -> Instance {
         Instance {
             state: State::Initialize,
+            entered_at: None,
             group: None,
             wants_master: false,
             source: None,
@@ -95,6 +100,7 @@ impl Instance {
             refresh_at: None,
             preempt_at: None,
             known_master: None,
+            master_priority: 0,
             answered_at: None,
             reported: BTreeMap::new(),
             configuration,
@@ -184,6 +190,7 @@ impl Instance {
     pub(super) fn enter_backup(&mut self, now: Instant, effects: &mut VecDeque<Effect>) {
         let at_start = self.state == State::Initialize;
         self.state = State::Backup;
+        self.entered_at = Some(now);
         self.wants_master = false;
         self.master_interval = self.configuration.advertisement_interval;
         self.preempt_at = None;
@@ -202,9 +209,11 @@ impl Instance {
     }
 
     /// Enters Fault, from any state but Master.
-    pub(super) fn enter_fault(&mut self, effects: &mut VecDeque<Effect>) {
+    pub(super) fn enter_fault(&mut self, now: Instant, effects: &mut VecDeque<Effect>) {
         let at_start = self.state == State::Initialize;
         self.state = State::Fault;
+        self.entered_at = Some(now);
+        self.master_priority = 0;
         self.wants_master = false;
         self.deadline = None;
         self.report(
@@ -246,11 +255,13 @@ impl Instance {
 
     fn take_over(&mut self, now: Instant, effects: &mut VecDeque<Effect>) {
         self.state = State::Master;
+        self.entered_at = Some(now);
         self.wants_master = true;
         self.master_interval = self.configuration.advertisement_interval;
         self.answered_at = None;
         self.preempt_at = None;
         self.known_master = None;
+        self.master_priority = 0;
         let refresh = self.configuration.announcements.refresh;
         self.refresh_at = (!refresh.is_zero()).then(|| now + refresh);
         self.statistics.became_master += 1;
@@ -267,6 +278,7 @@ impl Instance {
         effects: &mut VecDeque<Effect>,
     ) {
         self.state = next;
+        self.entered_at = Some(now);
         self.wants_master = false;
         self.announce_at = None;
         self.refresh_at = None;

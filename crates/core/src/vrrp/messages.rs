@@ -30,8 +30,19 @@ pub enum Command {
     },
     /// Answer with [`Notice::Statistics`].
     ReportStatistics,
+    /// Write a file of what the instances are and do.
+    Dump(Dump),
     /// Withdraw from everything and exit.
     Shutdown,
+}
+
+/// A file that an operator asks for by a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Dump {
+    /// What the instances have counted, as text.
+    Statistics,
+    /// What they are, do and have counted, as JSON.
+    Json,
 }
 
 /// How others are told of changes.
@@ -81,4 +92,20 @@ pub enum Notice {
     Problem(String),
     /// What each instance has counted.
     Statistics(Vec<(String, Statistics)>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_notify_deleted_without_a_script_arrives() {
+        for deleted in [None, Some(None)] {
+            let mut instance = VrrpInstance::new("VI_1", "eth0", 1);
+            instance.notify.deleted = deleted;
+            let line = serde_json::to_string(&instance).unwrap();
+            let arrived: VrrpInstance = serde_json::from_str(&line).unwrap();
+            assert_eq!(arrived, instance);
+        }
+    }
 }

@@ -39,6 +39,7 @@
 
 mod advertisement;
 mod configuring;
+mod dump;
 mod effect;
 mod hearing;
 mod instance;
@@ -56,6 +57,7 @@ pub use advertisement::{
     Advertisement, DecodeError, Envelope, GROUP_IPV4, GROUP_IPV6, HOP_LIMIT, PRIORITY_OWNER,
     PRIORITY_STOP, PROTOCOL,
 };
+pub use dump::Moment;
 pub use effect::{Effect, Event, HeldAddress, Report};
 pub use instance::{Statistics, addresses_of, is_ipv6};
 pub use receipt::{Packet, Rejection, RejectionKind};

@@ -87,6 +87,14 @@ pub struct InstanceView<'a> {
     pub state: State,
     /// Its effective priority.
     pub priority: u8,
+    /// Whether only its group keeps it from being master.
+    pub wants_master: bool,
+    /// When it entered its state; none before the first.
+    pub entered_at: Option<Instant>,
+    /// The priority of the master that it last heard as a backup; 0 for none.
+    pub master_priority: u8,
+    /// The interval of the current master.
+    pub master_interval: Duration,
     /// What it has counted.
     pub statistics: &'a Statistics,
 }
@@ -245,6 +253,10 @@ impl VirtualRouters {
             configuration: &instance.configuration,
             state: instance.state,
             priority: instance.priority,
+            wants_master: instance.wants_master,
+            entered_at: instance.entered_at,
+            master_priority: instance.master_priority,
+            master_interval: instance.master_interval,
             statistics: &instance.statistics,
         })
     }
@@ -379,7 +391,7 @@ impl VirtualRouters {
             // direction, or only the address may be gone.
             instance.leave_master(now, State::Fault, true, &mut self.effects);
         } else if falls && instance.state == State::Backup {
-            instance.enter_fault(&mut self.effects);
+            instance.enter_fault(now, &mut self.effects);
         }
         instance.source = source;
         instance.tracks_fault = verdict.fault;
@@ -460,7 +472,7 @@ impl VirtualRouters {
                 (State::Master, _) => member.leave_master(now, state, true, effects),
                 (_, State::Master) => member.enter_master(now, effects),
                 (_, State::Backup) => member.enter_backup(now, effects),
-                (_, State::Fault) => member.enter_fault(effects),
+                (_, State::Fault) => member.enter_fault(now, effects),
                 (_, State::Initialize) => member.stop(now, Occasion::Stopped, effects),
             }
         }

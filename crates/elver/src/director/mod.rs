@@ -17,28 +17,30 @@
 mod address_record;
 mod child;
 mod children;
+mod devices;
 mod network;
 mod notifications;
 mod pings;
 mod preconditions;
 mod programs;
+mod services;
 mod virtual_routers;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use elver_core::api::{CheckStatus, Request, Response, Status};
-use elver_core::check::messages::{FromChecks, Report, ToChecks};
+use elver_core::check::messages::{FromChecks, ToChecks};
 use elver_core::check::{Attempt, CheckName, Health, HealthRecord};
-use elver_core::config::model::{Configuration, RealServer, VirtualServer};
+use elver_core::config::model::Configuration;
 use elver_core::estimator;
 use elver_core::lb::{self, Quorums, RealServerName, VirtualServerName};
-use elver_core::service::{Edit, Origin, ServiceKey, ServiceState};
-use elver_core::vrrp::messages::{Command, Notice};
-use elver_sys::netlink::{Netlink, NetlinkEvent, NetlinkEvents, Topic};
+use elver_core::service::{Origin, ServiceKey};
+use elver_core::vrrp::messages::{Command, Dump, Notice};
+use elver_sys::netlink::{Netlink, NetlinkEvents, Topic};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -47,10 +49,11 @@ use self::child::{Ended, Role};
 use self::children::Post;
 use self::network::Network;
 use self::notifications::Notifications;
+use self::services::presumed;
 use self::virtual_routers::VirtualRouters;
 use crate::configuration;
 use crate::control::{self, Asked};
-use crate::data_plane::{DataPlane, Device};
+use crate::data_plane::DataPlane;
 use crate::failure::Failure;
 use crate::instance::{Instance, PidFile, Taken};
 use crate::scripts::Scripts;
@@ -251,6 +254,10 @@ impl Director {
         let mut hangup = signal(SignalKind::hangup()).map_err(Failure::system(signals))?;
         let mut terminate = signal(SignalKind::terminate()).map_err(Failure::system(signals))?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::system(signals))?;
+        let mut data = signal(SignalKind::user_defined1()).map_err(Failure::system(signals))?;
+        let mut statistics =
+            signal(SignalKind::user_defined2()).map_err(Failure::system(signals))?;
+        let mut json = signal(json_signal()).map_err(Failure::system(signals))?;
         let mut sweep = tokio::time::interval(SWEEP);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut estimate = tokio::time::interval(estimator::INTERVAL);
@@ -287,6 +294,13 @@ impl Director {
                     // What went wrong is in the log.
                     let _ = self.reload();
                 }
+                _ = data.recv() => tracing::warn!(
+                    "SIGUSR1: keepalived.data is not written by elver yet; SIGUSR2 writes \
+                     keepalived.stats, signal {} keepalived.json",
+                    json_signal().as_raw_value()
+                ),
+                _ = statistics.recv() => self.dump(Dump::Statistics),
+                _ = json.recv() => self.dump(Dump::Json),
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
             }
@@ -294,96 +308,14 @@ impl Director {
         self.stop(inbox).await
     }
 
-    fn checked(&mut self, report: &Report) {
-        let (service, real_server) = (report.name.service, report.name.real_server);
-        let standing = self.health.standing(&report.name);
-        match standing.and_then(|standing| words::of_report(report, &standing.check.probe)) {
-            Some(line) => tracing::info!(cause = report.detail, "{line}"),
-            None => tracing::debug!(
-                "check of {}: {}",
-                RealServerName {
-                    service: &service,
-                    address: &real_server
-                },
-                report.detail
-            ),
-        }
-        if let Some(health) = self.health.report(report) {
-            self.changed.insert(service);
-            let virtual_servers = &self.configuration.virtual_servers;
-            let server = virtual_servers.iter().find(|each| each.key == service);
-            if let Some(server) = server
-                && let Some(real) = server
-                    .real_servers
-                    .iter()
-                    .find(|r| r.address == real_server)
-            {
-                let notification = lb::real_server_notification(server, real, health == Health::Up);
-                self.notifications.tell(notification, &mut self.scripts);
-            }
-        }
-    }
-
     fn configure_notifications(&mut self) {
         self.notifications
             .configure(&self.configuration.global, &mut self.scripts);
     }
 
-    /// Says that real servers go down with all those that `concerns` holds for.
-    fn tell_of_leaving(&mut self, concerns: impl Fn(&VirtualServer, &RealServer) -> bool) {
-        for server in &self.configuration.virtual_servers {
-            for real in &server.real_servers {
-                let is_up = self.health.health(&server.key, &real.address) == Health::Up;
-                if is_up && concerns(server, real) {
-                    let notification = lb::real_server_notification(server, real, false);
-                    self.notifications.tell(notification, &mut self.scripts);
-                }
-            }
-        }
-    }
-
-    /// Makes the data plane what the configuration and the checks say: all of it, or only
-    /// some services.
-    fn carry_out_plan(&mut self, only: Option<&BTreeSet<ServiceKey>>) {
-        let concerns = |key: &ServiceKey| only.is_none_or(|only| only.contains(key));
-        if only.is_some_and(BTreeSet::is_empty) {
-            return;
-        }
-        self.count_quorums(concerns);
-        let is_up = |service: &ServiceKey, real_server: &SocketAddr| {
-            self.health.health(service, real_server) == Health::Up
-        };
-        let mut desired = lb::desired(&self.configuration, is_up, &self.quorums);
-        desired.retain(|service| concerns(&service.key));
-        let mut actual = self.data_plane.services();
-        actual.retain(|service| concerns(&service.key));
-        self.apply(&lb::plan(&desired, &actual));
-    }
-
-    /// Adds up again the weight that is up of services that `concerns` holds for.
-    fn count_quorums(&mut self, concerns: impl Fn(&ServiceKey) -> bool) {
-        let virtual_servers = &self.configuration.virtual_servers;
-        for server in virtual_servers.iter().filter(|each| concerns(&each.key)) {
-            let up = server
-                .real_servers
-                .iter()
-                .filter(|real| self.health.health(&server.key, &real.address) == Health::Up);
-            let weight = up.map(|real| u64::from(real.settings.weight)).sum();
-            if let Some(change) = self.quorums.update(server, weight) {
-                tracing::info!("{change}");
-                let notification = lb::quorum_notification(server, change.has);
-                self.notifications.tell(notification, &mut self.scripts);
-            }
-        }
-    }
-
-    fn apply(&mut self, edits: &[Edit]) {
-        for edit in edits {
-            let line = words::of_edit(edit, &self.configuration);
-            match self.data_plane.apply(edit, Origin::Configuration) {
-                Ok(()) => tracing::info!("{line}"),
-                Err(error) => tracing::error!("{line}: {error}"),
-            }
+    fn dump(&self, dump: Dump) {
+        if let Some(vrrp) = &self.vrrp.child {
+            vrrp.tell(Command::Dump(dump));
         }
     }
 
@@ -440,85 +372,6 @@ impl Director {
             None => self.start_check(),
         }
         Ok(())
-    }
-
-    async fn network_events(
-        &mut self,
-        first: NetlinkEvent,
-        events: &mut NetlinkEvents,
-    ) -> Result<(), Failure> {
-        let (mut next, mut links, mut ways) = (Some(first), false, false);
-        // What is there already is taken in one go: links come with many addresses.
-        while let Some(event) = next {
-            links |= matches!(
-                event,
-                NetlinkEvent::LinkChanged(_) | NetlinkEvent::LinkRemoved(_) | NetlinkEvent::Overrun
-            );
-            ways |= !matches!(event, NetlinkEvent::NeighbourChanged(_));
-            self.network
-                .follow(event, &mut self.netlink)
-                .map_err(Failure::system("reading interfaces and addresses"))?;
-            next = tokio::select! {
-                biased;
-                event = events.next() => {
-                    Some(event.map_err(Failure::system("listening to the network"))?)
-                }
-                () = std::future::ready(()) => None,
-            };
-        }
-        self.addresses_changed();
-        if links {
-            self.links_changed();
-        }
-        if ways {
-            self.data_plane.find_ways();
-        }
-        self.data_plane.routes_changed();
-        Ok(())
-    }
-
-    fn addresses_changed(&mut self) {
-        let held = self.network.held();
-        if self.held != held {
-            self.data_plane.set_held(&held);
-            self.held = held;
-        }
-    }
-
-    fn links_changed(&mut self) {
-        let suitable = self.network.suitable();
-        self.attached.retain(|index, (name, _)| {
-            let stays = suitable.get(index).is_some_and(|link| link.name == *name);
-            if !stays {
-                self.data_plane.detach(*index);
-                tracing::info!("{name}: detached");
-            }
-            stays
-        });
-        self.refused.retain(|index, _| suitable.contains_key(index));
-        for (index, link) in suitable {
-            if self.attached.contains_key(&index) {
-                continue;
-            }
-            let device = Device {
-                index,
-                name: link.name.clone(),
-            };
-            match self.data_plane.attach(&device) {
-                Ok(kind) => {
-                    tracing::info!("{}: attached ({kind})", device.name);
-                    self.refused.remove(&index);
-                    self.attached.insert(index, (device.name, kind));
-                }
-                Err(error) => {
-                    let words = error.to_string();
-                    if self.refused.get(&index) != Some(&words) {
-                        tracing::error!("{}: cannot be attached to: {words}", device.name);
-                        self.refused.insert(index, words);
-                    }
-                }
-            }
-        }
     }
 
     fn answer(&mut self, request: Request) -> Response {
@@ -606,36 +459,9 @@ impl Director {
     }
 }
 
-impl Director {
-    /// Says that the virtual servers with `omega` go down with their real servers.
-    fn tell_of_end(&mut self) {
-        self.tell_of_leaving(|server, _| server.omega);
-        let virtual_servers = &self.configuration.virtual_servers;
-        for server in virtual_servers.iter().filter(|server| server.omega) {
-            if self.quorums.has(&server.key) {
-                let notification = lb::quorum_notification(server, false);
-                self.notifications.tell(notification, &mut self.scripts);
-            }
-        }
-    }
-}
-
-/// What a real server is taken to be when the daemon starts. One that an earlier run
-/// had found down, or that the file has got meanwhile, is missing in the service that
-/// was taken over: it must show first that it is up.
-fn presumed(present: &[ServiceState], service: &ServiceKey, real_server: &SocketAddr) -> Health {
-    match present.iter().find(|known| known.key == *service) {
-        Some(known) => match known
-            .destinations
-            .iter()
-            .find(|d| d.address == *real_server)
-        {
-            Some(destination) if destination.settings.weight > 0 => Health::Up,
-            // An inhibited one has weight 0.
-            _ => Health::Down,
-        },
-        None => Health::Up,
-    }
+/// The signal that `keepalived --signum=JSON` names.
+fn json_signal() -> SignalKind {
+    SignalKind::from_raw(libc::SIGRTMIN() + 2)
 }
 
 async fn sleep_until(at: Option<Instant>) {

@@ -6,6 +6,7 @@
 //! socket ends, the director is dead: the process gives all its addresses up at
 //! once, so that a peer takes over.
 
+mod dumps;
 mod host;
 
 use std::io;
@@ -185,6 +186,7 @@ impl Process {
                     .collect();
                 self.director.tell(Notice::Statistics(statistics));
             }
+            Command::Dump(dump) => dumps::write(&self.routers, dump),
             Command::Shutdown => {
                 info!("Stopping");
                 return Ok(false);

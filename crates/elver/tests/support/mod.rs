@@ -46,6 +46,8 @@ pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
 pub(crate) struct Network {
     pub(crate) routers: [String; 2],
     directory: PathBuf,
+    /// Whether processes have a `/tmp` of their own, which [`left_in_tmp`] looks into.
+    pub(crate) private_tmp: bool,
 }
 
 impl Network {
@@ -55,7 +57,11 @@ impl Network {
         let routers = [format!("{prefix}-a"), format!("{prefix}-b")];
         let directory = std::env::temp_dir().join(&prefix);
         std::fs::create_dir_all(&directory).unwrap();
-        let network = Network { routers, directory };
+        let network = Network {
+            routers,
+            directory,
+            private_tmp: false,
+        };
         let [a, b] = &network.routers;
         sh(&format!("ip netns add {a}; ip netns add {b}"));
         for (link, net) in [("eth0", 66), ("eth1", 77)] {
@@ -112,17 +118,31 @@ impl Network {
 
     /// A vrrp process of elver on a router.
     pub(crate) fn elver(&self, router: usize) -> Elver {
-        Elver::start(&self.routers[router])
+        Elver::start(self.inside(router))
+    }
+
+    /// The beginning of a command on a router.
+    fn inside(&self, router: usize) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.routers[router]]);
+        if self.private_tmp {
+            let mount = "mount -t tmpfs none /tmp; exec \"$@\"";
+            command.args(["sh", "-ec", mount, "sh"]);
+        }
+        // Stays what it is, whatever is mounted over it.
+        command.current_dir(&self.directory);
+        command
     }
 
     /// A real keepalived on a router.
     pub(crate) fn keepalived(&self, router: usize, configuration: &str) -> Keepalived {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let file = |name: &str| self.directory.join(format!("{number}.{name}"));
+        let relative = |name: &str| format!("{number}.{name}");
+        let file = |name: &str| self.directory.join(relative(name));
         std::fs::write(file("conf"), configuration).unwrap();
         let log = std::fs::File::create(file("log")).unwrap();
-        let child = Command::new("ip")
-            .args(["netns", "exec", &self.routers[router]])
+        let child = self
+            .inside(router)
             .args([
                 "keepalived",
                 "--dont-fork",
@@ -131,11 +151,11 @@ impl Network {
                 "--log-detail",
             ])
             .arg("-f")
-            .arg(file("conf"))
+            .arg(relative("conf"))
             .arg("-p")
-            .arg(file("pid"))
+            .arg(relative("pid"))
             .arg("-r")
-            .arg(file("vrrp-pid"))
+            .arg(relative("vrrp-pid"))
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
@@ -157,6 +177,17 @@ impl Drop for Network {
             let _ = std::fs::remove_dir_all(&self.directory);
         }
     }
+}
+
+/// Waits for a file that a process has left in its `/tmp`, as a whole.
+pub(crate) fn left_in_tmp(process: u32, name: &str, whole: impl Fn(&str) -> bool) -> String {
+    let path = format!("/proc/{process}/root/tmp/{name}");
+    let mut text = String::new();
+    eventually(&format!("{path} is written"), || {
+        text = std::fs::read_to_string(&path).unwrap_or_default();
+        whole(&text)
+    });
+    text
 }
 
 pub(crate) struct Capture {
@@ -229,6 +260,11 @@ impl Keepalived {
         });
     }
 
+    /// Its first process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal to its vrrp process.
     pub(crate) fn signal(&self, signal: &str) {
         let pid = std::fs::read_to_string(&self.vrrp_pid).unwrap();
@@ -257,10 +293,9 @@ pub(crate) struct Elver {
 }
 
 impl Elver {
-    fn start(namespace: &str) -> Elver {
+    fn start(mut inside: Command) -> Elver {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let child = Command::new("ip")
-            .args(["netns", "exec", namespace])
+        let child = inside
             .arg(std::env::current_exe().unwrap())
             .args(["--exact", "the_vrrp_process", "--ignored", "--nocapture"])
             .env("ELVER_VRRP_TEST", "stdin")
