@@ -1,6 +1,7 @@
 //! A packet at a tc hook.
 
 use core::arch::asm;
+use core::intrinsics::is_val_statically_known;
 use core::mem::{MaybeUninit, size_of};
 
 use aya_ebpf::bindings::{
@@ -54,6 +55,13 @@ impl Skb {
         if offset > FARTHEST_HEADER {
             return None;
         }
+        // Linux 6.1 forgets what the comparison says of a number that has been on the stack.
+        // The compiler does not, and would leave the mask out.
+        let offset = if is_val_statically_known(offset) {
+            offset
+        } else {
+            seen(offset) & 0x1ff
+        };
         // SAFETY: the context is valid.
         let (data, end) = unsafe { ((*self.skb).data as usize, (*self.skb).data_end as usize) };
         let mut start = data + offset as usize;
@@ -368,10 +376,13 @@ static SUMMED: PerCpuArray<[u32; MOST as usize / 4 + 1]> = PerCpuArray::with_max
 /// or they are too many.
 #[inline(never)]
 fn sum_of(skb: *mut __sk_buff, offset: u32, octets: u32) -> i64 {
-    let octets = seen(octets);
-    if octets == 0 || octets > MOST {
+    // Linux 6.1 learns from a comparison with 0 only that a number is not 0, and wants to see
+    // that it is 1 at the least.
+    let less_one = seen(octets.wrapping_sub(1));
+    if less_one >= MOST {
         return -1;
     }
+    let octets = less_one + 1;
     let Some(room) = SUMMED.get_ptr_mut(0) else {
         return -1;
     };

@@ -149,7 +149,7 @@ fn every_cell_of_the_tcp_tables() {
     assert_eq!(cells.len(), 3 * 4 * TcpState::COUNT);
     for (side, event, before, after) in cells {
         for flags in (0..=255).filter(|flags| tcp_event(*flags) == Some(event)) {
-            let state = tcp::next(side, flags, TcpState(number(&TCP_STATES, before)));
+            let state = tcp::next(side, flags, TcpState(number(&TCP_STATES, before)), 0);
             let expected = number(&TCP_STATES, after);
             assert_eq!(
                 state.0, expected,
@@ -166,7 +166,7 @@ fn every_cell_of_the_sctp_tables() {
     for (side, event, before, after) in cells {
         let row = SCTP_EVENTS.iter().position(|known| *known == event);
         let chunk = Chunk(row.unwrap() as u8);
-        let state = sctp::next(side, chunk, SctpState(number(&SCTP_STATES, before)));
+        let state = sctp::next(side, chunk, SctpState(number(&SCTP_STATES, before)), 0);
         let expected = number(&SCTP_STATES, after);
         assert_eq!(state.0, expected, "{side:?} {event} in {before}");
     }
@@ -178,7 +178,7 @@ fn tcp_without_flags_closes() {
     for side in [Side::Client, Side::Server, Side::ClientOnly] {
         for flags in (0..=255).filter(|flags| tcp_event(*flags).is_none()) {
             for state in 0..TcpState::COUNT as u8 {
-                assert_eq!(tcp::next(side, flags, TcpState(state)), TcpState::CLOSE);
+                assert_eq!(tcp::next(side, flags, TcpState(state), 0), TcpState::CLOSE);
             }
         }
     }

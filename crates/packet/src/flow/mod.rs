@@ -106,12 +106,12 @@ impl Segment {
         }
     }
 
-    /// The state after such a packet.
+    /// The state after such a packet. `zero` is 0, read from memory: see `look_up`.
     #[inline(always)]
-    pub fn advance(&self, protocol: u8, side: Side, state: u8) -> u8 {
+    pub fn advance(&self, protocol: u8, side: Side, state: u8, zero: u64) -> u8 {
         match protocol {
-            protocol::TCP => tcp::next(side, self.event, TcpState(state)).0,
-            protocol::SCTP => sctp::next(side, Chunk(self.event), SctpState(state)).0,
+            protocol::TCP => tcp::next(side, self.event, TcpState(state), zero).0,
+            protocol::SCTP => sctp::next(side, Chunk(self.event), SctpState(state), zero).0,
             _ => state,
         }
     }
@@ -141,6 +141,19 @@ fn header<P: Frame, T: FromBytes>(frame: &P, within: &Range<u32>, least: u32) ->
         return Err(Reason::Malformed);
     }
     frame.read(within.start).ok_or(Reason::Malformed)
+}
+
+/// An entry of a table of transitions.
+///
+/// The place is masked after `zero`, of which the compiler knows nothing, has come in: else it
+/// would leave out masks that it need not have, but the verifier of Linux 6.1 does, which
+/// forgets what is known of a number once that has been on the stack.
+#[inline(always)]
+fn look_up(table: &[[u8; 16]; 64], row: u8, state: u8, zero: u64) -> u8 {
+    let place = (u64::from(row) << 4 | u64::from(state & 0xf)) ^ zero;
+    let (row, column) = ((place >> 4 & 0x3f) as usize, (place & 0xf) as usize);
+    let after = table.get(row).and_then(|states| states.get(column));
+    after.copied().unwrap_or(0)
 }
 
 /// Whether a connection in this state counts as active.

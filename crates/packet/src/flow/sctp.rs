@@ -120,7 +120,7 @@ const CL: u8 = SctpState::CLOSED.0;
 const UNUSED: [u8; 16] = [NO; 16];
 
 #[rustfmt::skip]
-static TRANSITIONS: [[u8; 16]; 48] = [
+static TRANSITIONS: [[u8; 16]; 64] = [
     // from the client
     //                      NO  I1  IN  CS  CR  CW  CO  CE  ES  SS  SR  SA  RJ  CL
     /* data */             [ES, I1, IN, CS, CR, CW, CO, CE, ES, SS, SR, SA, RJ, CL, NO, NO],
@@ -160,20 +160,21 @@ static TRANSITIONS: [[u8; 16]; 48] = [
     /* error */            [CL, I1, IN, CS, CR, CW, CO, CE, ES, SS, SR, SA, RJ, CL, NO, NO],
     /* abort */            [CL, CL, CL, CL, CL, RJ, CL, CL, CL, CL, CL, CL, CL, CL, NO, NO],
     UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED,
+    // padding
+    UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, 
+    UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED,
 ];
 
-/// The state after a packet.
+/// The state after a packet. `zero` is 0, as [`super::Segment::advance`] has it.
 #[inline(always)]
-pub fn next(side: Side, chunk: Chunk, state: SctpState) -> SctpState {
+pub fn next(side: Side, chunk: Chunk, state: SctpState, zero: u64) -> SctpState {
     let side = match side {
-        Side::Client => 0,
+        Side::Client => 0u8,
         Side::Server => 16,
         Side::ClientOnly => 32,
     };
-    let row = side + usize::from(chunk.0 & 0xf);
-    let column = usize::from(state.0 & 0xf);
-    let after = TRANSITIONS.get(row).and_then(|states| states.get(column));
-    SctpState(after.copied().unwrap_or(NO))
+    let row = side | chunk.0 & 0xf;
+    SctpState(super::look_up(&TRANSITIONS, row, state.0, zero))
 }
 
 #[cfg(test)]
@@ -194,7 +195,7 @@ mod tests {
     fn trace(events: &[(Side, u8)]) -> Vec<&'static str> {
         let mut state = SctpState(NO);
         let step = |(side, kind): &(Side, u8)| {
-            state = next(*side, Chunk::of_type(*kind), state);
+            state = next(*side, Chunk::of_type(*kind), state, 0);
             state.name()
         };
         events.iter().map(step).collect()
@@ -247,7 +248,7 @@ mod tests {
         for side in [Side::Client, Side::Server, Side::ClientOnly] {
             for kind in 0..=255 {
                 for state in 0..=255 {
-                    let after = next(side, Chunk::of_type(kind), SctpState(state));
+                    let after = next(side, Chunk::of_type(kind), SctpState(state), 0);
                     assert!(usize::from(after.0) < SctpState::COUNT);
                 }
             }

@@ -91,7 +91,7 @@ const UNUSED: [u8; 16] = [NO; 16];
 const CLOSED: [u8; 16] = [CL; 16];
 
 #[rustfmt::skip]
-static TRANSITIONS: [[u8; 16]; 24] = [
+static TRANSITIONS: [[u8; 16]; 64] = [
     // from the client
     //         NO  ES  SS  SR  FW  TW  CL  CW  LA  LI  SA
     /* syn */ [SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SR, NO, NO, NO, NO, NO],
@@ -113,6 +113,12 @@ static TRANSITIONS: [[u8; 16]; 24] = [
     /* ack */ [ES, ES, SS, ES, FW, TW, CL, CW, CL, LI, ES, NO, NO, NO, NO, NO],
     /* rst */ [CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, CL, NO, NO, NO, NO, NO],
     /* none */ CLOSED, UNUSED, UNUSED, UNUSED,
+    // padding
+    UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED,
+    UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED,
+    UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED,
+    UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED,
+    UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED,
 ];
 
 /// The rows of events, four bits each, by which of FIN, SYN, RST and ACK are set: of
@@ -143,23 +149,22 @@ pub fn opens(flags: u8) -> bool {
 /// The state after a segment with these flags.
 ///
 /// A segment with none of the flags that count closes the connection, as in the kernel.
+/// `zero` is 0, as [`super::Segment::advance`] has it.
 #[inline(always)]
-pub fn next(side: Side, flags: u8, state: TcpState) -> TcpState {
+pub fn next(side: Side, flags: u8, state: TcpState, zero: u64) -> TcpState {
     const {
         assert!(
             TcpFlags::FIN == 1 && TcpFlags::SYN == 2 && TcpFlags::RST == 4 && TcpFlags::ACK == 16
         )
     };
     let set = flags & 0b0111 | flags >> 1 & 0b1000;
-    let event = (EVENTS >> (4 * u32::from(set)) & 0b0111) as usize;
+    let event = (EVENTS >> (4 * u32::from(set)) & 0b0111) as u8;
     let row = match side {
         Side::Client => event,
-        Side::Server => 8 + event,
-        Side::ClientOnly => 16 + event,
+        Side::Server => 8 | event,
+        Side::ClientOnly => 16 | event,
     };
-    let column = usize::from(state.0 & 0xf);
-    let after = TRANSITIONS.get(row).and_then(|states| states.get(column));
-    TcpState(after.copied().unwrap_or(NO))
+    TcpState(super::look_up(&TRANSITIONS, row, state.0, zero))
 }
 
 #[cfg(test)]
@@ -175,7 +180,7 @@ mod tests {
     fn trace(events: &[(Side, u8)]) -> Vec<&'static str> {
         let mut state = TcpState::NONE;
         let step = |(side, flags): &(Side, u8)| {
-            state = next(*side, *flags, state);
+            state = next(*side, *flags, state, 0);
             state.name()
         };
         events.iter().map(step).collect()
@@ -246,7 +251,7 @@ mod tests {
     #[test]
     fn a_segment_without_flags_closes() {
         assert_eq!(
-            next(Side::Client, 0, TcpState::ESTABLISHED),
+            next(Side::Client, 0, TcpState::ESTABLISHED, 0),
             TcpState::CLOSE
         );
     }
@@ -257,7 +262,7 @@ mod tests {
         for side in [Side::Client, Side::Server, Side::ClientOnly] {
             for flags in 0..=255 {
                 for state in 0..=255 {
-                    let after = next(side, flags, TcpState(state));
+                    let after = next(side, flags, TcpState(state), 0);
                     assert!(usize::from(after.0) < TcpState::COUNT);
                 }
             }

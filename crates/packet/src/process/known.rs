@@ -425,7 +425,8 @@ fn advance<F: Family, T: Tables>(
         return;
     };
     let protocol = passage.key.protocol;
-    let state = passage.segment.advance(protocol, side, life.state);
+    let zero = Settings(settings).zero();
+    let state = passage.segment.advance(protocol, side, life.state, zero);
     let expires = passage
         .now
         .wrapping_add(Settings(settings).timeout(protocol, state));

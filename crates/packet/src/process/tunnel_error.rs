@@ -57,7 +57,9 @@ pub(super) fn relay<F: Icmp, O: Icmp, P: Frame, T: Tables>(
             protocol::UDP => GUE,
             _ => 0,
         };
-    let begin = settings.blur(begin.into()) as u32;
+    // No header begins that far; Linux 6.1 forgets what a comparison of a number says once it
+    // has been on the stack, and has to know that it is small.
+    let begin = settings.blur(begin.into()) as u32 & 0x1ff;
     let inner = F::quoted(frame, begin).ok_or(Reason::Unrelated)?;
     let key = key_of(frame, &inner).ok_or(Reason::Unrelated)?;
     let index = connection::locate(tables, &key, &key.place(settings)).ok_or(Reason::Unrelated)?;
