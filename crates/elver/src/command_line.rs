@@ -46,8 +46,8 @@ pub(crate) enum Command {
         /// The configuration file
         #[arg(short, long, default_value = DEFAULT_FILE)]
         file: PathBuf,
-        /// What that file cannot say: table sizes, settings of IPVS [default:
-        /// /etc/elver/elver.toml, if it is there]
+        /// What that file cannot say: table sizes, settings of IPVS, marks, lists of access
+        /// [default: /etc/elver/elver.toml, if it is there]
         #[arg(long, value_name = "FILE")]
         settings: Option<PathBuf>,
     },
