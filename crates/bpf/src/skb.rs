@@ -1,36 +1,27 @@
 //! A packet at a tc hook.
 
-use core::arch::asm;
-use core::mem::{MaybeUninit, size_of};
+use core::mem::size_of;
 
 use aya_ebpf::bindings::{
     __sk_buff, BPF_F_ADJ_ROOM_ENCAP_L3_IPV4, BPF_F_ADJ_ROOM_ENCAP_L3_IPV6,
     BPF_F_ADJ_ROOM_ENCAP_L4_GRE, BPF_F_ADJ_ROOM_ENCAP_L4_UDP, BPF_F_ADJ_ROOM_FIXED_GSO,
-    BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, BPF_FIB_LKUP_RET_FRAG_NEEDED,
-    BPF_FIB_LKUP_RET_FWD_DISABLED, BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_NOT_FWDED,
-    BPF_FIB_LKUP_RET_SUCCESS, bpf_adj_room_mode::BPF_ADJ_ROOM_MAC, bpf_fib_lookup, bpf_redir_neigh,
+    BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, bpf_adj_room_mode::BPF_ADJ_ROOM_MAC, bpf_redir_neigh,
 };
 use aya_ebpf::helpers::generated as helpers;
-use aya_ebpf::macros::map;
-use aya_ebpf::maps::PerCpuArray;
 use elver_packet::checksum::Difference;
 use elver_packet::family::Family;
-use elver_packet::frame::{
-    Encapsulation, Frame, InternetChecksum, NextHop, Notes, Route, RouteQuery, Way,
-};
+use elver_packet::frame::{Encapsulation, Frame, InternetChecksum, Notes, Route, RouteQuery, Way};
 use elver_packet::wire::protocol;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+use crate::notes;
+use crate::octets::Octets;
+use crate::route::{AF_INET, AF_INET6, route};
 
 /// `PACKET_HOST` of `linux/if_packet.h`.
 const PACKET_HOST: u32 = 0;
 /// Headers up to the transport's fixed part, with IPv4 options.
 const HEADERS: u32 = 14 + 60 + 20;
-/// No header begins beyond this.
-const LARGEST_OFFSET: u32 = 256;
-
-/// What a stage tells the next.
-#[map]
-static NOTES: PerCpuArray<Notes> = PerCpuArray::with_max_entries(1, 0);
 
 /// A socket buffer whose data begin with an Ethernet header.
 pub(crate) struct Skb {
@@ -43,70 +34,28 @@ impl Skb {
     pub(crate) fn new(skb: *mut __sk_buff) -> Skb {
         let frame = Skb { skb };
         let wanted = frame.length().min(HEADERS);
-        if frame.at(0, wanted as usize).is_none() {
+        if frame.octets().at(0, wanted as usize).is_none() {
             // SAFETY: the context is valid; a failure shows when the headers are read.
             unsafe { helpers::bpf_skb_pull_data(skb, wanted) };
         }
         frame
     }
 
-    /// The address of so many octets, if they are all there.
     #[inline(always)]
-    fn at(&self, offset: u32, octets: usize) -> Option<*mut u8> {
-        if offset > LARGEST_OFFSET {
-            return None;
-        }
+    fn octets(&self) -> Octets {
         // SAFETY: the context is valid.
-        let (data, end) = unsafe { ((*self.skb).data as usize, (*self.skb).data_end as usize) };
-        let mut start = data + offset as usize;
-        // The comparison below and the access have to be of the same register, or the
-        // verifier does not see what the one says about the other.
-        // SAFETY: no instruction.
-        unsafe { asm!("/* {0} */", inout(reg) start, options(pure, nomem, nostack)) };
-        if start + octets > end {
-            None
-        } else {
-            Some(start as *mut u8)
+        unsafe {
+            Octets {
+                data: (*self.skb).data as usize,
+                end: (*self.skb).data_end as usize,
+            }
         }
-    }
-}
-
-/// Room for a header that may be written in whole words.
-#[repr(C, align(8))]
-struct Aligned<T>(MaybeUninit<T>);
-
-/// Copies a header between the packet and the stack in the largest pieces there are.
-/// Packet memory may be read at any address on the machines that BPF is compiled for here.
-#[inline(always)]
-unsafe fn copy(source: *const u8, target: *mut u8, octets: usize) {
-    let mut done = 0;
-    while done + 4 <= octets {
-        // SAFETY: the caller vouches for both ranges.
-        unsafe {
-            target
-                .add(done)
-                .cast::<u32>()
-                .write(source.add(done).cast::<u32>().read())
-        };
-        done += 4;
-    }
-    if done + 2 <= octets {
-        // SAFETY: as above.
-        unsafe {
-            target
-                .add(done)
-                .cast::<u16>()
-                .write(source.add(done).cast::<u16>().read())
-        };
-        done += 2;
-    }
-    if done < octets {
-        // SAFETY: as above.
-        unsafe { target.add(done).write(source.add(done).read()) };
     }
 }
 
 impl Frame for Skb {
+    const IS_FAST_PATH: bool = false;
+
     #[inline(always)]
     fn addressed_to_us(&self) -> bool {
         // SAFETY: the context is valid.
@@ -139,23 +88,12 @@ impl Frame for Skb {
 
     #[inline(always)]
     fn read<T: FromBytes>(&self, offset: u32) -> Option<T> {
-        let at = self.at(offset, size_of::<T>())?;
-        let mut value = Aligned(MaybeUninit::<T>::uninit());
-        // SAFETY: `at` says that the packet has the octets; every pattern of them is a T.
-        unsafe {
-            copy(at, value.0.as_mut_ptr().cast(), size_of::<T>());
-            Some(value.0.assume_init())
-        }
+        self.octets().read(offset)
     }
 
     #[inline(always)]
     fn write<T: IntoBytes + Immutable>(&mut self, offset: u32, value: &T) -> bool {
-        let Some(at) = self.at(offset, size_of::<T>()) else {
-            return false;
-        };
-        // SAFETY: `at` says that the packet has room; T has no octets that are not its own.
-        unsafe { copy((value as *const T).cast(), at, size_of::<T>()) };
-        true
+        self.octets().write(offset, value)
     }
 
     #[inline(always)]
@@ -216,6 +154,11 @@ impl Frame for Skb {
     }
 
     #[inline(always)]
+    fn can_leave_by(&self, _device: u32) -> bool {
+        true
+    }
+
+    #[inline(always)]
     fn transmit(&mut self, device: u32) {
         // SAFETY: a helper that takes numbers only. It keeps them for when the program is done.
         unsafe { helpers::bpf_redirect(device, 0) };
@@ -246,134 +189,18 @@ impl Frame for Skb {
 
     #[inline(always)]
     fn note(&mut self, notes: &Notes) {
-        if let Some(kept) = NOTES.get_ptr_mut(0) {
-            // SAFETY: the pointer is that of this processor's value, and nothing else runs here
-            // until the packet is done with.
-            unsafe { kept.write(*notes) };
-        }
+        notes::keep(notes);
     }
 
     #[inline(always)]
     fn noted(&self) -> Notes {
-        // SAFETY: as in `note`.
-        NOTES
-            .get_ptr(0)
-            .map_or(Notes::default(), |kept| unsafe { kept.read() })
+        notes::kept()
     }
 
     #[inline(always)]
     fn route<F: Family>(&self, query: &RouteQuery<F>) -> Route {
-        let mut found = Found {
-            next_hop: NextHop {
-                device: 0,
-                destination: [0; 6],
-                source: [0; 6],
-            },
-            way: Way {
-                device: 0,
-                family: 0,
-                neighbour: [0; 2],
-            },
-            largest: 0,
-        };
-        match self.look_up(query, &mut found) {
-            BPF_FIB_LKUP_RET_SUCCESS => Route::Neighbour {
-                next_hop: found.next_hop,
-                way: found.way,
-                largest: found.largest,
-            },
-            BPF_FIB_LKUP_RET_NO_NEIGH => Route::Unresolved(found.way),
-            BPF_FIB_LKUP_RET_FRAG_NEEDED => Route::TooBig(found.largest),
-            BPF_FIB_LKUP_RET_NOT_FWDED => Route::LocalOrNone,
-            BPF_FIB_LKUP_RET_FWD_DISABLED => Route::NotForwarding,
-            _ => Route::None,
-        }
-    }
-}
-
-/// What the kernel's routes say.
-struct Found {
-    next_hop: NextHop,
-    way: Way,
-    largest: u16,
-}
-
-impl Skb {
-    /// Asks the kernel's routes; gives its answer's code.
-    ///
-    /// A function of its own, since the query is large for the caller's stack frame and it is
-    /// asked once a second and real server. One that returned more than a number would leave
-    /// a pointer into its own frame in the register that returns it.
-    #[inline(never)]
-    fn look_up<F: Family>(&self, query: &RouteQuery<F>, found: &mut Found) -> u32 {
-        // SAFETY: all zeros is a valid query.
-        let mut ask: bpf_fib_lookup = unsafe { core::mem::zeroed() };
-        ask.l4_protocol = query.protocol;
-        ask.__bindgen_anon_1.tot_len = query.length as u16;
         // SAFETY: the context is valid.
-        ask.ifindex = unsafe { (*self.skb).ifindex };
-        let source = F::to_octets(query.source);
-        let destination = F::to_octets(query.destination);
-        if F::NUMBER == 4 {
-            ask.family = AF_INET;
-            ask.__bindgen_anon_3.ipv4_src = first_word(&source);
-            ask.__bindgen_anon_4.ipv4_dst = first_word(&destination);
-        } else {
-            ask.family = AF_INET6;
-            ask.__bindgen_anon_3.ipv6_src = four_words(&source);
-            ask.__bindgen_anon_4.ipv6_dst = four_words(&destination);
-        }
-        // SAFETY: the context is valid and the length is that of the query.
-        let answer = unsafe {
-            helpers::bpf_fib_lookup(
-                self.skb.cast(),
-                &mut ask,
-                size_of::<bpf_fib_lookup>() as i32,
-                0,
-            )
-        };
-        // The kernel has put the router's address in the place of the destination's, if the
-        // way leads over one.
-        // SAFETY: the unions' members are plain integers.
-        let (largest, [a, b, c, d]) = unsafe {
-            (
-                ask.__bindgen_anon_1.mtu_result,
-                ask.__bindgen_anon_4.ipv6_dst,
-            )
-        };
-        found.way.device = ask.ifindex;
-        found.way.family = if ask.family == AF_INET { 4 } else { 6 };
-        found.way.neighbour = [
-            u64::from(a) | u64::from(b) << 32,
-            u64::from(c) | u64::from(d) << 32,
-        ];
-        found.next_hop = NextHop {
-            device: ask.ifindex,
-            destination: ask.dmac,
-            source: ask.smac,
-        };
-        found.largest = largest;
-        answer as u32
+        let device = unsafe { (*self.skb).ifindex };
+        route(self.skb.cast(), device, query)
     }
-}
-
-/// `AF_INET` and `AF_INET6` of `bits/socket.h`.
-const AF_INET: u8 = 2;
-const AF_INET6: u8 = 10;
-
-#[inline(always)]
-fn first_word(octets: &[u8; 16]) -> u32 {
-    let [a, b, c, d, ..] = *octets;
-    u32::from_ne_bytes([a, b, c, d])
-}
-
-#[inline(always)]
-fn four_words(octets: &[u8; 16]) -> [u32; 4] {
-    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *octets;
-    [
-        u32::from_ne_bytes([a, b, c, d]),
-        u32::from_ne_bytes([e, f, g, h]),
-        u32::from_ne_bytes([i, j, k, l]),
-        u32::from_ne_bytes([m, n, o, p]),
-    ]
 }

@@ -10,6 +10,11 @@ use crate::wire::MacAddress;
 ///
 /// Offsets are octets from the start of that header.
 pub trait Frame {
+    /// Whether another hook sees the frame after this one, and does everything. Then only
+    /// what is sure to leave from here is touched here; all else is left to that hook, before
+    /// anything has been changed or counted that anybody could notice.
+    const IS_FAST_PATH: bool;
+
     /// Whether the link layer delivered the frame to this host, not past it.
     fn addressed_to_us(&self) -> bool;
 
@@ -46,7 +51,7 @@ pub trait Frame {
     ) -> bool;
 
     /// Makes room behind the Ethernet header, for headers that encapsulate what was there.
-    /// False if there is none.
+    /// False if there is none. On the fast path the Ethernet header is void after that.
     fn grow(&mut self, room: Encapsulation) -> bool;
 
     /// A number for a packet that may be fragmented, hard to guess.
@@ -58,12 +63,16 @@ pub trait Frame {
     /// What the stage before has told.
     fn noted(&self) -> Notes;
 
+    /// Whether a device, by its index, takes frames from this hook. To be asked before
+    /// [`Frame::transmit`].
+    fn can_leave_by(&self, device: u32) -> bool;
+
     /// The frame is to leave over a device, by its index, with the Ethernet header that it
     /// has now.
     fn transmit(&mut self, device: u32);
 
     /// The frame is to leave to a neighbour that the kernel resolves, and to which it writes
-    /// the Ethernet header.
+    /// the Ethernet header. Not asked of the fast path.
     fn resolve(&mut self, way: &Way);
 
     /// Where the host's routes lead a packet that came in with this frame.
@@ -161,4 +170,28 @@ pub enum Verdict {
     Drop,
     /// Leaves, as the frame has been told.
     Leave,
+    /// Goes on, as it came, to the hook behind this one, which decides.
+    Punt,
+}
+
+/// [`Frame::update_transport_checksum`] for a frame whose checksum is complete (RFC 1624).
+#[inline(always)]
+pub fn update_complete_checksum<P: Frame>(
+    frame: &mut P,
+    offset: u32,
+    kind: InternetChecksum,
+    difference: Difference,
+) -> bool {
+    let Some(old) = frame.read::<[u8; 2]>(offset).map(u16::from_ne_bytes) else {
+        return false;
+    };
+    let zero_is_none = kind == InternetChecksum::ZeroIsNone;
+    if zero_is_none && old == 0 {
+        return true;
+    }
+    let new = match difference.apply(old) {
+        0 if zero_is_none => 0xffff,
+        new => new,
+    };
+    frame.write(offset, &new.to_ne_bytes())
 }

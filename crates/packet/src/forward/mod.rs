@@ -8,7 +8,7 @@ mod nat;
 pub mod tunnel;
 
 pub use direct::pass_on;
-pub use nat::{Rewritten, answer, translate};
+pub use nat::{Rewritten, translate};
 
 use crate::family::Family;
 use crate::frame::{Frame, NextHop, Route, RouteQuery, Verdict, Way};
@@ -116,6 +116,33 @@ impl Exit {
         }
     }
 
+    /// On the fast path: makes sure that a packet with so many hops left leaves this way, from
+    /// this hook. To be done before anything changes.
+    ///
+    /// # Errors
+    /// Why it does not.
+    #[inline(always)]
+    pub fn claim<P: Frame>(self, frame: &P, time_to_live: u8) -> Result<(), Reason> {
+        if !P::IS_FAST_PATH {
+            return Ok(());
+        }
+        self.check()?;
+        match self.kind() {
+            Self::HERE => Err(Reason::DeliveredHere),
+            Self::NEIGHBOUR if time_to_live <= self.hops() => Err(Reason::TimeToLive),
+            Self::NEIGHBOUR if frame.can_leave_by(self.device()) => Ok(()),
+            Self::NEIGHBOUR => Err(Reason::PuntDevice),
+            _ => Err(Reason::PuntUnresolved),
+        }
+    }
+
+    /// The device that it leads to, by its index.
+    #[inline(always)]
+    fn device(self) -> u32 {
+        let [heading, ..] = self.0;
+        heading as u32
+    }
+
     /// Whether the packet stays on this host.
     #[inline(always)]
     pub fn is_here(self) -> bool {
@@ -132,7 +159,7 @@ impl Exit {
     #[inline(always)]
     fn send<F: Family, P: Frame>(self, frame: &mut P) -> Result<Verdict, Reason> {
         let [heading, first, second] = self.0;
-        let device = heading as u32;
+        let device = self.device();
         match self.kind() {
             Self::NEIGHBOUR => {
                 let [a, b, c, d, e, f, ..] = first.to_ne_bytes();
@@ -189,16 +216,13 @@ pub fn way_to_server<F: Family, P: Frame, W: Words>(
         length: largest,
     };
     match frame.route(&query) {
-        // Once per stamp the kernel itself sends a packet to the neighbour, so that it
-        // keeps on confirming the neighbour as it does for its own traffic.
         Route::Neighbour {
             next_hop,
             way,
             largest,
-        } => {
+        } => learned::<P>(frame, &next_hop, &way, || {
             destination.remember_next_hop(&next_hop, largest, stamp);
-            Exit::resolve(&way)
-        }
+        }),
         Route::Unresolved(way) => Exit::resolve(&way),
         Route::TooBig(largest) => Exit::too_big(largest),
         Route::NotForwarding => match destination.way() {
@@ -211,7 +235,7 @@ pub fn way_to_server<F: Family, P: Frame, W: Words>(
 
 /// The way to a client, for an answer that was found by this entry.
 #[inline(always)]
-fn way_to_client<F: Family, P: Frame, W: Words>(
+pub fn way_to_client<F: Family, P: Frame, W: Words>(
     frame: &P,
     entry: Entry<W>,
     packet: &Outgoing<'_, F>,
@@ -233,14 +257,31 @@ fn way_to_client<F: Family, P: Frame, W: Words>(
             next_hop,
             way,
             largest,
-        } => {
+        } => learned::<P>(frame, &next_hop, &way, || {
             if F::CACHES_NEXT_HOP {
                 entry.remember_next_hop(&next_hop, largest, packet.stamp);
             }
-            Exit::resolve(&way)
-        }
+        }),
         Route::Unresolved(way) => Exit::resolve(&way),
         Route::TooBig(largest) => Exit::too_big(largest),
         Route::LocalOrNone | Route::NotForwarding | Route::None => Exit::of_kind(Exit::NO_ROUTE),
     }
+}
+
+/// The way by a next hop that the routes have just told.
+///
+/// Once per stamp the kernel itself sends a packet to the neighbour, so that it keeps on
+/// confirming the neighbour as it does for its own traffic. The fast path cannot have it do
+/// that; for its devices the controller sees to neighbours. What cannot leave from there is
+/// not remembered, or that packet of the kernel's would be left out.
+#[inline(always)]
+fn learned<P: Frame>(frame: &P, next_hop: &NextHop, way: &Way, remember: impl FnOnce()) -> Exit {
+    if !P::IS_FAST_PATH {
+        remember();
+        return Exit::resolve(way);
+    }
+    if frame.can_leave_by(next_hop.device) {
+        remember();
+    }
+    Exit::neighbour(next_hop)
 }

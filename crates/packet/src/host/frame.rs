@@ -6,13 +6,15 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::checksum::Difference;
 use crate::family::Family;
-use crate::frame::{Encapsulation, Frame, InternetChecksum, Notes, Route, RouteQuery, Way};
+use crate::frame::{
+    Encapsulation, Frame, InternetChecksum, Notes, Route, RouteQuery, Way, update_complete_checksum,
+};
 use crate::wire::Ethernet;
 
 /// A frame whose checksums are complete, as it comes from a wire, and the routes of the
-/// host that it arrives at.
+/// host that it arrives at; at the hook that does everything, or on the fast path before it.
 #[derive(Debug, Clone)]
-pub struct HostFrame<R> {
+pub struct HostFrame<R, const FAST: bool = false> {
     /// The frame, from its Ethernet header on.
     pub octets: Vec<u8>,
     /// Whether the link layer delivered it to this host.
@@ -29,6 +31,8 @@ pub struct HostFrame<R> {
     pub departure: Option<Departure>,
     /// What a stage of the pipeline tells the next.
     pub notes: Notes,
+    /// The only device that takes no frames from the fast path, by its index.
+    pub closed_device: Option<u32>,
     /// Answers where a packet goes.
     pub routes: R,
 }
@@ -61,6 +65,19 @@ pub struct Journey {
 impl<R: Fn(&Journey) -> Route> HostFrame<R> {
     /// A frame that was delivered to this host and stays whole.
     pub fn new(octets: Vec<u8>, routes: R) -> HostFrame<R> {
+        HostFrame::at_hook(octets, routes)
+    }
+}
+
+impl<R: Fn(&Journey) -> Route> HostFrame<R, true> {
+    /// The same on the fast path, from which it can leave by every device.
+    pub fn on_fast_path(octets: Vec<u8>, routes: R) -> HostFrame<R, true> {
+        HostFrame::at_hook(octets, routes)
+    }
+}
+
+impl<R, const FAST: bool> HostFrame<R, FAST> {
+    fn at_hook(octets: Vec<u8>, routes: R) -> HostFrame<R, FAST> {
         HostFrame {
             octets,
             addressed_to_us: true,
@@ -70,6 +87,7 @@ impl<R: Fn(&Journey) -> Route> HostFrame<R> {
             identification: 1,
             notes: Notes::default(),
             departure: None,
+            closed_device: None,
             routes,
         }
     }
@@ -87,7 +105,9 @@ fn address<F: Family>(address: F::Address) -> IpAddr {
     }
 }
 
-impl<R: Fn(&Journey) -> Route> Frame for HostFrame<R> {
+impl<R: Fn(&Journey) -> Route, const FAST: bool> Frame for HostFrame<R, FAST> {
+    const IS_FAST_PATH: bool = FAST;
+
     fn addressed_to_us(&self) -> bool {
         self.addressed_to_us
     }
@@ -124,18 +144,7 @@ impl<R: Fn(&Journey) -> Route> Frame for HostFrame<R> {
         addresses: Difference,
         ports: Difference,
     ) -> bool {
-        let Some(old) = self.read::<[u8; 2]>(offset).map(u16::from_ne_bytes) else {
-            return false;
-        };
-        let zero_is_none = kind == InternetChecksum::ZeroIsNone;
-        if zero_is_none && old == 0 {
-            return true;
-        }
-        let new = match addresses.add(ports).apply(old) {
-            0 if zero_is_none => 0xffff,
-            new => new,
-        };
-        self.write(offset, &new.to_ne_bytes())
+        update_complete_checksum(self, offset, kind, addresses.add(ports))
     }
 
     fn grow(&mut self, room: Encapsulation) -> bool {
@@ -150,6 +159,10 @@ impl<R: Fn(&Journey) -> Route> Frame for HostFrame<R> {
 
     fn identification(&self) -> u16 {
         self.identification
+    }
+
+    fn can_leave_by(&self, device: u32) -> bool {
+        self.closed_device != Some(device)
     }
 
     fn transmit(&mut self, device: u32) {

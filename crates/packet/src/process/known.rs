@@ -14,6 +14,7 @@ use crate::table::connection::{
 use crate::table::destination::{self, Activity, Destination, method};
 use crate::table::settings::{Settings, Ticks};
 use crate::table::{Tables, Traffic, Words};
+use crate::wire::protocol;
 
 /// A packet that may belong to a connection in the table.
 #[inline(always)]
@@ -23,6 +24,9 @@ pub(super) fn known<F: Family, P: Frame, T: Tables>(
     now: Ticks,
 ) -> Result<Decision, Reason> {
     let passage = Passage::<F>::read(frame, tables, now)?;
+    if P::IS_FAST_PATH && passage.key.protocol == protocol::SCTP {
+        return Err(Reason::NotTransport);
+    }
     let settings = Settings(tables.settings().ok_or(Reason::NotReady)?);
     if let Some(mut found) = connection::find(tables, &passage.key, &passage.place) {
         found.index = settings.blur(found.index.into()) as u32;
@@ -91,6 +95,7 @@ fn from_client<F: Family, P: Frame, T: Tables>(
         Side::ClientOnly
     };
     let exit = exit_to_server(frame, passage, hand, destination).blurred(settings);
+    exit.claim(frame, passage.time_to_live)?;
     advance(tables, passage, found.entry, life, side, destination);
     tables.count(id, Traffic::In(passage.length));
     if life.flags & flags::ONE_PACKET != 0 {
@@ -125,32 +130,38 @@ fn from_server<F: Family, P: Frame, T: Tables>(
     if life.has_ended() || !found.is_same() {
         return Ok(Known::Over);
     }
+    let packet = passage.outgoing();
+    let settings = Settings(tables.settings().ok_or(Reason::NotReady)?);
+    let exit = forward::way_to_client(frame, found.entry, &packet, as_client_sends.receiver)
+        .blurred(settings);
+    exit.claim(frame, passage.time_to_live)?;
     if let Some(destination) = destination {
         advance(tables, passage, forward, life, Side::Server, destination);
         tables.count(id, Traffic::Out(passage.length));
     }
+    exit.check()?;
     let new = Rewritten {
         source: as_client_sends.receiver,
         destination: passage.key.receiver,
         ports: as_client_sends.ports.rotate_left(16),
     };
-    let verdict = forward::answer(frame, &passage.outgoing(), found.entry, &new)?;
+    let verdict = forward::translate(frame, &packet, &new, exit)?;
     let forwarded = Decision::Forwarded(verdict, Reason::ForwardedToClient);
     Ok(Known::Decided(forwarded))
 }
 
 /// By what a client's packet goes to its real server.
 #[derive(Clone, Copy)]
-struct Hand {
+pub(super) struct Hand {
     /// Of [`method`].
-    method: u8,
+    pub(super) method: u8,
     /// The family of the real server's address.
-    family: u8,
+    pub(super) family: u8,
 }
 
 /// Where a client's packet leaves for the real server of its connection.
 #[inline(always)]
-fn exit_to_server<F: Family, P: Frame, W: Words>(
+pub(super) fn exit_to_server<F: Family, P: Frame, W: Words>(
     frame: &P,
     passage: &Passage<F>,
     hand: Hand,

@@ -25,7 +25,7 @@ use crate::table::Tables;
 use crate::table::settings::Ticks;
 use crate::wire::{EtherType, Ethernet};
 use known::{known, tunnelled};
-use open::{enter, open, search};
+use open::{claim, enter, open, search};
 
 /// Decides what becomes of a frame, rewrites it if it is forwarded, and counts why.
 pub fn process<P: Frame, T: Tables>(frame: &mut P, tables: &T, now: Ticks) -> Verdict {
@@ -65,11 +65,16 @@ pub enum Stage {
     Search4 = 9,
     /// A destination is searched for an IPv6 packet that opens a connection.
     Search6 = 10,
+    /// Of the fast path: an IPv4 packet opens a connection, if it can leave for the destination
+    /// that has been chosen.
+    Claim4 = 11,
+    /// The same for an IPv6 packet.
+    Claim6 = 12,
 }
 
 impl Stage {
     /// How many stages there are.
-    pub const COUNT: u32 = 11;
+    pub const COUNT: u32 = 13;
 }
 
 /// How a stage ends.
@@ -94,13 +99,18 @@ pub fn step<P: Frame, T: Tables>(stage: Stage, frame: &mut P, tables: &T, now: T
         Stage::Open6 => open::<V6, P, T>(frame, tables, now),
         Stage::Search4 => search::<V4, P, T>(frame, tables, now),
         Stage::Search6 => search::<V6, P, T>(frame, tables, now),
+        Stage::Claim4 => claim::<V4, P, T>(frame, tables, now),
+        Stage::Claim6 => claim::<V6, P, T>(frame, tables, now),
         Stage::Enter4 => enter::<V4, P, T>(frame, tables, now),
         Stage::Enter6 => enter::<V6, P, T>(frame, tables, now),
     };
     let (verdict, reason) = match decision {
         Ok(Decision::Forwarded(verdict, reason)) => (verdict, reason),
         Ok(Decision::Later(stage)) => return Step::Next(stage),
-        Err(reason) => (verdict_of(reason), reason),
+        Err(reason) => match reason.punt() {
+            Some(punt) if P::IS_FAST_PATH => (Verdict::Punt, punt),
+            _ => (verdict_of(reason), reason),
+        },
     };
     tables.count_reason(reason);
     Step::Done(verdict)

@@ -2,7 +2,7 @@
 
 use core::num::NonZeroU32;
 
-use super::known::with_server_port;
+use super::known::{Hand, exit_to_server, with_server_port};
 use super::passage::Passage;
 use super::{Decision, Stage};
 use crate::family::Family;
@@ -28,19 +28,23 @@ pub(super) fn open<F: Family, P: Frame, T: Tables>(
     now: Ticks,
 ) -> Result<Decision, Reason> {
     let passage = Passage::<F>::read(frame, tables, now)?;
+    if P::IS_FAST_PATH && Settings(tables.settings().ok_or(Reason::NotReady)?).has_marks() {
+        return Err(Reason::PuntMark);
+    }
     let (service_id, matched) = find_service(tables, &passage, frame.mark())?;
     let service = Service(tables.service(service_id).ok_or(Reason::NoService)?);
     if !is_held(frame, &passage, service, matched) {
         return Err(Reason::NotHeld);
     }
-    let [note, ..] = frame.noted();
+    let [note, is_claimed, ..] = frame.noted();
     let scheduling = Scheduling {
         service_id,
         client: Client::of(&passage.key, &passage.place, now),
         note,
+        is_claimed: is_claimed != 0,
     };
     let (choice, template) =
-        match chosen_or_template(tables, &passage, service, matched, &scheduling) {
+        match chosen_or_template::<F, P, T>(tables, &passage, service, matched, &scheduling) {
             Ok(chosen) => chosen,
             Err(Unopened::Unsettled) => {
                 return Ok(Decision::Later(if F::NUMBER == 4 {
@@ -49,14 +53,21 @@ pub(super) fn open<F: Family, P: Frame, T: Tables>(
                     Stage::Search6
                 }));
             }
+            Err(Unopened::Unclaimed(choice)) => {
+                frame.note(&[choice, 0, 0, service.flags().into()]);
+                return Ok(claiming::<F>());
+            }
             Err(Unopened::Refused(reason)) => return Err(reason),
         };
     frame.note(&[
-        choice.id.into(),
+        choice.to_note(),
         choice.generation.into(),
         template.map_or(0, NonZeroU32::get).into(),
         service.flags().into(),
     ]);
+    if P::IS_FAST_PATH && !scheduling.is_claimed {
+        return Ok(claiming::<F>());
+    }
     Ok(Decision::Later(if F::NUMBER == 4 {
         Stage::Enter4
     } else {
@@ -64,12 +75,63 @@ pub(super) fn open<F: Family, P: Frame, T: Tables>(
     }))
 }
 
+#[inline(always)]
+fn claiming<F: Family>() -> Decision {
+    Decision::Later(if F::NUMBER == 4 {
+        Stage::Claim4
+    } else {
+        Stage::Claim6
+    })
+}
+
+/// On the fast path: makes sure that a packet can leave for the destination that has been
+/// chosen for it, before anything is entered.
+#[inline(always)]
+pub(super) fn claim<F: Family, P: Frame, T: Tables>(
+    frame: &mut P,
+    tables: &T,
+    now: Ticks,
+) -> Result<Decision, Reason> {
+    let passage = Passage::<F>::read(frame, tables, now)?;
+    let [choice, .., service_flags] = frame.noted();
+    let (id, turns) = (choice as u32, (choice >> 32) as u32);
+    let destination = Destination(tables.destination(id).ok_or(Reason::NoDestination)?);
+    let hand = Hand {
+        method: destination.heading().method(),
+        family: destination.heading().family(),
+    };
+    let exit = exit_to_server(frame, &passage, hand, destination);
+    if let Err(reason) = exit.claim(frame, passage.time_to_live) {
+        // The hook behind this one chooses anew, and is to choose the same.
+        if let Some(words) = tables.service(destination.service()) {
+            Service(words).give_turns_back(turns);
+        }
+        return Err(reason);
+    }
+    if service_flags as u32 & service::flags::PERSISTENT == 0 {
+        return Ok(Decision::Later(if F::NUMBER == 4 {
+            Stage::Enter4
+        } else {
+            Stage::Enter6
+        }));
+    }
+    let chosen = Chosen::by_turns(id, turns).ok_or(Reason::NoDestination)?;
+    frame.note(&[chosen.to_note(), 1, 0, 0]);
+    Ok(Decision::Later(if F::NUMBER == 4 {
+        Stage::Open4
+    } else {
+        Stage::Open6
+    }))
+}
+
 /// What it takes to schedule a packet's connection.
 struct Scheduling {
     service_id: u32,
     client: Client,
-    /// The choice of the stage that searched one, or 0.
+    /// The choice that an earlier stage has made, or 0.
     note: u64,
+    /// On the fast path: whether the packet is sure to leave.
+    is_claimed: bool,
 }
 
 /// Why there is no destination for a connection.
@@ -78,6 +140,8 @@ enum Unopened {
     Refused(Reason),
     /// It has to be searched.
     Unsettled,
+    /// There is this one, as in a note; but whether the packet can leave is not known yet.
+    Unclaimed(u64),
 }
 
 impl From<Reason> for Unopened {
@@ -89,7 +153,7 @@ impl From<Reason> for Unopened {
 
 /// The destination of a new connection, and the template that it comes under.
 #[inline(always)]
-fn chosen_or_template<F: Family, T: Tables>(
+fn chosen_or_template<F: Family, P: Frame, T: Tables>(
     tables: &T,
     passage: &Passage<F>,
     service: Service<T::Words>,
@@ -99,7 +163,7 @@ fn chosen_or_template<F: Family, T: Tables>(
     if service.flags() & service::flags::PERSISTENT == 0 {
         return Ok((choose(tables, scheduling)?, None));
     }
-    let template = template(tables, passage, service, matched, scheduling)?;
+    let template = template::<F, P, T>(tables, passage, service, matched, scheduling)?;
     let choice = Choice::of(tables, template.entry).ok_or(Reason::NoDestination)?;
     Ok((choice, NonZeroU32::new(template.index)))
 }
@@ -135,6 +199,7 @@ pub(super) fn enter<F: Family, P: Frame, T: Tables>(
     let destination = tables.destination(id as u32);
     let choice = Choice {
         id: id as u32,
+        turns: 0,
         generation: generation as u16,
         destination: Destination(destination.ok_or(Reason::NoDestination)?),
     };
@@ -215,6 +280,8 @@ fn is_held<F: Family, P: Frame, W: Words>(
 /// A destination that has been chosen.
 struct Choice<W> {
     id: u32,
+    /// Turns of its service that the choice has taken.
+    turns: u32,
     generation: u16,
     destination: Destination<W>,
 }
@@ -228,6 +295,7 @@ impl<W: Words> Choice<W> {
         let available = destination.heading().flags() & destination::flags::AVAILABLE != 0;
         available.then_some(Choice {
             id,
+            turns: 0,
             generation,
             destination,
         })
@@ -235,6 +303,12 @@ impl<W: Words> Choice<W> {
 }
 
 impl<W: Words> Choice<W> {
+    /// Its id in the lower half, the turns in the upper one.
+    #[inline(always)]
+    fn to_note(&self) -> u64 {
+        u64::from(self.id) | u64::from(self.turns) << 32
+    }
+
     /// How its connections are forwarded.
     #[inline(always)]
     fn method(&self) -> u8 {
@@ -256,7 +330,8 @@ impl<W: Words> Choice<W> {
 /// that is found at once.
 #[inline(always)]
 fn choose<T: Tables>(tables: &T, scheduling: &Scheduling) -> Result<Choice<T::Words>, Unopened> {
-    let id = chosen(tables, scheduling).ok_or(Unopened::Unsettled)?.id();
+    let chosen = chosen(tables, scheduling).ok_or(Unopened::Unsettled)?;
+    let id = chosen.id();
     let destination = Destination(tables.destination(id).ok_or(Reason::NoDestination)?);
     let heading = destination.heading();
     // A member list that was replaced while we read it may have another service's members by now.
@@ -267,6 +342,7 @@ fn choose<T: Tables>(tables: &T, scheduling: &Scheduling) -> Result<Choice<T::Wo
     }
     Ok(Choice {
         id,
+        turns: chosen.turns(),
         generation: heading.generation(),
         destination,
     })
@@ -283,7 +359,7 @@ fn chosen<T: Tables>(tables: &T, scheduling: &Scheduling) -> Option<Chosen> {
 /// The template that ties the packet's client to a destination: the one there is, if its
 /// destination still takes connections, or a new one.
 #[inline(always)]
-fn template<F: Family, T: Tables>(
+fn template<F: Family, P: Frame, T: Tables>(
     tables: &T,
     passage: &Passage<F>,
     service: Service<T::Words>,
@@ -309,12 +385,19 @@ fn template<F: Family, T: Tables>(
         let life = found.entry.life();
         let lives = !has_expired(life, passage.now) || found.entry.held_connections() != 0;
         if lives && Choice::of(tables, found.entry).is_some() && found.is_same() {
+            if P::IS_FAST_PATH && !scheduling.is_claimed {
+                let (id, _) = found.entry.destination();
+                return Err(Unopened::Unclaimed(u64::from(id)));
+            }
             found.entry.renew(life, Life { expires, ..life });
             return Ok(found);
         }
         reclaim_seen(tables, found.index, found.generation);
     }
     let choice = choose(tables, scheduling)?;
+    if P::IS_FAST_PATH && !scheduling.is_claimed {
+        return Err(Unopened::Unclaimed(choice.to_note()));
+    }
     let claim = connection::claim(tables, &place, passage.now).ok_or(Reason::Contended)?;
     let life = Life {
         expires,

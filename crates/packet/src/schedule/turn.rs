@@ -58,6 +58,7 @@ pub(super) fn walk<T: Tables>(tables: &T, service_id: u32, client: &Client) -> O
         limit: limit ^ unknown_zero,
     };
     let found = search.find(tables).unwrap_or(0);
+    let mut turns = 0;
     if is_turn {
         // Where nobody takes it, the turn stays where it was: `at_once` took one already.
         let looks = match found {
@@ -65,8 +66,9 @@ pub(super) fn walk<T: Tables>(tables: &T, service_id: u32, client: &Client) -> O
             _ => ((found >> 32) as u32).wrapping_add(members - start) % members + 1,
         };
         service.advance_cursor_by(looks.into());
+        turns = looks + 1;
     }
-    Chosen::new((found as u32).wrapping_sub(1))
+    Chosen::by_turns((found as u32).wrapping_sub(1), turns)
 }
 
 struct Walk {

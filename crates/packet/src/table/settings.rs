@@ -8,6 +8,7 @@
 //! word 4   always 0
 //! word 5   jiffies …
 //! word 6   … and nanoseconds of CLOCK_MONOTONIC at the same moment, when the loader asked
+//! word 7   flags
 //! words 16… timeouts of the TCP states: ticks 32 | seconds 32
 //! word 32   timeout of UDP, alike
 //! words 48… timeouts of the SCTP states, alike
@@ -34,6 +35,8 @@ const ZERO_WORD: usize = 4;
 pub const JIFFIES_WORD: usize = 5;
 /// The word with nanoseconds at the same moment.
 pub const NANOSECONDS_WORD: usize = 6;
+/// The word with the flags.
+pub const FLAGS_WORD: usize = 7;
 /// The first of the TCP timeouts.
 pub const TCP_TIMEOUTS_WORD: usize = 16;
 
@@ -43,6 +46,12 @@ pub const UDP_TIMEOUT_WORD: usize = 32;
 const UDP_TIMEOUT_SECONDS: u32 = 300;
 /// The first of the SCTP timeouts.
 pub const SCTP_TIMEOUTS_WORD: usize = 48;
+
+/// Bits of the flags.
+pub mod flags {
+    /// There are services of firewall marks.
+    pub const MARKS: u64 = 1 << 0;
+}
 
 /// The default timeouts: which word has how many seconds.
 pub fn default_timeouts() -> impl Iterator<Item = (usize, u32)> {
@@ -112,6 +121,12 @@ impl<W: Words> Settings<W> {
     #[inline(always)]
     pub fn tick_shift(self) -> u32 {
         (self.0.load(CLOCK_WORD) & 0x3f) as u32
+    }
+
+    /// Whether there are services of firewall marks.
+    #[inline(always)]
+    pub fn has_marks(self) -> bool {
+        self.0.load(FLAGS_WORD) & flags::MARKS != 0
     }
 
     /// How long a connection of a protocol stays in a state without a packet.

@@ -1,0 +1,96 @@
+//! A packet's octets, which the kernel lets programs reach between two pointers.
+
+use core::arch::asm;
+use core::mem::{MaybeUninit, size_of};
+
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+/// No header begins beyond this.
+const LARGEST_OFFSET: u32 = 256;
+
+/// The octets of a packet that lie in one piece.
+#[derive(Clone, Copy)]
+pub(crate) struct Octets {
+    /// Where they begin.
+    pub(crate) data: usize,
+    /// Where they end.
+    pub(crate) end: usize,
+}
+
+impl Octets {
+    /// The address of so many octets, if they are all there.
+    #[inline(always)]
+    pub(crate) fn at(self, offset: u32, octets: usize) -> Option<*mut u8> {
+        if offset > LARGEST_OFFSET {
+            return None;
+        }
+        let mut start = self.data + offset as usize;
+        // The comparison below and the access have to be of the same register, or the
+        // verifier does not see what the one says about the other.
+        // SAFETY: no instruction.
+        unsafe { asm!("/* {0} */", inout(reg) start, options(pure, nomem, nostack)) };
+        if start + octets > self.end {
+            None
+        } else {
+            Some(start as *mut u8)
+        }
+    }
+
+    /// A header that begins there.
+    #[inline(always)]
+    pub(crate) fn read<T: FromBytes>(self, offset: u32) -> Option<T> {
+        let at = self.at(offset, size_of::<T>())?;
+        let mut value = Aligned(MaybeUninit::<T>::uninit());
+        // SAFETY: `at` says that the packet has the octets; every pattern of them is a T.
+        unsafe {
+            copy(at, value.0.as_mut_ptr().cast(), size_of::<T>());
+            Some(value.0.assume_init())
+        }
+    }
+
+    /// Writes a header there; false if there is no room.
+    #[inline(always)]
+    pub(crate) fn write<T: IntoBytes + Immutable>(self, offset: u32, value: &T) -> bool {
+        let Some(at) = self.at(offset, size_of::<T>()) else {
+            return false;
+        };
+        // SAFETY: `at` says that the packet has room; T has no octets that are not its own.
+        unsafe { copy((value as *const T).cast(), at, size_of::<T>()) };
+        true
+    }
+}
+
+/// Room for a header that may be written in whole words.
+#[repr(C, align(8))]
+struct Aligned<T>(MaybeUninit<T>);
+
+/// Copies a header between the packet and the stack in the largest pieces there are.
+/// Packet memory may be read at any address on the machines that BPF is compiled for here.
+#[inline(always)]
+unsafe fn copy(source: *const u8, target: *mut u8, octets: usize) {
+    let mut done = 0;
+    while done + 4 <= octets {
+        // SAFETY: the caller vouches for both ranges.
+        unsafe {
+            target
+                .add(done)
+                .cast::<u32>()
+                .write(source.add(done).cast::<u32>().read())
+        };
+        done += 4;
+    }
+    if done + 2 <= octets {
+        // SAFETY: as above.
+        unsafe {
+            target
+                .add(done)
+                .cast::<u16>()
+                .write(source.add(done).cast::<u16>().read())
+        };
+        done += 2;
+    }
+    if done < octets {
+        // SAFETY: as above.
+        unsafe { target.add(done).write(source.add(done).read()) };
+    }
+}
