@@ -7,6 +7,8 @@
 //!                              VIPs 10.9.0.1 to 10.9.0.20
 //! ```
 //!
+//! Client 0 has the addresses up to 10.1.0.25 as well.
+//!
 //! What the servers answer to client 2 gets lost, so that its connections stay half open.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -27,6 +29,8 @@ pub(crate) const PORTS: [u16; 2] = [80, 81];
 pub(crate) const REAL_PORT: u16 = 8080;
 /// How many clients there are; the last one never hears an answer.
 pub(crate) const CLIENTS: usize = 3;
+/// How many addresses client 0 has.
+pub(crate) const ADDRESSES: u8 = 16;
 /// How many real servers there are.
 pub(crate) const SERVERS: u8 = 3;
 
@@ -39,6 +43,12 @@ const IN_VAIN: Duration = Duration::from_secs(1);
 pub(crate) fn vip(number: u8) -> Ipv4Addr {
     assert!(number < VIPS, "there are {VIPS} virtual addresses");
     Ipv4Addr::new(10, 9, 0, 1 + number)
+}
+
+/// An address of client 0, counted from 0.
+pub(crate) fn client_address(number: u8) -> Ipv4Addr {
+    assert!(number < ADDRESSES, "there are {ADDRESSES} addresses");
+    Ipv4Addr::new(10, 1, 0, 10 + number)
 }
 
 /// The address of a real server, counted from 0.
@@ -124,6 +134,11 @@ impl Side {
                 client
             })
             .collect();
+        for number in 1..ADDRESSES {
+            clients[0]
+                .add_address("eth0", &format!("{}/24", client_address(number)))
+                .expect("an address");
+        }
         servers
             .ip(&["route", "add", "blackhole", "10.1.2.0/24"])
             .expect("a route");
@@ -232,5 +247,15 @@ impl Side {
             LIMIT
         };
         Conversation::open(&self.clients[client], to, limit).map_err(|error| error.to_string())
+    }
+
+    /// The same for client 0 from an address and port of its own.
+    pub(crate) fn connect_from(
+        &self,
+        from: SocketAddrV4,
+        to: SocketAddrV4,
+    ) -> Result<Conversation, String> {
+        Conversation::open_from(&self.clients[0], from, to, LIMIT)
+            .map_err(|error| error.to_string())
     }
 }

@@ -1,7 +1,7 @@
 //! A client of the lab's [`crate::service::Service`].
 
 use std::io::{self, BufRead, BufReader};
-use std::net::{SocketAddr, SocketAddrV4, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 use std::time::Duration;
 
 use crate::service::{SILENCE_LIMIT, receive, say, send};
@@ -30,14 +30,28 @@ pub struct Greeting {
 impl Conversation {
     /// Connects from `host` to `peer`, for `limit` at the most, and takes the greeting.
     pub fn open(host: &Host, peer: SocketAddrV4, limit: Duration) -> Result<Self> {
+        Self::open_from(
+            host,
+            SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0),
+            peer,
+            limit,
+        )
+    }
+
+    /// The same from an address and a port of the host's.
+    pub fn open_from(
+        host: &Host,
+        from: SocketAddrV4,
+        peer: SocketAddrV4,
+        limit: Duration,
+    ) -> Result<Self> {
         let limit = limit_here(limit);
         let failed =
             |error| Error::system(format!("connect from {} to {peer}", host.name()))(error);
         let connect = || -> io::Result<_> {
-            let connection = TcpStream::connect_timeout(&peer.into(), limit)?;
+            let connection = connect_from(from, peer, limit)?;
             connection.set_nodelay(true)?;
             connection.set_read_timeout(Some(limit))?;
-            connection.set_write_timeout(Some(limit))?;
             let mut input = BufReader::new(connection);
             let line = read_line(&mut input)?;
             let greeting = parse_greeting(&line).ok_or_else(|| {
@@ -121,6 +135,25 @@ impl Conversation {
             expected: format!("{what} from {} to be {expected:?}", self.peer),
             seen: format!("{seen:?}"),
         })
+    }
+}
+
+/// Connects a socket that is bound to an address; its limit for writing stays `limit`.
+fn connect_from(from: SocketAddrV4, peer: SocketAddrV4, limit: Duration) -> io::Result<TcpStream> {
+    let socket = rustix::net::socket(
+        rustix::net::AddressFamily::INET,
+        rustix::net::SocketType::STREAM,
+        None,
+    )?;
+    // A port that another connection has left is not free for a minute.
+    rustix::net::sockopt::set_socket_reuseaddr(&socket, true)?;
+    rustix::net::bind(&socket, &from)?;
+    let connection = TcpStream::from(socket);
+    // On Linux the limit for writing is that for connecting as well (socket(7)).
+    connection.set_write_timeout(Some(limit))?;
+    match rustix::net::connect(&connection, &peer) {
+        Err(rustix::io::Errno::INPROGRESS) => Err(io::ErrorKind::TimedOut.into()),
+        outcome => Ok(outcome.map(|()| connection)?),
     }
 }
 

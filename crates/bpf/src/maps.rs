@@ -23,6 +23,9 @@ static DESTINATIONS: Array<[u64; destination::WORDS]> = Array::pinned(1, BPF_F_M
 static CONNECTIONS: Array<[u64; connection::WORDS]> = Array::pinned(8, BPF_F_MMAPABLE);
 #[map]
 static STATISTICS: PerCpuArray<[u64; destination::STATISTICS_WORDS]> = PerCpuArray::pinned(1, 0);
+/// Only the controller uses it; it is here so that there is one place where maps are made.
+#[map]
+static ESTIMATES: Array<[u64; destination::ESTIMATE_WORDS]> = Array::pinned(1, BPF_F_MMAPABLE);
 #[map]
 static REASONS: PerCpuArray<u64> = PerCpuArray::pinned(Reason::COUNT as u32, 0);
 

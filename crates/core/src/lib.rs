@@ -18,6 +18,7 @@ pub mod api;
 pub mod check;
 pub mod config;
 pub mod edit_rules;
+pub mod estimator;
 pub mod ipvsadm;
 pub mod lb;
 pub mod service;

@@ -19,7 +19,7 @@ const fn multiply(left: u32, right: u32) -> u32 {
             product ^= right;
         }
         right = if right & 1 != 0 {
-            right >> 1 ^ POLYNOMIAL
+            (right >> 1) ^ POLYNOMIAL
         } else {
             right >> 1
         };
@@ -82,7 +82,7 @@ mod tests {
         for octet in data {
             register ^= u32::from(*octet);
             for _ in 0..8 {
-                register = register >> 1 ^ POLYNOMIAL * (register & 1);
+                register = (register >> 1) ^ (POLYNOMIAL * (register & 1));
             }
         }
         !register

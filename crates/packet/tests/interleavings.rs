@@ -226,6 +226,21 @@ fn a_renewal_meets_a_reclaim() {
     }
 }
 
+/// A connection comes while another goes: however they meet, the destination is overloaded
+/// afterwards if and only if there is a connection.
+#[test]
+fn a_threshold_that_is_reached_and_left_at_once() {
+    let mut director = Director::over(HostTables::new(1, 1, 2));
+    director.add(socket(VIP), None, &[socket(SERVER)]);
+    director.process(segment(CLIENT, VIP, "S").octets());
+    director.rewrite(0, |server| server.thresholds = [2, 2]);
+    let index = index_of(&director, Direction::Forward);
+    let processors = [arrive(OTHER, VIP, "S", director.now), take_out(index)];
+    run(&director, None, &processors, |_, done| {
+        assert_eq!(done[0], forwarded(OTHER, SERVER));
+    });
+}
+
 #[test]
 fn two_renewals_and_a_reclaim() {
     let mut director = director();

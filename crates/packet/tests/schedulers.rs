@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use elver_packet::frame::{NextHop, Route, Verdict};
 use elver_packet::host::{
-    Ground, HostFrame, HostTables, Journey, Method, RealServer, VirtualService, folded,
+    Ground, HostFrame, HostTables, Journey, Method, Persistence, RealServer, VirtualService, folded,
 };
 use elver_packet::process::process;
 use elver_packet::reason::Reason;
@@ -45,6 +45,7 @@ struct Service {
     address: SocketAddr,
     scheduler: u8,
     flags: u32,
+    persistence: Option<Persistence>,
     /// Ids, newest first.
     members: Vec<u32>,
     servers: Vec<RealServer>,
@@ -69,6 +70,7 @@ impl Service {
             address: socket(address),
             scheduler,
             flags,
+            persistence: None,
             members: Vec::new(),
             servers: Vec::new(),
             list: MemberList::default(),
@@ -93,6 +95,7 @@ impl Service {
 
     fn virtual_service(&self) -> VirtualService {
         VirtualService {
+            persistence: self.persistence,
             scheduler: self.scheduler,
             scheduler_flags: self.flags,
             ..VirtualService::new(self.address.ip(), self.address.port())
@@ -564,6 +567,60 @@ fn lblc_forgets_what_nobody_asked_for_in_a_day() {
     assert_eq!(service.choose(1), "12");
     service.now = service.now.wrapping_add(86_401 * 8);
     assert_eq!(service.choose(1), "11");
+}
+
+#[test]
+fn persistent_clients_are_scheduled_once() {
+    for (number, expected) in [
+        (scheduler::ROUND_ROBIN, "12 12 12 11 11 11 12 12"),
+        (
+            scheduler::WEIGHTED_LEAST_CONNECTION,
+            "12 12 12 11 11 11 12 12",
+        ),
+        (
+            scheduler::SHORTEST_EXPECTED_DELAY,
+            "12 12 12 11 11 11 12 12",
+        ),
+    ] {
+        let mut service = Service::weighted(V4, number, 0, &[1, 1]);
+        service.persistence = Some(Persistence {
+            ticks: 50 * SECOND,
+            prefix: 32,
+        });
+        service.virtual_service().write(service.service().0);
+        let client = |host: u8, port| SocketAddr::new([10, 1, 0, host].into(), port);
+        let clients = [2, 2, 2, 3, 3, 3, 2, 2].into_iter().zip(3000..);
+        let chosen = service.clients(clients.map(|(host, port)| client(host, port)));
+        assert_eq!(chosen, expected, "scheduler {number}");
+        // Neither a threshold nor weight 0 keeps a client away that has been there.
+        for host in [11, 12] {
+            service.edit(host, |server| server.thresholds = [1, 0]);
+        }
+        let client_of_12 = client(2, 4000);
+        assert_eq!(service.clients([client_of_12, client(4, 4000)]), "12 -");
+        service.edit(12, |server| server.weight = 0);
+        assert_eq!(service.clients([client(2, 4001), client(4, 4001)]), "12 -");
+    }
+}
+
+#[test]
+fn lblc_stays_with_an_overloaded_server_while_no_other_has_room() {
+    let mut service = Service::weighted(V4, scheduler::LOCALITY_BASED, 0, &[1, 1]);
+    assert_eq!(service.choose(4), "12 12 11 11");
+    for host in [11, 12] {
+        service.edit(host, |server| server.thresholds = [1, 0]);
+    }
+    assert_eq!(service.choose(2), "11 11");
+}
+
+#[test]
+fn round_robin_goes_on_after_more_turns_than_32_bits_count() {
+    let mut service = Service::weighted(V4, scheduler::ROUND_ROBIN, 0, &[1, 1, 1]);
+    service.service().set_cursor((1 << 32) - 1);
+    assert_eq!(service.choose(4), "13 12 11 13");
+    service.edit(12, |server| server.weight = 0);
+    service.service().set_cursor((1 << 32) - 1);
+    assert_eq!(service.choose(4), "13 11 13 11");
 }
 
 #[test]

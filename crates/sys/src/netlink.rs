@@ -8,6 +8,10 @@
 //! Everything is spelt in this module's own types: the crates that know the message
 //! formats appear nowhere else.
 
+mod route;
+
+pub use route::RouteTo;
+
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};

@@ -1,6 +1,7 @@
 //! Actions from a seed.
 
 use std::fmt;
+use std::net::SocketAddrV4;
 
 use crate::side::{CLIENTS, PORTS, SERVERS, server};
 
@@ -11,6 +12,8 @@ pub(crate) enum Action {
     Command(Vec<String>),
     /// A client connects to a port of the VIP.
     Connect { client: usize, port: u16 },
+    /// Client 0 connects to the first port of the VIP from each of these.
+    ConnectFrom(Vec<SocketAddrV4>),
     /// A client closes the connection that is at this place of those open, counted around.
     Close(usize),
 }
@@ -27,6 +30,10 @@ impl fmt::Display for Action {
         match self {
             Action::Command(words) => write!(f, "ipvsadm {}", words.join(" ")),
             Action::Connect { client, port } => write!(f, "client {client} connects to {port}"),
+            Action::ConnectFrom(sources) => {
+                write!(f, "client 0 connects from")?;
+                sources.iter().try_for_each(|source| write!(f, " {source}"))
+            }
             Action::Close(number) => write!(f, "connection {number} of those open closes"),
         }
     }
@@ -65,8 +72,9 @@ impl Random {
 pub(crate) fn actions(random: &mut Random, count: usize) -> Vec<Action> {
     let mut actions = Vec::with_capacity(count);
     actions.push(Action::command(&format!(
-        "-A -t VIP:{} -s rr {}",
+        "-A -t VIP:{} {} {}",
         PORTS[0],
+        scheduler(random),
         persistence(random)
     )));
     for number in 0..SERVERS {
@@ -95,13 +103,46 @@ fn persistence(random: &mut Random) -> &'static str {
     random.one_of(&["", "", "-p 600", "-p"])
 }
 
+/// Client ports differ from one side to the other, so none that looks at them.
+fn scheduler(random: &mut Random) -> &'static str {
+    random.one_of(&[
+        "-s rr",
+        "-s rr",
+        "-s wrr",
+        "-s wrr",
+        "-s lc",
+        "-s wlc",
+        "",
+        "-s lblc",
+        "-s dh",
+        "-s sh",
+        "-s sh -b sh-fallback",
+        "-s sed",
+        "-s nq",
+        "-s fo",
+        "-s ovf",
+        "-s mh",
+        "-s mh -b mh-fallback",
+    ])
+}
+
 fn command(random: &mut Random) -> String {
     let service = format!("-t VIP:{}", random.one_of(&PORTS));
     let server = server(random.below(usize::from(SERVERS)) as u8);
-    let weight = random.one_of(&["", "-w 0", "-w 1"]);
+    let weight = random.one_of(&[
+        "",
+        "",
+        "-w 0",
+        "-w 1",
+        "-w 2",
+        "-w 3",
+        "-w 7",
+        "-x 2",
+        "-w 4 -x 3 -y 1",
+    ]);
     match random.below(20) {
-        0..3 => format!("-A {service} -s rr {}", persistence(random)),
-        3..5 => format!("-E {service} -s rr {}", persistence(random)),
+        0..3 => format!("-A {service} {} {}", scheduler(random), persistence(random)),
+        3..5 => format!("-E {service} {} {}", scheduler(random), persistence(random)),
         5 => format!("-D {service}"),
         6..12 => format!("-a {service} -r {server} -m {weight}"),
         12..16 => format!("-e {service} -r {server} -m {weight}"),

@@ -3,6 +3,7 @@
 
 mod generate;
 mod listing;
+mod schedulers;
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::Path;
@@ -53,7 +54,7 @@ pub(crate) fn steps(steps: &mut Steps, elver: &Path, seed: u64) {
     pair.elver.start(elver);
     let written = [
         ("same: what commands say", commands()),
-        ("same: whom round robin chooses", round_robin()),
+        ("same: whom rr chooses", round_robin()),
         ("same: where persistent clients go", persistence()),
         ("same: what connections become", states()),
         ("same: where there is no real server", nobody()),
@@ -64,6 +65,10 @@ pub(crate) fn steps(steps: &mut Steps, elver: &Path, seed: u64) {
     ];
     for (name, actions) in written {
         steps.step(name, || pair.play(&actions));
+    }
+    for (name, actions) in schedulers::all() {
+        let name = format!("same: whom {name} chooses");
+        steps.step(&name, || pair.play(&actions));
     }
     for run in 0..RUNS {
         let seed = seed.wrapping_add(run);
@@ -105,26 +110,14 @@ impl Pair {
                 let service = SocketAddrV4::new(self.vip, *port);
                 let kernel = self.kernel.connect(*client, service);
                 let elver = self.elver.connect(*client, service);
-                match (kernel, elver) {
-                    (Ok(kernel), Ok(elver)) => {
-                        let (by_kernel, by_elver) =
-                            (&kernel.greeting().name, &elver.greeting().name);
-                        println!("      {by_kernel}");
-                        assert_eq!(by_kernel, by_elver, "who answers: kernel (left), elver");
-                        let pair = [kernel, elver];
-                        self.clients.push(
-                            pair.each_ref().map(|conversation| {
-                                conversation.local_address().expect("an address")
-                            }),
-                        );
-                        self.open.push(pair);
-                    }
-                    (kernel, elver) => {
-                        let kernel = kernel.map(|one| one.greeting().name.clone());
-                        let elver = elver.map(|one| one.greeting().name.clone());
-                        println!("      {kernel:?}");
-                        assert_eq!(kernel, elver, "what a client sees: kernel (left), elver");
-                    }
+                self.answered(kernel, elver);
+            }
+            Action::ConnectFrom(sources) => {
+                let service = SocketAddrV4::new(self.vip, PORTS[0]);
+                for source in sources {
+                    let kernel = self.kernel.connect_from(*source, service);
+                    let elver = self.elver.connect_from(*source, service);
+                    self.answered(kernel, elver);
                 }
             }
             Action::Close(number) => {
@@ -132,6 +125,33 @@ impl Pair {
                     let number = number % self.open.len();
                     drop(self.open.remove(number));
                 }
+            }
+        }
+    }
+
+    /// Compares what a client got on both sides.
+    fn answered(
+        &mut self,
+        kernel: Result<Conversation, String>,
+        elver: Result<Conversation, String>,
+    ) {
+        match (kernel, elver) {
+            (Ok(kernel), Ok(elver)) => {
+                let (by_kernel, by_elver) = (&kernel.greeting().name, &elver.greeting().name);
+                println!("      {by_kernel}");
+                assert_eq!(by_kernel, by_elver, "who answers: kernel (left), elver");
+                let pair = [kernel, elver];
+                self.clients.push(
+                    pair.each_ref()
+                        .map(|conversation| conversation.local_address().expect("an address")),
+                );
+                self.open.push(pair);
+            }
+            (kernel, elver) => {
+                let kernel = kernel.map(|one| one.greeting().name.clone());
+                let elver = elver.map(|one| one.greeting().name.clone());
+                println!("      {kernel:?}");
+                assert_eq!(kernel, elver, "what a client sees: kernel (left), elver");
             }
         }
     }

@@ -9,7 +9,8 @@ use std::net::{IpAddr, SocketAddr};
 use elver_core::edit_rules::{self, EditedTable};
 
 use elver_core::service::{
-    DestinationSettings, Edit, EditError, Origin, ServiceKey, ServiceSettings, SyncRole, Timeouts,
+    DestinationSettings, Edit, EditError, Family, Origin, ServiceKey, ServiceSettings, SyncRole,
+    Timeouts,
 };
 use elver_packet::schedule::list::member_list;
 use elver_packet::table::service::Service;
@@ -17,7 +18,7 @@ use elver_packet::table::settings::{TCP_TIMEOUTS_WORD, UDP_TIMEOUT_WORD};
 use elver_packet::table::{Words, destination, service};
 use elver_sys::bpf::BpfError;
 
-use super::{DataPlane, Slots, add, layout};
+use super::{DataPlane, Slots, add, estimates, layout};
 
 impl EditedTable for DataPlane {
     fn has_service(&self, service: &ServiceKey) -> bool {
@@ -28,14 +29,20 @@ impl EditedTable for DataPlane {
         let slots = self.inventory.services.get(service);
         slots.is_some_and(|slots| {
             self.inventory
-                .destination_at(service, &slots.destinations, address)
+                .destination_at(&slots.destinations, address)
                 .is_some()
         })
     }
 
-    // Only tunnels lead from one family to the other.
     fn has_mixed_families(&self) -> bool {
-        false
+        let family_of = |id: &u32| {
+            let words = self.inventory.maps.destination(*id)?;
+            Some(Family::of(layout::destination_address(words).ip()))
+        };
+        self.inventory.services.iter().any(|(key, slots)| {
+            let mut families = slots.destinations.iter().filter_map(family_of);
+            families.any(|family| family != key.family())
+        })
     }
 
     fn has_sync_daemon(&self, _role: SyncRole) -> bool {
@@ -96,7 +103,7 @@ impl DataPlane {
         settings: &ServiceSettings,
         origin: Origin,
     ) -> Result<(), EditError> {
-        layout::check_service(key, settings)?;
+        layout::check_service(settings)?;
         // A service that comes back finds its slot, and so the connections of destinations
         // that come back with it.
         let slots = match self.inventory.past.remove(key) {
@@ -121,7 +128,7 @@ impl DataPlane {
         self.places.release(slots.service);
         self.inventory
             .maps
-            .index_service(&layout::index_key(key)?, slots.service)
+            .index_service(&layout::index_key(key), slots.service)
             .map_err(system)?;
         self.inventory.services.insert(*key, slots);
         Ok(())
@@ -137,7 +144,7 @@ impl DataPlane {
             .services
             .get(key)
             .ok_or(EditError::NoSuchService)?;
-        layout::check_service(key, settings)?;
+        layout::check_service(settings)?;
         let words = self.inventory.maps.service_words(slots.service)?;
         let flags = words.load(service::FLAGS_WORD) as u32;
         let origin = layout::origin(flags, service::flags::FROM_CONFIGURATION);
@@ -160,7 +167,7 @@ impl DataPlane {
         };
         self.inventory
             .maps
-            .unindex_service(&layout::index_key(key)?)
+            .unindex_service(&layout::index_key(key))
             .map_err(system)?;
         let words = self.inventory.maps.service_words(slots.service)?;
         layout::change_flags(words, 0, service::flags::LIVE | service::flags::HELD);
@@ -197,15 +204,14 @@ impl DataPlane {
         check_count(scheduler, slots.destinations.len() + 1)?;
         let held = self.holds(key);
         // One that was removed and comes back has its connections and totals again.
-        let revived = self
-            .inventory
-            .destination_at(key, &slots.tombstones, address);
+        let revived = self.inventory.destination_at(&slots.tombstones, address);
         let id = match revived {
             Some(id) => id,
             None => self.free_destination()?,
         };
         if revived.is_none() {
             self.inventory.maps.clear_totals(id).map_err(system)?;
+            estimates::clear(&self.inventory.maps, id);
             layout::write_destination(
                 self.inventory.maps.destination_words(id)?,
                 service_id,
@@ -215,6 +221,7 @@ impl DataPlane {
         let words = self.inventory.maps.destination_words(id)?;
         self.sequence = self.sequence.wrapping_add(1);
         layout::write_first_destination_settings(words, settings, self.sequence);
+        super::find_way(&mut self.netlink, words);
         let mut flags = destination::flags::LIVE | destination::flags::AVAILABLE;
         if held {
             flags |= destination::flags::HELD;
@@ -265,7 +272,7 @@ impl DataPlane {
             .ok_or(EditError::ServiceNotDefined)?;
         let id = self
             .inventory
-            .destination_at(key, &slots.destinations, address)
+            .destination_at(&slots.destinations, address)
             .ok_or(EditError::NoSuchDestination)?;
         layout::check_destination(settings)?;
         let scheduler = self.scheduler(slots)?;
@@ -286,7 +293,7 @@ impl DataPlane {
             .ok_or(EditError::ServiceNotDefined)?;
         let id = self
             .inventory
-            .destination_at(key, &slots.destinations, address)
+            .destination_at(&slots.destinations, address)
             .ok_or(EditError::NoSuchDestination)?;
         let scheduler = self.scheduler(slots)?;
         if let Some(slots) = self.inventory.services.get_mut(key) {
@@ -321,7 +328,7 @@ impl DataPlane {
         let mut candidates = Vec::with_capacity(slots.destinations.len());
         for id in &slots.destinations {
             let words = self.inventory.maps.destination_words(*id)?;
-            candidates.push(layout::candidate(*id, words, key.family()));
+            candidates.push(layout::candidate(*id, words));
         }
         let list = member_list(scheduler, &candidates);
         if self
@@ -353,6 +360,7 @@ impl DataPlane {
             );
             for id in slots.destinations.iter().chain(&slots.tombstones) {
                 inventory.maps.clear_totals(*id).map_err(system)?;
+                estimates::zero(&inventory.maps, *id);
             }
         }
         Ok(())

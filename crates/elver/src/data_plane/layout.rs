@@ -5,31 +5,28 @@ use std::time::Duration;
 
 use elver_core::service::{
     DestinationSettings, EditError, Family, ForwardingMethod, Origin, Persistence, Protocol,
-    Scheduler, ServiceKey, ServiceSettings,
+    Scheduler, ServiceKey, ServiceSettings, Tunnel, TunnelChecksum,
 };
 use elver_packet::flow::tcp::TcpState;
 use elver_packet::host::folded;
 use elver_packet::schedule::list::Candidate;
 use elver_packet::schedule::load::MOST_COMPARED;
 use elver_packet::table::destination::Destination;
-use elver_packet::table::settings::{TCP_TIMEOUTS_WORD, UDP_TIMEOUT_WORD};
+use elver_packet::table::settings::default_timeouts;
 use elver_packet::table::{Words, destination, service};
 use elver_sys::bpf::{Clock, Maps, Totals};
+use elver_sys::netlink::RouteTo;
 
 use super::Slots;
 
 pub(super) const ESTABLISHED: u8 = TcpState::ESTABLISHED.0;
 pub(super) const FIN_WAIT: u8 = TcpState::FIN_WAIT.0;
 
-/// The kernel's default for UDP (`udp_timeouts` in `ip_vs_proto_udp.c`).
-const UDP_SECONDS: u32 = 300;
-
 /// Writes the timeouts that are not there yet.
 pub(super) fn set_default_timeouts(maps: &Maps, clock: Clock) {
-    for (state, seconds) in TcpState::TIMEOUT_SECONDS.into_iter().enumerate() {
-        set_default_timeout(maps, clock, TCP_TIMEOUTS_WORD + state, seconds);
+    for (word, seconds) in default_timeouts() {
+        set_default_timeout(maps, clock, word, seconds);
     }
-    set_default_timeout(maps, clock, UDP_TIMEOUT_WORD, UDP_SECONDS);
 }
 
 fn set_default_timeout(maps: &Maps, clock: Clock, word: usize, seconds: u32) {
@@ -61,9 +58,13 @@ pub(super) fn is_live<W: Words>(words: W) -> bool {
 
 /// The key that a slot has or had; none for one that was never used.
 pub(super) fn service_key<W: Words>(words: W) -> Option<ServiceKey> {
-    let protocol = Protocol::from_number((words.load(service::FLAGS_WORD) >> 56) as u8)?;
     let port_word = words.load(service::PORT_WORD);
     let family = family((port_word >> 16) as u8)?;
+    let mark = (port_word >> 32) as u32;
+    if mark != 0 {
+        return Some(ServiceKey::Mark { mark, family });
+    }
+    let protocol = Protocol::from_number((words.load(service::FLAGS_WORD) >> 56) as u8)?;
     let address = address(
         words.load(service::ADDRESS_WORD),
         words.load(service::ADDRESS_WORD + 1),
@@ -95,6 +96,7 @@ pub(super) fn service_settings<W: Words>(words: W) -> ServiceSettings {
         scheduler_flag_2: has(service::flags::SCHEDULER_2),
         scheduler_flag_3: has(service::flags::SCHEDULER_3),
         persistence,
+        one_packet: has(service::flags::ONE_PACKET),
         ..ServiceSettings::default()
     }
 }
@@ -108,7 +110,7 @@ pub(super) fn write_service<W: Words>(
     held: bool,
     clock: Clock,
 ) -> Result<(), EditError> {
-    let (protocol, address) = supported_key(key)?;
+    let key = index_key(key);
     let persistence = settings.persistence;
     let mut flags = service::flags::LIVE;
     if held {
@@ -121,6 +123,7 @@ pub(super) fn write_service<W: Words>(
         flags |= service::flags::FROM_CONFIGURATION;
     }
     for (is_set, flag) in [
+        (settings.one_packet, service::flags::ONE_PACKET),
         (settings.scheduler_flag_1, service::flags::SCHEDULER_1),
         (settings.scheduler_flag_2, service::flags::SCHEDULER_2),
         (settings.scheduler_flag_3, service::flags::SCHEDULER_3),
@@ -129,7 +132,7 @@ pub(super) fn write_service<W: Words>(
             flags |= flag;
         }
     }
-    let (first, second) = address_words(address.ip());
+    let (first, second) = words_of(key.address);
     let prefix = persistence.map_or(0, |persistence| persistence.prefix_length);
     words.store(
         service::PERSISTENCE_WORD,
@@ -139,13 +142,13 @@ pub(super) fn write_service<W: Words>(
     words.store(service::ADDRESS_WORD + 1, second);
     words.store(
         service::PORT_WORD,
-        u64::from(address.port().to_be())
-            | u64::from(family_number(address.ip())) << 16
-            | u64::from(prefix) << 24,
+        u64::from(u16::from_ne_bytes(key.port))
+            | u64::from(key.family) << 16
+            | u64::from(prefix) << 24
+            | u64::from(key.mark) << 32,
     );
     let scheduler = scheduler_number(settings.scheduler)?;
-    let heading =
-        u64::from(flags) | u64::from(scheduler) << 48 | u64::from(protocol.number()) << 56;
+    let heading = u64::from(flags) | u64::from(scheduler) << 48 | u64::from(key.protocol) << 56;
     words.exchange(service::FLAGS_WORD, heading);
     Ok(())
 }
@@ -180,8 +183,8 @@ pub(super) fn most_destinations(scheduler: u8) -> Option<u32> {
 }
 
 /// A destination as its scheduler sees it.
-pub(super) fn candidate<W: Words>(id: u32, words: W, family: Family) -> Candidate {
-    let address = destination_address(words, family);
+pub(super) fn candidate<W: Words>(id: u32, words: W) -> Candidate {
+    let address = destination_address(words);
     Candidate {
         id,
         weight: Destination(words).weight(),
@@ -192,13 +195,9 @@ pub(super) fn candidate<W: Words>(id: u32, words: W, family: Family) -> Candidat
 }
 
 /// What this data plane can do with a service.
-pub(super) fn check_service(key: &ServiceKey, settings: &ServiceSettings) -> Result<(), EditError> {
-    supported_key(key)?;
+pub(super) fn check_service(settings: &ServiceSettings) -> Result<(), EditError> {
     scheduler_number(settings.scheduler)?;
     let unsupported = |what: &str| Err(EditError::Unsupported(what.to_owned()));
-    if settings.one_packet {
-        return unsupported("one-packet scheduling");
-    }
     if settings
         .persistence
         .is_some_and(|persistence| persistence.scattered_mask.is_some())
@@ -211,61 +210,127 @@ pub(super) fn check_service(key: &ServiceKey, settings: &ServiceSettings) -> Res
     Ok(())
 }
 
-fn supported_key(key: &ServiceKey) -> Result<(Protocol, SocketAddr), EditError> {
-    match key {
-        ServiceKey::Address {
-            protocol: Protocol::Tcp,
-            address,
-        } => Ok((Protocol::Tcp, *address)),
-        ServiceKey::Address { protocol, .. } => Err(EditError::Unsupported(format!(
-            "virtual services of {protocol}"
-        ))),
-        ServiceKey::Mark { .. } => Err(EditError::Unsupported(
-            "virtual services of firewall marks".to_owned(),
-        )),
-    }
-}
-
 /// The key of the index of services.
-pub(super) fn index_key(key: &ServiceKey) -> Result<service::ServiceKey, EditError> {
-    let (protocol, address) = supported_key(key)?;
-    Ok(service::ServiceKey {
-        address: octets(address.ip()),
-        mark: 0,
-        port: address.port().to_be_bytes(),
-        protocol: protocol.number(),
-        family: family_number(address.ip()),
-    })
+pub(super) fn index_key(key: &ServiceKey) -> service::ServiceKey {
+    match key {
+        ServiceKey::Address { protocol, address } => service::ServiceKey {
+            address: octets(address.ip()),
+            mark: 0,
+            port: address.port().to_be_bytes(),
+            protocol: protocol.number(),
+            family: family_number(address.ip()),
+        },
+        ServiceKey::Mark { mark, family } => {
+            let family = match family {
+                Family::Inet => 4,
+                Family::Inet6 => 6,
+            };
+            service::ServiceKey::of_mark(*mark, family)
+        }
+    }
 }
 
 /// What this data plane can do with a destination of a service.
 pub(super) fn check_destination(settings: &DestinationSettings) -> Result<(), EditError> {
-    let unsupported = |what: &str| Err(EditError::Unsupported(what.to_owned()));
     match settings.method {
-        ForwardingMethod::Nat => {}
-        ForwardingMethod::DirectRouting => return unsupported("direct routing"),
-        ForwardingMethod::Tunnel(_) => return unsupported("tunnels"),
+        ForwardingMethod::Tunnel(Tunnel::Gue { checksum, .. } | Tunnel::Gre { checksum })
+            if checksum != TunnelChecksum::None =>
+        {
+            Err(EditError::Unsupported("checksums of tunnels".to_owned()))
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// The settings of a destination.
 pub(super) fn destination_settings<W: Words>(words: W) -> DestinationSettings {
     let thresholds = words.load(destination::THRESHOLDS_WORD);
     DestinationSettings {
-        method: ForwardingMethod::Nat,
+        method: method(words),
         weight: Destination(words).weight(),
         upper_threshold: thresholds as u32,
         lower_threshold: (thresholds >> 32) as u32,
     }
 }
 
+fn method<W: Words>(words: W) -> ForwardingMethod {
+    let destination = Destination(words);
+    let checksum = TunnelChecksum::None;
+    match (destination.heading().method(), destination.tunnel()) {
+        (destination::method::DIRECT, _) => ForwardingMethod::DirectRouting,
+        (destination::method::TUNNEL, destination::tunnel::GUE) => {
+            let port = u16::from_be(destination.tunnel_port());
+            ForwardingMethod::Tunnel(Tunnel::Gue { port, checksum })
+        }
+        (destination::method::TUNNEL, destination::tunnel::GRE) => {
+            ForwardingMethod::Tunnel(Tunnel::Gre { checksum })
+        }
+        (destination::method::TUNNEL, _) => ForwardingMethod::Tunnel(Tunnel::Ipip),
+        _ => ForwardingMethod::Nat,
+    }
+}
+
+/// The method's number, and the kind and UDP port of the tunnel.
+fn method_numbers(method: ForwardingMethod) -> (u8, u8, u16) {
+    match method {
+        ForwardingMethod::Nat => (destination::method::NAT, 0, 0),
+        ForwardingMethod::DirectRouting => (destination::method::DIRECT, 0, 0),
+        ForwardingMethod::Tunnel(tunnel) => {
+            let (kind, port) = match tunnel {
+                Tunnel::Ipip => (destination::tunnel::IPIP, 0),
+                Tunnel::Gue { port, .. } => (destination::tunnel::GUE, port),
+                Tunnel::Gre { .. } => (destination::tunnel::GRE, 0),
+            };
+            (destination::method::TUNNEL, kind, port)
+        }
+    }
+}
+
 /// RIP and rport.
-pub(super) fn destination_address<W: Words>(words: W, family: Family) -> SocketAddr {
+pub(super) fn destination_address<W: Words>(words: W) -> SocketAddr {
     let first = words.load(destination::ADDRESS_WORD);
     let second = words.load(destination::ADDRESS_WORD + 1);
     let port = (words.load(destination::SERVICE_WORD) >> 32) as u16;
+    let family = match Destination(words).heading().family() {
+        6 => Family::Inet6,
+        _ => Family::Inet,
+    };
     SocketAddr::new(address(first, second, family), u16::from_be(port))
+}
+
+/// Writes how packets get to a destination, as the host's routes have it.
+pub(super) fn write_way<W: Words>(words: W, route: Option<RouteTo>) {
+    let kind = u64::from(Destination(words).tunnel()) << 32;
+    let Some(route) = route else {
+        words.store(destination::WAY_WORD, kind);
+        change_flags(words, 0, destination::flags::LOCAL);
+        return;
+    };
+    let neighbour = route
+        .router
+        .unwrap_or_else(|| destination_address(words).ip());
+    // Without a device there is no way: what is read meanwhile is not half of each.
+    words.store(destination::WAY_WORD, kind);
+    write_address(words, destination::NEIGHBOUR_WORD, neighbour);
+    if let Some(source) = route.source {
+        write_address(words, destination::TUNNEL_SOURCE_WORD, source);
+    }
+    let family = u64::from(family_number(neighbour)) << 40;
+    words.exchange(
+        destination::WAY_WORD,
+        u64::from(route.interface) | kind | family,
+    );
+    if route.is_local {
+        change_flags(words, destination::flags::LOCAL, 0);
+    } else {
+        change_flags(words, 0, destination::flags::LOCAL);
+    }
+}
+
+fn write_address<W: Words>(words: W, word: usize, address: IpAddr) {
+    let (first, second) = address_words(address);
+    words.store(word, first);
+    words.store(word + 1, second);
 }
 
 /// When a destination came, compared with others.
@@ -285,9 +350,7 @@ pub(super) fn write_destination<W: Words>(words: W, service: u32, address: Socke
     words.store(destination::ADDRESS_WORD + 1, second);
     words.store(destination::CONNECTIONS_WORD, 0);
     words.store(destination::TEMPLATES_WORD, 0);
-    let heading = u64::from(generation) << 32
-        | u64::from(destination::method::NAT) << 48
-        | u64::from(family_number(address.ip())) << 56;
+    let heading = u64::from(generation) << 32 | u64::from(family_number(address.ip())) << 56;
     words.exchange(destination::FLAGS_WORD, heading);
 }
 
@@ -320,6 +383,17 @@ fn write_share<W: Words>(words: W, settings: &DestinationSettings, weight: u32, 
         destination::WEIGHT_WORD,
         u64::from(weight) | u64::from(sequence) << 32,
     );
+    let (method, kind, port) = method_numbers(settings.method);
+    let service_word = words.load(destination::SERVICE_WORD) & !(0xffff << 48);
+    words.store(
+        destination::SERVICE_WORD,
+        service_word | u64::from(port.to_be()) << 48,
+    );
+    let way_word = words.load(destination::WAY_WORD) & !(0xff << 32);
+    words.store(destination::WAY_WORD, way_word | u64::from(kind) << 32);
+    change_heading(words, |heading| {
+        heading & !(0xff << 48) | u64::from(method) << 48
+    });
     words.store(
         destination::THRESHOLDS_WORD,
         u64::from(settings.upper_threshold) | u64::from(settings.lower_threshold) << 32,
@@ -335,9 +409,13 @@ fn write_share<W: Words>(words: W, settings: &DestinationSettings, weight: u32, 
 /// Sets and clears flags in the first word of a service or destination. Of the latter,
 /// programs change one as well ([`destination::flags::OVERLOADED`]).
 pub(super) fn change_flags<W: Words>(words: W, set: u32, clear: u32) {
+    change_heading(words, |word| word & !u64::from(clear) | u64::from(set));
+}
+
+fn change_heading<W: Words>(words: W, change: impl Fn(u64) -> u64) {
     loop {
         let word = words.load(0);
-        let changed = word & !u64::from(clear) | u64::from(set);
+        let changed = change(word);
         if words.compare_exchange(0, word, changed) {
             return;
         }
@@ -408,7 +486,11 @@ fn octets(address: IpAddr) -> [u8; 16] {
 }
 
 fn address_words(address: IpAddr) -> (u64, u64) {
-    let octets = u128::from_ne_bytes(octets(address));
+    words_of(octets(address))
+}
+
+fn words_of(octets: [u8; 16]) -> (u64, u64) {
+    let octets = u128::from_ne_bytes(octets);
     (octets as u64, (octets >> 64) as u64)
 }
 

@@ -6,6 +6,7 @@
 //! connection.
 
 mod edit;
+mod estimates;
 mod layout;
 mod member_places;
 mod sweep;
@@ -14,14 +15,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 
 use elver_core::service::{
-    ConnectionState, DestinationState, Rates, ServiceKey, ServiceState, Statistics, SyncDaemon,
-    Timeouts,
+    ConnectionState, DestinationState, ServiceKey, ServiceState, Statistics, SyncDaemon, Timeouts,
 };
+use elver_packet::host::Slice;
 use elver_packet::reason::Reason;
 use elver_packet::table::destination::Destination;
 use elver_packet::table::settings::{SIZE_AND_EPOCH_WORD, TCP_TIMEOUTS_WORD, UDP_TIMEOUT_WORD};
 use elver_packet::table::{Words, destination, service};
 use elver_sys::bpf::{Attachments, BpfError, Clock, Maps, Sizes, Totals};
+
+use elver_sys::netlink::Netlink;
 
 use crate::ipvsadm::Reader;
 use member_places::MemberPlaces;
@@ -59,6 +62,7 @@ pub(crate) struct Inventory {
 pub(crate) struct DataPlane {
     inventory: Inventory,
     attachments: Attachments,
+    netlink: Netlink,
     places: MemberPlaces,
     held: BTreeSet<IpAddr>,
     sequence: u32,
@@ -142,7 +146,7 @@ impl Inventory {
         let destinations: Vec<DestinationState> = slots
             .destinations
             .iter()
-            .filter_map(|id| self.destination_state(key, *id))
+            .filter_map(|id| self.destination_state(*id))
             .collect();
         let mut totals = layout::past_totals(words);
         for id in slots.destinations.iter().chain(&slots.tombstones) {
@@ -157,16 +161,16 @@ impl Inventory {
             ),
             destinations,
             statistics: statistics(&totals),
-            rates: Rates::default(),
+            rates: estimates::of_service(&self.maps, slots),
         })
     }
 
-    fn destination_state(&self, key: &ServiceKey, id: u32) -> Option<DestinationState> {
+    fn destination_state(&self, id: u32) -> Option<DestinationState> {
         let words = self.maps.destination(id)?;
         let destination = Destination(words);
         let (active, inactive) = destination.connections();
         Some(DestinationState {
-            address: layout::destination_address(words, key.family()),
+            address: layout::destination_address(words),
             settings: layout::destination_settings(words),
             origin: layout::origin(
                 destination.heading().flags(),
@@ -176,7 +180,7 @@ impl Inventory {
             inactive,
             persistent: words.load(destination::TEMPLATES_WORD) as u32,
             statistics: statistics(&self.maps.totals(id)),
-            rates: Rates::default(),
+            rates: estimates::of_destination(&self.maps, id),
         })
     }
 
@@ -221,7 +225,11 @@ impl DataPlane {
     ///
     /// # Errors
     /// The kernel refuses or lacks something, or the maps are of another layout.
-    pub(crate) fn open(instance: &str, sizes: Sizes) -> Result<DataPlane, BpfError> {
+    pub(crate) fn open(
+        instance: &str,
+        sizes: Sizes,
+        netlink: Netlink,
+    ) -> Result<DataPlane, BpfError> {
         let (maps, attachments) = elver_sys::bpf::load(instance, sizes)?;
         let inventory = Inventory::read(maps);
         layout::set_default_timeouts(&inventory.maps, inventory.clock);
@@ -231,9 +239,10 @@ impl DataPlane {
             &inventory.maps,
             inventory.services.values().chain(inventory.past.values()),
         );
-        Ok(DataPlane {
+        let mut data_plane = DataPlane {
             inventory,
             attachments,
+            netlink,
             places,
             held: BTreeSet::new(),
             sequence,
@@ -241,7 +250,9 @@ impl DataPlane {
             free_destinations,
             unreferenced: BTreeSet::new(),
             sweep: sweep::Sweep::default(),
-        })
+        };
+        data_plane.find_ways();
+        Ok(data_plane)
     }
 
     /// Every service, in the order of their keys, its destinations newest first.
@@ -270,8 +281,9 @@ impl DataPlane {
     }
 
     fn holds(&self, key: &ServiceKey) -> bool {
+        // Packets with a mark can have any address; the programs ask for each.
         key.virtual_address()
-            .is_some_and(|address| self.held.contains(&address.ip()))
+            .is_none_or(|address| self.held.contains(&address.ip()))
     }
 
     /// Attaches to a device; gives the kind of attachment.
@@ -288,6 +300,20 @@ impl DataPlane {
     pub(crate) fn detach(&mut self, index: u32) {
         if let Err(error) = self.attachments.detach(index) {
             tracing::warn!("{error}");
+        }
+    }
+
+    /// Finds the ways to all real servers anew.
+    pub(crate) fn find_ways(&mut self) {
+        let all = self
+            .inventory
+            .services
+            .values()
+            .chain(self.inventory.past.values());
+        for id in all.flat_map(|slots| slots.destinations.iter().chain(&slots.tombstones)) {
+            if let Some(words) = self.inventory.maps.destination(*id) {
+                find_way(&mut self.netlink, words);
+            }
         }
     }
 
@@ -335,14 +361,18 @@ impl Inventory {
     }
 
     /// The destination of a service that has this address.
-    fn destination_at(&self, key: &ServiceKey, ids: &[u32], address: SocketAddr) -> Option<u32> {
-        let at = |id: u32| {
-            Some(layout::destination_address(
-                self.maps.destination(id)?,
-                key.family(),
-            ))
-        };
+    fn destination_at(&self, ids: &[u32], address: SocketAddr) -> Option<u32> {
+        let at = |id: u32| Some(layout::destination_address(self.maps.destination(id)?));
         ids.iter().copied().find(|id| at(*id) == Some(address))
+    }
+}
+
+/// Writes how packets get to a destination, as the host's routes have it now.
+fn find_way(netlink: &mut Netlink, words: Slice<'_>) {
+    let address = layout::destination_address(words).ip();
+    match netlink.route_to(address) {
+        Ok(route) => layout::write_way(words, route),
+        Err(error) => tracing::warn!("cannot ask for the route to {address}: {error}"),
     }
 }
 

@@ -11,7 +11,6 @@ use elver_core::service::ConnectionState;
 use elver_packet::family::{Family, V4, V6};
 use elver_packet::flow;
 use elver_packet::host::Slice;
-use elver_packet::table::Words;
 use elver_packet::table::connection::{
     Control, Direction, Entry, Key, Life, STRIDE, TEMPLATE_ASSURED, control, free_abandoned,
     has_expired, reclaim,
@@ -127,14 +126,9 @@ fn state<F: Family>(
     let key: Key<F> = entry.key();
     let (id, _) = entry.destination();
     let words = maps.destination(id)?;
-    let family = if F::NUMBER == 4 {
-        elver_core::service::Family::Inet
-    } else {
-        elver_core::service::Family::Inet6
-    };
-    let mut destination = layout::destination_address(words, family);
+    let mut destination = layout::destination_address(words);
     let virtual_address = socket_address::<F>(key.receiver, (key.ports >> 16) as u16);
-    if words.load(destination::SERVICE_WORD) >> 32 == 0 {
+    if Destination(words).port() == 0 {
         destination.set_port(virtual_address.port());
     }
     Some(ConnectionState {

@@ -32,6 +32,7 @@ use elver_core::api::{CheckStatus, Request, Response, Status};
 use elver_core::check::messages::{FromChecks, Report, ToChecks};
 use elver_core::check::{Health, HealthRecord};
 use elver_core::config::model::Configuration;
+use elver_core::estimator;
 use elver_core::lb::{self, RealServerName, VirtualServerName};
 use elver_core::service::{Edit, Origin, ServiceKey, ServiceState};
 use elver_core::vrrp::messages::{Command, Notice};
@@ -157,7 +158,11 @@ impl Director {
             .map_err(Failure::system("reading interfaces and addresses"))?;
         preconditions::interfaces(&configuration, &network.links())?;
 
-        let data_plane = DataPlane::open(instance.name(), Sizes::default())?;
+        let data_plane = DataPlane::open(
+            instance.name(),
+            Sizes::default(),
+            Netlink::open().map_err(Failure::system("opening rtnetlink"))?,
+        )?;
         let listener = control::listen(&instance.control_socket())
             .map_err(Failure::system("opening the control socket"))?;
         let (asked, was_asked) = mpsc::unbounded_channel();
@@ -210,6 +215,8 @@ impl Director {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::system(signals))?;
         let mut sweep = tokio::time::interval(SWEEP);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut estimate = tokio::time::interval(estimator::INTERVAL);
+        estimate.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         tracing::info!("instance {} runs", self.instance);
         loop {
             let deadline = self.deadline();
@@ -237,6 +244,7 @@ impl Director {
                     let _ = asked.answer.send(response);
                 }
                 _ = sweep.tick() => self.data_plane.sweep(),
+                _ = estimate.tick() => self.data_plane.estimate(),
                 _ = hangup.recv() => {
                     // What went wrong is in the log.
                     let _ = self.reload();
@@ -335,13 +343,14 @@ impl Director {
         first: NetlinkEvent,
         events: &mut NetlinkEvents,
     ) -> Result<(), Failure> {
-        let (mut next, mut links) = (Some(first), false);
+        let (mut next, mut links, mut ways) = (Some(first), false, false);
         // What is there already is taken in one go: links come with many addresses.
         while let Some(event) = next {
             links |= matches!(
                 event,
                 NetlinkEvent::LinkChanged(_) | NetlinkEvent::LinkRemoved(_) | NetlinkEvent::Overrun
             );
+            ways |= !matches!(event, NetlinkEvent::NeighbourChanged(_));
             self.network
                 .follow(event, &mut self.netlink)
                 .map_err(Failure::system("reading interfaces and addresses"))?;
@@ -356,6 +365,9 @@ impl Director {
         self.addresses_changed();
         if links {
             self.links_changed();
+        }
+        if ways {
+            self.data_plane.find_ways();
         }
         self.data_plane.routes_changed();
         Ok(())

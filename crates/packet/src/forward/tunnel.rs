@@ -94,7 +94,7 @@ pub fn encapsulate<F: Family, O: Family, P: Frame, W: Words>(
     let is_written = O::write_outer(frame, &outer)
         && match after_outer {
             protocol::UDP => {
-                let port = FIRST_SOURCE_PORT + (spread(inner.flow) * SOURCE_PORTS >> 16);
+                let port = FIRST_SOURCE_PORT + ((spread(inner.flow) * SOURCE_PORTS) >> 16);
                 let header = Gue {
                     source: (port as u16).to_be_bytes(),
                     destination: destination.tunnel_port().to_ne_bytes(),

@@ -118,34 +118,34 @@ pub(super) fn least<T: Tables>(tables: &T, service_id: u32, client: &Client) -> 
         ];
         place += 1;
     }
-    let chosen = Chosen::new((best[0] as u32).wrapping_sub(1))?;
+    let chosen = Chosen::new((best[0] as u32).wrapping_sub(1));
     if number != scheduler::LOCALITY_BASED {
-        return Some(chosen);
+        return chosen;
     }
     // A server that has more than its share is kept while no other has room to spare.
-    match remembered(tables, service, client.now) {
-        Some(last) if spare == 0 => Some(last),
-        _ => {
-            remember(tables, service, chosen, client.now);
-            Some(chosen)
-        }
+    if spare == 0
+        && let Some(last) = remembered(tables, service, client.now)
+    {
+        return Some(last);
     }
+    remember(tables, service, chosen?, client.now);
+    chosen
 }
+
+/// The bit of [`flags::QUIESCENT`].
+const QUIESCENT: u32 = flags::QUIESCENT.trailing_zeros();
 
 /// 1 if the destination takes new connections, else 0.
 #[inline(always)]
 fn open_bit(heading: Heading) -> u64 {
-    const QUIESCENT: u32 = flags::QUIESCENT.trailing_zeros();
-    const OVERLOADED: u32 = flags::OVERLOADED.trailing_zeros();
     const AVAILABLE: u32 = flags::AVAILABLE.trailing_zeros();
-    let flags = heading.0;
-    flags >> AVAILABLE & !(flags >> QUIESCENT) & !(flags >> OVERLOADED) & 1
+    const OVERLOADED: u32 = flags::OVERLOADED.trailing_zeros();
+    (heading.0 >> AVAILABLE) & !(heading.0 >> QUIESCENT) & !(heading.0 >> OVERLOADED) & 1
 }
 
 /// 1 if the destination has less than half as many active connections as its weight, else 0.
 #[inline(always)]
 fn has_spare_room<W: Words>(destination: Destination<W>, scale: &Scale) -> u64 {
-    const QUIESCENT: u32 = flags::QUIESCENT.trailing_zeros();
     let (active, _) = destination.connections();
     let is_quiescent = destination.heading().0 >> QUIESCENT & 1;
     let weight = u64::from(destination.last_weight()) ^ scale.nothing;

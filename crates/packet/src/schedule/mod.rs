@@ -32,8 +32,8 @@ use core::num::NonZeroU64;
 
 use crate::family::Family;
 use crate::table::connection::{Key, Place};
-use crate::table::destination::{Destination, Heading, flags};
-use crate::table::service::{Service, scheduler};
+use crate::table::destination::{self, Destination, Heading};
+use crate::table::service::{self, Service, scheduler};
 use crate::table::settings::{Settings, Ticks};
 use crate::table::{Tables, Words};
 
@@ -164,10 +164,9 @@ pub fn search<T: Tables>(tables: &T, service_id: u32, client: &Client) -> Option
     if members == 0 {
         return None;
     }
-    let falls_back = service.flags() & crate::table::service::flags::SCHEDULER_1 != 0;
+    let falls_back = service.flags() & service::flags::SCHEDULER_1 != 0;
     match service.scheduler() {
-        scheduler::SOURCE_HASHING if !falls_back => None,
-        scheduler::MAGLEV_HASHING if !falls_back => None,
+        scheduler::SOURCE_HASHING | scheduler::MAGLEV_HASHING if !falls_back => None,
         scheduler::DESTINATION_HASHING => None,
         scheduler::MAGLEV_HASHING => hash::search_maglev(tables, service_id, client),
         scheduler::ROUND_ROBIN
@@ -191,6 +190,6 @@ fn takes_connection<W: Words>(destination: Destination<W>, limit: u32) -> bool {
 /// Whether a destination is neither quiescent nor overloaded, and belongs to its service.
 #[inline(always)]
 fn is_open(heading: Heading) -> bool {
-    const LOOKED_AT: u32 = flags::AVAILABLE | flags::QUIESCENT | flags::OVERLOADED;
-    heading.flags() & LOOKED_AT == flags::AVAILABLE
+    use destination::flags::{AVAILABLE, OVERLOADED, QUIESCENT};
+    heading.flags() & (AVAILABLE | QUIESCENT | OVERLOADED) == AVAILABLE
 }

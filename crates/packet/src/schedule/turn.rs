@@ -8,9 +8,9 @@ use crate::table::{Tables, Words};
 
 /// How many members are looked at for one that takes a connection.
 ///
-/// Of wrr, half of them from the cursor on and then those at the end of the list, where
-/// every destination stands once: a service of up to so many halves finds the one that is
-/// left, however long its list is.
+/// Of a longer list of wrr it is half as many from the cursor on, and then as many at the end
+/// of the list, where every destination stands once: with up to 128 destinations the one
+/// that is left is found, however long the list is.
 const LOOKS: u32 = 256;
 
 /// The place whose turn it is (`ip_vs_rr.c`, `ip_vs_wrr.c`).
@@ -34,7 +34,7 @@ pub(super) fn walk<T: Tables>(tables: &T, service_id: u32, client: &Client) -> O
     let is_weighted = number == scheduler::WEIGHTED_ROUND_ROBIN;
     let is_turn = number == scheduler::ROUND_ROBIN || is_weighted;
     let start = match number {
-        _ if is_turn => service.cursor() as u32 % members,
+        _ if is_turn => (service.cursor() % u64::from(members)) as u32,
         // `ip_vs_sh_get_fallback` adds the slot to itself before it goes on.
         scheduler::SOURCE_HASHING => 2 * hash::source_slot(client, service.flags()) % members,
         scheduler::POWER_OF_TWO_CHOICES => client.lot % members,

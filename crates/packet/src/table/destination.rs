@@ -51,6 +51,10 @@ const NEXT_HOP: NextHopWords = NextHopWords { stamp: 13, hop: 14 };
 /// Words of a destination's totals: connections, packets in, out, octets in, out.
 pub const STATISTICS_WORDS: usize = 5;
 
+/// Words of what the controller keeps to estimate rates: five totals at the last time, then
+/// five averages.
+pub const ESTIMATE_WORDS: usize = 16;
+
 /// Bits of a destination's flags.
 pub mod flags {
     /// The entry is in use, if only as a tombstone that connections still refer to.

@@ -15,6 +15,7 @@
 //! | `CONNECTIONS` | 8 words, eight entries to a set | [`connection`] |
 //! | `STATISTICS` | per processor, 5 words, by a destination's id | [`destination`] |
 //! | `STATIONS` | hash: [`station::Station`] to nothing | [`station`] |
+//! | `ESTIMATES` | 16 words, by a destination's id; the controller's alone | [`destination`] |
 //! | `REASONS` | per processor, one word, by [`Reason`](crate::reason::Reason) | |
 
 pub mod connection;

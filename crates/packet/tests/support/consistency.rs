@@ -7,7 +7,7 @@ use elver_packet::table::destination::{self, Destination};
 use elver_packet::table::{Tables, Words};
 
 /// No two live entries of one key; every entry with its peer; every count that of what is
-/// in the table; and no busy ways but so many that the test itself made busy.
+/// in the table, and who is overloaded by it; and no busy ways but so many that the test itself made busy.
 pub fn assert_consistent<T: Tables>(tables: &T, lines: u32, destinations: u32, busy: u32) {
     let mut found_busy = 0;
     let mut keys = HashSet::new();
@@ -86,5 +86,16 @@ pub fn assert_consistent<T: Tables>(tables: &T, lines: u32, destinations: u32, b
             templates,
             "templates of destination {id}"
         );
+        let thresholds = destination.0.load(destination::THRESHOLDS_WORD);
+        let (upper, lower) = (thresholds as u32, (thresholds >> 32) as u32);
+        let lower = if lower == 0 { upper - upper / 4 } else { lower };
+        let is_overloaded = destination.heading().flags() & destination::flags::OVERLOADED != 0;
+        let connections = active + inactive;
+        if upper != 0 && connections >= upper {
+            assert!(is_overloaded, "{id} takes more than its threshold");
+        }
+        if connections < lower || upper == 0 {
+            assert!(!is_overloaded, "{id} takes none, and nobody is there");
+        }
     }
 }

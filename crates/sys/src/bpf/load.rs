@@ -114,6 +114,7 @@ pub fn load(instance: &str, sizes: Sizes) -> Result<(Maps, Attachments), BpfErro
         .map_max_entries("SERVICES", sizes.services)
         .map_max_entries("SERVICE_INDEX", sizes.services)
         .map_max_entries("DESTINATIONS", sizes.destinations)
+        .map_max_entries("ESTIMATES", sizes.destinations)
         .map_max_entries("STATISTICS", sizes.destinations)
         .map_max_entries("MEMBERS", sizes.member_places())
         .map_max_entries("STATIONS", STATIONS)

@@ -26,6 +26,7 @@ pub struct Maps {
     services: Mapping,
     members: Mapping,
     destinations: Mapping,
+    estimates: Mapping,
     connections: Mapping,
     index: HashMap<MapData, KeyOctets, u32>,
     statistics: PerCpuArray<MapData, Totals>,
@@ -49,6 +50,7 @@ impl Maps {
             services: Mapping::new(&pin("SERVICES")?, service::WORDS)?,
             members: Mapping::new(&pin("MEMBERS")?, 1)?,
             destinations: Mapping::new(&pin("DESTINATIONS")?, destination::WORDS)?,
+            estimates: Mapping::new(&pin("ESTIMATES")?, destination::ESTIMATE_WORDS)?,
             connections: Mapping::new(&pin("CONNECTIONS")?, connection::WORDS)?,
             index: HashMap::try_from(Map::HashMap(pin("SERVICE_INDEX")?))
                 .map_err(opening("SERVICE_INDEX"))?,
@@ -73,6 +75,11 @@ impl Maps {
     /// The slot of a destination.
     pub fn destination(&self, id: u32) -> Option<Slice<'_>> {
         entry(&self.destinations, id, destination::WORDS)
+    }
+
+    /// What is kept to estimate the rates of a destination.
+    pub fn estimate(&self, id: u32) -> Option<Slice<'_>> {
+        entry(&self.estimates, id, destination::ESTIMATE_WORDS)
     }
 
     /// A place of the member lists.
