@@ -116,20 +116,19 @@ impl Exit {
         }
     }
 
-    /// On the fast path: makes sure that a packet with so many hops left leaves this way, from
-    /// this hook. To be done before anything changes.
+    /// On the fast path: makes sure that a packet leaves this way, from this hook. To be done
+    /// before anything changes.
     ///
     /// # Errors
     /// Why it does not.
     #[inline(always)]
-    pub fn claim<P: Frame>(self, frame: &P, time_to_live: u8) -> Result<(), Reason> {
+    pub fn claim<P: Frame>(self, frame: &P) -> Result<(), Reason> {
         if !P::IS_FAST_PATH {
             return Ok(());
         }
         self.check()?;
         match self.kind() {
             Self::HERE => Err(Reason::DeliveredHere),
-            Self::NEIGHBOUR if time_to_live <= self.hops() => Err(Reason::TimeToLive),
             Self::NEIGHBOUR if frame.can_leave_by(self.device()) => Ok(()),
             Self::NEIGHBOUR => Err(Reason::PuntDevice),
             _ => Err(Reason::PuntUnresolved),
@@ -181,6 +180,20 @@ impl Exit {
             }
             _ => Ok(Verdict::Pass),
         }
+    }
+}
+
+/// On the fast path: makes sure that a packet with so many hops left may go on. To be done
+/// before its way is looked up.
+///
+/// # Errors
+/// It may not.
+#[inline(always)]
+pub fn claim_hop<P: Frame>(time_to_live: u8) -> Result<(), Reason> {
+    if P::IS_FAST_PATH && time_to_live <= 1 {
+        Err(Reason::TimeToLive)
+    } else {
+        Ok(())
     }
 }
 

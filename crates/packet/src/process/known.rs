@@ -94,8 +94,9 @@ fn from_client<F: Family, P: Frame, T: Tables>(
     } else {
         Side::ClientOnly
     };
+    forward::claim_hop::<P>(passage.time_to_live)?;
     let exit = exit_to_server(frame, passage, hand, destination).blurred(settings);
-    exit.claim(frame, passage.time_to_live)?;
+    exit.claim(frame)?;
     advance(tables, passage, found.entry, life, side, destination);
     tables.count(id, Traffic::In(passage.length));
     if life.flags & flags::ONE_PACKET != 0 {
@@ -132,9 +133,10 @@ fn from_server<F: Family, P: Frame, T: Tables>(
     }
     let packet = passage.outgoing();
     let settings = Settings(tables.settings().ok_or(Reason::NotReady)?);
+    forward::claim_hop::<P>(passage.time_to_live)?;
     let exit = forward::way_to_client(frame, found.entry, &packet, as_client_sends.receiver)
         .blurred(settings);
-    exit.claim(frame, passage.time_to_live)?;
+    exit.claim(frame)?;
     if let Some(destination) = destination {
         advance(tables, passage, forward, life, Side::Server, destination);
         tables.count(id, Traffic::Out(passage.length));

@@ -100,8 +100,9 @@ pub(super) fn claim<F: Family, P: Frame, T: Tables>(
         method: destination.heading().method(),
         family: destination.heading().family(),
     };
-    let exit = exit_to_server(frame, &passage, hand, destination);
-    if let Err(reason) = exit.claim(frame, passage.time_to_live) {
+    let claimed = forward::claim_hop::<P>(passage.time_to_live)
+        .and_then(|()| exit_to_server(frame, &passage, hand, destination).claim(frame));
+    if let Err(reason) = claimed {
         // The hook behind this one chooses anew, and is to choose the same.
         if let Some(words) = tables.service(destination.service()) {
             Service(words).give_turns_back(turns);
