@@ -48,7 +48,7 @@ pub fn main() -> ExitCode {
     let instance = &line.instance;
     log_to_standard_error();
     let result = match line.command {
-        Command::Run { file } => director::run(&file, instance),
+        Command::Run { file, hook } => director::run(&file, hook, instance),
         Command::Check { file } => configuration::check(&file, instance),
         Command::Ctl { request } => match request {
             Ctl::Status => ctl::status(instance),

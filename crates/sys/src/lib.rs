@@ -2,6 +2,7 @@
 
 pub mod bpf;
 pub mod capture;
+pub mod driver;
 pub mod gratuitous_arp;
 pub mod names;
 pub mod namespace;

@@ -7,6 +7,7 @@
 
 mod edit;
 mod estimates;
+mod fast_path;
 mod layout;
 mod member_places;
 mod sweep;

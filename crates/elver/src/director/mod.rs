@@ -17,6 +17,7 @@
 mod address_record;
 mod child;
 mod children;
+mod hook;
 mod network;
 mod pings;
 mod preconditions;
@@ -37,13 +38,14 @@ use elver_core::lb::{self, RealServerName, VirtualServerName};
 use elver_core::service::{Edit, Origin, ServiceKey, ServiceState};
 use elver_core::vrrp::messages::{Command, Notice};
 use elver_sys::bpf::Sizes;
-use elver_sys::netlink::{Netlink, NetlinkEvent, NetlinkEvents, Topic};
+use elver_sys::netlink::{Link, Neighbour, Netlink, NetlinkEvent, NetlinkEvents, Topic};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use self::address_record::addresses_of;
 use self::child::{Ended, Role};
 use self::children::Post;
+use self::hook::FastPath;
 use self::network::Network;
 use self::virtual_routers::VirtualRouters;
 use crate::configuration;
@@ -53,6 +55,7 @@ use crate::failure::Failure;
 use crate::instance::{Instance, PidFile, Taken};
 
 pub(crate) use self::address_record::{AddressRecord, withdraw, words as address_words};
+pub(crate) use self::hook::Hook;
 pub(crate) use self::preconditions::permission;
 
 const RECORD: &str = "the record of virtual addresses";
@@ -60,11 +63,11 @@ const RECORD: &str = "the record of virtual addresses";
 const SWEEP: Duration = Duration::from_secs(1);
 
 /// Runs a director in the foreground until it is told to stop.
-pub(crate) fn run(file: &Path, instance: &Instance) -> Result<(), Failure> {
+pub(crate) fn run(file: &Path, hook: Hook, instance: &Instance) -> Result<(), Failure> {
     let configuration = configuration::load(file, instance)?;
     permission()?;
     let pid_file = take(instance)?;
-    let stopped = run_as_owner(file, instance, configuration);
+    let stopped = run_as_owner(file, hook, instance, configuration);
     pid_file
         .remove(instance)
         .map_err(Failure::system("removing the files of the instance"))?;
@@ -74,6 +77,7 @@ pub(crate) fn run(file: &Path, instance: &Instance) -> Result<(), Failure> {
 /// [`run`] once the instance is this process's.
 fn run_as_owner(
     file: &Path,
+    hook: Hook,
     instance: &Instance,
     configuration: Configuration,
 ) -> Result<(), Failure> {
@@ -83,7 +87,7 @@ fn run_as_owner(
         .build()
         .map_err(Failure::system("starting the runtime"))?
         .block_on(async {
-            let (director, inbox) = Director::start(file, instance, configuration)?;
+            let (director, inbox) = Director::start(file, hook, instance, configuration)?;
             director.run(inbox).await
         })
 }
@@ -111,8 +115,11 @@ struct Director {
     netlink: Netlink,
     network: Network,
     held: BTreeSet<IpAddr>,
-    /// By index: the name of the device and the kind of attachment.
-    attached: BTreeMap<u32, (String, &'static str)>,
+    hook: Hook,
+    /// By index.
+    attached: BTreeMap<u32, AttachedDevice>,
+    /// The devices that XDP sends to, by index.
+    redirects: BTreeSet<u32>,
     /// By index: devices that cannot be attached to, and why, so that it is said once.
     refused: BTreeMap<u32, String>,
     vrrp: Post<Command>,
@@ -120,6 +127,14 @@ struct Director {
     outbox: Outbox,
     /// Services of which a real server has come or gone since the last plan.
     changed: BTreeSet<ServiceKey>,
+}
+
+/// A device that packets are met on.
+struct AttachedDevice {
+    name: String,
+    /// The kind of attachment at tc.
+    kind: &'static str,
+    fast_path: FastPath,
 }
 
 /// Everything that others send to the director.
@@ -141,6 +156,7 @@ struct Outbox {
 impl Director {
     fn start(
         file: &Path,
+        hook: Hook,
         instance: &Instance,
         configuration: Configuration,
     ) -> Result<(Director, Inbox), Failure> {
@@ -185,7 +201,9 @@ impl Director {
             netlink,
             network,
             held: BTreeSet::new(),
+            hook,
             attached: BTreeMap::new(),
+            redirects: BTreeSet::new(),
             refused: BTreeMap::new(),
             vrrp: Post::default(),
             check: Post::default(),
@@ -195,6 +213,9 @@ impl Director {
         director.withdraw_leftovers()?;
         director.addresses_changed();
         director.links_changed();
+        if hook == Hook::Xdp {
+            director.insist_on_xdp()?;
+        }
         director.carry_out_plan(None);
         director.start_vrrp();
         director.start_check();
@@ -351,6 +372,9 @@ impl Director {
                 NetlinkEvent::LinkChanged(_) | NetlinkEvent::LinkRemoved(_) | NetlinkEvent::Overrun
             );
             ways |= !matches!(event, NetlinkEvent::NeighbourChanged(_));
+            if let NetlinkEvent::NeighbourChanged(neighbour) = &event {
+                self.confirm(neighbour);
+            }
             self.network
                 .follow(event, &mut self.netlink)
                 .map_err(Failure::system("reading interfaces and addresses"))?;
@@ -383,7 +407,7 @@ impl Director {
 
     fn links_changed(&mut self) {
         let suitable = self.network.suitable();
-        self.attached.retain(|index, (name, _)| {
+        self.attached.retain(|index, AttachedDevice { name, .. }| {
             let stays = suitable.get(index).is_some_and(|link| link.name == *name);
             if !stays {
                 self.data_plane.detach(*index);
@@ -392,19 +416,43 @@ impl Director {
             stays
         });
         self.refused.retain(|index, _| suitable.contains_key(index));
+        let links = self.network.by_index();
         for (index, link) in suitable {
-            if self.attached.contains_key(&index) {
-                continue;
-            }
             let device = Device {
                 index,
                 name: link.name.clone(),
             };
+            if let Some(attached) = self.attached.get_mut(&index) {
+                // A VLAN may have been put on it.
+                if attached.fast_path == FastPath::Attached
+                    && let Some(objection) = self.hook.objection(link, &links)
+                {
+                    self.data_plane.detach_xdp(index);
+                    tracing::info!("{}: XDP detached: {objection}", device.name);
+                    attached.fast_path = FastPath::Absent(objection);
+                }
+                continue;
+            }
             match self.data_plane.attach(&device) {
                 Ok(kind) => {
-                    tracing::info!("{}: attached ({kind})", device.name);
+                    let fast_path = put_xdp(&mut self.data_plane, self.hook, &device, &links);
+                    match &fast_path {
+                        FastPath::Attached => {
+                            tracing::info!("{}: attached (XDP, {kind})", device.name);
+                        }
+                        FastPath::Absent(why) => {
+                            tracing::info!("{}: attached ({kind}), no XDP: {why}", device.name);
+                        }
+                    }
                     self.refused.remove(&index);
-                    self.attached.insert(index, (device.name, kind));
+                    self.attached.insert(
+                        index,
+                        AttachedDevice {
+                            name: device.name,
+                            kind,
+                            fast_path,
+                        },
+                    );
                 }
                 Err(error) => {
                     let words = error.to_string();
@@ -415,6 +463,61 @@ impl Director {
                 }
             }
         }
+        let has_xdp = self.devices_with_xdp();
+        let stations = hook::stations(&links, &has_xdp);
+        let redirects = if has_xdp.is_empty() {
+            BTreeSet::new()
+        } else {
+            hook::redirects(&self.network.suitable(), &has_xdp)
+        };
+        if let Err(error) = self.data_plane.tell_xdp(&stations, &redirects) {
+            tracing::error!("{error}");
+        }
+        if self.redirects != redirects {
+            self.redirects = redirects;
+            for neighbour in self.netlink.neighbours().unwrap_or_default() {
+                self.confirm(&neighbour);
+            }
+        }
+    }
+
+    /// XDP sends to neighbours behind the kernel's back, and so the kernel would never ask
+    /// whether they are still there.
+    fn confirm(&mut self, neighbour: &Neighbour) {
+        if neighbour.stale && self.redirects.contains(&neighbour.interface) {
+            let Neighbour {
+                interface, address, ..
+            } = *neighbour;
+            // It may be gone; then XDP does not send to it either.
+            if let Err(error) = self.netlink.confirm_neighbour(interface, address) {
+                tracing::debug!("confirming the neighbour {address}: {error}");
+            }
+        }
+    }
+
+    fn devices_with_xdp(&self) -> BTreeSet<u32> {
+        self.attached
+            .iter()
+            .filter(|(_, device)| device.fast_path == FastPath::Attached)
+            .map(|(index, _)| *index)
+            .collect()
+    }
+
+    /// Ends the start, and leaves nothing behind, if a device has no XDP.
+    fn insist_on_xdp(&mut self) -> Result<(), Failure> {
+        let without = self.attached.values().find_map(|device| {
+            let FastPath::Absent(why) = &device.fast_path else {
+                return None;
+            };
+            Some((device.name.clone(), why.clone()))
+        });
+        let Some((device, cause)) = without else {
+            return Ok(());
+        };
+        if self.data_plane.services().is_empty() {
+            DataPlane::unload(self.instance.name())?;
+        }
+        Err(Failure::NoXdp { device, cause })
     }
 
     fn answer(&mut self, request: Request) -> Response {
@@ -467,7 +570,14 @@ impl Director {
             devices: self
                 .attached
                 .values()
-                .map(|(name, kind)| (name.clone(), (*kind).to_owned()))
+                .map(|device| {
+                    let AttachedDevice { name, kind, .. } = device;
+                    let words = match &device.fast_path {
+                        FastPath::Attached => format!("XDP, {kind}"),
+                        FastPath::Absent(why) => format!("{kind}, no XDP: {why}"),
+                    };
+                    (name.clone(), words)
+                })
                 .collect(),
             packets: self.data_plane.packets(),
         }
@@ -498,6 +608,25 @@ impl Director {
             .map_err(Failure::system("removing the record of virtual addresses"))?;
         tracing::info!("Stopped");
         Ok(())
+    }
+}
+
+/// Attaches XDP to a device, if that is to be, or takes off what an earlier director attached.
+fn put_xdp(
+    data_plane: &mut DataPlane,
+    hook: Hook,
+    device: &Device,
+    links: &BTreeMap<u32, &Link>,
+) -> FastPath {
+    let link = links.get(&device.index);
+    let objection = link.and_then(|link| hook.objection(link, links));
+    if let Some(objection) = objection {
+        data_plane.detach_xdp(device.index);
+        return FastPath::Absent(objection);
+    }
+    match data_plane.attach_xdp(device) {
+        Ok(()) => FastPath::Attached,
+        Err(error) => FastPath::Absent(error.to_string()),
     }
 }
 
