@@ -2,6 +2,7 @@
 
 use std::ffi::CStr;
 use std::io;
+use std::sync::OnceLock;
 
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketType};
@@ -104,13 +105,21 @@ pub fn xdp_features(device: u32) -> io::Result<Option<XdpFeatures>> {
     const DEVICE_INDEX: u16 = 1;
     const DEVICE_XDP_FEATURES: u16 = 3;
 
-    let Some(answer) = request(CONTROLLER, GET_FAMILY, FAMILY_NAME, b"netdev\0")? else {
+    /// The number of the family, which stays the same while the kernel runs.
+    static FAMILY: OnceLock<Option<u16>> = OnceLock::new();
+
+    let family = match FAMILY.get() {
+        Some(family) => *family,
+        None => {
+            let answer = request(CONTROLLER, GET_FAMILY, FAMILY_NAME, b"netdev\0")?;
+            let answer = answer.unwrap_or_default();
+            let id = attribute(&answer, FAMILY_ID).and_then(|value| value.first_chunk());
+            *FAMILY.get_or_init(|| id.map(|id| u16::from_ne_bytes(*id)))
+        }
+    };
+    let Some(family) = family else {
         return Ok(None);
     };
-    let Some(family) = attribute(&answer, FAMILY_ID).and_then(|value| value.first_chunk()) else {
-        return Ok(None);
-    };
-    let family = u16::from_ne_bytes(*family);
     let index = device.to_ne_bytes();
     let Some(answer) = request(family, DEVICE_GET, DEVICE_INDEX, &index)? else {
         return Ok(None);

@@ -118,6 +118,8 @@ struct Director {
     hook: Hook,
     /// By index.
     attached: BTreeMap<u32, AttachedDevice>,
+    /// The link-layer addresses that XDP has been told of, by device.
+    stations: BTreeSet<(u32, [u8; 6])>,
     /// The devices that XDP sends to, by index.
     redirects: BTreeSet<u32>,
     /// By index: devices that cannot be attached to, and why, so that it is said once.
@@ -203,6 +205,7 @@ impl Director {
             held: BTreeSet::new(),
             hook,
             attached: BTreeMap::new(),
+            stations: BTreeSet::new(),
             redirects: BTreeSet::new(),
             refused: BTreeMap::new(),
             vrrp: Post::default(),
@@ -264,7 +267,10 @@ impl Director {
                     // Who asked may have gone.
                     let _ = asked.answer.send(response);
                 }
-                _ = sweep.tick() => self.data_plane.sweep(),
+                _ = sweep.tick() => {
+                    self.data_plane.sweep();
+                    self.tell_xdp();
+                }
                 _ = estimate.tick() => self.data_plane.estimate(),
                 _ = hangup.recv() => {
                     // What went wrong is in the log.
@@ -463,21 +469,32 @@ impl Director {
                 }
             }
         }
+        self.tell_xdp();
+    }
+
+    /// Tells XDP whom it serves and where it may send to. Some of what a driver can do changes
+    /// without a word.
+    fn tell_xdp(&mut self) {
         let has_xdp = self.devices_with_xdp();
-        let stations = hook::stations(&links, &has_xdp);
+        if has_xdp.is_empty() && self.redirects.is_empty() {
+            return;
+        }
+        let stations = hook::stations(&self.network.by_index(), &has_xdp);
         let redirects = if has_xdp.is_empty() {
             BTreeSet::new()
         } else {
             hook::redirects(&self.network.suitable(), &has_xdp)
         };
+        if self.stations == stations && self.redirects == redirects {
+            return;
+        }
         if let Err(error) = self.data_plane.tell_xdp(&stations, &redirects) {
             tracing::error!("{error}");
+            return;
         }
-        if self.redirects != redirects {
-            self.redirects = redirects;
-            for neighbour in self.netlink.neighbours().unwrap_or_default() {
-                self.confirm(&neighbour);
-            }
+        (self.stations, self.redirects) = (stations, redirects);
+        for neighbour in self.netlink.neighbours().unwrap_or_default() {
+            self.confirm(&neighbour);
         }
     }
 
