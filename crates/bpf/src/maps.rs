@@ -1,9 +1,13 @@
 //! The maps. Their sizes here are placeholders; the loader sets them.
 
+use core::mem::size_of;
+
 use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::macros::map;
+use aya_ebpf::maps::lpm_trie::{Key, LpmTrie};
 use aya_ebpf::maps::{Array, HashMap, PerCpuArray};
 use elver_packet::reason::Reason;
+use elver_packet::table::access::AccessKey;
 use elver_packet::table::service::ServiceKey;
 use elver_packet::table::{Tables, Traffic, connection, destination, service, settings};
 
@@ -13,6 +17,8 @@ use crate::shared::Entry;
 static SETTINGS: Array<[u64; settings::WORDS]> = Array::pinned(1, BPF_F_MMAPABLE);
 #[map]
 static SERVICE_INDEX: HashMap<ServiceKey, u32> = HashMap::pinned(1, 0);
+#[map]
+static ACCESS: LpmTrie<AccessKey, u32> = LpmTrie::pinned(1, 0);
 #[map]
 static SERVICES: Array<[u64; service::WORDS]> = Array::pinned(1, BPF_F_MMAPABLE);
 #[map]
@@ -45,6 +51,14 @@ impl Tables for Maps {
     fn service_id(&self, key: &ServiceKey) -> Option<u32> {
         // SAFETY: the value is an aligned word that the controller writes once.
         unsafe { SERVICE_INDEX.get(key) }.copied()
+    }
+
+    #[inline(always)]
+    fn access(&self, key: &AccessKey) -> u32 {
+        ACCESS
+            .get(Key::new(8 * size_of::<AccessKey>() as u32, *key))
+            .copied()
+            .unwrap_or(0)
     }
 
     #[inline(always)]

@@ -3,10 +3,8 @@
 use core::arch::asm;
 use core::mem::{MaybeUninit, size_of};
 
+use elver_packet::frame::FARTHEST_HEADER;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
-
-/// No header begins beyond this.
-const LARGEST_OFFSET: u32 = 256;
 
 /// The octets of a packet that lie in one piece.
 #[derive(Clone, Copy)]
@@ -21,7 +19,7 @@ impl Octets {
     /// The address of so many octets, if they are all there.
     #[inline(always)]
     pub(crate) fn at(self, offset: u32, octets: usize) -> Option<*mut u8> {
-        if offset > LARGEST_OFFSET {
+        if offset > FARTHEST_HEADER {
             return None;
         }
         let mut start = self.data + offset as usize;

@@ -10,6 +10,7 @@ use aya_ebpf::bindings::{
 use aya_ebpf::helpers::generated as helpers;
 use elver_packet::family::Family;
 use elver_packet::frame::{NextHop, Route, RouteQuery, Way};
+use elver_packet::wire::MacAddress;
 
 /// `AF_INET` and `AF_INET6` of `bits/socket.h`.
 pub(crate) const AF_INET: u8 = 2;
@@ -19,25 +20,30 @@ pub(crate) const AF_INET6: u8 = 10;
 #[inline(always)]
 pub(crate) fn route<F: Family>(context: *mut c_void, device: u32, query: &RouteQuery<F>) -> Route {
     let mut found = Found {
-        next_hop: NextHop {
-            device: 0,
-            destination: [0; 6],
-            source: [0; 6],
-        },
-        way: Way {
-            device: 0,
-            family: 0,
-            neighbour: [0; 2],
-        },
+        neighbour: [0; 2],
+        device,
         largest: 0,
+        family: 0,
+        destination: [0; 6],
+        source: [0; 6],
     };
-    match look_up(context, device, query, &mut found) {
+    let answer = look_up(context, query, &mut found);
+    let way = Way {
+        device: found.device,
+        family: found.family,
+        neighbour: found.neighbour,
+    };
+    match answer {
         BPF_FIB_LKUP_RET_SUCCESS => Route::Neighbour {
-            next_hop: found.next_hop,
-            way: found.way,
+            next_hop: NextHop {
+                device: found.device,
+                destination: found.destination,
+                source: found.source,
+            },
+            way,
             largest: found.largest,
         },
-        BPF_FIB_LKUP_RET_NO_NEIGH => Route::Unresolved(found.way),
+        BPF_FIB_LKUP_RET_NO_NEIGH => Route::Unresolved(way),
         BPF_FIB_LKUP_RET_FRAG_NEEDED => Route::TooBig(found.largest),
         BPF_FIB_LKUP_RET_NOT_FWDED => Route::LocalOrNone,
         BPF_FIB_LKUP_RET_FWD_DISABLED => Route::NotForwarding,
@@ -45,10 +51,15 @@ pub(crate) fn route<F: Family>(context: *mut c_void, device: u32, query: &RouteQ
     }
 }
 
+/// What the kernel's routes say, in as little room as it takes: the stack has none to spare.
+/// Before they are asked, `device` is the one that the packet came in by.
 struct Found {
-    next_hop: NextHop,
-    way: Way,
+    neighbour: [u64; 2],
+    device: u32,
     largest: u16,
+    family: u8,
+    destination: MacAddress,
+    source: MacAddress,
 }
 
 /// Asks the kernel's routes; gives its answer's code.
@@ -57,17 +68,12 @@ struct Found {
 /// asked once a second and real server. One that returned more than a number would leave
 /// a pointer into its own frame in the register that returns it.
 #[inline(never)]
-fn look_up<F: Family>(
-    context: *mut c_void,
-    device: u32,
-    query: &RouteQuery<F>,
-    found: &mut Found,
-) -> u32 {
+fn look_up<F: Family>(context: *mut c_void, query: &RouteQuery<F>, found: &mut Found) -> u32 {
     // SAFETY: all zeros is a valid query.
     let mut ask: bpf_fib_lookup = unsafe { core::mem::zeroed() };
     ask.l4_protocol = query.protocol;
     ask.__bindgen_anon_1.tot_len = query.length as u16;
-    ask.ifindex = device;
+    ask.ifindex = found.device;
     let source = F::to_octets(query.source);
     let destination = F::to_octets(query.destination);
     if F::NUMBER == 4 {
@@ -92,17 +98,14 @@ fn look_up<F: Family>(
             ask.__bindgen_anon_4.ipv6_dst,
         )
     };
-    found.way.device = ask.ifindex;
-    found.way.family = if ask.family == AF_INET { 4 } else { 6 };
-    found.way.neighbour = [
+    found.device = ask.ifindex;
+    found.family = if ask.family == AF_INET { 4 } else { 6 };
+    found.neighbour = [
         u64::from(a) | u64::from(b) << 32,
         u64::from(c) | u64::from(d) << 32,
     ];
-    found.next_hop = NextHop {
-        device: ask.ifindex,
-        destination: ask.dmac,
-        source: ask.smac,
-    };
+    found.destination = ask.dmac;
+    found.source = ask.smac;
     found.largest = largest;
     answer as u32
 }

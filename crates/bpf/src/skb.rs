@@ -20,8 +20,10 @@ use crate::route::{AF_INET, AF_INET6, route};
 
 /// `PACKET_HOST` of `linux/if_packet.h`.
 const PACKET_HOST: u32 = 0;
-/// Headers up to the transport's fixed part, with IPv4 options.
-const HEADERS: u32 = 14 + 60 + 20;
+/// Where the transport's header begins at the latest, with IPv4 options.
+const TRANSPORT: u32 = 14 + 60;
+/// Octets of the largest header that is read behind the network header.
+const LARGEST_HEADER: u32 = 20;
 
 /// A socket buffer whose data begin with an Ethernet header.
 pub(crate) struct Skb {
@@ -33,11 +35,7 @@ impl Skb {
     #[inline(always)]
     pub(crate) fn new(skb: *mut __sk_buff) -> Skb {
         let frame = Skb { skb };
-        let wanted = frame.length().min(HEADERS);
-        if frame.octets().at(0, wanted as usize).is_none() {
-            // SAFETY: the context is valid; a failure shows when the headers are read.
-            unsafe { helpers::bpf_skb_pull_data(skb, wanted) };
-        }
+        frame.reach(TRANSPORT);
         frame
     }
 
@@ -84,6 +82,15 @@ impl Frame for Skb {
     fn mark(&self) -> u32 {
         // SAFETY: the context is valid.
         unsafe { (*self.skb).mark }
+    }
+
+    #[inline(always)]
+    fn reach(&self, offset: u32) {
+        let wanted = self.length().min(offset + LARGEST_HEADER);
+        if self.octets().at(0, wanted as usize).is_none() {
+            // SAFETY: the context is valid; a failure shows when the headers are read.
+            unsafe { helpers::bpf_skb_pull_data(self.skb, wanted) };
+        }
     }
 
     #[inline(always)]

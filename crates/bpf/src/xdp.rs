@@ -95,6 +95,10 @@ impl Frame for Xdp {
         0
     }
 
+    /// All that a program sees of a frame can be read at once.
+    #[inline(always)]
+    fn reach(&self, _offset: u32) {}
+
     #[inline(always)]
     fn read<T: FromBytes>(&self, offset: u32) -> Option<T> {
         self.octets().read(offset)

@@ -21,5 +21,6 @@ pub mod edit_rules;
 pub mod estimator;
 pub mod ipvsadm;
 pub mod lb;
+pub mod notification;
 pub mod service;
 pub mod vrrp;

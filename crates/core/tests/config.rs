@@ -112,6 +112,10 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                     smtp_connect_timeout: Some(
                         30s,
                     ),
+                    script_security: false,
+                    notify_fifo: None,
+                    vrrp_notify_fifo: None,
+                    lvs_notify_fifo: None,
                 },
                 sync_groups: [
                     SyncGroup {
@@ -120,6 +124,15 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                             "VI_1",
                             "VI_GATEWAY",
                         ],
+                        notify: NotifyScripts {
+                            master: None,
+                            backup: None,
+                            fault: None,
+                            stop: None,
+                            deleted: None,
+                            lower_priority: None,
+                            any: None,
+                        },
                     },
                 ],
                 instances: [
@@ -164,7 +177,18 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                         advertise_before_yielding: false,
                         trust_known_master: false,
                         track_primary: true,
+                        tracked: [],
                         smtp_alert: false,
+                        notify: NotifyScripts {
+                            master: None,
+                            backup: None,
+                            fault: None,
+                            stop: None,
+                            deleted: None,
+                            lower_priority: None,
+                            any: None,
+                        },
+                        notify_priority_changes: false,
                     },
                     VrrpInstance {
                         name: "VI_GATEWAY",
@@ -207,9 +231,21 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                         advertise_before_yielding: false,
                         trust_known_master: false,
                         track_primary: true,
+                        tracked: [],
                         smtp_alert: true,
+                        notify: NotifyScripts {
+                            master: None,
+                            backup: None,
+                            fault: None,
+                            stop: None,
+                            deleted: None,
+                            lower_priority: None,
+                            any: None,
+                        },
+                        notify_priority_changes: false,
                     },
                 ],
+                scripts: [],
                 virtual_servers: [
                     VirtualServer {
                         key: Address {
@@ -240,6 +276,9 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                                     upper_threshold: 0,
                                     lower_threshold: 0,
                                 },
+                                inhibit_on_failure: false,
+                                notify_up: None,
+                                notify_down: None,
                                 checks: [
                                     Check {
                                         connection: Connection {
@@ -262,6 +301,12 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                                 ],
                             },
                         ],
+                        quorum: 1,
+                        hysteresis: 0,
+                        sorry_server: None,
+                        quorum_up: None,
+                        quorum_down: None,
+                        omega: false,
                     },
                 ],
             }
@@ -412,6 +457,10 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                     smtp_connect_timeout: Some(
                         30s,
                     ),
+                    script_security: false,
+                    notify_fifo: None,
+                    vrrp_notify_fifo: None,
+                    lvs_notify_fifo: None,
                 },
                 sync_groups: [],
                 instances: [
@@ -456,9 +505,21 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                         advertise_before_yielding: false,
                         trust_known_master: false,
                         track_primary: true,
+                        tracked: [],
                         smtp_alert: false,
+                        notify: NotifyScripts {
+                            master: None,
+                            backup: None,
+                            fault: None,
+                            stop: None,
+                            deleted: None,
+                            lower_priority: None,
+                            any: None,
+                        },
+                        notify_priority_changes: false,
                     },
                 ],
+                scripts: [],
                 virtual_servers: [
                     VirtualServer {
                         key: Address {
@@ -491,6 +552,9 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                                     upper_threshold: 0,
                                     lower_threshold: 0,
                                 },
+                                inhibit_on_failure: false,
+                                notify_up: None,
+                                notify_down: None,
                                 checks: [
                                     Check {
                                         connection: Connection {
@@ -513,6 +577,12 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                                 ],
                             },
                         ],
+                        quorum: 1,
+                        hysteresis: 0,
+                        sorry_server: None,
+                        quorum_up: None,
+                        quorum_down: None,
+                        omega: false,
                     },
                 ],
             }
@@ -547,6 +617,10 @@ fn the_container_directors_file_means_what_its_author_meant() {
                     smtp_connect_timeout: Some(
                         30s,
                     ),
+                    script_security: false,
+                    notify_fifo: None,
+                    vrrp_notify_fifo: None,
+                    lvs_notify_fifo: None,
                 },
                 sync_groups: [],
                 instances: [
@@ -591,9 +665,21 @@ fn the_container_directors_file_means_what_its_author_meant() {
                         advertise_before_yielding: false,
                         trust_known_master: false,
                         track_primary: true,
+                        tracked: [],
                         smtp_alert: false,
+                        notify: NotifyScripts {
+                            master: None,
+                            backup: None,
+                            fault: None,
+                            stop: None,
+                            deleted: None,
+                            lower_priority: None,
+                            any: None,
+                        },
+                        notify_priority_changes: false,
                     },
                 ],
+                scripts: [],
                 virtual_servers: [
                     VirtualServer {
                         key: Address {
@@ -626,6 +712,9 @@ fn the_container_directors_file_means_what_its_author_meant() {
                                     upper_threshold: 0,
                                     lower_threshold: 0,
                                 },
+                                inhibit_on_failure: false,
+                                notify_up: None,
+                                notify_down: None,
                                 checks: [
                                     Check {
                                         connection: Connection {
@@ -648,6 +737,12 @@ fn the_container_directors_file_means_what_its_author_meant() {
                                 ],
                             },
                         ],
+                        quorum: 1,
+                        hysteresis: 0,
+                        sorry_server: None,
+                        quorum_up: None,
+                        quorum_down: None,
+                        omega: false,
                     },
                 ],
             }
@@ -791,6 +886,8 @@ fn a_dump_reads_like_a_file() {
             protocol TCP
             lvs_sched rr
             persistence_timeout 50
+            quorum 1
+            hysteresis 0
             real_server 172.17.42.120 3306 {
                 weight 1
                 lvs_method TUN type ipip
@@ -1256,6 +1353,13 @@ mod property {
         prop_oneof!["[A-Za-z][A-Za-z0-9_.-]{0,12}", "[ a-z#!{}$'é]{1,8}"]
     }
 
+    fn script(words: &[&str]) -> Script {
+        Script {
+            command: words.iter().map(|word| (*word).to_owned()).collect(),
+            user: None,
+        }
+    }
+
     fn instance(id: u8) -> impl Strategy<Value = VrrpInstance> {
         let addresses = any::<bool>().prop_flat_map(|ipv6| {
             let one = (
@@ -1361,7 +1465,26 @@ mod property {
                         advertise_before_yielding: excluded,
                         trust_known_master: unicast,
                         track_primary: alert,
+                        tracked: vec![
+                            Tracked {
+                                tracker: Tracker::Interface("eth9".to_owned()),
+                                weight: 0,
+                                reverse: alert,
+                            },
+                            Tracked {
+                                tracker: Tracker::Script("check".to_owned()),
+                                weight: 0,
+                                reverse: excluded,
+                            },
+                        ],
                         smtp_alert: alert,
+                        notify: NotifyScripts {
+                            master: Some(script(&["/bin/master", "a b"])),
+                            lower_priority: Some(script(&["/bin/lower"])),
+                            deleted: (id == 2).then_some(None),
+                            ..NotifyScripts::default()
+                        },
+                        notify_priority_changes: id == 1,
                     }
                 },
             )
@@ -1428,6 +1551,9 @@ mod property {
                                         upper_threshold: limits.0,
                                         lower_threshold: limits.1,
                                     },
+                                    inhibit_on_failure: false,
+                                    notify_up: None,
+                                    notify_down: Some(script(&["/bin/down"])),
                                     checks: check
                                         .map(
                                             |(
@@ -1485,6 +1611,12 @@ mod property {
                             one_packet: protocol == Protocol::Udp && flags.2,
                         },
                         real_servers: real_servers.collect(),
+                        quorum: 1,
+                        hysteresis: 0,
+                        sorry_server: None,
+                        quorum_up: None,
+                        quorum_down: flags.0.then(|| script(&["/bin/down", "a b"])),
+                        omega: flags.1,
                     }
                 },
             )
@@ -1501,26 +1633,54 @@ mod property {
             server in server(),
             router_id in prop::option::of(word()),
         ) {
+            let router_id_is_long = router_id.as_ref().is_some_and(|id| id.len() > 3);
             let configuration = Configuration {
-                global: Global { router_id, ..Global::default() },
+                global: Global {
+                    router_id,
+                    script_security: router_id_is_long,
+                    notify_fifo: Some(NotifyFifo {
+                        path: "/run/fifo".to_owned(),
+                        user: None,
+                        reader: Some(script(&["/bin/reader", "-v"])),
+                    }),
+                    ..Global::default()
+                },
                 sync_groups: vec![SyncGroup {
                     name: "both".to_owned(),
                     members: vec![first.name.clone(), second.name.clone()],
+                    notify: NotifyScripts {
+                        any: Some(script(&["/bin/any"])),
+                        ..NotifyScripts::default()
+                    },
                 }],
                 instances: vec![first, second],
+                scripts: vec![TrackedScript {
+                    name: "check".to_owned(),
+                    script: Script { command: ["/usr/bin/env", "A=b c", "true"].map(str::to_owned).to_vec(),
+                    user: router_id_is_long.then(|| ScriptUser {
+                        name: "nobody".to_owned(),
+                        group: Some("nogroup".to_owned()),
+                    }),
+    },
+                    interval: Duration::from_millis(1_500),
+                    timeout: Duration::from_secs(1),
+                    rise: 2,
+                    fall: 3,
+                    starts_failed: router_id_is_long,
+                }],
                 virtual_servers: vec![server],
             };
             let text = dump(&configuration, Secrets::Shown);
             let again = loaded(&text);
             prop_assert_eq!(again.configuration.as_ref(), Some(&configuration), "{}\n{}", text, summary(&again));
         }
-    }
+       }
 }
 
 /// A virtual server with one real server that has these checks.
 fn checked(checks: &str) -> String {
     format!(
-        "virtual_server 192.0.2.1 443 {{\n lb_algo rr\n lb_kind DR\n protocol TCP\n virtualhost www.example.org\n alpha\n real_server 192.0.2.2 443 {{\n{checks}\n}}\n}}\n"
+        "virtual_server 192.0.2.1 443 {{\n lb_algo rr\n lb_kind DR\n protocol TCP\n sorry_server 192.0.2.8\n sorry_server_lvs_method NAT\n sorry_server_inhibit\n inhibit_on_failure\n virtualhost www.example.org\n alpha\n real_server 192.0.2.2 443 {{\n{checks}\n}}\n}}\n"
     )
 }
 

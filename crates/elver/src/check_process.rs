@@ -6,13 +6,14 @@
 
 mod exchange;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
 use elver_core::check::messages::{FromChecks, ToChecks};
 use elver_core::check::{Attempt, Checks, Effect, Input, Outcome};
+use elver_core::config::model::Probe;
 use elver_sys::privilege::{self, User};
 use elver_sys::process;
 use openssl::ssl::SslContext;
@@ -51,6 +52,7 @@ async fn serve(socket: UnixStream) -> io::Result<()> {
         to_director: message_stream::queue(write),
         running: JoinSet::new(),
         handles: BTreeMap::new(),
+        scripts: BTreeSet::new(),
         tls: exchange::tls_context()?,
     };
     let seed = u64::from(std::process::id()) << 32 | u64::from(subsecond_nanos());
@@ -64,6 +66,10 @@ async fn serve(socket: UnixStream) -> io::Result<()> {
             message = from_director.next() => match message? {
                 Some(ToChecks::Configure(assignments)) => {
                     checks.handle(Instant::now(), Input::Configure(assignments));
+                }
+                Some(ToChecks::ScriptEnded(attempt, outcome)) => {
+                    connections.scripts.remove(&attempt);
+                    checks.handle(Instant::now(), Input::Ended(attempt, outcome.into()));
                 }
                 None => return Ok(()),
             },
@@ -80,6 +86,9 @@ struct Connections {
     to_director: mpsc::UnboundedSender<FromChecks>,
     running: JoinSet<(Attempt, Outcome)>,
     handles: BTreeMap<Attempt, AbortHandle>,
+    /// Attempts that are programs, which the director runs: this process may not become
+    /// their users.
+    scripts: BTreeSet<Attempt>,
     tls: SslContext,
 }
 
@@ -88,6 +97,16 @@ impl Connections {
         match effect {
             Effect::Ask {
                 attempt,
+                name,
+                check,
+                ..
+            } if matches!(check.probe, Probe::Misc(_)) => {
+                self.scripts.insert(attempt);
+                let _ = self.to_director.send(FromChecks::RunScript(name, attempt));
+            }
+            Effect::Ask {
+                attempt,
+                name: _,
                 check,
                 question,
                 random,
@@ -102,6 +121,8 @@ impl Connections {
             Effect::Abandon(attempt) => {
                 if let Some(handle) = self.handles.remove(&attempt) {
                     handle.abort();
+                } else if self.scripts.remove(&attempt) {
+                    let _ = self.to_director.send(FromChecks::EndScript(attempt));
                 }
             }
             Effect::Report(report) => {

@@ -50,6 +50,10 @@ pub(crate) enum Command {
         /// Where packets are met
         #[arg(long, value_enum, default_value_t = Hook::Auto)]
         hook: Hook,
+        /// What that file cannot say: table sizes, settings of IPVS [default:
+        /// /etc/elver/elver.toml, if it is there]
+        #[arg(long, value_name = "FILE")]
+        settings: Option<PathBuf>,
     },
     /// Read a configuration file and say what is wrong with it
     Check {

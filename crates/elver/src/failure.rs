@@ -34,6 +34,12 @@ pub(crate) enum Failure {
     /// What is wrong with the configuration was said already.
     #[error("{}: the configuration cannot run", path.display())]
     ConfigurationUnusable { path: PathBuf },
+    /// elver.toml says something that is not understood.
+    #[error("{}: {error}", path.display())]
+    SettingsUnusable {
+        path: PathBuf,
+        error: toml::de::Error,
+    },
     /// `elver check`: there was something to say.
     #[error("{}: the configuration runs, but see above", path.display())]
     ConfigurationDoubtful { path: PathBuf },
@@ -111,7 +117,7 @@ impl Failure {
         ExitCode::from(match self {
             Failure::System { .. } | Failure::Refused(_) | Failure::Lab(_) | Failure::Said => 1,
             Failure::ConfigurationUnreadable { .. } => 3,
-            Failure::ConfigurationUnusable { .. } => 4,
+            Failure::ConfigurationUnusable { .. } | Failure::SettingsUnusable { .. } => 4,
             Failure::ConfigurationDoubtful { .. } => 5,
             Failure::NoSuchInterface { .. } => 10,
             Failure::NoPermission { .. } => 11,

@@ -14,6 +14,9 @@ mod failure;
 mod instance;
 mod ipvsadm;
 mod message_stream;
+mod notify_fifos;
+mod scripts;
+mod settings;
 mod unload;
 pub mod vrrp_process;
 
@@ -48,7 +51,14 @@ pub fn main() -> ExitCode {
     let instance = &line.instance;
     log_to_standard_error();
     let result = match line.command {
-        Command::Run { file, hook } => director::run(&file, hook, instance),
+        Command::Run {
+            file,
+            settings,
+            hook,
+        } => {
+            let files = director::Files { file, settings };
+            director::run(files, hook, instance)
+        }
         Command::Check { file } => configuration::check(&file, instance),
         Command::Ctl { request } => match request {
             Ctl::Status => ctl::status(instance),

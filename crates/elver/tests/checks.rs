@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use elver_lab::wait::until_true;
 use elver_lab::{Host, Lab, Program};
+use rustix::process::Signal;
 
 const LIMIT: Duration = Duration::from_secs(60);
 const ELVER: &str = env!("CARGO_BIN_EXE_elver");
@@ -12,8 +13,9 @@ const REAL_SERVERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/r
 struct Site {
     director: Program,
     host: Host,
+    real_server: Host,
     _services: Program,
-    _lab: Lab,
+    lab: Lab,
 }
 
 /// A virtual server on a port of its own with the real server 10.66.0.2 and one check, in
@@ -70,17 +72,35 @@ impl Site {
         until_true("services", LIMIT, looks, || services.log()).expect("services");
 
         let file = lab.directory().join("elver.conf");
-        std::fs::write(&file, configuration).expect("a file");
+        let directory = lab.directory().display().to_string();
+        std::fs::write(&file, configuration.replace("LAB", &directory)).expect("a file");
         let mut command = host.command(ELVER).expect("a command");
         command.arg("run").arg("-f").arg(file);
         command.env("ELVER_INSTANCE", host.namespace_name());
         let director = host.start("elver", command).expect("elver starts");
-        Site {
+        let site = Site {
             director,
             host,
+            real_server,
             _services: services,
-            _lab: lab,
-        }
+            lab,
+        };
+        site.wait_for_log(" runs");
+        site
+    }
+
+    /// Waits until a file of the lab has exactly these lines, which stand in the order of the
+    /// alphabet: those who write them run beside each other.
+    fn wait_for_lines(&self, file: &str, wanted: &[&str]) {
+        let read = || std::fs::read_to_string(self.lab.directory().join(file)).unwrap_or_default();
+        let looks = || {
+            let text = read();
+            let mut lines: Vec<&str> = text.lines().collect();
+            lines.sort_unstable();
+            Ok(lines == wanted)
+        };
+        let explain = || format!("{}\n{}", read(), self.director.log());
+        until_true(file, LIMIT, looks, explain).expect("lines");
     }
 
     fn wait_for_log(&self, words: &str) {
@@ -231,4 +251,208 @@ fn every_kind_of_check_sees_a_real_server_that_is_not_well() {
         assert!(said.contains(cause), "{said}");
         site.wait_for_destinations(*port, &[]);
     }
+}
+
+#[test]
+fn the_sorry_server_serves_while_there_is_no_quorum() {
+    let text = "virtual_server 10.66.0.100 80 {
+            delay_loop 1
+            lb_algo rr
+            lb_kind NAT
+            protocol TCP
+            quorum 2
+            sorry_server 10.66.0.9 8080
+            real_server 10.66.0.2 80 {
+                TCP_CHECK {
+                }
+            }
+            real_server 10.66.0.2 81 {
+                inhibit_on_failure
+                TCP_CHECK {
+                }
+            }
+        }\n";
+    let site = Site::new("checks-sorry", text);
+    site.wait_for_destinations(80, &["10.66.0.2:81 0", "10.66.0.9:8080 1"]);
+    site.wait_for_log("Lost quorum 2-0=2 > 1 for VS [10.66.0.100]:tcp:80");
+    site.wait_for_log("Adding sorry server [10.66.0.9]:tcp:8080 to VS [10.66.0.100]:tcp:80");
+    site.wait_for_log("Disabling service [10.66.0.2]:tcp:81 of VS [10.66.0.100]:tcp:80");
+
+    let mut command = site.real_server.command("python3").expect("a command");
+    command.args(["-m", "http.server", "81"]);
+    let listener = site
+        .real_server
+        .start("listener", command)
+        .expect("it starts");
+    site.wait_for_destinations(80, &["10.66.0.2:80 1", "10.66.0.2:81 1"]);
+    site.wait_for_log("Gained quorum 2+0=2 <= 2 for VS [10.66.0.100]:tcp:80");
+    site.wait_for_log("Removing sorry server [10.66.0.9]:tcp:8080 from VS [10.66.0.100]:tcp:80");
+
+    drop(listener);
+    site.wait_for_destinations(80, &["10.66.0.2:81 0", "10.66.0.9:8080 1"]);
+}
+
+#[test]
+fn hysteresis_holds_a_quorum_and_inhibited_servers_stay_with_weight_zero() {
+    // Gained with 3 + 1, lost below 3 - 1.
+    let real_server = |port: u16| {
+        format!("real_server 10.66.0.2 {port} {{\nweight 2\nTCP_CHECK {{\nretry 1\n}}\n}}\n")
+    };
+    let text = format!(
+        "virtual_server 10.66.0.100 80 {{
+            delay_loop 1
+            lb_algo rr
+            lb_kind NAT
+            protocol TCP
+            quorum 3
+            hysteresis 1
+            inhibit_on_failure
+            sorry_server 10.66.0.9 8080
+            sorry_server_inhibit
+            {}{}{}
+        }}\n",
+        real_server(80),
+        real_server(81),
+        real_server(82)
+    );
+    let site = Site::new("checks-quorum", &text);
+    let listen = |port: u16| {
+        let mut command = site.real_server.command("python3").expect("a command");
+        command.args(["-m", "http.server", &port.to_string()]);
+        site.real_server
+            .start(&format!("listener-{port}"), command)
+            .expect("it starts")
+    };
+    // 80 alone weighs 2, which keeps a quorum that is there.
+    site.wait_for_destinations(
+        80,
+        &[
+            "10.66.0.2:80 2",
+            "10.66.0.2:81 0",
+            "10.66.0.2:82 0",
+            "10.66.0.9:8080 0",
+        ],
+    );
+    assert!(
+        !site.director.log().contains("Lost quorum"),
+        "{}",
+        site.director.log()
+    );
+
+    let listener = listen(81);
+    site.wait_for_destinations(
+        80,
+        &[
+            "10.66.0.2:80 2",
+            "10.66.0.2:81 2",
+            "10.66.0.2:82 0",
+            "10.66.0.9:8080 0",
+        ],
+    );
+    drop(listener);
+    site.wait_for_destinations(
+        80,
+        &[
+            "10.66.0.2:80 2",
+            "10.66.0.2:81 0",
+            "10.66.0.2:82 0",
+            "10.66.0.9:8080 0",
+        ],
+    );
+    assert!(
+        !site.director.log().contains("Lost quorum"),
+        "{}",
+        site.director.log()
+    );
+}
+
+#[test]
+fn programs_check_and_weigh_real_servers_and_others_are_told() {
+    let told = |what: &str| format!("\"/bin/sh -c 'echo {what} >> LAB/told'\"");
+    let text = format!(
+        "global_defs {{
+            script_user root
+            enable_script_security
+            lvs_notify_fifo LAB/fifo
+            lvs_notify_fifo_script \"/bin/sed -u -n 'w LAB/lines'\"
+        }}
+        virtual_server 10.66.0.100 80 {{
+            delay_loop 1
+            lb_algo rr
+            lb_kind NAT
+            protocol TCP
+            omega
+            quorum_up {}
+            quorum_down {}
+            real_server 10.66.0.2 80 {{
+                notify_up {}
+                notify_down {}
+                MISC_CHECK {{
+                    misc_path \"/bin/sh -c 'exit `cat LAB/status || echo 1`'\"
+                    misc_dynamic
+                }}
+            }}
+        }}
+        virtual_server 10.66.0.100 81 {{
+            delay_loop 1
+            lb_algo rr
+            lb_kind NAT
+            protocol TCP
+            real_server 10.66.0.2 81 {{
+                MISC_CHECK {{
+                    misc_path \"/bin/sleep 3600\"
+                    misc_timeout 1
+                    user nobody
+                }}
+            }}
+        }}\n",
+        told("quorum-up"),
+        told("quorum-down"),
+        told("up"),
+        told("down")
+    );
+    let site = Site::new("checks-programs", &text);
+    let status = |code: &str| {
+        std::fs::write(site.lab.directory().join("status"), code).expect("a file");
+    };
+    site.wait_for_destinations(80, &[]);
+    site.wait_for_log("Misc check for [[10.66.0.2]:tcp:80 VS [10.66.0.100]:tcp:80] by [/bin/sh] failed (exited with status 1).");
+    site.wait_for_destinations(81, &[]);
+    site.wait_for_log("by [/bin/sleep] failed (timed out).");
+    status("5");
+    site.wait_for_destinations(80, &["10.66.0.2:80 3"]);
+    status("9");
+    site.wait_for_destinations(80, &["10.66.0.2:80 7"]);
+    status("0");
+    site.wait_for_destinations(80, &["10.66.0.2:80 7"]);
+
+    site.director.signal(Signal::TERM).expect("a signal");
+    site.wait_for_lines(
+        "told",
+        &[
+            "down",
+            "down",
+            "quorum-down",
+            "quorum-down",
+            "quorum-up",
+            "quorum-up",
+            "up",
+        ],
+    );
+    let lines = std::fs::read_to_string(site.lab.directory().join("lines")).expect("lines");
+    let of_80: Vec<&str> = lines.lines().filter(|line| line.contains(":80 ")).collect();
+    assert_eq!(
+        of_80,
+        [
+            "VS [10.66.0.100]:tcp:80 UP",
+            "RS [10.66.0.2]:tcp:80 [10.66.0.100]:tcp:80 DOWN",
+            "VS [10.66.0.100]:tcp:80 DOWN",
+            "RS [10.66.0.2]:tcp:80 [10.66.0.100]:tcp:80 UP",
+            "VS [10.66.0.100]:tcp:80 UP",
+            "RS [10.66.0.2]:tcp:80 [10.66.0.100]:tcp:80 DOWN",
+            "VS [10.66.0.100]:tcp:80 DOWN",
+        ]
+    );
+    site.director.wait(LIMIT).expect("it ends");
+    assert!(!site.lab.directory().join("fifo").exists());
 }

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use elver::vrrp_process::{monotonic_now, withdraw_addresses};
 use elver_core::config::model::{
-    Authentication, SyncGroup, UnicastPeer, VirtualAddress, VrrpInstance, VrrpVersion,
+    Authentication, NotifyScripts, Script, ScriptUser, SyncGroup, Tracked, TrackedScript, Tracker,
+    UnicastPeer, VirtualAddress, VrrpInstance, VrrpVersion,
 };
-use elver_core::vrrp::messages::{Command, Notice, Resume};
+use elver_core::vrrp::messages::{Command, Notice, Notifying, Resume};
 use elver_core::vrrp::{Advertisement, Envelope, GROUP_IPV4, RejectionKind, State};
 use elver_sys::vrrp_socket::VrrpSender;
 use support::{Network, eventually, instance, keepalived_instance, sh};
@@ -337,10 +338,63 @@ fn preemption_is_delayed_as_keepalived_delays_it() {
     assert!(ours > least && theirs > least, "{ours:?} {theirs:?}");
 }
 
+/// Ours gives way while its script fails and takes over again; that it hangs is a failure
+/// too, and does not delay an advertisement.
+#[test]
+fn a_tracked_script_decides_who_is_master() {
+    let network = Network::new();
+    let file = std::env::temp_dir().join(format!("elver-tracked-{}", std::process::id()));
+    std::fs::write(&file, "exit 0").unwrap();
+    let mut ours = instance("VI_1", "eth0", 51, 150, VIP);
+    ours.tracked = vec![Tracked {
+        tracker: Tracker::Script("check".to_owned()),
+        weight: -100,
+        reverse: false,
+    }];
+    let script = TrackedScript {
+        name: "check".to_owned(),
+        script: Script {
+            command: vec!["/bin/sh".to_owned(), file.display().to_string()],
+            user: Some(ScriptUser {
+                name: "nobody".to_owned(),
+                group: None,
+            }),
+        },
+        interval: Duration::from_millis(500),
+        timeout: Duration::from_millis(500),
+        rise: 1,
+        fall: 1,
+        starts_failed: false,
+    };
+    let theirs = instance("VI_1", "eth0", 51, 100, VIP);
+    let keepalived = network.keepalived(1, &keepalived_instance(&theirs));
+    let elver = network.elver(0);
+    elver.order(&Command::Configure {
+        instances: vec![ours],
+        sync_groups: Vec::new(),
+        scripts: vec![script],
+        notifying: Notifying::default(),
+        resume: Vec::new(),
+    });
+    elver.state("VI_1", State::Master);
+    for (text, master) in [
+        ("exit 1", 1),
+        ("exit 0", 0),
+        ("sleep 1000", 1),
+        ("exit 0", 0),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        network.held_by(master, "eth0", VIP);
+    }
+    keepalived.says("Master received advert from 10.66.0.1 with higher priority 150, ours 100");
+    std::fs::remove_file(&file).unwrap();
+}
+
 fn group(members: [&str; 2]) -> SyncGroup {
     SyncGroup {
         name: "VG1".to_owned(),
         members: members.map(str::to_owned).to_vec(),
+        notify: NotifyScripts::default(),
     }
 }
 

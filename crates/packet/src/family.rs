@@ -1,5 +1,7 @@
 //! What differs between IPv4 and IPv6, so that nothing else has to.
 
+mod extension;
+
 use crate::checksum::Difference;
 use crate::frame::Frame;
 use crate::reason::Reason;
@@ -81,8 +83,11 @@ pub trait Family: Copy {
     /// The address in two words of a service or destination.
     fn from_words(first: u64, second: u64) -> Self::Address;
 
+    /// The two words of the address.
+    fn to_words(address: Self::Address) -> [u64; 2];
+
     /// What stands for the virtual address in the templates of a firewall mark: the mark, in
-    /// network byte order, as the last four octets.
+    /// network byte order, as the first four octets (`ip_vs_sched_persist` in the kernel).
     fn of_mark(mark: u32) -> Self::Address;
 
     /// The words of an entry of the connection table that hold its two addresses.
@@ -93,6 +98,9 @@ pub trait Family: Copy {
 
     /// Whether the entry has these addresses.
     fn same_addresses<W: Words>(line: W, sender: Self::Address, receiver: Self::Address) -> bool;
+
+    /// The address folded into 32 bits.
+    fn fold(address: Self::Address) -> u32;
 
     /// Takes the addresses into a hash.
     fn hash(state: Hash, sender: Self::Address, receiver: Self::Address) -> Hash;
@@ -110,8 +118,6 @@ pub struct Tunnelled {
     pub hops: u8,
     /// Octets of the packet.
     pub length: u32,
-    /// Of all packets of a connection the same.
-    pub flow: u32,
 }
 
 /// The header of a packet that carries another one.
@@ -203,9 +209,6 @@ impl Family for V4 {
         if header.time_to_live <= 1 {
             return Err(Reason::TimeToLive);
         }
-        let ports: [u8; 4] = frame
-            .read(Ethernet::LENGTH + header.header_length())
-            .ok_or(Reason::Malformed)?;
         let old = u16::from_ne_bytes([header.time_to_live, header.protocol]);
         header.time_to_live -= 1;
         let new = u16::from_ne_bytes([header.time_to_live, header.protocol]);
@@ -219,7 +222,6 @@ impl Family for V4 {
             dont_fragment: header.dont_fragment(),
             hops: header.time_to_live,
             length: header.total_length.get().into(),
-            flow: u32::from_ne_bytes(header.source) ^ u32::from_ne_bytes(ports),
         })
     }
 
@@ -270,6 +272,11 @@ impl Family for V4 {
     }
 
     #[inline(always)]
+    fn to_words(address: u32) -> [u64; 2] {
+        [address.into(), 0]
+    }
+
+    #[inline(always)]
     fn of_mark(mark: u32) -> u32 {
         mark.to_be()
     }
@@ -291,6 +298,11 @@ impl Family for V4 {
     #[inline(always)]
     fn same_addresses<W: Words>(line: W, sender: u32, receiver: u32) -> bool {
         line.load(ADDRESSES_WORD) == u64::from(sender) | u64::from(receiver) << 32
+    }
+
+    #[inline(always)]
+    fn fold(address: u32) -> u32 {
+        address
     }
 
     #[inline(always)]
@@ -319,12 +331,16 @@ impl Family for V6 {
         if header.version() != 6 || total > room {
             return Err(Reason::Malformed);
         }
+        let (protocol, transport) = extension::transport(frame, header.next_header)?;
+        if transport > Ethernet::LENGTH + total {
+            return Err(Reason::Malformed);
+        }
         Ok(Packet {
             source: words(header.source),
             destination: words(header.destination),
-            protocol: header.next_header,
+            protocol,
             time_to_live: header.hop_limit,
-            transport: Ethernet::LENGTH + Ipv6::LENGTH,
+            transport,
             length: total,
         })
     }
@@ -346,21 +362,15 @@ impl Family for V6 {
         if header.hop_limit <= 1 {
             return Err(Reason::TimeToLive);
         }
-        let ports: [u8; 4] = frame
-            .read(Ethernet::LENGTH + Ipv6::LENGTH)
-            .ok_or(Reason::Malformed)?;
         header.hop_limit -= 1;
         if !frame.write(Ethernet::LENGTH, &header) {
             return Err(Reason::NotWritable);
         }
-        let [first, second] = words(header.source);
-        let folded = first ^ second;
         Ok(Tunnelled {
             traffic_class: header.traffic_class(),
             dont_fragment: false,
             hops: header.hop_limit,
             length: Ipv6::LENGTH + u32::from(header.payload_length.get()),
-            flow: (folded ^ folded >> 32) as u32 ^ u32::from_ne_bytes(ports),
         })
     }
 
@@ -415,8 +425,13 @@ impl Family for V6 {
     }
 
     #[inline(always)]
+    fn to_words(address: [u64; 2]) -> [u64; 2] {
+        address
+    }
+
+    #[inline(always)]
     fn of_mark(mark: u32) -> [u64; 2] {
-        [0, u64::from(mark).to_be()]
+        [mark.to_be().into(), 0]
     }
 
     #[inline(always)]
@@ -439,6 +454,12 @@ impl Family for V6 {
     #[inline(always)]
     fn same_addresses<W: Words>(line: W, sender: [u64; 2], receiver: [u64; 2]) -> bool {
         Self::load_addresses(line) == (sender, receiver)
+    }
+
+    #[inline(always)]
+    fn fold([first, second]: [u64; 2]) -> u32 {
+        let folded = first ^ second;
+        (folded ^ folded >> 32) as u32
     }
 
     #[inline(always)]

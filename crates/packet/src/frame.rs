@@ -6,6 +6,9 @@ use crate::checksum::Difference;
 use crate::family::Family;
 use crate::wire::MacAddress;
 
+/// No header is read or written that begins beyond this many octets of a frame.
+pub const FARTHEST_HEADER: u32 = 256;
+
 /// A packet that begins with an Ethernet header and can be rewritten.
 ///
 /// Offsets are octets from the start of that header.
@@ -32,7 +35,12 @@ pub trait Frame {
     /// The firewall mark that the packet has; 0 if none.
     fn mark(&self) -> u32;
 
-    /// A header that begins there, if the frame is long enough.
+    /// Makes headers readable that begin at this offset at the latest, where some lie behind
+    /// those that every packet has.
+    fn reach(&self, offset: u32);
+
+    /// A header that begins there, if the frame is long enough, and not beyond
+    /// [`FARTHEST_HEADER`].
     fn read<T: FromBytes>(&self, offset: u32) -> Option<T>;
 
     /// Writes a header there; false if the frame is too short or cannot be written.

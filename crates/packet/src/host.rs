@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::reason::Reason;
+use crate::table::access::{Access, AccessKey};
 use crate::table::service::ServiceKey;
 use crate::table::{Tables, Traffic, Words, connection, destination, service, settings};
 
@@ -101,6 +102,8 @@ pub struct HostTables {
     pub reasons: SharedWords,
     /// `SERVICE_INDEX`.
     pub index: Mutex<HashMap<ServiceKey, u32>>,
+    /// `ACCESS`: networks, each with the length of its prefix in bits.
+    pub access: Mutex<Vec<(AccessKey, u32, Access)>>,
 }
 
 impl HostTables {
@@ -116,6 +119,7 @@ impl HostTables {
             statistics: SharedWords::new(destinations * destination::STATISTICS_WORDS),
             reasons: SharedWords::new(Reason::COUNT),
             index: Mutex::new(HashMap::new()),
+            access: Mutex::new(Vec::new()),
         }
     }
 
@@ -144,6 +148,22 @@ impl<'a> Tables for &'a HostTables {
             .unwrap_or_else(PoisonError::into_inner)
             .get(key)
             .copied()
+    }
+
+    fn access(&self, key: &AccessKey) -> u32 {
+        let networks = self.access.lock().unwrap_or_else(PoisonError::into_inner);
+        let address = u128::from_be_bytes(key.address);
+        let holds = |(network, length, _): &&(AccessKey, u32, Access)| {
+            let shift = 128u32.saturating_sub(*length);
+            let network_address = u128::from_be_bytes(network.address);
+            (network.service, network.family) == (key.service, key.family)
+                && address.checked_shr(shift) == network_address.checked_shr(shift)
+        };
+        let longest = networks
+            .iter()
+            .filter(holds)
+            .max_by_key(|(_, length, _)| *length);
+        longest.map_or(0, |(_, _, access)| *access as u32)
     }
 
     fn service(&self, id: u32) -> Option<Slice<'a>> {

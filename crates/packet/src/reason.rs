@@ -64,51 +64,53 @@ reasons! {
     Contended = 17, "drop_contended";
     /// Dropped: the frame could not be rewritten.
     NotWritable = 18, "drop_not_writable";
+    /// Dropped: a list of access keeps the client from the virtual service.
+    AccessDenied = 19, "drop_access_denied";
 
     /// Delivered to this host, which is the real server itself.
-    DeliveredHere = 19, "delivered_here";
+    DeliveredHere = 20, "delivered_here";
 
     /// Counted beside the outcome: an expired entry gave its place to a new one.
-    ReplacedExpired = 20, "replaced_expired";
+    ReplacedExpired = 21, "replaced_expired";
     /// Counted beside the outcome: a connection that never came about gave its place to a new one.
-    ReplacedEmbryonic = 21, "replaced_embryonic";
+    ReplacedEmbryonic = 22, "replaced_embryonic";
     /// Counted beside the outcome: a live connection, the one idle longest, gave its place to a new one.
-    ReplacedLive = 22, "replaced_live";
+    ReplacedLive = 23, "replaced_live";
     /// Counted beside the outcome: a persistence template gave its place to a new entry.
-    ReplacedTemplate = 23, "replaced_template";
+    ReplacedTemplate = 24, "replaced_template";
 
     /// Left by the fast path to the hook behind: the destination MAC is none of this host's on the device.
-    PuntNotForUs = 24, "punt_not_for_us";
+    PuntNotForUs = 25, "punt_not_for_us";
     /// Left by the fast path: a VLAN tag.
-    PuntTagged = 25, "punt_tagged";
+    PuntTagged = 26, "punt_tagged";
     /// Left by the fast path: neither IPv4 nor IPv6.
-    PuntNotIp = 26, "punt_not_ip";
+    PuntNotIp = 27, "punt_not_ip";
     /// Left by the fast path: neither TCP nor UDP.
-    PuntNotTransport = 27, "punt_not_transport";
+    PuntNotTransport = 28, "punt_not_transport";
     /// Left by the fast path: a fragment.
-    PuntFragment = 28, "punt_fragment";
+    PuntFragment = 29, "punt_fragment";
     /// Left by the fast path: headers that are cut off or contradict themselves, or a frame in several buffers.
-    PuntMalformed = 29, "punt_malformed";
+    PuntMalformed = 30, "punt_malformed";
     /// Left by the fast path: no connection, and no virtual service that is held here and could open one.
-    PuntNoService = 30, "punt_no_service";
+    PuntNoService = 31, "punt_no_service";
     /// Left by the fast path: no connection, and its firewall mark, which only a later hook sees, may be a service's.
-    PuntMark = 31, "punt_mark";
+    PuntMark = 32, "punt_mark";
     /// Left by the fast path: the data plane has not been set up yet.
-    PuntNotReady = 32, "punt_not_ready";
+    PuntNotReady = 33, "punt_not_ready";
     /// Left by the fast path: no real server that can take it.
-    PuntNoDestination = 33, "punt_no_destination";
+    PuntNoDestination = 34, "punt_no_destination";
     /// Left by the fast path: this host is the real server.
-    PuntLocal = 34, "punt_local";
+    PuntLocal = 35, "punt_local";
     /// Left by the fast path: the time to live runs out here.
-    PuntTimeToLive = 35, "punt_time_to_live";
+    PuntTimeToLive = 36, "punt_time_to_live";
     /// Left by the fast path: no route to the real server or client.
-    PuntNoRoute = 36, "punt_no_route";
+    PuntNoRoute = 37, "punt_no_route";
     /// Left by the fast path: larger than the next link takes.
-    PuntTooBig = 37, "punt_too_big";
+    PuntTooBig = 38, "punt_too_big";
     /// Left by the fast path: the link-layer address of the next hop is not known, or the device does not forward.
-    PuntUnresolved = 38, "punt_unresolved";
+    PuntUnresolved = 39, "punt_unresolved";
     /// Left by the fast path: the device that it would leave by takes no frames from XDP.
-    PuntDevice = 39, "punt_device";
+    PuntDevice = 40, "punt_device";
 }
 
 impl Reason {

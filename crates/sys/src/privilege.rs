@@ -30,6 +30,51 @@ impl User {
         }))
     }
 
+    /// A user of `/etc/passwd` or one without a name, given by number; `group` is one of
+    /// `/etc/group` or a number, and without it the user's own. Root is a user too.
+    ///
+    /// # Errors
+    /// `NotFound` for a name that the files do not have.
+    pub fn find(name: &str, group: Option<&str>) -> io::Result<User> {
+        let unknown = |what: &str, name: &str| {
+            io::Error::new(
+                io::ErrorKind::NotFound,
+                format!("there is no {what} {name}"),
+            )
+        };
+        let users = std::fs::read_to_string("/etc/passwd")?;
+        let named = users
+            .lines()
+            .map(|line| line.split(':').collect::<Vec<_>>())
+            .find(|fields| fields.first() == Some(&name));
+        let numbers = match &named {
+            Some(fields) => fields
+                .get(2)
+                .zip(fields.get(3))
+                .and_then(|(uid, gid)| Some((uid.parse().ok()?, gid.parse().ok()?))),
+            None => name.parse().ok().map(|uid| (uid, uid)),
+        };
+        let (uid, own) = numbers.ok_or_else(|| unknown("user", name))?;
+        let gid = match group {
+            None => own,
+            Some(group) => {
+                let groups = std::fs::read_to_string("/etc/group")?;
+                let named = groups
+                    .lines()
+                    .map(|line| line.split(':').collect::<Vec<_>>())
+                    .find(|fields| fields.first() == Some(&group));
+                let number = named.as_ref().and_then(|fields| fields.get(2));
+                let number = number.unwrap_or(&group).parse();
+                number.map_err(|_| unknown("group", group))?
+            }
+        };
+        Ok(User {
+            name: name.to_owned(),
+            uid,
+            gid,
+        })
+    }
+
     /// A line of passwd(5), `name:password:UID:GID:GECOS:directory:shell`, if it is of `name`.
     fn from_line(line: &str, name: &str) -> Option<User> {
         let mut fields = line.split(':');

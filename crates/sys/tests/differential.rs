@@ -270,6 +270,7 @@ impl Pair {
             services: SERVICES,
             destinations: DESTINATIONS,
             connections: SETS * connection::WAYS,
+            ..Sizes::default()
         };
         let (maps, programs) = load(instance, sizes).unwrap();
         assert_eq!(maps.connection_lines(), SETS * STRIDE);
@@ -891,6 +892,7 @@ fn kernel_and_host_do_the_same() {
         Reason::Contended,
         Reason::NoRoute,
         Reason::DeliveredHere,
+        Reason::AccessDenied,
         Reason::ReplacedLive,
         Reason::ReplacedTemplate,
     ];

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque, btree_map};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use super::machine::{BOOTSTRAP_DELAY, Due, Machine, Verdict, asks_the_same};
 use super::messages::{Assignment, Report};
 use super::{CheckName, Outcome};
@@ -11,7 +13,7 @@ use crate::config::model::Check;
 
 /// One attempt to connect. No two of a process are equal, so an answer that comes
 /// late is known as such.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Attempt(u64);
 
 /// What happens to the checks.
@@ -31,6 +33,8 @@ pub enum Effect {
     Ask {
         /// The name under which to say so.
         attempt: Attempt,
+        /// Whose attempt it is.
+        name: CheckName,
         /// Where to, and what for.
         check: Arc<Check>,
         /// Which of its questions, from 0.
@@ -175,6 +179,7 @@ impl Checks {
                 self.attempts.insert(attempt, name);
                 self.effects.push_back(Effect::Ask {
                     attempt,
+                    name,
                     check: Arc::new(entry.machine.check().clone()),
                     question: entry.machine.question(),
                     random,

@@ -201,6 +201,9 @@ mod tests {
                     upper_threshold: 0,
                     lower_threshold: 0,
                 },
+                inhibit_on_failure: false,
+                notify_up: None,
+                notify_down: None,
                 checks: checks.iter().map(|to| tcp(to)).collect(),
             })
             .collect();
@@ -209,6 +212,12 @@ mod tests {
                 key: service(),
                 settings: ServiceSettings::default(),
                 real_servers,
+                quorum: 1,
+                hysteresis: 0,
+                sorry_server: None,
+                quorum_up: None,
+                quorum_down: None,
+                omega: false,
             }],
             ..Configuration::default()
         }

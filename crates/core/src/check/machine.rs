@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use super::messages::{Begin, News};
 use super::{Failure, Health, Outcome, dialogue};
-use crate::config::model::Check;
+use crate::config::model::{Check, Probe};
 
 /// Time from the start of a check process, or from the reload that brings a check,
 /// to the earliest first check (keepalived's `BOOTSTRAP_DELAY`).
@@ -233,8 +233,16 @@ impl Machine {
     }
 
     fn wait(&mut self, now: Instant, how_long: Duration) {
+        // check_misc.c counts from the last start of the program, not from its end.
+        let started = match (self.phase, &self.check.probe) {
+            (Phase::Running { until }, Probe::Misc(_)) => {
+                until.checked_sub(self.check.connection.timeout)
+            }
+            _ => None,
+        };
+        let until = started.unwrap_or(now) + how_long;
         self.phase = Phase::Waiting {
-            until: now + how_long,
+            until: until.max(now),
         };
     }
 

@@ -5,12 +5,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CheckName, Health};
+use super::{Attempt, CheckName, Failure, Health, Outcome};
 use crate::config::model::Check;
 
 /// From the director.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToChecks {
+    /// A program that was asked for has ended, or could not be run.
+    ScriptEnded(Attempt, ScriptOutcome),
     /// These are the checks from now on; those that go on as they were keep their state.
     Configure(Vec<Assignment>),
 }
@@ -18,8 +20,34 @@ pub enum ToChecks {
 /// From the check process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromChecks {
+    /// Run the program of this check. The director knows which one that is, so that it is
+    /// not for this process to say.
+    RunScript(CheckName, Attempt),
+    /// End that program; nothing waits for it any more.
+    EndScript(Attempt),
     /// A check has something new to say.
     Report(Report),
+}
+
+/// How a program has ended, in words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ScriptOutcome {
+    /// Its real server is well.
+    Passed(String),
+    /// Its real server is not.
+    Failed(String),
+    /// It could not be run.
+    NotRun(String),
+}
+
+impl From<ScriptOutcome> for Outcome {
+    fn from(outcome: ScriptOutcome) -> Outcome {
+        match outcome {
+            ScriptOutcome::Passed(words) => Outcome::Passed(words),
+            ScriptOutcome::Failed(words) => Outcome::Failed(Failure::Other(words)),
+            ScriptOutcome::NotRun(words) => Outcome::NotRun(words),
+        }
+    }
 }
 
 /// One check that is to be run.

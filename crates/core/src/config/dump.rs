@@ -1,14 +1,15 @@
 //! A configuration in the words of `keepalived.conf`, with every default written out.
 
 mod checks;
+mod scripts;
 
 use std::fmt::{self, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::model::{
-    Authentication, Configuration, Global, InitialState, SyncGroup, VirtualAddress, VirtualServer,
-    VrrpInstance, VrrpVersion,
+    Authentication, Configuration, Global, InitialState, SyncGroup, Tracked, Tracker,
+    VirtualAddress, VirtualServer, VrrpInstance, VrrpVersion,
 };
 use crate::service::{
     Family, ForwardingMethod, Scheduler, ServiceKey, ServiceSettings, Tunnel, TunnelChecksum,
@@ -39,6 +40,9 @@ pub fn dump(configuration: &Configuration, secrets: Secrets) -> String {
     writer.global(&configuration.global);
     for group in &configuration.sync_groups {
         writer.sync_group(group);
+    }
+    for script in &configuration.scripts {
+        scripts::tracked(&mut writer, script);
     }
     for instance in &configuration.instances {
         writer.instance(instance);
@@ -131,6 +135,7 @@ impl Writer {
             if let Some(timeout) = global.smtp_connect_timeout {
                 w.line(format_args!("smtp_connect_timeout {}", Seconds(timeout)));
             }
+            scripts::global(w, global);
         });
     }
 
@@ -143,6 +148,7 @@ impl Writer {
                         w.line(format_args!("{}", Quoted(member)));
                     }
                 });
+                scripts::notify(w, &group.notify);
             },
         );
     }
@@ -180,6 +186,10 @@ impl Writer {
             w.election(instance);
             if instance.smtp_alert {
                 w.line(format_args!("smtp_alert"));
+            }
+            scripts::notify(w, &instance.notify);
+            if instance.notify_priority_changes {
+                w.line(format_args!("notify_priority_changes"));
             }
             if let Some(authentication) = &instance.authentication {
                 w.authentication(authentication);
@@ -229,6 +239,20 @@ impl Writer {
         if !instance.track_primary {
             self.line(format_args!("dont_track_primary"));
         }
+        for (block, is_here) in [
+            (
+                "track_interface",
+                (|t| matches!(t, Tracker::Interface(_))) as fn(&Tracker) -> bool,
+            ),
+            ("track_script", |t| matches!(t, Tracker::Script(_))),
+        ] {
+            let tracked = || instance.tracked.iter().filter(|t| is_here(&t.tracker));
+            if tracked().next().is_some() {
+                self.block(format_args!("{block}"), |w| {
+                    tracked().for_each(|t| w.tracked(t))
+                });
+            }
+        }
         let announcements = &instance.announcements;
         for (keyword, time) in [
             ("garp_master_delay", announcements.delay),
@@ -258,6 +282,16 @@ impl Writer {
         ] {
             self.line(format_args!("{keyword} {on}"));
         }
+    }
+
+    fn tracked(&mut self, tracked: &Tracked) {
+        let (Tracker::Interface(name) | Tracker::Script(name)) = &tracked.tracker;
+        let reverse = if tracked.reverse { " reverse" } else { "" };
+        self.line(format_args!(
+            "{} weight {}{reverse}",
+            Quoted(name),
+            tracked.weight
+        ));
     }
 
     fn authentication(&mut self, authentication: &Authentication) {
@@ -311,23 +345,47 @@ impl Writer {
                 )),
             }
             w.service(&server.settings, server.key.family());
+            w.quorum(server);
             for real in &server.real_servers {
                 let head = address_and_port(real.address);
                 w.block(format_args!("real_server {head}"), |w| {
                     w.line(format_args!("weight {}", real.settings.weight));
-                    w.method(real.settings.method);
+                    w.method("lvs_method", real.settings.method);
                     if real.settings.upper_threshold != 0 {
                         w.line(format_args!("uthreshold {}", real.settings.upper_threshold));
                     }
                     if real.settings.lower_threshold != 0 {
                         w.line(format_args!("lthreshold {}", real.settings.lower_threshold));
                     }
+                    if real.inhibit_on_failure {
+                        w.line(format_args!("inhibit_on_failure"));
+                    }
+                    scripts::script(w, "notify_up", real.notify_up.as_ref());
+                    scripts::script(w, "notify_down", real.notify_down.as_ref());
                     for check in &real.checks {
                         checks::check(w, check);
                     }
                 });
             }
         });
+    }
+
+    fn quorum(&mut self, server: &VirtualServer) {
+        scripts::script(self, "quorum_up", server.quorum_up.as_ref());
+        scripts::script(self, "quorum_down", server.quorum_down.as_ref());
+        if server.omega {
+            self.line(format_args!("omega"));
+        }
+        self.line(format_args!("quorum {}", server.quorum));
+        self.line(format_args!("hysteresis {}", server.hysteresis));
+        if let Some(sorry) = &server.sorry_server {
+            let address = address_and_port(sorry.address);
+            self.line(format_args!("sorry_server {address}"));
+            self.method("sorry_server_lvs_method", sorry.settings.method);
+            if sorry.inhibit {
+                self.line(format_args!("sorry_server_inhibit"));
+            }
+        }
     }
 
     fn service(&mut self, settings: &ServiceSettings, family: Family) {
@@ -371,27 +429,27 @@ impl Writer {
         }
     }
 
-    fn method(&mut self, method: ForwardingMethod) {
+    fn method(&mut self, keyword: &str, method: ForwardingMethod) {
         let checksum = |checksum| match checksum {
             TunnelChecksum::None => "nocsum",
             TunnelChecksum::Full => "csum",
             TunnelChecksum::Remote => "remcsum",
         };
         match method {
-            ForwardingMethod::Nat => self.line(format_args!("lvs_method NAT")),
-            ForwardingMethod::DirectRouting => self.line(format_args!("lvs_method DR")),
+            ForwardingMethod::Nat => self.line(format_args!("{keyword} NAT")),
+            ForwardingMethod::DirectRouting => self.line(format_args!("{keyword} DR")),
             ForwardingMethod::Tunnel(Tunnel::Ipip) => {
-                self.line(format_args!("lvs_method TUN type ipip"));
+                self.line(format_args!("{keyword} TUN type ipip"));
             }
             ForwardingMethod::Tunnel(Tunnel::Gue { port, checksum: c }) => {
                 let checksum = checksum(c);
                 self.line(format_args!(
-                    "lvs_method TUN type gue port {port} {checksum}"
+                    "{keyword} TUN type gue port {port} {checksum}"
                 ));
             }
             ForwardingMethod::Tunnel(Tunnel::Gre { checksum: c }) => {
                 let checksum = checksum(c);
-                self.line(format_args!("lvs_method TUN type gre {checksum}"));
+                self.line(format_args!("{keyword} TUN type gre {checksum}"));
             }
         }
     }

@@ -4,17 +4,21 @@ mod address;
 mod check;
 mod election;
 mod forwarding;
+mod quorum;
 mod review;
+mod script;
 mod servers;
+mod tracking;
 mod vrrp;
 
 use super::diagnostic::Report;
 use super::directive::{Context, Directive, NotActedOn};
 use super::keyword::BlockKind;
-use super::model::{Configuration, Global, VrrpVersion};
+use super::model::{Configuration, Global, ScriptUser, VrrpVersion};
 use super::reader::Word;
 use super::source::Span;
 use super::tree::Statement;
+use script::ReadFifo;
 
 /// A value with the place that it was read at.
 #[derive(Debug, Clone)]
@@ -31,6 +35,12 @@ pub(crate) struct Lowering {
     election: election::Election,
     sync_groups: Vec<vrrp::ReadSyncGroup>,
     instances: Vec<vrrp::ReadInstance>,
+    scripts: Vec<tracking::ReadScript>,
+    script_user: Option<ScriptUser>,
+    notify_priority_changes: bool,
+    notify_fifo: ReadFifo,
+    vrrp_notify_fifo: ReadFifo,
+    lvs_notify_fifo: ReadFifo,
     virtual_servers: Vec<servers::ReadVirtualServer>,
     not_acted_on: NotActedOn,
     /// How many statements had a keyword that the language knows, and how many had none.
@@ -72,6 +82,7 @@ impl Lowering {
                 self.instances
                     .extend(vrrp::instance(context, directive, &self.instances));
             }
+            "vrrp_script" => self.scripts.extend(tracking::script(context, directive)),
             "virtual_server" => {
                 self.virtual_servers
                     .extend(servers::virtual_server(context, directive));
@@ -96,6 +107,20 @@ impl Lowering {
                 }
                 "smtp_server" => {
                     global.smtp_server = word.map(|host| (host, smtp_port(context, &directive)));
+                }
+                "script_user" => self.script_user = script::user(directive.rest(0)),
+                "enable_script_security" => global.script_security = true,
+                "vrrp_notify_priority_changes" => {
+                    self.notify_priority_changes = directive.boolean();
+                }
+                "notify_fifo" | "notify_fifo_script" => {
+                    self.notify_fifo.take(context, &directive);
+                }
+                "vrrp_notify_fifo" | "vrrp_notify_fifo_script" => {
+                    self.vrrp_notify_fifo.take(context, &directive);
+                }
+                "lvs_notify_fifo" | "lvs_notify_fifo_script" => {
+                    self.lvs_notify_fifo.take(context, &directive);
                 }
                 "smtp_connect_timeout" => global.smtp_connect_timeout = directive.time(),
                 "vrrp_version" => {
@@ -126,20 +151,53 @@ impl Lowering {
                 .advice(start, "the configuration is empty")
                 .help("nothing will run; has the file been written completely?");
         }
-        let instances =
-            vrrp::finish_instances(self.instances, self.version, &self.election, report);
-        let virtual_servers = servers::finish(self.virtual_servers, report);
-        let sync_groups = vrrp::finish_sync_groups(self.sync_groups, &instances, report);
+        let mut instances = vrrp::finish_instances(
+            self.instances,
+            self.version,
+            &self.election,
+            self.notify_priority_changes,
+            &self.scripts,
+            report,
+        );
+        let usual_user = self.script_user.as_ref();
+        let virtual_servers = servers::finish(self.virtual_servers, usual_user, report);
+        let mut sync_groups =
+            vrrp::finish_sync_groups(self.sync_groups, &mut instances, &self.scripts, report);
+        let scripts = tracking::finish_scripts(self.scripts, usual_user, |tracker| {
+            instances
+                .iter()
+                .flat_map(|instance| &instance.value.tracked)
+                .any(|tracked| tracked.tracker == *tracker)
+        });
+        let of_groups = sync_groups.iter_mut().map(|group| &mut group.notify);
+        let of_instances = instances.iter_mut().map(|read| &mut read.value.notify);
+        for notify in of_groups.chain(of_instances) {
+            notify.run_as(usual_user);
+        }
         if report.has_errors() {
             return None;
         }
         Some(Configuration {
-            global: self.global,
+            global: Global {
+                notify_fifo: self.notify_fifo.finish(usual_user),
+                vrrp_notify_fifo: self.vrrp_notify_fifo.finish(usual_user),
+                lvs_notify_fifo: self.lvs_notify_fifo.finish(usual_user),
+                ..self.global
+            },
             sync_groups,
             instances: instances.into_iter().map(|read| read.value).collect(),
+            scripts,
             virtual_servers,
         })
     }
+}
+
+/// The name behind the keyword of a block.
+fn name_of(block: &Directive<'_>) -> Option<Placed<String>> {
+    block.word(0).map(|word| Placed {
+        value: word.text.to_string(),
+        span: word.span,
+    })
 }
 
 /// The words of a block without keywords, however they are spread over lines.

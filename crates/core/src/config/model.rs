@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use self::check::{
-    Check, Connection, DnsProbe, HttpProbe, HttpVersion, Probe, RECORD_TYPES, Regex, RegexOptions,
-    Timing, Tls, UdpProbe, UdpReply, Url,
+    Check, Connection, DnsProbe, HttpProbe, HttpVersion, MiscProbe, Probe, RECORD_TYPES, Regex,
+    RegexOptions, Timing, Tls, UdpProbe, UdpReply, Url,
 };
 use crate::service::{DestinationSettings, ServiceKey, ServiceSettings};
 
@@ -22,6 +22,8 @@ pub struct Configuration {
     pub sync_groups: Vec<SyncGroup>,
     /// `vrrp_instance` blocks, in the order of the file.
     pub instances: Vec<VrrpInstance>,
+    /// `vrrp_script` blocks that some instance tracks, in the order of the file.
+    pub scripts: Vec<TrackedScript>,
     /// `virtual_server` blocks, in the order of the file.
     pub virtual_servers: Vec<VirtualServer>,
 }
@@ -39,6 +41,14 @@ pub struct Global {
     pub smtp_server: Option<(String, u16)>,
     /// How long a mail connection may take to be made.
     pub smtp_connect_timeout: Option<Duration>,
+    /// `enable_script_security`: what others than root could change does not run as root.
+    pub script_security: bool,
+    /// `notify_fifo`: all events.
+    pub notify_fifo: Option<NotifyFifo>,
+    /// `vrrp_notify_fifo`: those of VRRP.
+    pub vrrp_notify_fifo: Option<NotifyFifo>,
+    /// `lvs_notify_fifo`: those of virtual and real servers.
+    pub lvs_notify_fifo: Option<NotifyFifo>,
 }
 
 /// VRRP instances that change state together.
@@ -48,6 +58,8 @@ pub struct SyncGroup {
     pub name: String,
     /// Names of its instances.
     pub members: Vec<String>,
+    /// What is run when it changes its state.
+    pub notify: NotifyScripts,
 }
 
 /// The state that the file asks an instance to begin in; the protocol decides.
@@ -130,6 +142,95 @@ pub struct UnicastPeer {
     pub most_hop_limit: u8,
 }
 
+/// Whom a script runs as.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScriptUser {
+    /// Login name, or a number.
+    pub name: String,
+    /// Group, where it is not the user's own.
+    pub group: Option<String>,
+}
+
+/// A program that is run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Script {
+    /// The program and its arguments; at least one.
+    pub command: Vec<String>,
+    /// Whom it runs as, where somebody is named.
+    pub user: Option<ScriptUser>,
+}
+
+/// What is run when an instance or a sync group changes its state.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct NotifyScripts {
+    /// `notify_master`.
+    pub master: Option<Script>,
+    /// `notify_backup`.
+    pub backup: Option<Script>,
+    /// `notify_fault`.
+    pub fault: Option<Script>,
+    /// `notify_stop`: everything ends.
+    pub stop: Option<Script>,
+    /// `notify_deleted`: the instance is not in the file any more. There may be the keyword
+    /// without a script.
+    pub deleted: Option<Option<Script>>,
+    /// `notify_master_rx_lower_pri`: a master has heard one of lower priority.
+    pub lower_priority: Option<Script>,
+    /// `notify`: whatever the state; it is told which.
+    pub any: Option<Script>,
+}
+
+/// A named pipe that events are written to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotifyFifo {
+    /// Where it is; it is made where it is not.
+    pub path: String,
+    /// Whom it belongs to when it is made.
+    pub user: Option<ScriptUser>,
+    /// Its reader: a program that is started with the path as its last argument.
+    pub reader: Option<Script>,
+}
+
+/// `vrrp_script`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrackedScript {
+    /// The name that instances track it by.
+    pub name: String,
+    /// What is run.
+    pub script: Script,
+    /// Time from one start to the next.
+    pub interval: Duration,
+    /// Time after which it is ended, and has failed.
+    pub timeout: Duration,
+    /// Successes in a row that make it good.
+    pub rise: u32,
+    /// Failures in a row that make it bad.
+    pub fall: u32,
+    /// `init_fail`: bad until it has succeeded.
+    pub starts_failed: bool,
+}
+
+/// Something that is good or bad.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Tracker {
+    /// An interface, by name: good while it is up.
+    Interface(String),
+    /// A script, by name.
+    Script(String),
+}
+
+/// What an instance makes of a tracker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tracked {
+    /// The tracker.
+    pub tracker: Tracker,
+    /// -253 to 253. A positive one is added to the priority while the tracker is good, a
+    /// negative one while it is bad; with 0 the instance is in fault while it is bad.
+    pub weight: i16,
+    /// Whether good counts as bad.
+    pub reverse: bool,
+}
+
 /// When neighbours are told where the addresses are (`garp_*`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Announcements {
@@ -209,8 +310,14 @@ pub struct VrrpInstance {
     pub trust_known_master: bool,
     /// Whether the instance is in fault while its own interface is down.
     pub track_primary: bool,
+    /// What it tracks, with what its sync group tracks.
+    pub tracked: Vec<Tracked>,
     /// Whether changes of state are mailed.
     pub smtp_alert: bool,
+    /// What is run when it changes its state.
+    pub notify: NotifyScripts,
+    /// `notify_priority_changes`: they are written to the pipes of events.
+    pub notify_priority_changes: bool,
 }
 
 impl VrrpInstance {
@@ -238,7 +345,10 @@ impl VrrpInstance {
             advertise_before_yielding: false,
             trust_known_master: false,
             track_primary: true,
+            tracked: Vec::new(),
             smtp_alert: false,
+            notify: NotifyScripts::default(),
+            notify_priority_changes: false,
         }
     }
 }
@@ -252,6 +362,29 @@ pub struct VirtualServer {
     pub settings: ServiceSettings,
     /// Its real servers, in the order of the file.
     pub real_servers: Vec<RealServer>,
+    /// `quorum`: the weight that is up must be this much, with [`Self::hysteresis`].
+    pub quorum: u32,
+    /// `hysteresis`: how far from the quorum the weight must be for a change.
+    pub hysteresis: u32,
+    /// `sorry_server`: who serves without a quorum.
+    pub sorry_server: Option<SorryServer>,
+    /// `quorum_up`: run when the quorum is there.
+    pub quorum_up: Option<Script>,
+    /// `quorum_down`: run when it is lost.
+    pub quorum_down: Option<Script>,
+    /// `omega`: at the end, real servers and quorums count as lost.
+    pub omega: bool,
+}
+
+/// `sorry_server`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SorryServer {
+    /// Its address and port.
+    pub address: SocketAddr,
+    /// Method and weight while it serves.
+    pub settings: DestinationSettings,
+    /// `sorry_server_inhibit`: while it does not serve it is there with weight 0.
+    pub inhibit: bool,
 }
 
 /// `real_server`.
@@ -261,6 +394,12 @@ pub struct RealServer {
     pub address: SocketAddr,
     /// Method and weight.
     pub settings: DestinationSettings,
+    /// `inhibit_on_failure`: while it is down it is there with weight 0.
+    pub inhibit_on_failure: bool,
+    /// `notify_up`: run when it comes up.
+    pub notify_up: Option<Script>,
+    /// `notify_down`: run when it goes down.
+    pub notify_down: Option<Script>,
     /// Its health checks; without any it counts as up.
     pub checks: Vec<Check>,
 }

@@ -6,7 +6,9 @@
 //! that was carried out leaves nothing to plan.
 
 mod names;
+mod notification;
 mod plan;
+mod quorum;
 
 use std::net::SocketAddr;
 
@@ -14,7 +16,9 @@ use crate::config::model::Configuration;
 use crate::service::{DestinationSettings, ServiceKey, ServiceSettings};
 
 pub use names::{RealServerName, VirtualServerName};
+pub use notification::{quorum_notification, real_server_notification};
 pub use plan::plan;
+pub use quorum::{QuorumChange, Quorums};
 
 /// A virtual service as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,31 +33,63 @@ pub struct DesiredService {
 
 /// The services that `configuration` asks for, with those real servers that `is_up`.
 ///
+/// A real server that is down is left out, or has weight 0 where the file wants it
+/// inhibited. A service without a quorum, by `quorums`, has its sorry server instead of
+/// all of its real servers, if the file names one.
+///
 /// A service whose real servers are all down is there nevertheless, without
 /// destinations, as with keepalived: its clients hear that the port is unreachable.
 /// Where the file names a service or a real server twice, the first counts.
 pub fn desired(
     configuration: &Configuration,
     is_up: impl Fn(&ServiceKey, &SocketAddr) -> bool,
+    quorums: &Quorums,
 ) -> Vec<DesiredService> {
     let mut services: Vec<DesiredService> = Vec::new();
     let mut known = std::collections::BTreeSet::new();
     for virtual_server in &configuration.virtual_servers {
-        if !known.insert(virtual_server.key) {
+        let key = virtual_server.key;
+        if !known.insert(key) {
             continue;
         }
+        let is_sorry = virtual_server.sorry_server.is_some() && !quorums.has(&key);
+        let real_servers = virtual_server.real_servers.iter().filter_map(|real| {
+            let serves = !is_sorry && is_up(&key, &real.address);
+            let settings = serving(real.settings, serves, real.inhibit_on_failure)?;
+            Some((real.address, settings))
+        });
+        let sorry_server = virtual_server.sorry_server.iter().filter_map(|sorry| {
+            let settings = serving(sorry.settings, is_sorry, sorry.inhibit)?;
+            Some((sorry.address, settings))
+        });
         let mut named = std::collections::BTreeSet::new();
+        let mut destinations: Vec<_> = if is_sorry {
+            sorry_server.chain(real_servers).collect()
+        } else {
+            real_servers.chain(sorry_server).collect()
+        };
+        destinations.retain(|(address, _)| named.insert(*address));
         services.push(DesiredService {
-            key: virtual_server.key,
+            key,
             settings: virtual_server.settings.clone(),
-            destinations: virtual_server
-                .real_servers
-                .iter()
-                .filter(|real_server| named.insert(real_server.address))
-                .filter(|real_server| is_up(&virtual_server.key, &real_server.address))
-                .map(|real_server| (real_server.address, real_server.settings))
-                .collect(),
+            destinations,
         });
     }
     services
+}
+
+/// A destination's settings while it serves, or not; none where it is to go.
+fn serving(
+    settings: DestinationSettings,
+    serves: bool,
+    inhibit: bool,
+) -> Option<DestinationSettings> {
+    match (serves, inhibit) {
+        (true, _) => Some(settings),
+        (false, true) => Some(DestinationSettings {
+            weight: 0,
+            ..settings
+        }),
+        (false, false) => None,
+    }
 }

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::State;
 use super::receipt::Rejection;
+use super::script::ScriptAction;
+use crate::notification::Notification;
 
 /// A virtual address with the interface that it lives on.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -84,6 +86,15 @@ pub enum Effect {
         /// The new state.
         state: State,
     },
+    /// Do something with a script.
+    Script {
+        /// Its name.
+        name: String,
+        /// What is to be done; the end of one that was started is an input.
+        action: ScriptAction,
+    },
+    /// Tell others of a change.
+    Notify(Notification),
     /// Something for the log.
     Report(Report),
 }
@@ -124,6 +135,13 @@ pub enum Event {
         priority: u8,
         /// The sender.
         source: IpAddr,
+    },
+    /// What is tracked has changed the effective priority.
+    PriorityChanged {
+        /// Before.
+        from: u8,
+        /// Now.
+        to: u8,
     },
     /// A lower priority is master, and stays it for this long.
     PreemptDelayStarted(Duration),
@@ -202,6 +220,9 @@ impl fmt::Display for Report {
                     f,
                     "received lower priority ({priority}) advert from {source} - discarding"
                 )
+            }
+            Event::PriorityChanged { from, to } => {
+                write!(f, "Changing effective priority from {from} to {to}")
             }
             Event::PreemptDelayStarted(delay) => {
                 let micros = delay.subsec_micros();

@@ -9,6 +9,7 @@ use super::State;
 use super::advertisement::{Advertisement, PRIORITY_OWNER, PRIORITY_STOP};
 use super::effect::{Effect, Event};
 use super::instance::Instance;
+use super::notification::Occasion;
 use super::receipt::{Packet, Rejection, verify};
 use super::timers::skew_time;
 
@@ -156,6 +157,7 @@ impl Instance {
                         ours,
                     },
                 );
+                self.notify(Occasion::HeardLowerPriority, effects);
                 if self.configuration.answer_lower_priority {
                     self.advertise(now, effects);
                 }
@@ -194,6 +196,7 @@ impl Instance {
     /// keepalived lowers its own priority by one.
     fn yield_ownership(&mut self, effects: &mut VecDeque<Effect>) {
         self.report(effects, Event::SecondOwner);
+        self.base_priority = PRIORITY_OWNER - 1;
         self.priority = PRIORITY_OWNER - 1;
     }
 

@@ -14,6 +14,7 @@ use super::advertisement::{
     Advertisement, Envelope, GROUP_IPV4, GROUP_IPV6, PRIORITY_OWNER, PRIORITY_STOP,
 };
 use super::effect::{Effect, Event, HeldAddress, Report};
+use super::notification::{Occasion, of_instance};
 use super::receipt::RejectionKind;
 use super::timers::master_down_interval;
 use super::{InterfaceCondition, State};
@@ -52,6 +53,12 @@ pub(super) struct Instance {
     pub(super) statistics: Statistics,
     /// Its effective priority.
     pub(super) priority: u8,
+    /// Its priority without weights.
+    pub(super) base_priority: u8,
+    /// Something that it tracks keeps it from taking part.
+    pub(super) tracks_fault: bool,
+    /// Something that it tracks is not known yet.
+    pub(super) tracks_unknown: bool,
     /// The interval of the current master, as version 3 advertises it.
     pub(super) master_interval: Duration,
     /// Adver_Timer of a master, Master_Down_Timer of a backup.
@@ -79,6 +86,9 @@ impl Instance {
             source: None,
             statistics: Statistics::default(),
             priority: configuration.priority,
+            base_priority: configuration.priority,
+            tracks_fault: false,
+            tracks_unknown: false,
             master_interval: configuration.advertisement_interval,
             deadline: None,
             announce_at: None,
@@ -101,7 +111,7 @@ impl Instance {
     }
 
     pub(super) fn is_usable(&self) -> bool {
-        self.source.is_some()
+        self.source.is_some() && !self.tracks_fault
     }
 
     /// The address to send from on an interface in this condition; none if the
@@ -148,6 +158,12 @@ impl Instance {
             state: self.state,
             priority: self.priority,
         });
+        self.notify(Occasion::Entered(self.state), effects);
+    }
+
+    pub(super) fn notify(&self, occasion: Occasion, effects: &mut VecDeque<Effect>) {
+        let notification = of_instance(&self.configuration, occasion, self.priority);
+        effects.extend(notification.map(Effect::Notify));
     }
 
     fn master_down_interval(&self) -> Duration {
@@ -281,10 +297,15 @@ impl Instance {
         });
     }
 
-    /// Ends the instance, from any state.
-    pub(super) fn stop(&mut self, now: Instant, effects: &mut VecDeque<Effect>) {
+    /// Ends the instance, from any state; `occasion` is why.
+    pub(super) fn stop(
+        &mut self,
+        now: Instant,
+        occasion: Occasion,
+        effects: &mut VecDeque<Effect>,
+    ) {
         match self.state {
-            State::Initialize => {}
+            State::Initialize => return,
             State::Master => self.leave_master(now, State::Initialize, true, effects),
             State::Backup | State::Fault => {
                 self.state = State::Initialize;
@@ -292,6 +313,7 @@ impl Instance {
                 self.state_changed(effects);
             }
         }
+        self.notify(occasion, effects);
     }
 
     /// Sends an advertisement and starts the Adver_Timer anew.
@@ -423,6 +445,30 @@ impl Instance {
         }
     }
 
+    /// Takes a new effective priority.
+    pub(super) fn set_priority(&mut self, priority: u8, effects: &mut VecDeque<Effect>) {
+        if priority == self.priority {
+            return;
+        }
+        let down_before = self.master_down_interval();
+        let from = std::mem::replace(&mut self.priority, priority);
+        if self.state != State::Initialize {
+            self.report(effects, Event::PriorityChanged { from, to: priority });
+            self.notify(Occasion::PriorityChanged(self.state), effects);
+        }
+        self.shift_down_timer(down_before);
+    }
+
+    /// The time that has passed counts: only the difference of the intervals is added.
+    fn shift_down_timer(&mut self, down_before: Duration) {
+        if self.state == State::Backup {
+            self.deadline = self
+                .deadline
+                .map(|deadline| deadline + self.master_down_interval())
+                .and_then(|deadline| deadline.checked_sub(down_before));
+        }
+    }
+
     /// Takes a new configuration of the same virtual router without leaving its state.
     pub(super) fn reconfigure(
         &mut self,
@@ -432,19 +478,13 @@ impl Instance {
         let before = self.addresses();
         let previous = std::mem::replace(&mut self.configuration, configuration);
         let interval = self.configuration.advertisement_interval;
-        let down_before = self.master_down_interval();
         if previous.advertisement_interval != interval {
+            let down_before = self.master_down_interval();
             self.master_interval = interval;
+            self.shift_down_timer(down_before);
         }
         if previous.priority != self.configuration.priority {
-            self.priority = self.configuration.priority;
-        }
-        if self.state == State::Backup {
-            // The time that has passed counts; only the difference of the intervals is added.
-            self.deadline = self
-                .deadline
-                .map(|deadline| deadline + self.master_down_interval())
-                .and_then(|deadline| deadline.checked_sub(down_before));
+            self.base_priority = self.configuration.priority;
         }
         if self.state == State::Master {
             let after = self.addresses();

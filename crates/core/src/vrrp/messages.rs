@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{State, Statistics};
-use crate::config::model::{SyncGroup, VrrpInstance};
+use crate::config::model::{SyncGroup, TrackedScript, VrrpInstance};
 
 /// From the director to the vrrp process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +21,10 @@ pub enum Command {
         instances: Vec<VrrpInstance>,
         /// The groups that bind them.
         sync_groups: Vec<SyncGroup>,
+        /// The scripts that they track.
+        scripts: Vec<TrackedScript>,
+        /// How others are told of changes.
+        notifying: Notifying,
         /// What is known of the instances of a vrrp process that has just died.
         resume: Vec<Resume>,
     },
@@ -28,6 +32,15 @@ pub enum Command {
     ReportStatistics,
     /// Withdraw from everything and exit.
     Shutdown,
+}
+
+/// How others are told of changes.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Notifying {
+    /// Paths of named pipes that are there.
+    pub fifos: Vec<String>,
+    /// Whether scripts that others than root could change are kept from running as root.
+    pub script_security: bool,
 }
 
 /// The last that the director knows of an instance of a dead vrrp process.

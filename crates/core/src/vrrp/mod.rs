@@ -38,15 +38,19 @@
 //!   router's: VRRP with virtual MAC addresses needs devices that this does not make.
 
 mod advertisement;
+mod configuring;
 mod effect;
 mod hearing;
 mod instance;
 pub mod messages;
+mod notification;
 mod receipt;
 mod routers;
+mod script;
 #[cfg(test)]
 mod tests;
 pub mod timers;
+mod tracking;
 
 pub use advertisement::{
     Advertisement, DecodeError, Envelope, GROUP_IPV4, GROUP_IPV6, HOP_LIMIT, PRIORITY_OWNER,
@@ -56,6 +60,7 @@ pub use effect::{Effect, Event, HeldAddress, Report};
 pub use instance::{Statistics, addresses_of, is_ipv6};
 pub use receipt::{Packet, Rejection, RejectionKind};
 pub use routers::{Input, InstanceView, InterfaceCondition, VirtualRouters};
+pub use script::ScriptAction;
 
 use serde::{Deserialize, Serialize};
 

@@ -14,12 +14,11 @@ use super::effect::{Effect, Event, HeldAddress, Report};
 use super::hearing::Heard;
 use super::instance::{self, Instance, Statistics};
 use super::messages::Resume;
+use super::notification::{Occasion, of_group};
 use super::receipt::Packet;
-use crate::config::model::{SyncGroup, VrrpInstance};
-
-/// A process that has been dead for longer than this is not resumed: real peers of
-/// keepalived never see its addresses held longer after its death.
-const RESUME_WITHIN: Duration = Duration::from_millis(100);
+use super::script::ScriptTracker;
+use super::tracking::weigh;
+use crate::config::model::{NotifyScripts, SyncGroup, TrackedScript, Tracker, VrrpInstance};
 
 /// What is known of an interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +41,8 @@ pub enum Input<'a> {
         instances: Vec<VrrpInstance>,
         /// The groups.
         sync_groups: Vec<SyncGroup>,
+        /// The scripts that they track.
+        scripts: Vec<TrackedScript>,
         /// The last states of a process that has just died, and how long ago it did.
         resume: Vec<(Resume, Duration)>,
     },
@@ -65,6 +66,13 @@ pub enum Input<'a> {
         interface: String,
         /// The address.
         address: IpAddr,
+    },
+    /// A script that was started has ended, or could not be started.
+    ScriptEnded {
+        /// Its name.
+        name: &'a str,
+        /// Whether it has succeeded.
+        succeeded: bool,
     },
     /// Give everything up.
     Shutdown,
@@ -91,20 +99,38 @@ impl InstanceView<'_> {
 }
 
 #[derive(Debug)]
-struct Group {
-    name: String,
+pub(super) struct Group {
+    pub(super) name: String,
     /// Positions of its members.
-    members: Vec<usize>,
-    state: State,
+    pub(super) members: Vec<usize>,
+    pub(super) state: State,
+    pub(super) scripts: NotifyScripts,
+}
+
+impl Group {
+    /// Says in which state the group is now.
+    pub(super) fn state_changed(&self, effects: &mut VecDeque<Effect>) {
+        effects.push_back(Effect::GroupStateChanged {
+            group: self.name.clone(),
+            state: self.state,
+        });
+        self.notify(Occasion::Entered(self.state), effects);
+    }
+
+    fn notify(&self, occasion: Occasion, effects: &mut VecDeque<Effect>) {
+        let notification = of_group(&self.name, &self.scripts, occasion);
+        effects.extend(notification.map(Effect::Notify));
+    }
 }
 
 /// The machine of all virtual routers in a process.
 #[derive(Debug, Default)]
 pub struct VirtualRouters {
-    interfaces: BTreeMap<String, InterfaceCondition>,
-    instances: Vec<Instance>,
-    groups: Vec<Group>,
-    effects: VecDeque<Effect>,
+    pub(super) interfaces: BTreeMap<String, InterfaceCondition>,
+    pub(super) scripts: Vec<ScriptTracker>,
+    pub(super) instances: Vec<Instance>,
+    pub(super) groups: Vec<Group>,
+    pub(super) effects: VecDeque<Effect>,
 }
 
 impl VirtualRouters {
@@ -119,8 +145,10 @@ impl VirtualRouters {
             Input::Configure {
                 instances,
                 sync_groups,
+                scripts,
                 resume,
             } => {
+                self.configure_scripts(now, scripts);
                 self.configure(now, instances, sync_groups, &resume);
             }
             Input::InterfaceChanged {
@@ -135,12 +163,26 @@ impl VirtualRouters {
                     instance.restore_address(&interface, address, &mut self.effects);
                 }
             }
+            Input::ScriptEnded { name, succeeded } => {
+                let ended = |script: &&mut ScriptTracker| script.configuration.name == name;
+                if let Some(script) = self.scripts.iter_mut().find(ended)
+                    && script.ended(now, succeeded)
+                {
+                    self.assess_script(now, name);
+                }
+            }
             Input::Shutdown => {
                 for instance in &mut self.instances {
-                    instance.stop(now, &mut self.effects);
+                    instance.stop(now, Occasion::Stopped, &mut self.effects);
+                }
+                for group in &self.groups {
+                    if group.state != State::Initialize {
+                        group.notify(Occasion::Stopped, &mut self.effects);
+                    }
                 }
                 self.instances.clear();
                 self.groups.clear();
+                self.scripts.clear();
             }
         }
     }
@@ -151,6 +193,7 @@ impl VirtualRouters {
         self.instances
             .iter()
             .filter_map(Instance::next_timeout)
+            .chain(self.scripts.iter().filter_map(ScriptTracker::next_timeout))
             .min()
     }
 
@@ -159,6 +202,7 @@ impl VirtualRouters {
         for instance in &mut self.instances {
             instance.handle_announce_timeout(now, &mut self.effects);
         }
+        self.handle_script_timeouts(now);
         // The earliest first: in a group, the order decides who waits for whom.
         while let Some(position) = self.most_overdue(now) {
             let instance = &mut self.instances[position];
@@ -265,40 +309,90 @@ impl VirtualRouters {
         interface: String,
         condition: Option<InterfaceCondition>,
     ) {
-        for position in 0..self.instances.len() {
-            let instance = &mut self.instances[position];
-            if instance.configuration.interface != interface {
-                continue;
-            }
-            let source = instance.source_on(condition.as_ref());
-            match (instance.is_usable(), source) {
-                (true, None) => {
-                    if instance.state == State::Master {
-                        // Sent while the old source is still known: the interface may work
-                        // in this direction, or only the address may be gone.
-                        instance.leave_master(now, State::Fault, true, &mut self.effects);
-                    } else if instance.state != State::Fault {
-                        instance.enter_fault(&mut self.effects);
-                    }
-                    instance.source = None;
-                    self.lead_group(now, position, State::Fault);
-                }
-                (_, source) => {
-                    instance.source = source;
-                    if source.is_some() && instance.state == State::Fault {
-                        self.leave_fault(now, position);
-                    }
-                }
-            }
-        }
         match condition {
-            Some(condition) => self.interfaces.insert(interface, condition),
+            Some(condition) => self.interfaces.insert(interface.clone(), condition),
             None => self.interfaces.remove(&interface),
         };
+        let tracker = Tracker::Interface(interface);
+        for position in 0..self.instances.len() {
+            let configuration = &self.instances[position].configuration;
+            let Tracker::Interface(interface) = &tracker else {
+                return;
+            };
+            if configuration.interface == *interface || tracks(configuration, &tracker) {
+                self.assess(now, position);
+            }
+        }
+    }
+
+    fn handle_script_timeouts(&mut self, now: Instant) {
+        let mut changed = Vec::new();
+        for script in &mut self.scripts {
+            let (another, action) = script.handle_timeout(now);
+            let name = &script.configuration.name;
+            if let Some(action) = action {
+                let name = name.clone();
+                self.effects.push_back(Effect::Script { name, action });
+            }
+            if another {
+                changed.push(name.clone());
+            }
+        }
+        for name in changed {
+            self.assess_script(now, &name);
+        }
+    }
+
+    fn assess_script(&mut self, now: Instant, name: &str) {
+        let tracker = Tracker::Script(name.to_owned());
+        for position in 0..self.instances.len() {
+            if tracks(&self.instances[position].configuration, &tracker) {
+                self.assess(now, position);
+            }
+        }
+        self.start_known(now);
+    }
+
+    /// Whether something that is tracked is good, as far as is known.
+    fn is_good(&self, tracker: &Tracker) -> Option<bool> {
+        match tracker {
+            Tracker::Interface(name) => Some(self.interfaces.get(name).is_some_and(|i| i.up)),
+            Tracker::Script(name) => {
+                let script = self.scripts.iter().find(|s| s.configuration.name == *name);
+                script.map_or(Some(false), |script| script.good)
+            }
+        }
+    }
+
+    /// What an instance's interface and all that it tracks make of it.
+    pub(super) fn assess(&mut self, now: Instant, position: usize) {
+        let instance = &self.instances[position];
+        let condition = self.interfaces.get(&instance.configuration.interface);
+        let source = instance.source_on(condition);
+        let tracked = &instance.configuration.tracked;
+        let verdict = weigh(instance.base_priority, tracked, |t| self.is_good(t));
+        let instance = &mut self.instances[position];
+        instance.set_priority(verdict.priority, &mut self.effects);
+        let falls = instance.is_usable() && (source.is_none() || verdict.fault);
+        if falls && instance.state == State::Master {
+            // Sent while the old source is still known: the interface may work in this
+            // direction, or only the address may be gone.
+            instance.leave_master(now, State::Fault, true, &mut self.effects);
+        } else if falls && instance.state == State::Backup {
+            instance.enter_fault(&mut self.effects);
+        }
+        instance.source = source;
+        instance.tracks_fault = verdict.fault;
+        instance.tracks_unknown = verdict.unknown;
+        match instance.state {
+            State::Fault if falls => self.lead_group(now, position, State::Fault),
+            State::Fault if instance.is_usable() => self.leave_fault(now, position),
+            _ => {}
+        }
     }
 
     /// An instance has lost its own reason to be in Fault; its group may have others.
-    fn leave_fault(&mut self, now: Instant, position: usize) {
+    pub(super) fn leave_fault(&mut self, now: Instant, position: usize) {
         if self
             .fellows(position)
             .all(|member| self.instances[member].is_usable())
@@ -309,7 +403,7 @@ impl VirtualRouters {
     }
 
     /// Positions of the other members of an instance's group.
-    fn fellows(&self, position: usize) -> impl Iterator<Item = usize> + use<> {
+    pub(super) fn fellows(&self, position: usize) -> impl Iterator<Item = usize> + use<> {
         let members = match self.instances[position].group {
             Some(group) => self.groups[group].members.clone(),
             None => Vec::new(),
@@ -338,7 +432,7 @@ impl VirtualRouters {
     }
 
     /// One member has changed to `state`: the others follow.
-    fn lead_group(&mut self, now: Instant, leader: usize, state: State) {
+    pub(super) fn lead_group(&mut self, now: Instant, leader: usize, state: State) {
         let Some(position) = self.instances[leader].group else {
             return;
         };
@@ -349,7 +443,7 @@ impl VirtualRouters {
         let name = self.groups[position].name.clone();
         let effects = &mut self.effects;
         effects.push_back(Effect::Report(Report {
-            name: name.clone(),
+            name,
             event: Event::GroupSynced(state),
         }));
         for member in self.groups[position]
@@ -367,217 +461,16 @@ impl VirtualRouters {
                 (_, State::Master) => member.enter_master(now, effects),
                 (_, State::Backup) => member.enter_backup(now, effects),
                 (_, State::Fault) => member.enter_fault(effects),
-                (_, State::Initialize) => member.stop(now, effects),
+                (_, State::Initialize) => member.stop(now, Occasion::Stopped, effects),
             }
         }
-        effects.push_back(Effect::GroupStateChanged { group: name, state });
-    }
-
-    fn configure(
-        &mut self,
-        now: Instant,
-        configurations: Vec<VrrpInstance>,
-        sync_groups: Vec<SyncGroup>,
-        resume: &[(Resume, Duration)],
-    ) {
-        let mut before = std::mem::take(&mut self.instances);
-        let groups_before = std::mem::take(&mut self.groups);
-        let mut kept = Vec::new();
-        for configuration in &configurations {
-            kept.push(
-                before
-                    .iter()
-                    .position(|old| is_same_router(&old.configuration, configuration))
-                    .map(|position| before.remove(position)),
-            );
-        }
-        // What is gone goes first, so that its addresses are free for what is new.
-        for mut gone in before {
-            gone.stop(now, &mut self.effects);
-        }
-        for (configuration, kept) in configurations.into_iter().zip(kept) {
-            let instance = match kept {
-                Some(mut instance) => {
-                    instance.reconfigure(configuration, &mut self.effects);
-                    instance
-                }
-                None => Instance::new(configuration),
-            };
-            self.instances.push(instance);
-        }
-        for instance in &mut self.instances {
-            instance.group = None;
-            let condition = self.interfaces.get(&instance.configuration.interface);
-            let source = instance.source_on(condition);
-            // An instance that runs learns here of a new source, and of its loss by events.
-            if instance.state == State::Initialize || (instance.is_usable() && source.is_some()) {
-                instance.source = source;
-            }
-        }
-        self.bind_groups(sync_groups, &groups_before);
-        self.start_new(now, resume);
-        for group in 0..self.groups.len() {
-            self.settle_group(now, group);
-        }
-        for position in 0..self.instances.len() {
-            let instance = &self.instances[position];
-            // The fault was that of a fellow in a group which it has left.
-            if instance.group.is_none() && instance.state == State::Fault && instance.is_usable() {
-                self.leave_fault(now, position);
-            }
-        }
-    }
-
-    fn bind_groups(&mut self, sync_groups: Vec<SyncGroup>, before: &[Group]) {
-        for SyncGroup { name, members } in sync_groups {
-            let position = self.groups.len();
-            let mut bound = Vec::new();
-            for member in members {
-                let found = self
-                    .instances
-                    .iter()
-                    .position(|i| i.configuration.name == member && i.group.is_none());
-                if let Some(found) = found {
-                    self.instances[found].group = Some(position);
-                    bound.push(found);
-                }
-            }
-            let state = before
-                .iter()
-                .find(|group| group.name == name)
-                .map_or(State::Initialize, |group| group.state);
-            self.groups.push(Group {
-                name,
-                members: bound,
-                state,
-            });
-        }
-    }
-
-    /// Starts every instance that is not running yet.
-    fn start_new(&mut self, now: Instant, resume: &[(Resume, Duration)]) {
-        let is_new = |routers: &Self, position: usize| {
-            routers.instances[position].state == State::Initialize
-        };
-        let new: Vec<usize> = (0..self.instances.len())
-            .filter(|position| is_new(self, *position))
-            .collect();
-        // Members of a group start alike, so each is decided with its whole group before any
-        // of them moves.
-        let starts: Vec<(usize, Start)> = new
-            .iter()
-            .map(|&position| (position, self.start_of(position, resume)))
-            .collect();
-        for (position, start) in starts {
-            let instance = &mut self.instances[position];
-            if start != Start::Resume {
-                // Whatever an earlier process left: none of it is ours yet.
-                instance.remove_addresses(&mut self.effects);
-            }
-            match start {
-                Start::Fault => instance.enter_fault(&mut self.effects),
-                Start::Backup => instance.enter_backup(now, &mut self.effects),
-                // RFC 3768 6.4.1: "If the Priority = 255 (i.e., the router owns the IP
-                // address(es) associated with the virtual router)" it is master at once.
-                Start::Owner => instance.enter_master(now, &mut self.effects),
-                Start::Resume => instance.resume_master(now, &mut self.effects),
-            }
-        }
-    }
-
-    fn start_of(&self, position: usize, resume: &[(Resume, Duration)]) -> Start {
-        let whole_group: Vec<usize> = std::iter::once(position)
-            .chain(self.fellows(position))
-            .collect();
-        let all = |condition: &dyn Fn(&Instance) -> bool| {
-            whole_group
-                .iter()
-                .all(|member| condition(&self.instances[*member]))
-        };
-        if !all(&Instance::is_usable) {
-            Start::Fault
-        } else if all(&|instance| can_resume(instance, resume)) {
-            Start::Resume
-        } else if all(&Instance::is_owner) {
-            Start::Owner
-        } else {
-            Start::Backup
-        }
-    }
-
-    /// Brings the members of a group to one state after a new configuration.
-    fn settle_group(&mut self, now: Instant, group: usize) {
-        let members = &self.groups[group].members;
-        let with = |state| {
-            members
-                .iter()
-                .copied()
-                .find(|member| self.instances[*member].state == state)
-        };
-        let leader = with(State::Fault)
-            .map(|leader| (leader, State::Fault))
-            .or_else(|| with(State::Backup).map(|leader| (leader, State::Backup)))
-            .or_else(|| with(State::Master).map(|leader| (leader, State::Master)));
-        let Some((leader, state)) = leader else {
-            return;
-        };
-        // A leader in Fault only because of a fellow that has left the group is free.
-        if state == State::Fault && members.iter().all(|m| self.instances[*m].is_usable()) {
-            self.leave_fault(now, leader);
-            return;
-        }
-        let alike = members
-            .iter()
-            .all(|member| self.instances[*member].state == state);
-        if alike {
-            if self.groups[group].state != state {
-                self.groups[group].state = state;
-                let group = self.groups[group].name.clone();
-                self.effects
-                    .push_back(Effect::GroupStateChanged { group, state });
-            }
-        } else {
-            self.groups[group].state = State::Initialize;
-            self.lead_group(now, leader, state);
-        }
+        self.groups[position].state_changed(effects);
     }
 }
 
-/// How a new instance begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Start {
-    Fault,
-    Backup,
-    Owner,
-    Resume,
-}
-
-/// Whether the death of the process before can have gone unnoticed by every peer.
-///
-/// The last advertisement is at most one interval older than that death, and a peer waits
-/// for three intervals and more, unless configured otherwise; one is kept as a margin.
-fn can_resume(instance: &Instance, resume: &[(Resume, Duration)]) -> bool {
-    if instance.state != State::Initialize {
-        return instance.state == State::Master;
-    }
-    let interval = instance.configuration.advertisement_interval;
-    // What the peers have configured is not known; they most likely have the same.
-    let intervals = instance.configuration.down_timer_advertisements;
-    let patience = interval * intervals.saturating_sub(1);
-    resume.iter().any(|(last, elapsed)| {
-        last.instance == instance.configuration.name
-            && last.state == State::Master
-            && *elapsed <= RESUME_WITHIN
-            && *elapsed + interval <= patience
-    })
-}
-
-/// Whether two configurations are of the same virtual router, which keeps its state
-/// when the file is read again.
-fn is_same_router(one: &VrrpInstance, other: &VrrpInstance) -> bool {
-    one.name == other.name
-        && one.interface == other.interface
-        && one.virtual_router_id == other.virtual_router_id
-        && one.version == other.version
-        && instance::is_ipv6(one) == instance::is_ipv6(other)
+fn tracks(configuration: &VrrpInstance, tracker: &Tracker) -> bool {
+    configuration
+        .tracked
+        .iter()
+        .any(|tracked| tracked.tracker == *tracker)
 }

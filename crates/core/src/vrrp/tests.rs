@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use super::messages::Resume;
 use super::*;
 use crate::config::model::{
-    Announcements, Authentication, SyncGroup, UnicastPeer, VirtualAddress, VrrpInstance,
-    VrrpVersion,
+    Announcements, Authentication, NotifyScripts, Script, SyncGroup, Tracked, TrackedScript,
+    Tracker, UnicastPeer, VirtualAddress, VrrpInstance, VrrpVersion,
 };
 
 const OURS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
@@ -75,6 +75,7 @@ impl Bench {
         self.handle(Input::Configure {
             instances: instances.to_vec(),
             sync_groups: groups.to_vec(),
+            scripts: Vec::new(),
             resume: Vec::new(),
         })
     }
@@ -119,7 +120,7 @@ impl Bench {
                     write!(line, " {instance}→{state}")
                 }
                 Effect::GroupStateChanged { group, state } => write!(line, " {group}→{state}"),
-                Effect::Report(_) => Ok(()),
+                Effect::Script { .. } | Effect::Notify(_) | Effect::Report(_) => Ok(()),
             };
         }
         let states: Vec<String> = self
@@ -543,6 +544,7 @@ fn a_rejection_is_reported_once_a_minute_and_counted_always() {
 
 fn group() -> SyncGroup {
     SyncGroup {
+        notify: NotifyScripts::default(),
         name: "G".to_owned(),
         members: vec!["A".to_owned(), "B".to_owned()],
     }
@@ -727,6 +729,7 @@ fn resuming() {
         let came = bench.handle(Input::Configure {
             instances: vec![configuration],
             sync_groups: Vec::new(),
+            scripts: Vec::new(),
             resume: vec![(last.clone(), Duration::from_millis(elapsed))],
         });
         let state = bench.routers.instances().next().unwrap().state;
@@ -758,6 +761,7 @@ fn a_group_of_which_one_member_was_not_master_does_not_resume() {
         let came = bench.handle(Input::Configure {
             instances: vec![instance("A", 51, 100), instance("B", 52, 150)],
             sync_groups: vec![group()],
+            scripts: Vec::new(),
             resume: resume.to_vec(),
         });
         assert!(came.starts_with(expected), "{came}");
@@ -1036,6 +1040,123 @@ fn excluded_addresses_are_held_and_not_advertised() {
     assert_eq!(advertised, 1);
 }
 
+fn script(name: &str) -> TrackedScript {
+    TrackedScript {
+        name: name.to_owned(),
+        script: Script {
+            command: vec!["/bin/true".to_owned()],
+            user: None,
+        },
+        interval: Duration::from_millis(300),
+        timeout: Duration::from_millis(300),
+        rise: 1,
+        fall: 1,
+        starts_failed: false,
+    }
+}
+
+/// An instance that tracks a script with a weight, in a machine that has just begun.
+fn tracking(weight: i16) -> Bench {
+    let mut configuration = instance("A", 51, 100);
+    configuration.tracked = vec![Tracked {
+        tracker: Tracker::Script("s".to_owned()),
+        weight,
+        reverse: false,
+    }];
+    let mut bench = Bench::new();
+    bench.handle(Input::Configure {
+        instances: vec![configuration],
+        sync_groups: Vec::new(),
+        scripts: vec![script("s")],
+        resume: Vec::new(),
+    });
+    bench
+}
+
+/// Lets the script run when it is due, and end at once.
+fn outcome(bench: &mut Bench, succeeded: bool) -> String {
+    loop {
+        bench.now = bench.routers.poll_timeout().unwrap();
+        bench.routers.handle_timeout(bench.now);
+        let mut runs = false;
+        while let Some(effect) = bench.routers.poll_effect() {
+            runs |= matches!(
+                effect,
+                Effect::Script {
+                    action: ScriptAction::Run,
+                    ..
+                }
+            );
+        }
+        if runs {
+            return bench.handle(Input::ScriptEnded {
+                name: "s",
+                succeeded,
+            });
+        }
+    }
+}
+
+fn state_and_priority(bench: &Bench) -> (State, u8) {
+    let instance = bench.routers.instances().next().unwrap();
+    (instance.state, instance.priority)
+}
+
+#[test]
+fn an_instance_begins_when_its_scripts_have_run() {
+    let mut bench = tracking(0);
+    assert_eq!(state_and_priority(&bench), (State::Initialize, 100));
+    assert!(outcome(&mut bench, true).contains("A→BACKUP"));
+    let mut bench = tracking(0);
+    assert!(outcome(&mut bench, false).contains("A→FAULT"));
+    assert!(outcome(&mut bench, true).contains("A→BACKUP"));
+}
+
+#[test]
+fn a_script_without_weight_takes_a_master_to_fault() {
+    let mut bench = tracking(0);
+    for _ in 0..20 {
+        outcome(&mut bench, true);
+    }
+    assert_eq!(state_and_priority(&bench), (State::Master, 100));
+    let came = outcome(&mut bench, false);
+    assert!(came.contains("send(0) remove A→FAULT"), "{came}");
+}
+
+#[test]
+fn a_weight_changes_the_priority_and_what_is_left_of_the_down_timer() {
+    let mut bench = tracking(-60);
+    outcome(&mut bench, true);
+    assert_eq!(state_and_priority(&bench), (State::Backup, 100));
+    outcome(&mut bench, false);
+    assert_eq!(state_and_priority(&bench), (State::Backup, 40));
+    for _ in 0..20 {
+        outcome(&mut bench, false);
+    }
+    assert_eq!(state_and_priority(&bench), (State::Master, 40));
+    let came = bench.hear(&advertisement(51, 50), LOWER);
+    assert!(came.contains("A→BACKUP"), "{came}");
+}
+
+#[test]
+fn a_tracked_interface_counts_like_a_script() {
+    let mut configuration = instance("A", 51, 100);
+    configuration.tracked = ["eth1", "eth2"]
+        .map(|name| Tracked {
+            tracker: Tracker::Interface(name.to_owned()),
+            weight: if name == "eth1" { 0 } else { 20 },
+            reverse: false,
+        })
+        .to_vec();
+    let mut bench = Bench::with(&[configuration], &[]);
+    assert_eq!(state_and_priority(&bench), (State::Fault, 100));
+    bench.interface("eth2", true);
+    bench.interface("eth1", true);
+    assert_eq!(state_and_priority(&bench), (State::Backup, 120));
+    bench.interface("eth1", false);
+    assert_eq!(state_and_priority(&bench), (State::Fault, 120));
+}
+
 /// Something that may happen to a group of two, at any time.
 #[derive(Debug, Clone)]
 enum Happening {
@@ -1152,6 +1273,7 @@ fn apply(bench: &mut Bench, happening: &Happening) {
             let input = Input::Configure {
                 instances,
                 sync_groups,
+                scripts: Vec::new(),
                 resume: Vec::new(),
             };
             bench.routers.handle(bench.now, input);

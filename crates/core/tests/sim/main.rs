@@ -12,7 +12,9 @@ mod random;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
-use elver_core::config::model::{SyncGroup, VirtualAddress, VrrpInstance, VrrpVersion};
+use elver_core::config::model::{
+    NotifyScripts, SyncGroup, VirtualAddress, VrrpInstance, VrrpVersion,
+};
 use elver_core::vrrp::State;
 use elver_core::vrrp::timers::master_down_interval;
 use expect_test::expect;
@@ -92,6 +94,7 @@ impl Simulation {
                     .map(|instance| instance.name.clone())
                     .collect();
                 vec![SyncGroup {
+                    notify: NotifyScripts::default(),
                     name: "VG".to_owned(),
                     members,
                 }]

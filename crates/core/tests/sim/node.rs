@@ -132,6 +132,7 @@ impl Node {
             Input::Configure {
                 instances,
                 sync_groups,
+                scripts: Vec::new(),
                 resume,
             },
         ));
@@ -146,6 +147,7 @@ impl Node {
             Input::Configure {
                 instances,
                 sync_groups,
+                scripts: Vec::new(),
                 resume: Vec::new(),
             },
         )
@@ -320,11 +322,14 @@ impl Node {
                         );
                     }
                 }
+                Effect::Script { .. } => unreachable!("no node tracks a script"),
                 Effect::Report(report) => {
                     self.trace
                         .push((now, format!("node {} {report}", self.number)));
                 }
-                Effect::StateChanged { .. } | Effect::GroupStateChanged { .. } => {}
+                Effect::StateChanged { .. }
+                | Effect::GroupStateChanged { .. }
+                | Effect::Notify(_) => {}
             }
         }
         self.assert_held_is_master();

@@ -29,6 +29,8 @@ pub(super) async fn attempt(
 ) -> Outcome {
     let mut dialogue = Dialogue::new(check, question, random);
     let held = match &check.probe {
+        // The director runs it.
+        Probe::Misc(_) => return Outcome::NotRun("no connection".to_owned()),
         Probe::Tcp | Probe::Smtp { .. } | Probe::Http(HttpProbe { tls: None, .. }) => {
             match connect(&check.connection).await {
                 Ok(mut stream) => converse(&mut stream, &mut dialogue).await,

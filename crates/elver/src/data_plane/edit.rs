@@ -72,7 +72,10 @@ impl DataPlane {
 
     fn carry_out(&mut self, edit: &Edit, origin: Origin) -> Result<(), EditError> {
         match edit {
-            Edit::AddService { service, settings } => self.add_service(service, settings, origin),
+            Edit::AddService { service, settings } => {
+                self.add_service(service, settings, origin)?;
+                self.write_access().map_err(system)
+            }
             Edit::EditService { service, settings } => self.edit_service(service, settings),
             Edit::RemoveService { service } => self.remove_service(service),
             Edit::AddDestination {
@@ -109,7 +112,7 @@ impl DataPlane {
         settings: &ServiceSettings,
         origin: Origin,
     ) -> Result<(), EditError> {
-        layout::check_service(settings)?;
+        layout::check_service(key, settings)?;
         // A service that comes back finds its slot, and so the connections of destinations
         // that come back with it.
         let slots = match self.inventory.past.remove(key) {
@@ -150,7 +153,7 @@ impl DataPlane {
             .services
             .get(key)
             .ok_or(EditError::NoSuchService)?;
-        layout::check_service(settings)?;
+        layout::check_service(key, settings)?;
         let words = self.inventory.maps.service_words(slots.service)?;
         let flags = words.load(service::FLAGS_WORD) as u32;
         let origin = layout::origin(flags, service::flags::FROM_CONFIGURATION);

@@ -195,9 +195,13 @@ pub(super) fn candidate<W: Words>(id: u32, words: W) -> Candidate {
 }
 
 /// What this data plane can do with a service.
-pub(super) fn check_service(settings: &ServiceSettings) -> Result<(), EditError> {
+pub(super) fn check_service(key: &ServiceKey, settings: &ServiceSettings) -> Result<(), EditError> {
     scheduler_number(settings.scheduler)?;
     let unsupported = |what: &str| Err(EditError::Unsupported(what.to_owned()));
+    // It remembers one destination for a service; behind a mark there are many addresses.
+    if settings.scheduler == Scheduler::Lblc && key.virtual_address().is_none() {
+        return unsupported("the scheduler lblc for a firewall mark");
+    }
     if settings
         .persistence
         .is_some_and(|persistence| persistence.scattered_mask.is_some())
@@ -474,7 +478,7 @@ fn family_number(address: IpAddr) -> u8 {
     if address.is_ipv4() { 4 } else { 6 }
 }
 
-fn octets(address: IpAddr) -> [u8; 16] {
+pub(super) fn octets(address: IpAddr) -> [u8; 16] {
     match address {
         IpAddr::V4(ip) => {
             let mut octets = [0; 16];

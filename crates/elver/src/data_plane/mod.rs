@@ -5,6 +5,7 @@
 //! its slot while any of its destinations, removed ones included, is still referred to by a
 //! connection.
 
+mod access;
 mod edit;
 mod estimates;
 mod fast_path;
@@ -21,11 +22,15 @@ use elver_core::service::{
 use elver_packet::host::Slice;
 use elver_packet::reason::Reason;
 use elver_packet::table::destination::Destination;
-use elver_packet::table::settings::{SIZE_AND_EPOCH_WORD, TCP_TIMEOUTS_WORD, UDP_TIMEOUT_WORD};
+use elver_packet::table::settings::{
+    BEHAVIOUR_WORD, SIZE_AND_EPOCH_WORD, TCP_TIMEOUTS_WORD, UDP_TIMEOUT_WORD,
+};
 use elver_packet::table::{Words, destination, service};
 use elver_sys::bpf::{Attachments, BpfError, Clock, Maps, Sizes, Totals};
 
 use elver_sys::netlink::Netlink;
+
+pub(crate) use access::{AccessLists, Network};
 
 use crate::ipvsadm::Reader;
 use member_places::MemberPlaces;
@@ -66,6 +71,7 @@ pub(crate) struct DataPlane {
     netlink: Netlink,
     places: MemberPlaces,
     held: BTreeSet<IpAddr>,
+    access: AccessLists,
     sequence: u32,
     /// Slots to be used next, from the end.
     free_services: Vec<u32>,
@@ -246,6 +252,7 @@ impl DataPlane {
             netlink,
             places,
             held: BTreeSet::new(),
+            access: AccessLists::default(),
             sequence,
             free_services,
             free_destinations,
@@ -285,6 +292,15 @@ impl DataPlane {
         // Packets with a mark can have any address; the programs ask for each.
         key.virtual_address()
             .is_none_or(|address| self.held.contains(&address.ip()))
+    }
+
+    /// How packets are treated where IPVS has a setting for it; flags of
+    /// [`behaviour`](elver_packet::table::settings::behaviour).
+    pub(crate) fn set_behaviour(&mut self, flags: u32) {
+        if let Some(settings) = self.inventory.maps.settings() {
+            let others = settings.load(BEHAVIOUR_WORD) & !0xffff_ffff;
+            settings.exchange(BEHAVIOUR_WORD, others | u64::from(flags));
+        }
     }
 
     /// Attaches to a device; gives the kind of attachment.

@@ -123,7 +123,9 @@ impl Director {
                 }
             }
             Role::Check => {
-                if self.check.lost() {
+                let at_once = self.check.lost();
+                self.end_programs();
+                if at_once {
                     self.start_check();
                 }
             }
@@ -133,6 +135,7 @@ impl Director {
     pub(super) fn deadline(&self) -> Option<Instant> {
         [
             self.virtual_routers.deadline(),
+            self.notifications.deadline(),
             self.vrrp.start_at,
             self.check.start_at,
         ]
@@ -152,6 +155,9 @@ impl Director {
         }
         if due(self.check.start_at) {
             self.start_check();
+        }
+        if due(self.notifications.deadline()) {
+            self.notifications.deadline_reached(&mut self.scripts);
         }
     }
 

@@ -19,25 +19,26 @@ mod child;
 mod children;
 mod hook;
 mod network;
+mod notifications;
 mod pings;
 mod preconditions;
+mod programs;
 mod virtual_routers;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use elver_core::api::{CheckStatus, Request, Response, Status};
 use elver_core::check::messages::{FromChecks, Report, ToChecks};
-use elver_core::check::{Health, HealthRecord};
-use elver_core::config::model::Configuration;
+use elver_core::check::{Attempt, CheckName, Health, HealthRecord};
+use elver_core::config::model::{Configuration, RealServer, VirtualServer};
 use elver_core::estimator;
-use elver_core::lb::{self, RealServerName, VirtualServerName};
+use elver_core::lb::{self, Quorums, RealServerName, VirtualServerName};
 use elver_core::service::{Edit, Origin, ServiceKey, ServiceState};
 use elver_core::vrrp::messages::{Command, Notice};
-use elver_sys::bpf::Sizes;
 use elver_sys::netlink::{Link, Neighbour, Netlink, NetlinkEvent, NetlinkEvents, Topic};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -47,12 +48,15 @@ use self::child::{Ended, Role};
 use self::children::Post;
 use self::hook::FastPath;
 use self::network::Network;
+use self::notifications::Notifications;
 use self::virtual_routers::VirtualRouters;
 use crate::configuration;
 use crate::control::{self, Asked};
 use crate::data_plane::{DataPlane, Device};
 use crate::failure::Failure;
 use crate::instance::{Instance, PidFile, Taken};
+use crate::scripts::Scripts;
+use crate::settings::Settings;
 
 pub(crate) use self::address_record::{AddressRecord, withdraw, words as address_words};
 pub(crate) use self::hook::Hook;
@@ -63,11 +67,12 @@ const RECORD: &str = "the record of virtual addresses";
 const SWEEP: Duration = Duration::from_secs(1);
 
 /// Runs a director in the foreground until it is told to stop.
-pub(crate) fn run(file: &Path, hook: Hook, instance: &Instance) -> Result<(), Failure> {
-    let configuration = configuration::load(file, instance)?;
+pub(crate) fn run(files: Files, hook: Hook, instance: &Instance) -> Result<(), Failure> {
+    let configuration = configuration::load(&files.file, instance)?;
+    let settings = Settings::load(files.settings.as_deref())?;
     permission()?;
     let pid_file = take(instance)?;
-    let stopped = run_as_owner(file, hook, instance, configuration);
+    let stopped = run_as_owner(files, hook, instance, configuration, settings);
     pid_file
         .remove(instance)
         .map_err(Failure::system("removing the files of the instance"))?;
@@ -76,10 +81,11 @@ pub(crate) fn run(file: &Path, hook: Hook, instance: &Instance) -> Result<(), Fa
 
 /// [`run`] once the instance is this process's.
 fn run_as_owner(
-    file: &Path,
+    files: Files,
     hook: Hook,
     instance: &Instance,
     configuration: Configuration,
+    settings: Settings,
 ) -> Result<(), Failure> {
     preconditions::nothing_beside()?;
     tokio::runtime::Builder::new_current_thread()
@@ -87,9 +93,18 @@ fn run_as_owner(
         .build()
         .map_err(Failure::system("starting the runtime"))?
         .block_on(async {
-            let (director, inbox) = Director::start(file, hook, instance, configuration)?;
+            let (director, inbox) =
+                Director::start(files, hook, instance, configuration, &settings)?;
             director.run(inbox).await
         })
+}
+
+/// What a director is configured by.
+pub(crate) struct Files {
+    /// keepalived.conf.
+    pub(crate) file: PathBuf,
+    /// elver.toml, if one is named.
+    pub(crate) settings: Option<PathBuf>,
 }
 
 /// Takes `instance` for this process.
@@ -105,11 +120,12 @@ pub(crate) fn take(instance: &Instance) -> Result<PidFile, Failure> {
 
 /// A running director.
 struct Director {
-    file: PathBuf,
+    files: Files,
     instance: Instance,
     configuration: Configuration,
     data_plane: DataPlane,
     health: HealthRecord,
+    quorums: Quorums,
     virtual_routers: VirtualRouters,
     address_record: AddressRecord,
     netlink: Netlink,
@@ -127,6 +143,8 @@ struct Director {
     vrrp: Post<Command>,
     check: Post<ToChecks>,
     outbox: Outbox,
+    notifications: Notifications,
+    scripts: Scripts<ScriptName>,
     /// Services of which a real server has come or gone since the last plan.
     changed: BTreeSet<ServiceKey>,
 }
@@ -137,6 +155,19 @@ struct AttachedDevice {
     /// The kind of attachment at tc.
     kind: &'static str,
     fast_path: FastPath,
+}
+
+/// What a script is run for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum ScriptName {
+    /// Reading the pipe at this path.
+    Reader(String),
+    /// An attempt of a check, for the check process with this id.
+    Check {
+        process: u32,
+        attempt: Attempt,
+        check: Box<CheckName>,
+    },
 }
 
 /// Everything that others send to the director.
@@ -157,10 +188,11 @@ struct Outbox {
 
 impl Director {
     fn start(
-        file: &Path,
+        files: Files,
         hook: Hook,
         instance: &Instance,
         configuration: Configuration,
+        settings: &Settings,
     ) -> Result<(Director, Inbox), Failure> {
         let network_events = NetlinkEvents::open(&[
             Topic::Links,
@@ -176,11 +208,13 @@ impl Director {
             .map_err(Failure::system("reading interfaces and addresses"))?;
         preconditions::interfaces(&configuration, &network.links())?;
 
-        let data_plane = DataPlane::open(
+        let mut data_plane = DataPlane::open(
             instance.name(),
-            Sizes::default(),
+            settings.sizes(),
             Netlink::open().map_err(Failure::system("opening rtnetlink"))?,
         )?;
+        data_plane.set_behaviour(settings.behaviour());
+        data_plane.set_access(settings.access())?;
         let listener = control::listen(&instance.control_socket())
             .map_err(Failure::system("opening the control socket"))?;
         let (asked, was_asked) = mpsc::unbounded_channel();
@@ -191,11 +225,12 @@ impl Director {
         let (ended, has_ended) = mpsc::unbounded_channel();
         let present = data_plane.services();
         let mut director = Director {
-            file: file.to_owned(),
+            files,
             instance: instance.clone(),
             health: HealthRecord::start(&configuration, |service, real_server| {
                 presumed(&present, service, real_server)
             }),
+            quorums: Quorums::default(),
             configuration,
             data_plane,
             virtual_routers: VirtualRouters::default(),
@@ -211,9 +246,12 @@ impl Director {
             vrrp: Post::default(),
             check: Post::default(),
             outbox: Outbox { vrrp, check, ended },
+            notifications: Notifications::default(),
+            scripts: Scripts::new(),
             changed: BTreeSet::new(),
         };
         director.withdraw_leftovers()?;
+        director.configure_notifications();
         director.addresses_changed();
         director.links_changed();
         if hook == Hook::Xdp {
@@ -254,14 +292,14 @@ impl Director {
                     let event = event.map_err(Failure::system("listening to the network"))?;
                     self.network_events(event, &mut inbox.network).await?;
                 }
-                Some(FromChecks::Report(report)) = inbox.check.recv() => {
-                    self.checked(&report);
-                    while let Ok(FromChecks::Report(report)) = inbox.check.try_recv() {
-                        self.checked(&report);
+                Some(said) = inbox.check.recv() => {
+                    self.check_said(said);
+                    while let Ok(said) = inbox.check.try_recv() {
+                        self.check_said(said);
                     }
-                    let changed = std::mem::take(&mut self.changed);
-                    self.carry_out_plan(Some(&changed));
+                    self.carry_out_changes();
                 }
+                Some(ended) = self.scripts.next() => self.script_ended(&ended),
                 Some(asked) = inbox.asked.recv() => {
                     let response = self.answer(asked.request);
                     // Who asked may have gone.
@@ -297,8 +335,37 @@ impl Director {
                 report.detail
             ),
         }
-        if self.health.report(report).is_some() {
+        if let Some(health) = self.health.report(report) {
             self.changed.insert(service);
+            let virtual_servers = &self.configuration.virtual_servers;
+            let server = virtual_servers.iter().find(|each| each.key == service);
+            if let Some(server) = server
+                && let Some(real) = server
+                    .real_servers
+                    .iter()
+                    .find(|r| r.address == real_server)
+            {
+                let notification = lb::real_server_notification(server, real, health == Health::Up);
+                self.notifications.tell(notification, &mut self.scripts);
+            }
+        }
+    }
+
+    fn configure_notifications(&mut self) {
+        self.notifications
+            .configure(&self.configuration.global, &mut self.scripts);
+    }
+
+    /// Says that real servers go down with all those that `concerns` holds for.
+    fn tell_of_leaving(&mut self, concerns: impl Fn(&VirtualServer, &RealServer) -> bool) {
+        for server in &self.configuration.virtual_servers {
+            for real in &server.real_servers {
+                let is_up = self.health.health(&server.key, &real.address) == Health::Up;
+                if is_up && concerns(server, real) {
+                    let notification = lb::real_server_notification(server, real, false);
+                    self.notifications.tell(notification, &mut self.scripts);
+                }
+            }
         }
     }
 
@@ -309,18 +376,37 @@ impl Director {
         if only.is_some_and(BTreeSet::is_empty) {
             return;
         }
-        let mut desired = lb::desired(&self.configuration, |service, real_server| {
+        self.count_quorums(concerns);
+        let is_up = |service: &ServiceKey, real_server: &SocketAddr| {
             self.health.health(service, real_server) == Health::Up
-        });
+        };
+        let mut desired = lb::desired(&self.configuration, is_up, &self.quorums);
         desired.retain(|service| concerns(&service.key));
         let mut actual = self.data_plane.services();
         actual.retain(|service| concerns(&service.key));
         self.apply(&lb::plan(&desired, &actual));
     }
 
+    /// Adds up again the weight that is up of services that `concerns` holds for.
+    fn count_quorums(&mut self, concerns: impl Fn(&ServiceKey) -> bool) {
+        let virtual_servers = &self.configuration.virtual_servers;
+        for server in virtual_servers.iter().filter(|each| concerns(&each.key)) {
+            let up = server
+                .real_servers
+                .iter()
+                .filter(|real| self.health.health(&server.key, &real.address) == Health::Up);
+            let weight = up.map(|real| u64::from(real.settings.weight)).sum();
+            if let Some(change) = self.quorums.update(server, weight) {
+                tracing::info!("{change}");
+                let notification = lb::quorum_notification(server, change.has);
+                self.notifications.tell(notification, &mut self.scripts);
+            }
+        }
+    }
+
     fn apply(&mut self, edits: &[Edit]) {
         for edit in edits {
-            let line = words::of_edit(edit);
+            let line = words::of_edit(edit, &self.configuration);
             match self.data_plane.apply(edit, Origin::Configuration) {
                 Ok(()) => tracing::info!("{line}"),
                 Err(error) => tracing::error!("{line}: {error}"),
@@ -330,7 +416,7 @@ impl Director {
 
     /// Reads the file again. If it cannot run, everything stays as it is.
     fn reload(&mut self) -> Result<(), Failure> {
-        tracing::info!("Reloading {}", self.file.display());
+        tracing::info!("Reloading {}", self.files.file.display());
         let result = self.take_up_file();
         match &result {
             Ok(()) => tracing::info!("Reload complete"),
@@ -340,13 +426,30 @@ impl Director {
     }
 
     fn take_up_file(&mut self) -> Result<(), Failure> {
-        let configuration = configuration::load(&self.file, &self.instance)?;
+        let configuration = configuration::load(&self.files.file, &self.instance)?;
+        let settings = Settings::load(self.files.settings.as_deref())?;
         preconditions::interfaces(&configuration, &self.network.links())?;
+        // What can fail comes first.
+        self.data_plane.set_access(settings.access())?;
+        self.data_plane.set_behaviour(settings.behaviour());
         // Until the vrrp process has withdrawn what is no more, both are on record.
         self.address_record
             .add(&addresses_of(&configuration))
             .map_err(Failure::system(RECORD))?;
+        self.tell_of_leaving(|server, real| {
+            let after = configuration.virtual_servers.iter();
+            let mut reals = after
+                .filter(|other| other.key == server.key)
+                .flat_map(|other| &other.real_servers);
+            !reals.any(|other| other.address == real.address)
+        });
         self.configuration = configuration;
+        self.configure_notifications();
+        let stays = |key: &ServiceKey| {
+            let virtual_servers = &self.configuration.virtual_servers;
+            virtual_servers.iter().any(|server| server.key == *key)
+        };
+        self.quorums.retain(stays);
         self.virtual_routers.retain(&self.configuration);
         self.health.reload(&self.configuration);
         self.carry_out_plan(None);
@@ -606,7 +709,7 @@ impl Director {
         tracing::info!("Stopping");
         self.dismiss(&mut inbox).await;
         self.withdraw_rest();
-
+        self.tell_of_end();
         let actual = self.data_plane.services();
         self.apply(&lb::plan(&[], &actual));
         let left = self.data_plane.services().len();
@@ -623,6 +726,7 @@ impl Director {
         self.address_record
             .remove()
             .map_err(Failure::system("removing the record of virtual addresses"))?;
+        self.notifications.finish(&mut self.scripts).await;
         tracing::info!("Stopped");
         Ok(())
     }
@@ -647,13 +751,35 @@ fn put_xdp(
     }
 }
 
+impl Director {
+    /// Says that the virtual servers with `omega` go down with their real servers.
+    fn tell_of_end(&mut self) {
+        self.tell_of_leaving(|server, _| server.omega);
+        let virtual_servers = &self.configuration.virtual_servers;
+        for server in virtual_servers.iter().filter(|server| server.omega) {
+            if self.quorums.has(&server.key) {
+                let notification = lb::quorum_notification(server, false);
+                self.notifications.tell(notification, &mut self.scripts);
+            }
+        }
+    }
+}
+
 /// What a real server is taken to be when the daemon starts. One that an earlier run
 /// had found down, or that the file has got meanwhile, is missing in the service that
 /// was taken over: it must show first that it is up.
 fn presumed(present: &[ServiceState], service: &ServiceKey, real_server: &SocketAddr) -> Health {
     match present.iter().find(|known| known.key == *service) {
-        Some(known) if known.destinations.iter().all(|d| d.address != *real_server) => Health::Down,
-        _ => Health::Up,
+        Some(known) => match known
+            .destinations
+            .iter()
+            .find(|d| d.address == *real_server)
+        {
+            Some(destination) if destination.settings.weight > 0 => Health::Up,
+            // An inhibited one has weight 0.
+            _ => Health::Down,
+        },
+        None => Health::Up,
     }
 }
 

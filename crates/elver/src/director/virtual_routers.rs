@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use elver_core::config::model::Configuration;
+use elver_core::config::model::{Configuration, Global};
 use elver_core::vrrp::State;
-use elver_core::vrrp::messages::{Command, Notice, Resume};
+use elver_core::vrrp::messages::{Command, Notice, Notifying, Resume};
 
 /// Within this time of the death of the vrrp process another one must have taken over its
 /// addresses: keepalived does not hold them longer either. Beyond it a peer may believe
@@ -95,6 +95,8 @@ impl VirtualRouters {
         Command::Configure {
             instances: configuration.instances.clone(),
             sync_groups: configuration.sync_groups.clone(),
+            scripts: configuration.scripts.clone(),
+            notifying: notifying(&configuration.global),
             resume,
         }
     }
@@ -117,6 +119,19 @@ impl VirtualRouters {
             .iter()
             .map(|instance| (instance.name.clone(), state(&instance.name).to_string()))
             .collect()
+    }
+}
+
+/// What the vrrp process needs to know to tell others of changes.
+fn notifying(global: &Global) -> Notifying {
+    let fifos = [&global.notify_fifo, &global.vrrp_notify_fifo];
+    Notifying {
+        fifos: fifos
+            .into_iter()
+            .flatten()
+            .map(|f| f.path.clone())
+            .collect(),
+        script_security: global.script_security,
     }
 }
 

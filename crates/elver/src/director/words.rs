@@ -1,10 +1,12 @@
 //! What the director writes into its log, where keepalived has words for it: people
 //! and their tools look for these.
 
+use std::net::SocketAddr;
+
 use elver_core::check::messages::{News, Report};
-use elver_core::config::model::{HttpProbe, Probe};
+use elver_core::config::model::{Configuration, HttpProbe, Probe};
 use elver_core::lb::{RealServerName, VirtualServerName};
-use elver_core::service::Edit;
+use elver_core::service::{Edit, ServiceKey};
 
 /// The line for a report of a check that is `probe`; none for news that keepalived keeps
 /// to itself.
@@ -13,6 +15,9 @@ pub(crate) fn of_report(report: &Report, probe: &Probe) -> Option<String> {
         service: &report.name.service,
         address: &report.name.real_server,
     };
+    if let Probe::Misc(program) = probe {
+        return of_program(report, &program.script.command);
+    }
     let check = match probe {
         Probe::Http(HttpProbe { tls: None, .. }) => "HTTP_CHECK",
         Probe::Http(HttpProbe { tls: Some(_), .. }) => "SSL_CHECK",
@@ -42,8 +47,30 @@ pub(crate) fn of_report(report: &Report, probe: &Probe) -> Option<String> {
     })
 }
 
-/// The line for an edit.
-pub(crate) fn of_edit(edit: &Edit) -> String {
+/// The line for a report of a check that runs the program `command`.
+fn of_program(report: &Report, command: &[String]) -> Option<String> {
+    let name = RealServerName {
+        service: &report.name.service,
+        address: &report.name.real_server,
+    };
+    let service = VirtualServerName(&report.name.service);
+    let path = command.first().map_or("", String::as_str);
+    let how = match report.news {
+        News::Succeeded => "succeeded".to_owned(),
+        News::FailedFinally { retries: 0 } | News::FailedOnce => "failed".to_owned(),
+        News::FailedFinally { retries } => format!("failed after {retries} retries"),
+        News::Detail => return None,
+    };
+    let cause = &report.detail;
+    Some(format!(
+        "Misc check for [{name} VS {service}] by [{path}] {how} ({cause})."
+    ))
+}
+
+/// The line for an edit that makes the data plane what `configuration` says.
+pub(crate) fn of_edit(edit: &Edit, configuration: &Configuration) -> String {
+    let role =
+        |service: &ServiceKey, address: &SocketAddr| Role::of(configuration, service, address);
     match edit {
         Edit::AddService { service, .. } => {
             format!("Adding virtual service {}", VirtualServerName(service))
@@ -57,7 +84,8 @@ pub(crate) fn of_edit(edit: &Edit) -> String {
         Edit::AddDestination {
             service, address, ..
         } => format!(
-            "Adding service {} to VS {}",
+            "Adding {} {} to VS {}",
+            role(service, address).word(),
             RealServerName { service, address },
             VirtualServerName(service)
         ),
@@ -65,14 +93,26 @@ pub(crate) fn of_edit(edit: &Edit) -> String {
             service,
             address,
             settings,
-        } => format!(
-            "Changing service {} of VS {} (weight {})",
-            RealServerName { service, address },
-            VirtualServerName(service),
-            settings.weight
-        ),
+        } => {
+            let role = role(service, address);
+            let name = RealServerName { service, address };
+            let service = VirtualServerName(service);
+            let (word, weight) = (role.word(), settings.weight);
+            match (role, weight) {
+                (Role::Inhibited | Role::SorryServer, 0) => {
+                    format!("Disabling {word} {name} of VS {service}")
+                }
+                (Role::Inhibited | Role::SorryServer, _) => {
+                    format!("Enabling {word} {name} of VS {service} (weight {weight})")
+                }
+                (Role::RealServer, _) => {
+                    format!("Changing {word} {name} of VS {service} (weight {weight})")
+                }
+            }
+        }
         Edit::RemoveDestination { service, address } => format!(
-            "Removing service {} from VS {}",
+            "Removing {} {} from VS {}",
+            role(service, address).word(),
             RealServerName { service, address },
             VirtualServerName(service)
         ),
@@ -85,12 +125,44 @@ pub(crate) fn of_edit(edit: &Edit) -> String {
     }
 }
 
+/// What a destination is to its service.
+#[derive(Debug, Clone, Copy)]
+enum Role {
+    RealServer,
+    /// A real server that stays with weight 0 while it is down.
+    Inhibited,
+    SorryServer,
+}
+
+impl Role {
+    fn of(configuration: &Configuration, service: &ServiceKey, address: &SocketAddr) -> Role {
+        let virtual_servers = &configuration.virtual_servers;
+        let Some(server) = virtual_servers.iter().find(|each| each.key == *service) else {
+            return Role::RealServer;
+        };
+        let real_server = server
+            .real_servers
+            .iter()
+            .find(|real| real.address == *address);
+        match (real_server, &server.sorry_server) {
+            (Some(real_server), _) if real_server.inhibit_on_failure => Role::Inhibited,
+            (None, Some(sorry)) if sorry.address == *address => Role::SorryServer,
+            _ => Role::RealServer,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Role::RealServer | Role::Inhibited => "service",
+            Role::SorryServer => "sorry server",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
-
     use elver_core::check::{CheckName, Health};
-    use elver_core::service::{Protocol, ServiceKey};
+    use elver_core::service::Protocol;
 
     use super::*;
 
@@ -143,7 +215,7 @@ mod tests {
             address: real_server(),
         };
         assert_eq!(
-            of_edit(&removal),
+            of_edit(&removal, &Configuration::default()),
             "Removing service [10.9.0.2]:tcp:80 from VS [10.9.0.100]:tcp:80"
         );
     }

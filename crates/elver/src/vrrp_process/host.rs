@@ -6,7 +6,7 @@ use std::io;
 use std::net::IpAddr;
 use std::task::Poll;
 
-use elver_core::config::model::VrrpInstance;
+use elver_core::config::model::{Tracker, VrrpInstance};
 use elver_core::vrrp::{
     GROUP_IPV4, GROUP_IPV6, HeldAddress, InterfaceCondition, PRIORITY_STOP, addresses_of, is_ipv6,
 };
@@ -59,6 +59,8 @@ pub(super) struct Host {
     addresses: Vec<InterfaceAddress>,
     /// Interfaces and families in use.
     wanted: BTreeSet<Listening>,
+    /// Interfaces that only are looked at.
+    tracked: BTreeSet<String>,
     /// Addresses that are not an interface's own. With another prefix length the same
     /// address is: that of a router that owns what it advertises.
     virtual_addresses: BTreeSet<(String, IpAddr, u8)>,
@@ -82,6 +84,7 @@ impl Host {
             links: BTreeMap::new(),
             addresses: Vec::new(),
             wanted: BTreeSet::new(),
+            tracked: BTreeSet::new(),
             virtual_addresses: BTreeSet::new(),
             receivers: BTreeMap::new(),
             senders: BTreeMap::new(),
@@ -112,6 +115,14 @@ impl Host {
             .map(|instance| Listening {
                 interface: instance.interface.clone(),
                 ipv6: is_ipv6(instance),
+            })
+            .collect();
+        self.tracked = instances
+            .iter()
+            .flat_map(|instance| &instance.tracked)
+            .filter_map(|tracked| match &tracked.tracker {
+                Tracker::Interface(name) => Some(name.clone()),
+                Tracker::Script(_) => None,
             })
             .collect();
         self.virtual_addresses = instances
@@ -149,7 +160,8 @@ impl Host {
 
     /// Every interface in use with its condition; none if it is not there.
     pub(super) fn conditions(&self) -> Vec<(String, Option<InterfaceCondition>)> {
-        let names: BTreeSet<&String> = self.wanted.iter().map(|wanted| &wanted.interface).collect();
+        let wanted = self.wanted.iter().map(|wanted| &wanted.interface);
+        let names: BTreeSet<&String> = wanted.chain(&self.tracked).collect();
         names
             .into_iter()
             .map(|name| (name.clone(), self.condition(name)))
@@ -359,7 +371,7 @@ impl Host {
     }
 
     fn is_wanted(&self, name: &str) -> bool {
-        self.wanted.iter().any(|wanted| wanted.interface == name)
+        self.tracked.contains(name) || self.wanted.iter().any(|wanted| wanted.interface == name)
     }
 
     fn open_receivers(&mut self) {

@@ -10,11 +10,14 @@ mod host;
 
 use std::io;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use elver_core::config::model::TrackedScript;
 use elver_core::vrrp::messages::{Command, Notice};
-use elver_core::vrrp::{Effect, Input, VirtualRouters};
+use elver_core::vrrp::{Effect, Input, ScriptAction, VirtualRouters};
+use elver_sys::script::Signal;
 use elver_sys::timer::Timer;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -22,8 +25,10 @@ use tokio::net::unix::OwnedWriteHalf;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
+use crate::notify_fifos::NotifyFifos;
+use crate::scripts::{Ended, Scripts};
 pub use host::withdraw_addresses;
 use host::{Happening, Host};
 
@@ -65,6 +70,9 @@ async fn serve(channel: UnixStream) -> io::Result<()> {
     let mut process = Process {
         routers: VirtualRouters::new(),
         host: Host::open()?,
+        scripts: Scripts::new(),
+        notify_fifos: NotifyFifos::default(),
+        script_configurations: Vec::new(),
         director,
     };
     let mut terminate = signal(SignalKind::terminate())?;
@@ -100,6 +108,7 @@ async fn serve(channel: UnixStream) -> io::Result<()> {
                 Ok(happening) => process.happened(happening),
                 Err(error) => break Err(error),
             },
+            Some(ended) = process.scripts.next() => process.script_ended(&ended),
             reached = timer.until(deadline) => if let Err(error) = reached {
                 break Err(error);
             },
@@ -107,6 +116,7 @@ async fn serve(channel: UnixStream) -> io::Result<()> {
         process.let_timers_run_out();
     };
     process.handle(Input::Shutdown);
+    let _ = tokio::time::timeout(FAREWELL, process.scripts.settled()).await;
     drop(process);
     let _ = tokio::time::timeout(FAREWELL, writer).await;
     ending
@@ -115,6 +125,9 @@ async fn serve(channel: UnixStream) -> io::Result<()> {
 struct Process {
     routers: VirtualRouters,
     host: Host,
+    scripts: Scripts<String>,
+    notify_fifos: NotifyFifos,
+    script_configurations: Vec<TrackedScript>,
     director: Director,
 }
 
@@ -125,8 +138,14 @@ impl Process {
             Command::Configure {
                 instances,
                 sync_groups,
+                scripts,
+                notifying,
                 resume,
             } => {
+                self.script_configurations.clone_from(&scripts);
+                self.scripts.set_security(notifying.script_security);
+                let fifos = notifying.fifos.iter().map(Path::new);
+                self.notify_fifos.open(fifos);
                 let problems = self.host.prepare(&instances)?;
                 for (interface, condition) in self.host.conditions() {
                     self.handle(Input::InterfaceChanged {
@@ -145,6 +164,7 @@ impl Process {
                 self.handle(Input::Configure {
                     instances,
                     sync_groups,
+                    scripts,
                     resume,
                 });
                 for problem in problems {
@@ -193,6 +213,37 @@ impl Process {
             }
             Happening::Nothing => {}
             Happening::EventsLost => self.converge(),
+        }
+    }
+
+    /// Says of a script how it ended where it did not succeed; what follows from it is the
+    /// machine's.
+    fn script_ended(&mut self, ended: &Ended<String>) {
+        let name = &ended.name;
+        let succeeded = match &ended.status {
+            Ok(status) if status.success() => true,
+            Ok(status) => {
+                debug!("VRRP_Script({name}) failed ({status})");
+                false
+            }
+            Err(error) => {
+                warn!("VRRP_Script({name}) cannot be run: {error}");
+                false
+            }
+        };
+        self.handle(Input::ScriptEnded { name, succeeded });
+    }
+
+    fn script(&mut self, name: &str, action: ScriptAction) {
+        match action {
+            ScriptAction::Terminate => self.scripts.signal(&name.to_owned(), Signal::Terminate),
+            ScriptAction::Kill => self.scripts.signal(&name.to_owned(), Signal::Kill),
+            ScriptAction::Run => {
+                let known = self.script_configurations.iter().find(|s| s.name == name);
+                if let Some(TrackedScript { script, .. }) = known {
+                    self.scripts.run(name.to_owned(), script.clone());
+                }
+            }
         }
     }
 
@@ -303,6 +354,17 @@ impl Process {
                 Effect::GroupStateChanged { group, state } => {
                     self.director
                         .tell(Notice::GroupStateChanged { group, state });
+                    None
+                }
+                Effect::Script { name, action } => {
+                    self.script(&name, action);
+                    None
+                }
+                Effect::Notify(notification) => {
+                    self.notify_fifos.write(&notification.line);
+                    for script in notification.scripts {
+                        self.scripts.notify(script);
+                    }
                     None
                 }
                 Effect::Report(report) => {

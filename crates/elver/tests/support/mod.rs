@@ -13,7 +13,7 @@ use elver_core::config::model::{
     Authentication, SyncGroup, VirtualAddress, VrrpInstance, VrrpVersion,
 };
 use elver_core::vrrp::State;
-use elver_core::vrrp::messages::{Command as Order, Notice, Resume};
+use elver_core::vrrp::messages::{Command as Order, Notice, Notifying, Resume};
 
 /// Longer than anything takes that the protocol does, on a machine that is busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -312,6 +312,8 @@ impl Elver {
         self.order(&Order::Configure {
             instances: instances.to_vec(),
             sync_groups: groups.to_vec(),
+            scripts: Vec::new(),
+            notifying: Notifying::default(),
             resume,
         });
     }

@@ -7,10 +7,15 @@
 pub mod sctp;
 pub mod tcp;
 
+use core::ops::Range;
+
+use zerocopy::FromBytes;
+
 use crate::frame::Frame;
 use crate::reason::Reason;
 use crate::table::destination::Activity;
-use crate::wire::{SctpStart, TcpFlags, TcpStart, UdpHeader, protocol};
+use crate::table::settings::behaviour;
+use crate::wire::{SctpChunk, SctpStart, TcpFlags, TcpStart, UdpHeader, protocol};
 use sctp::{Chunk, SctpState};
 use tcp::TcpState;
 
@@ -37,15 +42,16 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// Reads the transport header that begins at `offset`.
+    /// Reads the transport header of a packet whose part after the network headers is there,
+    /// in octets from the start of the frame.
     ///
     /// # Errors
     /// It is cut off, or of a protocol that no virtual service can have.
     #[inline(always)]
-    pub fn read<P: Frame>(frame: &P, protocol: u8, offset: u32) -> Result<Segment, Reason> {
+    pub fn read<P: Frame>(frame: &P, protocol: u8, within: Range<u32>) -> Result<Segment, Reason> {
         match protocol {
             protocol::TCP => {
-                let header: TcpStart = frame.read(offset).ok_or(Reason::Malformed)?;
+                let header: TcpStart = header(frame, &within, TcpStart::LEAST_LENGTH)?;
                 Ok(Segment {
                     ports: u32::from_ne_bytes(header.ports),
                     event: header.flags,
@@ -53,7 +59,7 @@ impl Segment {
                 })
             }
             protocol::UDP => {
-                let header: UdpHeader = frame.read(offset).ok_or(Reason::Malformed)?;
+                let header: UdpHeader = header(frame, &within, UdpHeader::LENGTH)?;
                 Ok(Segment {
                     ports: u32::from_ne_bytes(header.ports),
                     event: 0,
@@ -61,10 +67,11 @@ impl Segment {
                 })
             }
             protocol::SCTP => {
-                let header: SctpStart = frame.read(offset).ok_or(Reason::Malformed)?;
+                let least = SctpStart::COMMON_LENGTH + SctpChunk::LENGTH;
+                let header: SctpStart = header(frame, &within, least)?;
                 Ok(Segment {
                     ports: u32::from_ne_bytes(header.ports),
-                    event: Chunk::of(frame, offset, &header).0,
+                    event: Chunk::of(frame, within.start, &header).0,
                     header_length: SctpStart::COMMON_LENGTH,
                 })
             }
@@ -74,26 +81,27 @@ impl Segment {
 
     /// Whether such a packet opens a connection where there is none.
     #[inline(always)]
-    pub fn opens(&self, protocol: u8) -> bool {
+    pub fn opens(&self, protocol: u8, behaviour: u32) -> bool {
         match protocol {
-            protocol::TCP => tcp::opens(self.event),
-            protocol::SCTP => Chunk(self.event) == Chunk::INIT,
+            protocol::TCP => {
+                let is_sloppy = behaviour & behaviour::SLOPPY_TCP != 0;
+                tcp::opens(self.event) || is_sloppy && self.event & TcpFlags::RST == 0
+            }
+            protocol::SCTP => {
+                let is_sloppy = behaviour & behaviour::SLOPPY_SCTP != 0;
+                let chunk = Chunk(self.event);
+                chunk == Chunk::INIT || is_sloppy && chunk != Chunk::ABORT
+            }
             _ => true,
         }
     }
 
-    /// Whether such a packet begins a new connection in the place of one in that state
-    /// (`is_new_conn_expected` in the kernel).
+    /// Whether such a packet is the first of a connection (`is_new_conn` in the kernel).
     #[inline(always)]
-    pub fn supersedes(&self, protocol: u8, state: u8) -> bool {
+    pub fn is_first(&self, protocol: u8) -> bool {
         match protocol {
-            protocol::TCP => {
-                self.event & TcpFlags::SYN != 0
-                    && matches!(TcpState(state), TcpState::TIME_WAIT | TcpState::CLOSE)
-            }
-            protocol::SCTP => {
-                Chunk(self.event) == Chunk::INIT && SctpState(state) == SctpState::CLOSED
-            }
+            protocol::TCP => self.event & TcpFlags::SYN != 0,
+            protocol::SCTP => Chunk(self.event) == Chunk::INIT,
             _ => false,
         }
     }
@@ -109,6 +117,32 @@ impl Segment {
     }
 }
 
+/// Whether a connection in this state gives way to a new one (`is_new_conn_expected` in the
+/// kernel). Of one that is `half_seen` the real server's answers do not pass here.
+#[inline(always)]
+pub fn gives_way(protocol: u8, state: u8, half_seen: bool, behaviour: u32) -> bool {
+    let if_ended = behaviour & behaviour::REUSE_ENDED != 0;
+    match protocol {
+        protocol::TCP => match TcpState(state) {
+            TcpState::TIME_WAIT | TcpState::CLOSE => if_ended,
+            TcpState::FIN_WAIT => half_seen && behaviour & behaviour::REUSE_FIN_WAIT != 0,
+            _ => false,
+        },
+        protocol::SCTP => if_ended && SctpState(state) == SctpState::CLOSED,
+        _ => false,
+    }
+}
+
+/// The start of a transport header that has at least so many octets.
+#[inline(always)]
+fn header<P: Frame, T: FromBytes>(frame: &P, within: &Range<u32>, least: u32) -> Result<T, Reason> {
+    // Behind the packet there can be padding, which is no header.
+    if within.end.wrapping_sub(within.start) < least {
+        return Err(Reason::Malformed);
+    }
+    frame.read(within.start).ok_or(Reason::Malformed)
+}
+
 /// Whether a connection in this state counts as active.
 #[inline(always)]
 pub fn activity(protocol: u8, state: u8) -> Activity {
@@ -119,13 +153,14 @@ pub fn activity(protocol: u8, state: u8) -> Activity {
     }
 }
 
-/// Whether a connection that gets to this state assures the persistence template above it.
+/// Whether a connection that gets to this state by a packet from this side assures the
+/// persistence template above it. Of UDP only an answer tells that it has come about.
 #[inline(always)]
-pub fn assures(protocol: u8, state: u8) -> bool {
+pub fn assures(protocol: u8, state: u8, side: Side) -> bool {
     match protocol {
         protocol::TCP => TcpState(state) == TcpState::ESTABLISHED,
         protocol::SCTP => SctpState(state) == SctpState::ESTABLISHED,
-        _ => true,
+        _ => side == Side::Server,
     }
 }
 

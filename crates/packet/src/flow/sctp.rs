@@ -4,7 +4,7 @@
 //! events, columns the state in which the event happens.
 
 use super::Side;
-use crate::frame::Frame;
+use crate::frame::{FARTHEST_HEADER, Frame};
 use crate::wire::{SctpChunk, SctpStart};
 
 /// A state. The numbers are the kernel's.
@@ -62,7 +62,7 @@ impl Chunk {
     pub const INIT: Chunk = Chunk(1);
     const COOKIE_ECHO: Chunk = Chunk(3);
     const COOKIE_ACK: Chunk = Chunk(4);
-    const ABORT: Chunk = Chunk(9);
+    pub(super) const ABORT: Chunk = Chunk(9);
 
     /// By the chunk types of RFC 9260, section 3.2, four bits each: what carries no news
     /// of the association counts as data.
@@ -70,12 +70,14 @@ impl Chunk {
     const ABORT_TYPE: u8 = 6;
 
     /// The kind of the packet whose common header begins at `offset`. Behind a cookie the
-    /// chunk that is bundled with it counts if it is an ABORT.
+    /// chunk that is bundled with it counts if it is an ABORT, and not too far away.
     #[inline(always)]
     pub(super) fn of<P: Frame>(frame: &P, offset: u32, header: &SctpStart) -> Chunk {
         let first = &header.chunk;
         let kind = Chunk::of_type(first.kind);
-        if kind == Self::COOKIE_ECHO || kind == Self::COOKIE_ACK {
+        let is_whole = u32::from(first.length.get()) >= SctpChunk::LENGTH;
+        if is_whole && (kind == Self::COOKIE_ECHO || kind == Self::COOKIE_ACK) {
+            frame.reach(FARTHEST_HEADER);
             let next = offset
                 .wrapping_add(SctpStart::COMMON_LENGTH)
                 .wrapping_add(u32::from(first.length.get()).wrapping_add(3) & !3);

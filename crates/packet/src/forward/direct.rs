@@ -14,9 +14,7 @@ pub fn pass_on<F: Family, P: Frame>(
     exit: Exit,
 ) -> Result<Verdict, Reason> {
     let hops = exit.hops();
-    if packet.time_to_live <= hops {
-        return Err(Reason::TimeToLive);
-    }
+    packet.check_hops(hops)?;
     if hops != 0 && !F::rewrite(frame, packet.key.sender, packet.key.receiver, hops) {
         return Err(Reason::NotWritable);
     }

@@ -8,7 +8,7 @@ mod nat;
 pub mod tunnel;
 
 pub use direct::pass_on;
-pub use nat::{Rewritten, translate};
+pub use nat::{Rewritten, answer, translate};
 
 use crate::family::Family;
 use crate::frame::{Frame, NextHop, Route, RouteQuery, Verdict, Way};
@@ -33,6 +33,19 @@ pub struct Outgoing<'a, F: Family> {
     pub largest: u32,
     /// The stamp of next hops that are learned now.
     pub stamp: u16,
+}
+
+impl<F: Family> Outgoing<'_, F> {
+    /// # Errors
+    /// The packet has not enough hops left to take so many more: none are left behind. One
+    /// that stays here needs none.
+    #[inline(always)]
+    fn check_hops(&self, hops: u8) -> Result<(), Reason> {
+        if hops != 0 && self.time_to_live <= hops {
+            return Err(Reason::TimeToLive);
+        }
+        Ok(())
+    }
 }
 
 /// Where a packet leaves, or why it does not.
@@ -85,6 +98,20 @@ impl Exit {
             first,
             second,
         ])
+    }
+
+    /// By a next hop that the routes have just told.
+    ///
+    /// Once per stamp the kernel itself sends a packet to the neighbour, so that it keeps on
+    /// confirming the neighbour as it does for its own traffic. The fast path cannot have it
+    /// do that; for its devices the controller sees to neighbours.
+    #[inline(always)]
+    fn learned<P: Frame>(next_hop: &NextHop, way: &Way) -> Exit {
+        if P::IS_FAST_PATH {
+            Exit::neighbour(next_hop)
+        } else {
+            Exit::resolve(way)
+        }
     }
 
     #[inline(always)]
@@ -233,9 +260,12 @@ pub fn way_to_server<F: Family, P: Frame, W: Words>(
             next_hop,
             way,
             largest,
-        } => learned::<P>(frame, &next_hop, &way, || {
-            destination.remember_next_hop(&next_hop, largest, stamp);
-        }),
+        } => {
+            if is_remembered(frame, &next_hop) {
+                destination.remember_next_hop(&next_hop, largest, stamp);
+            }
+            Exit::learned::<P>(&next_hop, &way)
+        }
         Route::Unresolved(way) => Exit::resolve(&way),
         Route::TooBig(largest) => Exit::too_big(largest),
         Route::NotForwarding => match destination.way() {
@@ -270,31 +300,21 @@ pub fn way_to_client<F: Family, P: Frame, W: Words>(
             next_hop,
             way,
             largest,
-        } => learned::<P>(frame, &next_hop, &way, || {
-            if F::CACHES_NEXT_HOP {
+        } => {
+            if F::CACHES_NEXT_HOP && is_remembered(frame, &next_hop) {
                 entry.remember_next_hop(&next_hop, largest, packet.stamp);
             }
-        }),
+            Exit::learned::<P>(&next_hop, &way)
+        }
         Route::Unresolved(way) => Exit::resolve(&way),
         Route::TooBig(largest) => Exit::too_big(largest),
         Route::LocalOrNone | Route::NotForwarding | Route::None => Exit::of_kind(Exit::NO_ROUTE),
     }
 }
 
-/// The way by a next hop that the routes have just told.
-///
-/// Once per stamp the kernel itself sends a packet to the neighbour, so that it keeps on
-/// confirming the neighbour as it does for its own traffic. The fast path cannot have it do
-/// that; for its devices the controller sees to neighbours. What cannot leave from there is
-/// not remembered, or that packet of the kernel's would be left out.
+/// Whether a next hop that the routes have just told is to be remembered. What cannot leave
+/// from the fast path is not, or the packet of [`Exit::learned`] would be left out.
 #[inline(always)]
-fn learned<P: Frame>(frame: &P, next_hop: &NextHop, way: &Way, remember: impl FnOnce()) -> Exit {
-    if !P::IS_FAST_PATH {
-        remember();
-        return Exit::resolve(way);
-    }
-    if frame.can_leave_by(next_hop.device) {
-        remember();
-    }
-    Exit::neighbour(next_hop)
+fn is_remembered<P: Frame>(frame: &P, next_hop: &NextHop) -> bool {
+    !P::IS_FAST_PATH || frame.can_leave_by(next_hop.device)
 }

@@ -2,12 +2,14 @@
 //! destination is rewritten, towards the client the source, and every checksum is brought
 //! up to date.
 
-use super::{Exit, Outgoing};
+use super::{Exit, Outgoing, way_to_client};
 use crate::checksum::Difference;
 use crate::crc32c;
 use crate::family::Family;
 use crate::frame::{Frame, InternetChecksum, Verdict};
 use crate::reason::Reason;
+use crate::table::Words;
+use crate::table::connection::Entry;
 use crate::wire::{Ethernet, SctpStart, TcpStart, UdpHeader, protocol};
 
 /// What a packet is to say after it has been rewritten.
@@ -21,6 +23,19 @@ pub struct Rewritten<F: Family> {
     pub ports: u32,
 }
 
+/// Rewrites a real server's answer and sends it to the client.
+#[inline(always)]
+pub fn answer<F: Family, P: Frame, W: Words>(
+    frame: &mut P,
+    packet: &Outgoing<'_, F>,
+    entry: Entry<W>,
+    new: &Rewritten<F>,
+) -> Result<Verdict, Reason> {
+    let exit = way_to_client(frame, entry, packet, new.source);
+    exit.check()?;
+    translate(frame, packet, new, exit)
+}
+
 /// Rewrites a packet and sends it.
 #[inline(always)]
 pub fn translate<F: Family, P: Frame>(
@@ -30,9 +45,7 @@ pub fn translate<F: Family, P: Frame>(
     exit: Exit,
 ) -> Result<Verdict, Reason> {
     let hops = exit.hops();
-    if packet.time_to_live <= hops {
-        return Err(Reason::TimeToLive);
-    }
+    packet.check_hops(hops)?;
     if !F::rewrite(frame, new.source, new.destination, hops) {
         return Err(Reason::NotWritable);
     }

@@ -15,6 +15,7 @@ use crate::frame::{Encapsulation, Frame, Verdict};
 use crate::reason::Reason;
 use crate::table::Words;
 use crate::table::destination::{Destination, TUNNEL_SOURCE_WORD, tunnel};
+use crate::table::settings::{Settings, behaviour};
 use crate::wire::{Ethernet, UdpHeader, protocol};
 
 /// Octets of a GUE header without extensions (draft-ietf-intarea-gue, section 3.1).
@@ -59,14 +60,17 @@ pub fn outer_protocol<F: Family, W: Words>(destination: Destination<W>) -> u8 {
     }
 }
 
-/// Puts a packet of the family `F` into one of the family `O`, and sends it. All that is to be
-/// known of the packet stands in its network header and the ports after it.
+/// Puts a packet of the family `F` into one of the family `O`, and sends it. `flow` is the
+/// same for all packets of a connection.
 #[inline(always)]
 pub fn encapsulate<F: Family, O: Family, P: Frame, W: Words>(
     frame: &mut P,
     destination: Destination<W>,
     exit: Exit,
+    flow: u32,
+    settings: Settings<W>,
 ) -> Result<Verdict, Reason> {
+    let discovers_mtu = settings.behaviour() & behaviour::NO_PMTU_DISC == 0;
     if exit.is_here() {
         return exit.send::<F, P>(frame);
     }
@@ -87,14 +91,14 @@ pub fn encapsulate<F: Family, O: Family, P: Frame, W: Words>(
         protocol: after_outer,
         hops: inner.hops,
         traffic_class: without_congestion(inner.traffic_class),
-        dont_fragment: inner.dont_fragment,
+        dont_fragment: inner.dont_fragment && discovers_mtu,
         payload: inner.length + octets - O::HEADER,
     };
     let after = Ethernet::LENGTH + O::HEADER;
     let is_written = O::write_outer(frame, &outer)
         && match after_outer {
             protocol::UDP => {
-                let port = FIRST_SOURCE_PORT + ((spread(inner.flow) * SOURCE_PORTS) >> 16);
+                let port = FIRST_SOURCE_PORT + ((spread(flow) * SOURCE_PORTS) >> 16);
                 let header = Gue {
                     source: (port as u16).to_be_bytes(),
                     destination: destination.tunnel_port().to_ne_bytes(),

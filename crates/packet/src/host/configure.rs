@@ -27,6 +27,10 @@ impl Ground {
     pub fn write<W: Words>(&self, words: W) {
         words.store(settings::SEEDS_WORD, self.seeds);
         words.store(settings::SIZE_AND_EPOCH_WORD, u64::from(self.sets - 1));
+        words.store(
+            settings::BEHAVIOUR_WORD,
+            settings::behaviour::DEFAULT.into(),
+        );
         for (word, seconds) in settings::default_timeouts() {
             let ticks = u64::from(seconds * self.ticks_per_second);
             words.store(word, ticks | u64::from(seconds) << 32);

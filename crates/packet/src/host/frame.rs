@@ -7,7 +7,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 use crate::checksum::Difference;
 use crate::family::Family;
 use crate::frame::{
-    Encapsulation, Frame, InternetChecksum, Notes, Route, RouteQuery, Way, update_complete_checksum,
+    Encapsulation, FARTHEST_HEADER, Frame, InternetChecksum, Notes, Route, RouteQuery, Way,
+    update_complete_checksum,
 };
 use crate::wire::Ethernet;
 
@@ -94,6 +95,9 @@ impl<R, const FAST: bool> HostFrame<R, FAST> {
 }
 
 fn range(offset: u32, octets: usize) -> Option<std::ops::Range<usize>> {
+    if offset > FARTHEST_HEADER {
+        return None;
+    }
     let start = usize::try_from(offset).ok()?;
     Some(start..start.checked_add(octets)?)
 }
@@ -127,6 +131,8 @@ impl<R: Fn(&Journey) -> Route, const FAST: bool> Frame for HostFrame<R, FAST> {
     fn mark(&self) -> u32 {
         self.mark
     }
+
+    fn reach(&self, _offset: u32) {}
 
     fn read<T: FromBytes>(&self, offset: u32) -> Option<T> {
         T::read_from_bytes(self.octets.get(range(offset, size_of::<T>())?)?).ok()

@@ -12,7 +12,7 @@ use crate::table::connection::{
     reclaim_seen,
 };
 use crate::table::destination::{self, Activity, Destination, method};
-use crate::table::settings::{Settings, Ticks};
+use crate::table::settings::{Settings, Ticks, behaviour};
 use crate::table::{Tables, Traffic, Words};
 use crate::wire::protocol;
 
@@ -38,7 +38,10 @@ pub(super) fn known<F: Family, P: Frame, T: Tables>(
             return Ok(decision);
         }
     }
-    if !passage.segment.opens(passage.key.protocol) {
+    if !passage
+        .segment
+        .opens(passage.key.protocol, settings.behaviour())
+    {
         return Err(Reason::NotFirst);
     }
     frame.note(&Notes::default());
@@ -67,8 +70,14 @@ fn from_client<F: Family, P: Frame, T: Tables>(
 ) -> Result<Known, Reason> {
     let settings = Settings(tables.settings().ok_or(Reason::NotReady)?);
     let life = found.entry.life();
-    let is_superseded = passage.segment.supersedes(passage.key.protocol, life.state);
-    if has_expired(life, passage.now) || is_superseded {
+    let behaviour = settings.behaviour();
+    let is_first = passage.segment.is_first(passage.key.protocol);
+    let half_seen = found.entry.method() != method::NAT;
+    // Of a client that keeps its destination a new connection would get the same one.
+    let gives_way = is_first
+        && life.flags & flags::CONTROLLED == 0
+        && flow::gives_way(passage.key.protocol, life.state, half_seen, behaviour);
+    if has_expired(life, passage.now) || gives_way {
         reclaim_seen(tables, found.index, found.generation);
         return Ok(Known::Over);
     }
@@ -82,7 +91,15 @@ fn from_client<F: Family, P: Frame, T: Tables>(
     if heading.flags() & destination::flags::HELD == 0 {
         return Err(Reason::NotHeld);
     }
-    if heading.flags() & destination::flags::AVAILABLE == 0 {
+    let is_removed = heading.flags() & destination::flags::AVAILABLE == 0;
+    if behaviour & behaviour::EXPIRE_NODEST_CONN != 0 {
+        let is_quiescent = heading.flags() & destination::flags::QUIESCENT != 0;
+        if is_removed || is_first && is_quiescent {
+            reclaim_seen(tables, found.index, found.generation);
+            return Ok(Known::Over);
+        }
+    }
+    if is_removed {
         return Err(Reason::DestinationRemoved);
     }
     let hand = Hand {
@@ -103,7 +120,7 @@ fn from_client<F: Family, P: Frame, T: Tables>(
         reclaim_seen(tables, found.index, found.generation);
     }
     exit.check()?;
-    to_server(frame, passage, hand, destination, id, exit).map(Known::Decided)
+    to_server(frame, passage, hand, (id, destination), exit, settings).map(Known::Decided)
 }
 
 /// A packet of a known connection, from its real server.
@@ -131,23 +148,29 @@ fn from_server<F: Family, P: Frame, T: Tables>(
     if life.has_ended() || !found.is_same() {
         return Ok(Known::Over);
     }
-    let packet = passage.outgoing();
-    let settings = Settings(tables.settings().ok_or(Reason::NotReady)?);
-    forward::claim_hop::<P>(passage.time_to_live)?;
-    let exit = forward::way_to_client(frame, found.entry, &packet, as_client_sends.receiver)
-        .blurred(settings);
-    exit.claim(frame)?;
-    if let Some(destination) = destination {
-        advance(tables, passage, forward, life, Side::Server, destination);
-        tables.count(id, Traffic::Out(passage.length));
-    }
-    exit.check()?;
     let new = Rewritten {
         source: as_client_sends.receiver,
         destination: passage.key.receiver,
         ports: as_client_sends.ports.rotate_left(16),
     };
-    let verdict = forward::translate(frame, &packet, &new, exit)?;
+    let account = || {
+        if let Some(destination) = destination {
+            advance(tables, passage, forward, life, Side::Server, destination);
+            tables.count(id, Traffic::Out(passage.length));
+        }
+    };
+    let verdict = if P::IS_FAST_PATH {
+        forward::claim_hop::<P>(passage.time_to_live)?;
+        let packet = passage.outgoing();
+        let exit = forward::way_to_client(frame, found.entry, &packet, new.source);
+        exit.claim(frame)?;
+        account();
+        forward::translate(frame, &packet, &new, exit)?
+    } else {
+        // In this order there is less to be kept in mind, and the kernel's stack is small.
+        account();
+        forward::answer(frame, &passage.outgoing(), found.entry, &new)?
+    };
     let forwarded = Decision::Forwarded(verdict, Reason::ForwardedToClient);
     Ok(Known::Decided(forwarded))
 }
@@ -169,39 +192,30 @@ pub(super) fn exit_to_server<F: Family, P: Frame, W: Words>(
     hand: Hand,
     destination: Destination<W>,
 ) -> Exit {
-    match hand {
-        Hand {
-            method: method::TUNNEL,
-            family: 4,
-        } => exit_to_tunnel::<F, V4, P, W>(frame, passage, destination),
-        Hand {
-            method: method::TUNNEL,
-            ..
-        } => exit_to_tunnel::<F, V6, P, W>(frame, passage, destination),
-        _ => {
-            let packet = (passage.key.sender, passage.key.protocol);
-            forward::way_to_server::<F, P, W>(
-                frame,
-                destination,
-                packet,
-                passage.largest,
-                passage.stamp,
-            )
-        }
+    match hand.family {
+        4 => exit_by::<F, V4, P, W>(frame, passage, hand, destination),
+        _ => exit_by::<F, V6, P, W>(frame, passage, hand, destination),
     }
 }
 
+/// The same, by the routes of the family `O`: another one than the packet's only in a tunnel.
 #[inline(always)]
-fn exit_to_tunnel<F: Family, O: Family, P: Frame, W: Words>(
+fn exit_by<F: Family, O: Family, P: Frame, W: Words>(
     frame: &P,
     passage: &Passage<F>,
+    hand: Hand,
     destination: Destination<W>,
 ) -> Exit {
-    let packet = (
-        tunnel::source::<O, W>(destination),
-        tunnel::outer_protocol::<F, W>(destination),
-    );
-    let largest = passage.largest + tunnel::overhead::<O, W>(destination);
+    let (packet, largest) = if hand.method == method::TUNNEL {
+        let source = tunnel::source::<O, W>(destination);
+        let protocol = tunnel::outer_protocol::<F, W>(destination);
+        let overhead = tunnel::overhead::<O, W>(destination);
+        ((source, protocol), passage.largest + overhead)
+    } else {
+        let [first, second] = F::to_words(passage.key.sender);
+        let source = O::from_words(first, second);
+        ((source, passage.key.protocol), passage.largest)
+    };
     forward::way_to_server::<O, P, W>(frame, destination, packet, largest, passage.stamp)
 }
 
@@ -212,19 +226,20 @@ fn to_server<F: Family, P: Frame, W: Words>(
     frame: &mut P,
     passage: &Passage<F>,
     hand: Hand,
-    destination: Destination<W>,
-    id: u32,
+    (id, destination): (u32, Destination<W>),
     exit: Exit,
+    settings: Settings<W>,
 ) -> Result<Decision, Reason> {
     let packet = passage.outgoing();
     let verdict = match hand.method {
         method::DIRECT => forward::pass_on(frame, &packet, exit)?,
         method::TUNNEL if F::NUMBER == 4 && hand.family == 4 => {
-            tunnel::encapsulate::<F, V4, P, W>(frame, destination, exit)?
+            tunnel::encapsulate::<F, V4, P, W>(frame, destination, exit, passage.flow(), settings)?
         }
         method::TUNNEL => {
             let Exit([heading, first, second]) = exit;
-            frame.note(&[id.into(), heading, first, second]);
+            let id_and_flow = u64::from(id) | u64::from(passage.flow()) << 32;
+            frame.note(&[id_and_flow, heading, first, second]);
             return Ok(Decision::Later(match hand.family {
                 4 => Stage::Tunnel64,
                 _ if F::NUMBER == 4 => Stage::Tunnel46,
@@ -249,11 +264,14 @@ pub(super) fn tunnelled<F: Family, O: Family, P: Frame, T: Tables>(
     frame: &mut P,
     tables: &T,
 ) -> Result<Decision, Reason> {
-    let [id, heading, first, second] = frame.noted();
+    let [id_and_flow, heading, first, second] = frame.noted();
     let exit = Exit([heading, first, second]);
-    let destination = tables.destination(id as u32);
+    let flow = (id_and_flow >> 32) as u32;
+    let destination = tables.destination(id_and_flow as u32);
     let destination = Destination(destination.ok_or(Reason::DestinationRemoved)?);
-    let verdict = tunnel::encapsulate::<F, O, P, T::Words>(frame, destination, exit)?;
+    let settings = Settings(tables.settings().ok_or(Reason::NotReady)?);
+    let verdict =
+        tunnel::encapsulate::<F, O, P, T::Words>(frame, destination, exit, flow, settings)?;
     Ok(Decision::Forwarded(verdict, forwarded(exit)))
 }
 
@@ -316,8 +334,8 @@ fn advance<F: Family, T: Tables>(
     if (new.flags ^ life.flags) & flags::INACTIVE != 0 {
         destination.rebind(activity);
     }
-    if life.flags & flags::CONTROLLED != 0 && state != life.state && flow::assures(protocol, state)
-    {
+    let has_news = state != life.state || (new.flags & !life.flags) & flags::ANSWERED != 0;
+    if life.flags & flags::CONTROLLED != 0 && has_news && flow::assures(protocol, state, side) {
         assure_template(tables, entry);
     }
 }

@@ -11,14 +11,20 @@ use crate::forward;
 use crate::frame::{Frame, Route, RouteQuery};
 use crate::reason::Reason;
 use crate::schedule::{self, Chosen, Client};
+use crate::table::access::is_denied;
 use crate::table::connection::{
     self, Claim, Direction, Entry, Found, Key, Life, Links, Place, destination_of, flags,
     has_expired, reclaim_seen,
 };
 use crate::table::destination::{self, Activity, Destination, method};
 use crate::table::service::{self, Service, ServiceKey};
-use crate::table::settings::{Settings, Ticks};
+use crate::table::settings::{Settings, Ticks, behaviour};
 use crate::table::{Tables, Traffic, Words};
+use crate::wire::protocol;
+
+/// The port from which an FTP server opens its data connections. They are never scheduled
+/// (`ip_vs_schedule` in the kernel).
+const FTP_DATA: u16 = 20;
 
 /// A packet that opens a connection, if there is a service for it.
 #[inline(always)]
@@ -33,8 +39,15 @@ pub(super) fn open<F: Family, P: Frame, T: Tables>(
     }
     let (service_id, matched) = find_service(tables, &passage, frame.mark())?;
     let service = Service(tables.service(service_id).ok_or(Reason::NoService)?);
+    if passage.key.ports as u16 == FTP_DATA.to_be() {
+        return Err(Reason::NotFirst);
+    }
     if !is_held(frame, &passage, service, matched) {
         return Err(Reason::NotHeld);
+    }
+    let settings = Settings(tables.settings().ok_or(Reason::NotReady)?);
+    if settings.has_access_lists() && is_denied::<F, T>(tables, service_id, &passage.key.sender) {
+        return Err(Reason::AccessDenied);
     }
     let [note, is_claimed, ..] = frame.noted();
     let scheduling = Scheduling {
@@ -54,16 +67,19 @@ pub(super) fn open<F: Family, P: Frame, T: Tables>(
                 }));
             }
             Err(Unopened::Unclaimed(choice)) => {
-                frame.note(&[choice, 0, 0, service.flags().into()]);
+                frame.note(&[choice, TEMPLATE_COMES, 0, 0]);
                 return Ok(claiming::<F>());
             }
             Err(Unopened::Refused(reason)) => return Err(reason),
         };
+    // A service of a firewall mark has packets of other protocols as well.
+    let is_one_packet =
+        service.flags() & service::flags::ONE_PACKET != 0 && passage.key.protocol == protocol::UDP;
     frame.note(&[
         choice.to_note(),
         choice.generation.into(),
         template.map_or(0, NonZeroU32::get).into(),
-        service.flags().into(),
+        is_one_packet.into(),
     ]);
     if P::IS_FAST_PATH && !scheduling.is_claimed {
         return Ok(claiming::<F>());
@@ -74,6 +90,10 @@ pub(super) fn open<F: Family, P: Frame, T: Tables>(
         Stage::Enter6
     }))
 }
+
+/// Noted in the place of a destination's generation, which is smaller: the packet can leave for
+/// the destination, or not, before a template is made or renewed.
+const TEMPLATE_COMES: u64 = 1 << 16;
 
 #[inline(always)]
 fn claiming<F: Family>() -> Decision {
@@ -93,7 +113,7 @@ pub(super) fn claim<F: Family, P: Frame, T: Tables>(
     now: Ticks,
 ) -> Result<Decision, Reason> {
     let passage = Passage::<F>::read(frame, tables, now)?;
-    let [choice, .., service_flags] = frame.noted();
+    let [choice, generation, ..] = frame.noted();
     let (id, turns) = (choice as u32, (choice >> 32) as u32);
     let destination = Destination(tables.destination(id).ok_or(Reason::NoDestination)?);
     let hand = Hand {
@@ -109,7 +129,7 @@ pub(super) fn claim<F: Family, P: Frame, T: Tables>(
         }
         return Err(reason);
     }
-    if service_flags as u32 & service::flags::PERSISTENT == 0 {
+    if generation != TEMPLATE_COMES {
         return Ok(Decision::Later(if F::NUMBER == 4 {
             Stage::Enter4
         } else {
@@ -196,7 +216,7 @@ pub(super) fn enter<F: Family, P: Frame, T: Tables>(
     now: Ticks,
 ) -> Result<Decision, Reason> {
     let passage = Passage::<F>::read(frame, tables, now)?;
-    let [id, generation, template, service_flags] = frame.noted();
+    let [id, generation, template, is_one_packet] = frame.noted();
     let destination = tables.destination(id as u32);
     let choice = Choice {
         id: id as u32,
@@ -207,7 +227,7 @@ pub(super) fn enter<F: Family, P: Frame, T: Tables>(
     if choice.destination.heading().generation() != choice.generation {
         return Err(Reason::Contended);
     }
-    let is_one_packet = service_flags as u32 & service::flags::ONE_PACKET != 0;
+    let is_one_packet = is_one_packet != 0;
     insert(tables, &passage, &choice, template as u32, is_one_packet)?;
     // From here on it is a packet of a known connection.
     Ok(Decision::Later(if F::NUMBER == 4 {
@@ -252,7 +272,8 @@ fn find_service<F: Family, T: Tables>(
     }
     key.port = [0; 2];
     let id = tables.service_id(&key).ok_or(Reason::NoService)?;
-    Ok((id, Matched::Port(0)))
+    let settings = Settings(tables.settings().ok_or(Reason::NotReady)?);
+    Ok((id, Matched::Port(settings.blur(0) as u16)))
 }
 
 /// Whether the packet's destination is one of this host's addresses. Of services with an
@@ -316,6 +337,13 @@ impl<W: Words> Choice<W> {
         self.destination.heading().method()
     }
 
+    /// Whether clients that a template ties to it come there, whatever its weight.
+    #[inline(always)]
+    fn keeps_clients(&self, behaviour: u32) -> bool {
+        let is_quiescent = self.destination.heading().flags() & destination::flags::QUIESCENT != 0;
+        !is_quiescent || behaviour & behaviour::EXPIRE_QUIESCENT_TEMPLATE == 0
+    }
+
     /// What an entry that is bound to it refers to.
     #[inline(always)]
     fn links(&self) -> Links {
@@ -331,13 +359,19 @@ impl<W: Words> Choice<W> {
 /// that is found at once.
 #[inline(always)]
 fn choose<T: Tables>(tables: &T, scheduling: &Scheduling) -> Result<Choice<T::Words>, Unopened> {
-    let chosen = chosen(tables, scheduling).ok_or(Unopened::Unsettled)?;
+    let Scheduling {
+        service_id,
+        client,
+        note,
+        ..
+    } = scheduling;
+    let chosen = schedule::settle(tables, *service_id, client, *note);
+    let chosen = chosen.ok_or(Unopened::Unsettled)?;
     let id = chosen.id();
     let destination = Destination(tables.destination(id).ok_or(Reason::NoDestination)?);
     let heading = destination.heading();
     // A member list that was replaced while we read it may have another service's members by now.
-    if destination.service() != scheduling.service_id
-        || heading.flags() & destination::flags::AVAILABLE == 0
+    if destination.service() != *service_id || heading.flags() & destination::flags::AVAILABLE == 0
     {
         return Err(Reason::NoDestination.into());
     }
@@ -347,14 +381,6 @@ fn choose<T: Tables>(tables: &T, scheduling: &Scheduling) -> Result<Choice<T::Wo
         generation: heading.generation(),
         destination,
     })
-}
-
-#[inline(always)]
-fn chosen<T: Tables>(tables: &T, scheduling: &Scheduling) -> Option<Chosen> {
-    match Chosen::from_note(scheduling.note) {
-        Some(chosen) => Some(chosen),
-        None => schedule::at_once(tables, scheduling.service_id, &scheduling.client),
-    }
 }
 
 /// The template that ties the packet's client to a destination: the one there is, if its
@@ -379,13 +405,16 @@ fn template<F: Family, P: Frame, T: Tables>(
         protocol,
         template: true,
     };
-    let place = key.place(Settings(tables.settings().ok_or(Reason::NotReady)?));
+    let settings = Settings(tables.settings().ok_or(Reason::NotReady)?);
+    let place = key.place(settings);
     let expires = passage.now.wrapping_add(service.persistence_ticks());
     if let Some(index) = connection::locate(tables, &key, &place) {
         let found = connection::found_at(tables, index.get()).ok_or(Reason::Contended)?;
         let life = found.entry.life();
         let lives = !has_expired(life, passage.now) || found.entry.held_connections() != 0;
-        if lives && Choice::of(tables, found.entry).is_some() && found.is_same() {
+        let holds = Choice::of(tables, found.entry)
+            .is_some_and(|choice| choice.keeps_clients(settings.behaviour()));
+        if lives && holds && found.is_same() {
             if P::IS_FAST_PATH && !scheduling.is_claimed {
                 let (id, _) = found.entry.destination();
                 return Err(Unopened::Unclaimed(u64::from(id)));

@@ -39,10 +39,18 @@ impl<F: Family> Passage<F> {
         if !settings.ready() {
             return Err(Reason::NotReady);
         }
-        let packet: Packet<F> = F::parse(frame)?;
+        let mut packet: Packet<F> = F::parse(frame)?;
+        if F::NUMBER == 6 {
+            // The same holds for every way through the extension headers.
+            let both = u64::from(packet.transport) | u64::from(packet.protocol) << 32;
+            let both = settings.blur(both);
+            packet.transport = both as u32;
+            packet.protocol = (both >> 32) as u8;
+        }
         // Three protocols come together again here. The verifier in the kernel would go on to
         // the end of the program once for each if it knew which one it is.
-        let mut segment = Segment::read(frame, packet.protocol, packet.transport)?;
+        let end = Ethernet::LENGTH + packet.length;
+        let mut segment = Segment::read(frame, packet.protocol, packet.transport..end)?;
         segment.event = settings.blur(segment.event.into()) as u8;
         segment.header_length = settings.blur(segment.header_length.into()) as u32;
         let key = Key::<F> {
@@ -68,6 +76,12 @@ impl<F: Family> Passage<F> {
             stamp: settings.next_hop_stamp(now),
             now,
         })
+    }
+
+    /// A number that all packets of a connection have in common.
+    #[inline(always)]
+    pub(super) fn flow(&self) -> u32 {
+        F::fold(self.key.sender) ^ self.key.ports
     }
 
     /// What forwarding has to know of the packet.

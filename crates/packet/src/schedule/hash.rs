@@ -18,8 +18,8 @@ pub const MAGLEV_SLOTS: u32 = 4093;
 pub(super) const MAGLEV_KEYS: [u64; 2] = [2_654_435_761, 2_654_446_892];
 
 /// How many other slots mh tries for a client whose own server takes no connection. The
-/// kernel tries 4093, which matters where fewer than one slot in fifty can be used.
-const MAGLEV_TRIES: u32 = 128;
+/// kernel tries 4093, which matters where fewer than one slot in fifteen can be used.
+const MAGLEV_TRIES: u32 = 64;
 
 /// The slot of sh: of the client's address and, if the service says so, port
 /// (`ip_vs_sh_hashkey`).

@@ -1,7 +1,7 @@
 //! Destinations compared by their connections.
 
-use super::{Chosen, Client, is_open};
-use crate::table::destination::{Destination, Heading, flags, is_less};
+use super::{Chosen, Client, is_open, open_bit};
+use crate::table::destination::{Destination, flags, is_less};
 use crate::table::service::{Service, scheduler};
 use crate::table::settings::{Settings, Ticks, ticks_between};
 use crate::table::{Tables, Words};
@@ -109,7 +109,7 @@ pub(super) fn least<T: Tables>(tables: &T, service_id: u32, client: &Client) -> 
             load.wrapping_mul(best_weight),
             best_load.wrapping_mul(weight),
         );
-        let is_better = has_less & open_bit(destination.heading()) & 1;
+        let is_better = has_less & open_bit(destination.heading());
         let mask = is_better.wrapping_neg() ^ unknown_zero;
         best = [
             best[0] ^ (best[0] ^ member[0]) & mask,
@@ -132,22 +132,11 @@ pub(super) fn least<T: Tables>(tables: &T, service_id: u32, client: &Client) -> 
     chosen
 }
 
-/// The bit of [`flags::QUIESCENT`].
-const QUIESCENT: u32 = flags::QUIESCENT.trailing_zeros();
-
-/// 1 if the destination takes new connections, else 0.
-#[inline(always)]
-fn open_bit(heading: Heading) -> u64 {
-    const AVAILABLE: u32 = flags::AVAILABLE.trailing_zeros();
-    const OVERLOADED: u32 = flags::OVERLOADED.trailing_zeros();
-    (heading.0 >> AVAILABLE) & !(heading.0 >> QUIESCENT) & !(heading.0 >> OVERLOADED) & 1
-}
-
 /// 1 if the destination has less than half as many active connections as its weight, else 0.
 #[inline(always)]
 fn has_spare_room<W: Words>(destination: Destination<W>, scale: &Scale) -> u64 {
     let (active, _) = destination.connections();
-    let is_quiescent = destination.heading().0 >> QUIESCENT & 1;
+    let is_quiescent = (destination.heading().0 >> flags::QUIESCENT.trailing_zeros()) & 1;
     let weight = u64::from(destination.last_weight()) ^ scale.nothing;
     is_less((u64::from(active) * 2) ^ scale.nothing, weight) & (is_quiescent ^ 1)
 }

@@ -18,7 +18,7 @@
 //!
 //! A destination whose weight is 0, or that is overloaded, takes no new connection.
 //!
-//! Where one look is enough the choice is made [`at_once`]. What takes longer, because
+//! Where one look is enough the choice is [`settle`]d at once. What takes longer, because
 //! many are compared or the first one found takes no connection, is left to [`search`],
 //! which in the kernel is part of a program of its own.
 
@@ -32,7 +32,7 @@ use core::num::NonZeroU64;
 
 use crate::family::Family;
 use crate::table::connection::{Key, Place};
-use crate::table::destination::{self, Destination, Heading};
+use crate::table::destination::{Destination, Heading, flags, is_less};
 use crate::table::service::{self, Service, scheduler};
 use crate::table::settings::{Settings, Ticks};
 use crate::table::{Tables, Words};
@@ -115,10 +115,33 @@ impl Chosen {
     }
 }
 
-/// The destination of a service that is to take a new connection, if one look tells.
+/// The destination of a service that is to take a new connection: the one that was searched,
+/// if the packet has such a note, else the one that one look tells, if it does.
+///
+/// A function of its own, and its answer a number of which the verifier in the kernel knows
+/// nothing: else it would follow what comes after once for each scheduler.
 #[inline(never)]
-pub fn at_once<T: Tables>(tables: &T, service_id: u32, client: &Client) -> Option<Chosen> {
-    let unknown_zero = Settings(tables.settings()?).zero() as u32;
+pub fn settle<T: Tables>(
+    tables: &T,
+    service_id: u32,
+    client: &Client,
+    note: u64,
+) -> Option<Chosen> {
+    let unknown_zero = Settings(tables.settings()?).zero();
+    let chosen = match Chosen::from_note(note) {
+        Some(searched) => searched,
+        None => at_once(tables, service_id, client, unknown_zero)?,
+    };
+    NonZeroU64::new(chosen.0.get() ^ unknown_zero).map(Chosen)
+}
+
+#[inline(always)]
+fn at_once<T: Tables>(
+    tables: &T,
+    service_id: u32,
+    client: &Client,
+    unknown_zero: u64,
+) -> Option<Chosen> {
     let service = Service(tables.service(service_id)?);
     let (first, members) = service.members();
     if members == 0 {
@@ -142,27 +165,31 @@ pub fn at_once<T: Tables>(tables: &T, service_id: u32, client: &Client) -> Optio
             let slot = hash::maglev_slot(client, service.flags(), 0);
             (slot % members, 0)
         }
-        scheduler::POWER_OF_TWO_CHOICES => {
-            return load::less_of_two(tables, first, members, client.lot);
-        }
-        scheduler::LOCALITY_BASED => return load::last_chosen(tables, service, client.now),
         _ => return None,
     };
     let id = tables.member(first.wrapping_add(place))?;
     let destination = Destination(tables.destination(id)?);
-    if !takes_connection(destination, limit) {
+    if !takes_connection(destination, limit, unknown_zero) {
         return None;
     }
-    Chosen::by_turns(id ^ unknown_zero, is_turn.into())
+    Chosen::by_turns(id, is_turn.into())
 }
 
-/// The same where one look does not tell; none if no destination takes the connection.
+/// The destination where one look does not tell; none if nobody takes the connection.
 #[inline(never)]
 pub fn search<T: Tables>(tables: &T, service_id: u32, client: &Client) -> Option<Chosen> {
     let service = Service(tables.service(service_id)?);
-    let (_, members) = service.members();
+    let (first, members) = service.members();
     if members == 0 {
         return None;
+    }
+    let early = match service.scheduler() {
+        scheduler::POWER_OF_TWO_CHOICES => load::less_of_two(tables, first, members, client.lot),
+        scheduler::LOCALITY_BASED => load::last_chosen(tables, service, client.now),
+        _ => None,
+    };
+    if early.is_some() {
+        return early;
     }
     let falls_back = service.flags() & service::flags::SCHEDULER_1 != 0;
     match service.scheduler() {
@@ -181,15 +208,28 @@ pub fn search<T: Tables>(tables: &T, service_id: u32, client: &Client) -> Option
 
 /// Whether a destination takes a new connection: it is not quiescent, not overloaded, and,
 /// where `limit` is all ones and not 0, has no more active connections than its weight.
+///
+/// With one branch at the end, since this is done in loops that the verifier follows; the
+/// `unknown_zero` keeps the compiler from making others.
 #[inline(always)]
-fn takes_connection<W: Words>(destination: Destination<W>, limit: u32) -> bool {
+fn takes_connection<W: Words>(destination: Destination<W>, limit: u32, unknown_zero: u64) -> bool {
     let (active, _) = destination.connections();
-    is_open(destination.heading()) && active & limit <= destination.last_weight()
+    let weight = u64::from(destination.last_weight()) ^ unknown_zero;
+    let has_more = is_less(weight, u64::from(active & limit) ^ unknown_zero);
+    open_bit(destination.heading()) & (has_more ^ 1) != 0
 }
 
 /// Whether a destination is neither quiescent nor overloaded, and belongs to its service.
 #[inline(always)]
 fn is_open(heading: Heading) -> bool {
-    use destination::flags::{AVAILABLE, OVERLOADED, QUIESCENT};
-    heading.flags() & (AVAILABLE | QUIESCENT | OVERLOADED) == AVAILABLE
+    open_bit(heading) != 0
+}
+
+/// [`is_open`] as 1 or 0.
+#[inline(always)]
+fn open_bit(heading: Heading) -> u64 {
+    const AVAILABLE: u32 = flags::AVAILABLE.trailing_zeros();
+    const QUIESCENT: u32 = flags::QUIESCENT.trailing_zeros();
+    const OVERLOADED: u32 = flags::OVERLOADED.trailing_zeros();
+    (heading.0 >> AVAILABLE) & !(heading.0 >> QUIESCENT) & !(heading.0 >> OVERLOADED) & 1
 }

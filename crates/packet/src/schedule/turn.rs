@@ -9,9 +9,9 @@ use crate::table::{Tables, Words};
 /// How many members are looked at for one that takes a connection.
 ///
 /// Of a longer list of wrr it is half as many from the cursor on, and then as many at the end
-/// of the list, where every destination stands once: with up to 128 destinations the one
+/// of the list, where every destination stands once: with up to 64 destinations the one
 /// that is left is found, however long the list is.
-const LOOKS: u32 = 256;
+const LOOKS: u32 = 128;
 
 /// The place whose turn it is (`ip_vs_rr.c`, `ip_vs_wrr.c`).
 #[inline(always)]
@@ -24,7 +24,8 @@ pub(super) fn next<W: Words>(service: Service<W>, members: u32) -> u32 {
 /// one drawn by lot (twos).
 #[inline(never)]
 pub(super) fn walk<T: Tables>(tables: &T, service_id: u32, client: &Client) -> Option<Chosen> {
-    let unknown_zero = Settings(tables.settings()?).zero() as u32;
+    let nothing = Settings(tables.settings()?).zero();
+    let unknown_zero = nothing as u32;
     let service = Service(tables.service(service_id)?);
     let (first, members) = service.members();
     if members == 0 {
@@ -56,11 +57,12 @@ pub(super) fn walk<T: Tables>(tables: &T, service_id: u32, client: &Client) -> O
         start: start ^ unknown_zero,
         resume: resume ^ unknown_zero,
         limit: limit ^ unknown_zero,
+        nothing,
     };
     let found = search.find(tables).unwrap_or(0);
     let mut turns = 0;
     if is_turn && found == 0 {
-        // The turn stays where it was: `at_once` took one already.
+        // The turn stays where it was: one was taken before.
         service.give_turns_back(1);
     } else if is_turn {
         let looks = ((found >> 32) as u32).wrapping_add(members - start) % members + 1;
@@ -76,6 +78,8 @@ struct Walk {
     start: u32,
     resume: u32,
     limit: u32,
+    /// 0, of which the compiler knows nothing.
+    nothing: u64,
 }
 
 impl Walk {
@@ -97,7 +101,7 @@ impl Walk {
             // No list has such a member; to end here keeps the loop to one way through it.
             let id = tables.member(self.first.wrapping_add(place))?;
             let destination = Destination(tables.destination(id)?);
-            if takes_connection(destination, self.limit) {
+            if takes_connection(destination, self.limit, self.nothing) {
                 return Some(u64::from(place) << 32 | u64::from(id.wrapping_add(1)));
             }
             look += 1;

@@ -9,6 +9,7 @@
 //! |---|---|---|
 //! | `SETTINGS` | one, 64 words | [`settings`] |
 //! | `SERVICE_INDEX` | hash: [`service::ServiceKey`] to a service's id | [`service`] |
+//! | `ACCESS` | trie: [`access::AccessKey`] to an [`access::Access`] | [`access`] |
 //! | `SERVICES` | 16 words | [`service`] |
 //! | `MEMBERS` | one word: a destination's id | [`service`] |
 //! | `DESTINATIONS` | 16 words | [`destination`] |
@@ -18,6 +19,7 @@
 //! | `ESTIMATES` | 16 words, by a destination's id; the controller's alone | [`destination`] |
 //! | `REASONS` | per processor, one word, by [`Reason`](crate::reason::Reason) | |
 
+pub mod access;
 pub mod connection;
 pub mod destination;
 mod hop;
@@ -26,6 +28,7 @@ pub mod settings;
 pub mod station;
 
 use crate::reason::Reason;
+use access::AccessKey;
 use service::ServiceKey;
 
 /// Changes whenever a layout does: state that was pinned by another version is not misread.
@@ -57,6 +60,8 @@ pub trait Tables {
     fn settings(&self) -> Option<Self::Words>;
     /// The id of the service with this key.
     fn service_id(&self, key: &ServiceKey) -> Option<u32>;
+    /// What the longest prefix of a key in the lists of access says, or 0 if there is none.
+    fn access(&self, key: &AccessKey) -> u32;
     /// A service.
     fn service(&self, id: u32) -> Option<Self::Words>;
     /// The destination that stands at a place of the services' member lists.

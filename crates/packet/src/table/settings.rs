@@ -8,7 +8,8 @@
 //! word 4   always 0
 //! word 5   jiffies …
 //! word 6   … and nanoseconds of CLOCK_MONOTONIC at the same moment, when the loader asked
-//! word 7   flags
+//! word 7    behaviour: flags 32 | there are lists of access 1
+//! word 8    flags
 //! words 16… timeouts of the TCP states: ticks 32 | seconds 32
 //! word 32   timeout of UDP, alike
 //! words 48… timeouts of the SCTP states, alike
@@ -35,8 +36,10 @@ const ZERO_WORD: usize = 4;
 pub const JIFFIES_WORD: usize = 5;
 /// The word with nanoseconds at the same moment.
 pub const NANOSECONDS_WORD: usize = 6;
-/// The word with the flags.
-pub const FLAGS_WORD: usize = 7;
+/// The word with the flags of [`behaviour`].
+pub const BEHAVIOUR_WORD: usize = 7;
+/// The word with the flags of [`flags`].
+pub const FLAGS_WORD: usize = 8;
 /// The first of the TCP timeouts.
 pub const TCP_TIMEOUTS_WORD: usize = 16;
 
@@ -59,6 +62,28 @@ pub fn default_timeouts() -> impl Iterator<Item = (usize, u32)> {
     let sctp = (SCTP_TIMEOUTS_WORD..).zip(SctpState::TIMEOUT_SECONDS);
     tcp.chain(sctp)
         .chain([(UDP_TIMEOUT_WORD, UDP_TIMEOUT_SECONDS)])
+}
+
+/// Bits of [`BEHAVIOUR_WORD`], by the names of IPVS's settings
+/// (`Documentation/networking/ipvs-sysctl.rst` in the kernel).
+pub mod behaviour {
+    /// Connections to a removed destination end with their next packet.
+    pub const EXPIRE_NODEST_CONN: u32 = 1 << 0;
+    /// Templates of a destination with weight 0 do not hold new connections.
+    pub const EXPIRE_QUIESCENT_TEMPLATE: u32 = 1 << 1;
+    /// Any TCP segment but RST opens a connection.
+    pub const SLOPPY_TCP: u32 = 1 << 2;
+    /// Any SCTP packet but ABORT opens a connection.
+    pub const SLOPPY_SCTP: u32 = 1 << 3;
+    /// `conn_reuse_mode` 1: a connection that is over gives way to a new one.
+    pub const REUSE_ENDED: u32 = 1 << 4;
+    /// `conn_reuse_mode` 2: so does one in FIN_WAIT whose answers are not seen.
+    pub const REUSE_FIN_WAIT: u32 = 1 << 5;
+    /// `pmtu_disc` 0: tunnel packets may be fragmented whatever their content says.
+    pub const NO_PMTU_DISC: u32 = 1 << 6;
+
+    /// The kernel's defaults.
+    pub const DEFAULT: u32 = REUSE_ENDED;
 }
 
 /// A coarse time: jiffies shifted right, so that a tick is about an eighth of a second.
@@ -127,6 +152,18 @@ impl<W: Words> Settings<W> {
     #[inline(always)]
     pub fn has_marks(self) -> bool {
         self.0.load(FLAGS_WORD) & flags::MARKS != 0
+    }
+
+    /// Whether there are lists of who may use services.
+    #[inline(always)]
+    pub fn has_access_lists(self) -> bool {
+        self.0.load(BEHAVIOUR_WORD) >> 32 != 0
+    }
+
+    /// The flags of [`behaviour`].
+    #[inline(always)]
+    pub fn behaviour(self) -> u32 {
+        self.0.load(BEHAVIOUR_WORD) as u32
     }
 
     /// How long a connection of a protocol stays in a state without a packet.

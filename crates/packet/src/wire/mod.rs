@@ -19,6 +19,8 @@ pub use udp::UdpHeader;
 
 /// IP protocol numbers (IANA "Assigned Internet Protocol Numbers").
 pub mod protocol {
+    /// IPv6 hop-by-hop options.
+    pub const HOP_BY_HOP: u8 = 0;
     /// IPv4 inside IP.
     pub const IPIP: u8 = 4;
     /// TCP.
@@ -27,8 +29,16 @@ pub mod protocol {
     pub const UDP: u8 = 17;
     /// IPv6 inside IP.
     pub const IPV6: u8 = 41;
+    /// IPv6 routing header.
+    pub const ROUTING: u8 = 43;
+    /// IPv6 fragment header.
+    pub const FRAGMENT: u8 = 44;
     /// Generic routing encapsulation.
     pub const GRE: u8 = 47;
+    /// Authentication header.
+    pub const AUTHENTICATION: u8 = 51;
+    /// IPv6 destination options.
+    pub const DESTINATION_OPTIONS: u8 = 60;
     /// SCTP.
     pub const SCTP: u8 = 132;
 }

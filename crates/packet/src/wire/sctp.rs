@@ -36,6 +36,11 @@ pub struct SctpStart {
     pub chunk: SctpChunk,
 }
 
+impl SctpChunk {
+    /// Octets of the head of a chunk.
+    pub const LENGTH: u32 = 4;
+}
+
 impl SctpStart {
     /// Octets of the common header.
     pub const COMMON_LENGTH: u32 = 12;

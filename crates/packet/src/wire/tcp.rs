@@ -45,6 +45,8 @@ pub struct TcpStart {
 }
 
 impl TcpStart {
+    /// Octets of a whole header without options.
+    pub const LEAST_LENGTH: u32 = 20;
     /// Octets from the start of the TCP header to its checksum.
     pub const CHECKSUM: u32 = 16;
 

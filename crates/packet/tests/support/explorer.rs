@@ -22,6 +22,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use elver_packet::host::HostTables;
 use elver_packet::reason::Reason;
+use elver_packet::table::access::AccessKey;
 use elver_packet::table::service::ServiceKey;
 use elver_packet::table::{Tables, Traffic, Words, connection, destination, service, settings};
 
@@ -235,6 +236,11 @@ impl Tables for ExploredTables {
 
     fn service_id(&self, key: &ServiceKey) -> Option<u32> {
         self.index.get(key).copied()
+    }
+
+    // There are no lists in what is explored.
+    fn access(&self, _key: &AccessKey) -> u32 {
+        0
     }
 
     fn service(&self, id: u32) -> Option<Line> {

@@ -16,6 +16,7 @@
 )]
 
 pub mod consistency;
+pub mod datagram;
 pub mod explorer;
 pub mod packet;
 
@@ -31,6 +32,7 @@ use elver_packet::process::process;
 use elver_packet::reason::Reason;
 use elver_packet::table::connection::{self, Direction, Entry, Life, STRIDE, control};
 use elver_packet::table::destination::{Destination, STATISTICS_WORDS};
+use elver_packet::table::service::ServiceKey;
 use elver_packet::table::settings::Ticks;
 use elver_packet::table::{Tables, Words, destination, service};
 
@@ -154,21 +156,37 @@ impl Director {
         }
     }
 
-    /// Adds a service with real servers; the last one is the newest. Gives the ids of the
-    /// service and of the first real server.
+    /// Adds a service for TCP with real servers by NAT; the last one is the newest. Gives the
+    /// ids of the service and of the first real server.
     pub fn add(
         &mut self,
         address: SocketAddr,
         persistence: Option<Persistence>,
         real_servers: &[SocketAddr],
     ) -> (u32, u32) {
+        let virtual_service = VirtualService {
+            persistence,
+            ..VirtualService::new(address.ip(), address.port())
+        };
+        let servers: Vec<_> = (real_servers.iter())
+            .map(|server| (*server, Method::Nat))
+            .collect();
+        self.add_service(&virtual_service, &servers)
+    }
+
+    /// The same for any service, and real servers by any method.
+    pub fn add_service(
+        &mut self,
+        virtual_service: &VirtualService,
+        real_servers: &[(SocketAddr, Method)],
+    ) -> (u32, u32) {
         let (service, first) = (self.services, self.destinations.len() as u32);
-        for real_server in real_servers {
+        for (real_server, method) in real_servers {
             self.destinations.push(RealServer {
                 service,
                 address: real_server.ip(),
                 port: real_server.port(),
-                method: Method::Nat,
+                method: *method,
                 generation: 7,
                 available: true,
                 held: true,
@@ -179,15 +197,18 @@ impl Director {
             self.rewrite(self.destinations.len() as u32 - 1, |_| {});
         }
         let members: Vec<u32> = (first..self.destinations.len() as u32).rev().collect();
-        let virtual_service = VirtualService {
-            persistence,
-            ..VirtualService::new(address.ip(), address.port())
-        };
         self.tables
-            .enter_service(service, &virtual_service, self.places, &members);
+            .enter_service(service, virtual_service, self.places, &members);
         self.services += 1;
         self.places += members.len() as u32;
         (service, first)
+    }
+
+    /// Makes a service that of a firewall mark, instead of its address.
+    pub fn mark(&mut self, service: u32, mark: u32, family: u8) {
+        let mut index = self.tables.index.lock().unwrap();
+        index.retain(|_, id| *id != service);
+        index.insert(ServiceKey::of_mark(mark, family), service);
     }
 
     /// Gives a service another member list, in the order of the scheduler.
@@ -284,7 +305,9 @@ impl Director {
         let text = &mut self.transcript;
         writeln!(text, "{who}: {}", packet::describe(&before)).unwrap();
         let forwarded = |device: u32, how: &str| {
-            let mut lines = format!("  {how} {device}: {}\n", packet::describe(&outcome.octets));
+            // The kernel has yet to write the Ethernet header for a neighbour that it resolves.
+            let left = packet::describe(&packet::inner(&outcome.octets[14..]));
+            let mut lines = format!("  {how} {device}: {left}\n");
             for line in outcome.octets.chunks(32) {
                 let hex: String = line.iter().map(|octet| format!("{octet:02x}")).collect();
                 lines += &format!("    {hex}\n");

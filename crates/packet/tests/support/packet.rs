@@ -194,6 +194,99 @@ pub fn header_is_right(octets: &[u8]) -> bool {
     }
 }
 
+/// What an IP packet carries that is not TCP, in words.
+fn contents(packet: &SlicedPacket) -> String {
+    let Some(payload) = packet.ip_payload() else {
+        return "nothing".to_owned();
+    };
+    let octets = payload.payload;
+    match (payload.ip_number.0, &packet.transport) {
+        (4 | 41, _) => format!("carries {{ {} }}", describe(&inner(octets))),
+        (47, _) => {
+            let (header, packet) = octets.split_at(4);
+            format!(
+                "GRE {} carries {{ {} }}",
+                hex(header),
+                describe(&inner(packet))
+            )
+        }
+        (17, Some(TransportSlice::Udp(udp))) if udp.destination_port() == GUE_PORT => {
+            let (header, packet) = udp.payload().split_at(4);
+            format!(
+                "UDP {} > {GUE_PORT} length {} sum {:#06x}, GUE {} carries {{ {} }}",
+                udp.source_port(),
+                udp.length(),
+                udp.checksum(),
+                hex(header),
+                describe(&inner(packet))
+            )
+        }
+        (17, Some(TransportSlice::Udp(udp))) => {
+            let (ports, length) = ((udp.source_port(), udp.destination_port()), udp.length());
+            let sum = match udp.checksum() {
+                0 => "none".to_owned(),
+                sum if udp_is_right(packet) => format!("{sum:#06x} right"),
+                sum => format!("{sum:#06x} WRONG"),
+            };
+            format!("UDP {} > {} length {length} sum {sum}", ports.0, ports.1)
+        }
+        (132, _) if octets.len() >= 16 => {
+            let port = |at: usize| u16::from_be_bytes([octets[at], octets[at + 1]]);
+            let sum = if super::datagram::sctp_is_right(octets) {
+                "right"
+            } else {
+                "WRONG"
+            };
+            format!(
+                "SCTP {} > {} chunk {} sum {} {sum}",
+                port(0),
+                port(2),
+                octets[12],
+                hex(&octets[8..12])
+            )
+        }
+        (number, _) => format!("protocol {number}"),
+    }
+}
+
+/// The port of GUE tunnels.
+pub const GUE_PORT: u16 = 6080;
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+/// A packet without its frame, in one.
+pub fn inner(packet: &[u8]) -> Vec<u8> {
+    let ether_type = match packet.first().map(|first| first >> 4) {
+        Some(6) => [0x86, 0xdd],
+        _ => [0x08, 0x00],
+    };
+    [&[0; 12], &ether_type[..], packet].concat()
+}
+
+/// Whether a UDP checksum is right; 0xffff stands for 0 (RFC 768).
+pub fn udp_is_right(packet: &SlicedPacket) -> bool {
+    let Some(TransportSlice::Udp(udp)) = &packet.transport else {
+        panic!("not UDP")
+    };
+    let header = udp.to_header();
+    let right = match packet.net.as_ref().unwrap() {
+        NetSlice::Ipv4(ip) => header.calc_checksum_ipv4_raw(
+            ip.header().source(),
+            ip.header().destination(),
+            udp.payload(),
+        ),
+        NetSlice::Ipv6(ip) => header.calc_checksum_ipv6_raw(
+            ip.header().source(),
+            ip.header().destination(),
+            udp.payload(),
+        ),
+        NetSlice::Arp(_) => panic!("not IP"),
+    };
+    right.unwrap() == udp.checksum()
+}
+
 /// A frame in words.
 pub fn describe(octets: &[u8]) -> String {
     let Ok(packet) = SlicedPacket::from_ethernet(octets) else {
@@ -241,8 +334,15 @@ pub fn describe(octets: &[u8]) -> String {
         }
         _ => return format!("{} octets that are not IP", octets.len()),
     };
+    let header = if header_is_right(octets) {
+        ", header sum right"
+    } else {
+        ", HEADER SUM WRONG"
+    };
     let Some(TransportSlice::Tcp(tcp)) = &packet.transport else {
-        return format!("{} > {} {text}, not TCP", addresses.0, addresses.1);
+        let (source, destination) = addresses;
+        let contents = contents(&packet);
+        return format!("{source} > {destination} {text}{header}, {contents}");
     };
     let flags: String = [
         (tcp.fin(), 'F'),
@@ -255,11 +355,7 @@ pub fn describe(octets: &[u8]) -> String {
     .into_iter()
     .filter_map(|(set, letter)| set.then_some(letter))
     .collect();
-    text += if header_is_right(octets) {
-        ", header sum right"
-    } else {
-        ", HEADER SUM WRONG"
-    };
+    text += header;
     text += &match transport_error(octets) {
         0 => format!(", TCP sum {:#06x} right", tcp.checksum()),
         error => format!(", TCP sum {:#06x} wrong by {error:#06x}", tcp.checksum()),

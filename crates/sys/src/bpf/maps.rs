@@ -4,13 +4,15 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
 
+use aya::maps::lpm_trie::{self, LpmTrie};
 use aya::maps::{HashMap, Map, MapData, MapType, PerCpuArray};
 use elver_packet::host::{Slice, entry};
 use elver_packet::reason::Reason;
+use elver_packet::table::access::{ADDRESS_BITS, Access, AccessKey};
 use elver_packet::table::service::ServiceKey;
 use elver_packet::table::{Tables, Traffic, connection, destination, service, settings};
 use rustix::mm::{MapFlags, ProtFlags};
-use zerocopy::IntoBytes;
+use zerocopy::{FromBytes, IntoBytes};
 
 use super::{BpfError, directory};
 
@@ -19,6 +21,14 @@ pub type Totals = [u64; destination::STATISTICS_WORDS];
 
 /// The octets of a key of the index of services.
 type KeyOctets = [u8; size_of::<ServiceKey>()];
+
+/// The octets of a key of the lists of access.
+type AccessOctets = [u8; size_of::<AccessKey>()];
+
+/// A network in the lists of access: a service's id or
+/// [`EVERY_SERVICE`](elver_packet::table::access::EVERY_SERVICE), the family, the network, and
+/// the length of its prefix.
+pub type AccessNetwork = (AccessKey, u32);
 
 /// The maps of an instance.
 pub struct Maps {
@@ -29,6 +39,7 @@ pub struct Maps {
     estimates: Mapping,
     connections: Mapping,
     index: HashMap<MapData, KeyOctets, u32>,
+    access: LpmTrie<MapData, AccessOctets, u32>,
     statistics: PerCpuArray<MapData, Totals>,
     reasons: PerCpuArray<MapData, u64>,
 }
@@ -54,6 +65,7 @@ impl Maps {
             connections: Mapping::new(&pin("CONNECTIONS")?, connection::WORDS)?,
             index: HashMap::try_from(Map::HashMap(pin("SERVICE_INDEX")?))
                 .map_err(opening("SERVICE_INDEX"))?,
+            access: LpmTrie::try_from(Map::LpmTrie(pin("ACCESS")?)).map_err(opening("ACCESS"))?,
             statistics: PerCpuArray::try_from(Map::PerCpuArray(pin("STATISTICS")?))
                 .map_err(opening("STATISTICS"))?,
             reasons: PerCpuArray::try_from(Map::PerCpuArray(pin("REASONS")?))
@@ -140,6 +152,38 @@ impl Maps {
             .map_err(|error| BpfError::kernel("taking a service out of the index", error))
     }
 
+    /// The networks in the lists of access.
+    pub fn access_networks(&self) -> Vec<AccessNetwork> {
+        self.access
+            .keys()
+            .filter_map(|key| {
+                let key = key.ok()?;
+                let length = key.prefix_len().checked_sub(ADDRESS_BITS)?;
+                Some((AccessKey::read_from_bytes(&key.data()).ok()?, length))
+            })
+            .collect()
+    }
+
+    /// Writes what the lists of access say of a network.
+    ///
+    /// # Errors
+    /// The lists are full.
+    pub fn set_access(&mut self, network: &AccessNetwork, access: Access) -> Result<(), BpfError> {
+        self.access
+            .insert(&trie_key(network), access as u32, 0)
+            .map_err(|error| BpfError::kernel("writing a list of access", error))
+    }
+
+    /// Takes a network out of the lists of access.
+    ///
+    /// # Errors
+    /// It was not there.
+    pub fn clear_access(&mut self, network: &AccessNetwork) -> Result<(), BpfError> {
+        self.access
+            .remove(&trie_key(network))
+            .map_err(|error| BpfError::kernel("writing a list of access", error))
+    }
+
     /// The totals of a destination, of all processors.
     pub fn totals(&self, destination: u32) -> Totals {
         let mut sum = Totals::default();
@@ -186,6 +230,12 @@ fn octets(key: &ServiceKey) -> KeyOctets {
     octets
 }
 
+fn trie_key((key, length): &AccessNetwork) -> lpm_trie::Key<AccessOctets> {
+    let mut octets = AccessOctets::default();
+    octets.copy_from_slice(key.as_bytes());
+    lpm_trie::Key::new(ADDRESS_BITS + length, octets)
+}
+
 fn opening<E: std::fmt::Display>(name: &'static str) -> impl Fn(E) -> BpfError {
     move |error| BpfError::kernel(format!("opening the map {name}"), error)
 }
@@ -205,6 +255,11 @@ impl<'a> Tables for &'a Maps {
 
     fn service_id(&self, key: &ServiceKey) -> Option<u32> {
         self.index.get(&octets(key), 0).ok()
+    }
+
+    // Only programs let clients in.
+    fn access(&self, _key: &AccessKey) -> u32 {
+        0
     }
 
     fn service(&self, id: u32) -> Option<Slice<'a>> {

@@ -20,7 +20,7 @@ mod xdp;
 pub use attach::{Attachment, Attachments};
 pub use clock::Clock;
 pub use load::{Sizes, load};
-pub use maps::{Maps, Totals};
+pub use maps::{AccessNetwork, Maps, Totals};
 
 use std::io;
 use std::path::PathBuf;
@@ -70,8 +70,25 @@ impl BpfError {
     fn kernel(doing: impl Into<String>, cause: impl std::fmt::Display) -> BpfError {
         BpfError::Kernel {
             doing: doing.into(),
-            cause: cause.to_string(),
+            cause: last_lines(&cause.to_string()),
         }
+    }
+}
+
+/// How much is told of what the kernel said.
+const LINES_TOLD: usize = 20;
+
+/// The end of a long text. The log of the verifier has a line for each instruction that it
+/// followed, and what it minded stands in the last.
+fn last_lines(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    match lines.len().checked_sub(LINES_TOLD) {
+        None | Some(0) => text.to_owned(),
+        Some(left_out) => format!(
+            "{}\n({left_out} lines left out)\n{}",
+            lines[0].chars().take(200).collect::<String>(),
+            lines[left_out..].join("\n")
+        ),
     }
 }
 
@@ -112,4 +129,18 @@ pub fn unload(instance: &str) -> Result<Vec<String>, BpfError> {
         let _ = std::fs::remove_dir(parent);
     }
     Ok(removed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_long_log_the_end_is_told() {
+        let log: String = (0..1000).map(|line| format!("line {line}\n")).collect();
+        let error = BpfError::kernel("loading", &log).to_string();
+        assert!(error.starts_with("loading: line 0\n(980 lines left out)\nline 980\n"));
+        assert!(error.ends_with("line 999"));
+        assert_eq!(BpfError::kernel("loading", "no").to_string(), "loading: no");
+    }
 }

@@ -47,7 +47,8 @@ impl Dialogue {
     pub fn new(check: &Check, question: usize, random: u64) -> Dialogue {
         let to = check.connection.to;
         Dialogue(match &check.probe {
-            Probe::Tcp => Kind::Connected,
+            // A program is its own dialogue.
+            Probe::Tcp | Probe::Misc(_) => Kind::Connected,
             Probe::Http(probe) => match probe.urls.get(question) {
                 Some(url) => Kind::Http(Box::new(http::Http::new(url, probe.version, to))),
                 None => Kind::Connected,
@@ -96,6 +97,7 @@ impl Dialogue {
 pub fn silence(probe: &Probe) -> Outcome {
     match probe {
         Probe::Udp(UdpProbe { reply: None, .. }) => Outcome::Passed("nobody refuses".to_owned()),
+        Probe::Misc(_) => Outcome::Failed(Failure::Other("timed out".to_owned())),
         _ => Outcome::Failed(Failure::TimedOut),
     }
 }

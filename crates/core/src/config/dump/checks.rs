@@ -1,28 +1,21 @@
 //! Health checks.
 
+use std::time::Duration;
+
+use super::scripts::{command, user};
 use super::{Quoted, Seconds, Writer};
-use crate::config::model::{Check, HttpProbe, HttpVersion, Probe, RECORD_TYPES, UdpProbe, Url};
+use crate::config::model::{
+    Check, Connection, HttpProbe, HttpVersion, MiscProbe, Probe, RECORD_TYPES, UdpProbe, Url,
+};
 
 pub(super) fn check(w: &mut Writer, check: &Check) {
     w.block(format_args!("{}", check.probe.keyword()), |w| {
         let connection = &check.connection;
-        w.line(format_args!("connect_ip {}", connection.to.ip()));
-        if connection.to.port() != 0 {
-            w.line(format_args!("connect_port {}", connection.to.port()));
+        if let Probe::Misc(probe) = &check.probe {
+            misc(w, probe, connection.timeout);
+        } else {
+            connecting(w, connection);
         }
-        if let Some(source) = connection.source {
-            w.line(format_args!("bindto {source}"));
-        }
-        if let Some(port) = connection.source_port {
-            w.line(format_args!("bind_port {port}"));
-        }
-        if let Some(interface) = &connection.interface {
-            w.line(format_args!("bind_if {}", Quoted(interface)));
-        }
-        w.line(format_args!(
-            "connect_timeout {}",
-            Seconds(connection.timeout)
-        ));
         let timing = &check.timing;
         w.line(format_args!("delay_loop {}", Seconds(timing.interval)));
         w.line(format_args!("retry {}", timing.retries));
@@ -36,7 +29,7 @@ pub(super) fn check(w: &mut Writer, check: &Check) {
             w.line(format_args!("log_all_failures"));
         }
         match &check.probe {
-            Probe::Tcp | Probe::Ping => {}
+            Probe::Tcp | Probe::Ping | Probe::Misc(_) => {}
             Probe::Http(probe) => http(w, probe),
             Probe::Smtp { helo_name } => w.line(format_args!("helo_name {}", Quoted(helo_name))),
             Probe::Udp(probe) => udp(w, probe),
@@ -51,6 +44,37 @@ pub(super) fn check(w: &mut Writer, check: &Check) {
             }
         }
     });
+}
+
+fn connecting(w: &mut Writer, connection: &Connection) {
+    w.line(format_args!("connect_ip {}", connection.to.ip()));
+    if connection.to.port() != 0 {
+        w.line(format_args!("connect_port {}", connection.to.port()));
+    }
+    if let Some(source) = connection.source {
+        w.line(format_args!("bindto {source}"));
+    }
+    if let Some(port) = connection.source_port {
+        w.line(format_args!("bind_port {port}"));
+    }
+    if let Some(interface) = &connection.interface {
+        w.line(format_args!("bind_if {}", Quoted(interface)));
+    }
+    w.line(format_args!(
+        "connect_timeout {}",
+        Seconds(connection.timeout)
+    ));
+}
+
+fn misc(w: &mut Writer, probe: &MiscProbe, timeout: Duration) {
+    w.line(format_args!("misc_path {}", command(&probe.script.command)));
+    if probe.script.user.is_some() {
+        w.line(format_args!("user{}", user(probe.script.user.as_ref())));
+    }
+    w.line(format_args!("misc_timeout {}", timeout.as_secs()));
+    if probe.dynamic {
+        w.line(format_args!("misc_dynamic"));
+    }
 }
 
 fn http(w: &mut Writer, probe: &HttpProbe) {

@@ -82,16 +82,16 @@ pub(super) const DNS_CHECK: &[Keyword] = connecting![acted;
 
 /// `MISC_CHECK`.
 pub(super) const MISC_CHECK: &[Keyword] = &[
-    known("misc_path", &[Rest("a command")]),
-    known("misc_timeout", &[number(0, UNSIGNED)]),
-    known("misc_dynamic", &[]),
-    known("user", &[Word("a user"), Optional(&Word("a group"))]),
-    known("retry", &[number(0, UNSIGNED)]),
-    known("delay_before_retry", &[seconds(0, LONGEST)]),
-    known("warmup", &[seconds(0, LONGEST)]),
-    known("delay_loop", &[seconds(1, LONGEST)]),
-    known("alpha", &[OPTIONAL_BOOLEAN]),
-    known("log_all_failures", &[OPTIONAL_BOOLEAN]),
+    acted("misc_path", &[Rest("a command")]),
+    acted("misc_timeout", &[number(0, UNSIGNED)]),
+    acted("misc_dynamic", &[]),
+    acted("user", &[Word("a user"), Optional(&Word("a group"))]),
+    acted("retry", &[number(0, UNSIGNED)]),
+    acted("delay_before_retry", &[seconds(0, LONGEST)]),
+    acted("warmup", &[seconds(0, LONGEST)]),
+    acted("delay_loop", &[seconds(1, LONGEST)]),
+    acted("alpha", &[OPTIONAL_BOOLEAN]),
+    acted("log_all_failures", &[OPTIONAL_BOOLEAN]),
 ];
 
 /// `BFD_CHECK`.

@@ -11,7 +11,6 @@ const LARGEST_WEIGHT: i64 = i32::MAX as i64;
 const SCHEDULER: super::Argument = Word("a scheduler");
 const METHOD: super::Argument = Choice(&["NAT", "DR", "TUN"]);
 const TUNNEL: super::Argument = Rest("[type ipip|gue port N|gre] [nocsum|csum|remcsum]");
-const NOT_RUN: &str = "the script is not run";
 const NOT_CHECKED: &str = "the real server counts as up as far as this check goes";
 
 /// `SSL`.
@@ -56,33 +55,24 @@ pub(super) const VIRTUAL_SERVER: &[Keyword] = &[
         &[Word("an address"), Optional(&Word("a port"))],
     )
     .opens(BlockKind::RealServer),
-    missing(
+    acted(
         "sorry_server",
         &[Word("an address"), Optional(&Word("a port"))],
-        "without real servers, clients are refused",
     ),
-    known("sorry_server_inhibit", &[]),
-    known("sorry_server_lvs_method", &[METHOD, TUNNEL]),
+    acted("sorry_server_inhibit", &[]),
+    acted("sorry_server_lvs_method", &[METHOD, TUNNEL]),
     missing(
         "ha_suspend",
         &[],
         "checks go on while the virtual address is elsewhere",
     ),
     acted("alpha", &[OPTIONAL_BOOLEAN]),
-    known("omega", &[OPTIONAL_BOOLEAN]),
-    missing(
-        "quorum",
-        &[number(1, UNSIGNED)],
-        "one real server is enough",
-    ),
-    known("hysteresis", &[number(0, UNSIGNED)]),
-    missing("quorum_up", &[SCRIPT], NOT_RUN),
-    missing("quorum_down", &[SCRIPT], NOT_RUN),
-    missing(
-        "inhibit_on_failure",
-        &[OPTIONAL_BOOLEAN],
-        "a real server that fails is removed instead of getting weight 0",
-    ),
+    acted("omega", &[OPTIONAL_BOOLEAN]),
+    acted("quorum", &[number(1, UNSIGNED)]),
+    acted("hysteresis", &[number(0, UNSIGNED)]),
+    acted("quorum_up", &[SCRIPT]),
+    acted("quorum_down", &[SCRIPT]),
+    acted("inhibit_on_failure", &[OPTIONAL_BOOLEAN]),
     known("smtp_alert", &[OPTIONAL_BOOLEAN]),
     acted("virtualhost", &[NAME]),
     known("snmp_name", &[NAME]),
@@ -104,14 +94,10 @@ pub(super) const REAL_SERVER: &[Keyword] = &[
     acted("retry", &[number(1, UNSIGNED)]),
     acted("delay_before_retry", &[seconds(0, LONGEST)]),
     acted("warmup", &[seconds(0, LONGEST)]),
-    missing(
-        "inhibit_on_failure",
-        &[OPTIONAL_BOOLEAN],
-        "a real server that fails is removed instead of getting weight 0",
-    ),
+    acted("inhibit_on_failure", &[OPTIONAL_BOOLEAN]),
     acted("alpha", &[OPTIONAL_BOOLEAN]),
-    missing("notify_up", &[SCRIPT], NOT_RUN),
-    missing("notify_down", &[SCRIPT], NOT_RUN),
+    acted("notify_up", &[SCRIPT]),
+    acted("notify_down", &[SCRIPT]),
     known("smtp_alert", &[OPTIONAL_BOOLEAN]),
     acted("virtualhost", &[NAME]),
     known("snmp_name", &[NAME]),
@@ -120,7 +106,7 @@ pub(super) const REAL_SERVER: &[Keyword] = &[
     acted("SSL_GET", &[]).opens(BlockKind::HttpGet),
     acted("SMTP_CHECK", &[]).opens(BlockKind::SmtpCheck),
     acted("DNS_CHECK", &[]).opens(BlockKind::DnsCheck),
-    missing("MISC_CHECK", &[], NOT_CHECKED).opens(BlockKind::MiscCheck),
+    acted("MISC_CHECK", &[]).opens(BlockKind::MiscCheck),
     missing("BFD_CHECK", &[], NOT_CHECKED).opens(BlockKind::BfdCheck),
     acted("PING_CHECK", &[]).opens(BlockKind::PingCheck),
     acted("UDP_CHECK", &[]).opens(BlockKind::UdpCheck),

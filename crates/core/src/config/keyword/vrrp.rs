@@ -9,24 +9,23 @@ use super::{
 const COUNT: super::Argument = number(0, UNSIGNED);
 const SECONDS: super::Argument = whole_seconds(0, MOST_SECONDS / 1_000_000);
 const NOT_TRACKED: &str = "its failure changes nothing";
-const NOT_RUN: &str = "the script is not run";
 
 /// `track_group`.
 pub(super) const TRACK_GROUP: &[Keyword] = &[known("group", &[]).list()];
 
 /// `vrrp_script`.
 pub(super) const SCRIPT_BLOCK: &[Keyword] = &[
-    missing("script", &[Rest("a command")], NOT_RUN),
-    known("interval", &[seconds(0, LONGEST)]),
-    known("timeout", &[seconds(0, LONGEST)]),
-    known(
+    acted("script", &[Rest("a command")]),
+    acted("interval", &[seconds(0, LONGEST)]),
+    acted("timeout", &[seconds(0, LONGEST)]),
+    acted(
         "weight",
         &[number(-253, 253), Optional(&Choice(&["reverse"]))],
     ),
-    known("rise", &[number(1, i32::MAX as i64)]),
-    known("fall", &[number(1, i32::MAX as i64)]),
-    known("user", &[Word("a user"), Optional(&Word("a group"))]),
-    known("init_fail", &[]),
+    acted("rise", &[number(1, i32::MAX as i64)]),
+    acted("fall", &[number(1, i32::MAX as i64)]),
+    acted("user", &[Word("a user"), Optional(&Word("a group"))]),
+    acted("init_fail", &[]),
 ];
 
 /// `track_file`.
@@ -66,17 +65,17 @@ pub(super) const GARP_GROUP: &[Keyword] = &[
 /// `vrrp_sync_group`.
 pub(super) const SYNC_GROUP: &[Keyword] = &[
     acted("group", &[]).list(),
-    missing("track_interface", &[], NOT_TRACKED).list(),
-    missing("track_script", &[], NOT_TRACKED).list(),
+    acted("track_interface", &[]).list(),
+    acted("track_script", &[]).list(),
     missing("track_file", &[], NOT_TRACKED).list(),
     missing("track_process", &[], NOT_TRACKED).list(),
     missing("track_bfd", &[], NOT_TRACKED).list(),
-    missing("notify", &[SCRIPT], NOT_RUN),
-    missing("notify_master", &[SCRIPT], NOT_RUN),
-    missing("notify_backup", &[SCRIPT], NOT_RUN),
-    missing("notify_fault", &[SCRIPT], NOT_RUN),
-    missing("notify_stop", &[SCRIPT], NOT_RUN),
-    known("notify_priority_changes", &[OPTIONAL_BOOLEAN]),
+    acted("notify", &[SCRIPT]),
+    acted("notify_master", &[SCRIPT]),
+    acted("notify_backup", &[SCRIPT]),
+    acted("notify_fault", &[SCRIPT]),
+    acted("notify_stop", &[SCRIPT]),
+    acted("notify_priority_changes", &[OPTIONAL_BOOLEAN]),
     known("smtp_alert", &[OPTIONAL_BOOLEAN]),
     known("global_tracking", &[]),
     known("sync_group_tracking_weight", &[]),
@@ -123,8 +122,8 @@ pub(super) const INSTANCE: &[Keyword] = &[
     known("native_ipv6", &[]),
     missing("vrf", &[INTERFACE], "it speaks outside of the VRF"),
     acted("dont_track_primary", &[]),
-    missing("track_interface", &[], NOT_TRACKED).list(),
-    missing("track_script", &[], NOT_TRACKED).list(),
+    acted("track_interface", &[]).list(),
+    acted("track_script", &[]).list(),
     missing("track_file", &[], NOT_TRACKED).list(),
     missing("track_process", &[], NOT_TRACKED).list(),
     missing("track_bfd", &[], NOT_TRACKED).list(),
@@ -152,14 +151,14 @@ pub(super) const INSTANCE: &[Keyword] = &[
     ),
     acted("skip_check_adv_addr", &[OPTIONAL_BOOLEAN]),
     known("strict_mode", &[OPTIONAL_BOOLEAN]),
-    missing("notify", &[SCRIPT], NOT_RUN),
-    missing("notify_master", &[SCRIPT], NOT_RUN),
-    missing("notify_backup", &[SCRIPT], NOT_RUN),
-    missing("notify_fault", &[SCRIPT], NOT_RUN),
-    missing("notify_stop", &[SCRIPT], NOT_RUN),
-    missing("notify_deleted", &[SCRIPT], NOT_RUN),
-    missing("notify_master_rx_lower_pri", &[SCRIPT], NOT_RUN),
-    known("notify_priority_changes", &[OPTIONAL_BOOLEAN]),
+    acted("notify", &[SCRIPT]),
+    acted("notify_master", &[SCRIPT]),
+    acted("notify_backup", &[SCRIPT]),
+    acted("notify_fault", &[SCRIPT]),
+    acted("notify_stop", &[SCRIPT]),
+    acted("notify_deleted", &[SCRIPT]),
+    acted("notify_master_rx_lower_pri", &[SCRIPT]),
+    acted("notify_priority_changes", &[OPTIONAL_BOOLEAN]),
     acted("garp_master_delay", &[SECONDS]),
     acted("garp_master_repeat", &[COUNT]),
     acted("garp_master_refresh", &[SECONDS]),

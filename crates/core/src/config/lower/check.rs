@@ -5,11 +5,13 @@ mod http;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use super::script::{command, user};
 use crate::config::diagnostic::Report;
 use crate::config::directive::{Context, Directive};
 use crate::config::keyword::{BlockKind, Body};
 use crate::config::model::{
-    self, Check, Connection, DnsProbe, Probe, RECORD_TYPES, UdpProbe, UdpReply,
+    self, Check, Connection, DnsProbe, MiscProbe, Probe, RECORD_TYPES, Script, ScriptUser,
+    UdpProbe, UdpReply,
 };
 use crate::config::reader::Word;
 use crate::config::source::Span;
@@ -19,6 +21,7 @@ const DELAY_LOOP: Duration = Duration::from_secs(60);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const RETRIES: u32 = 1;
 const DNS_RETRIES: u32 = 3;
+const MISC_RETRIES: u32 = 0;
 const DELAY_BEFORE_RETRY: Duration = Duration::from_secs(1);
 const HTTP_DELAY_BEFORE_RETRY: Duration = Duration::from_secs(3);
 const HELO_NAME: &str = "smtpchecker.keepalived.org";
@@ -79,6 +82,8 @@ pub(super) struct ReadCheck {
     source_port: Option<u16>,
     interface: Option<String>,
     log_all_failures: bool,
+    /// How long a program may run.
+    timeout: Option<Duration>,
     settings: Inherited,
     probe: Probe,
 }
@@ -110,6 +115,13 @@ pub(super) fn check(context: &mut Context<'_>, block: &Directive<'_>) -> Option<
                 .map_or(0, |(_, number)| *number),
         }),
         (BlockKind::PingCheck, _) => Probe::Ping,
+        (BlockKind::MiscCheck, _) => Probe::Misc(MiscProbe {
+            script: Script {
+                command: Vec::new(),
+                user: None,
+            },
+            dynamic: false,
+        }),
         _ => return None,
     };
     let mut check = ReadCheck {
@@ -120,6 +132,7 @@ pub(super) fn check(context: &mut Context<'_>, block: &Directive<'_>) -> Option<
         source_port: None,
         interface: None,
         log_all_failures: false,
+        timeout: None,
         settings: Inherited::default(),
         probe,
     };
@@ -146,6 +159,10 @@ pub(super) fn check(context: &mut Context<'_>, block: &Directive<'_>) -> Option<
                 }
                 Probe::Udp(probe) => take_udp(context, probe, &directive),
                 Probe::Dns(probe) => take_dns(context, probe, &directive),
+                Probe::Misc(probe) => {
+                    check.timeout = misc_timeout(&directive).or(check.timeout);
+                    take_misc(probe, &directive);
+                }
                 Probe::Tcp | Probe::Ping => {}
             },
         }
@@ -159,6 +176,24 @@ fn length(directive: &Directive<'_>) -> usize {
         .number()
         .and_then(|n| usize::try_from(n).ok())
         .unwrap_or(0)
+}
+
+/// `misc_timeout`, if the directive is that; 0 is for the time between two checks.
+fn misc_timeout(directive: &Directive<'_>) -> Option<Duration> {
+    let is_it = directive.keyword.name == "misc_timeout";
+    let seconds = directive.number().and_then(|n| u64::try_from(n).ok());
+    seconds
+        .filter(|seconds| is_it && *seconds > 0)
+        .map(Duration::from_secs)
+}
+
+fn take_misc(probe: &mut MiscProbe, directive: &Directive<'_>) {
+    match directive.keyword.name {
+        "misc_path" => probe.script.command = command(directive.rest(0)),
+        "misc_dynamic" => probe.dynamic = true,
+        "user" => probe.script.user = user(directive.rest(0)),
+        _ => {}
+    }
 }
 
 fn take_udp(context: &mut Context<'_>, probe: &mut UdpProbe, directive: &Directive<'_>) {
@@ -265,6 +300,12 @@ impl ReadCheck {
                     .error(self.span, "this check has no url")
                     .help("add `url { path / }`");
             }
+            Probe::Misc(probe) if probe.script.command.is_empty() => {
+                context
+                    .report
+                    .error(self.span, "this check has no program")
+                    .help("add `misc_path \"/path/to/program argument …\"`");
+            }
             Probe::Udp(UdpProbe {
                 reply: Some(reply), ..
             }) => {
@@ -291,6 +332,7 @@ impl ReadCheck {
         &self,
         server: SocketAddr,
         outer: &Inherited,
+        usual_user: Option<&ScriptUser>,
         report: &mut Report,
     ) -> Check {
         let settings = self.settings.or(outer);
@@ -300,7 +342,7 @@ impl ReadCheck {
             self.connect_port.unwrap_or(server.port()),
         );
         let mut probe = self.probe.clone();
-        if to.port() == 0 && probe != Probe::Ping {
+        if to.port() == 0 && !matches!(probe, Probe::Ping | Probe::Misc(_)) {
             report
                 .error(
                     self.span,
@@ -321,14 +363,23 @@ impl ReadCheck {
                 (RETRIES, HTTP_DELAY_BEFORE_RETRY)
             }
             Probe::Dns(_) => (DNS_RETRIES, interval),
+            Probe::Misc(probe) => {
+                let script = &mut probe.script;
+                script.user = script.user.take().or_else(|| usual_user.cloned());
+                (MISC_RETRIES, DELAY_BEFORE_RETRY)
+            }
             Probe::Tcp | Probe::Smtp { .. } | Probe::Udp(_) | Probe::Ping => {
                 (RETRIES, DELAY_BEFORE_RETRY)
             }
         };
+        let timeout = match probe {
+            Probe::Misc(_) => self.timeout.unwrap_or(interval),
+            _ => settings.connect_timeout.unwrap_or(CONNECT_TIMEOUT),
+        };
         Check {
             connection: Connection {
                 to,
-                timeout: settings.connect_timeout.unwrap_or(CONNECT_TIMEOUT),
+                timeout,
                 source: self.source,
                 source_port: self.source_port,
                 interface: self.interface.clone(),

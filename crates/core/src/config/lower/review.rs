@@ -36,7 +36,7 @@ pub(super) fn virtual_server(
 fn other_port(port: u16, checks: &[Check], place: Span, report: &mut Report) {
     let ports: Vec<u16> = checks
         .iter()
-        .filter(|check| check.probe != Probe::Ping)
+        .filter(|check| !matches!(check.probe, Probe::Ping | Probe::Misc(_)))
         .map(|check| check.connection.to.port())
         .collect();
     if let [first, ..] = ports[..]

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use super::check::{Inherited, ReadCheck, check};
 use super::forwarding::{method, prefix_length, protocol, scheduler};
+use super::quorum::ReadQuorum;
+use super::script::{run_as, script};
 use super::{Placed, address, review};
 use crate::config::diagnostic::{Report, Verdict};
 use crate::config::directive::{Context, Directive};
 use crate::config::keyword::BlockKind;
-use crate::config::model::{RealServer, VirtualServer};
+use crate::config::model::{RealServer, Script, ScriptUser, VirtualServer};
 use crate::config::reader::Word;
 use crate::config::source::Span;
 use crate::service::{
@@ -41,6 +43,11 @@ pub(super) struct ReadVirtualServer {
     family: Option<Family>,
     one_packet: Option<Span>,
     weight: u32,
+    inhibit_on_failure: bool,
+    quorum: ReadQuorum,
+    quorum_up: Option<Script>,
+    quorum_down: Option<Script>,
+    omega: bool,
     inherited: Inherited,
     real_servers: Vec<ReadRealServer>,
 }
@@ -51,14 +58,17 @@ struct ReadRealServer {
     span: Span,
     method: Option<ForwardingMethod>,
     weight: Option<u32>,
+    inhibit_on_failure: Option<bool>,
     upper_threshold: u32,
     lower_threshold: u32,
+    notify_up: Option<Script>,
+    notify_down: Option<Script>,
     inherited: Inherited,
     checks: Vec<ReadCheck>,
 }
 
 /// A port where 0 and nothing mean every port.
-fn port(context: &mut Context<'_>, word: Option<&Word>) -> Result<Option<u16>, ()> {
+pub(super) fn port(context: &mut Context<'_>, word: Option<&Word>) -> Result<Option<u16>, ()> {
     let Some(word) = word else {
         return Ok(None);
     };
@@ -75,7 +85,7 @@ fn port(context: &mut Context<'_>, word: Option<&Word>) -> Result<Option<u16>, (
     }
 }
 
-fn ip_address(context: &mut Context<'_>, word: &Word) -> Option<IpAddr> {
+pub(super) fn ip_address(context: &mut Context<'_>, word: &Word) -> Option<IpAddr> {
     match word.text.parse() {
         Ok(address) => Some(address),
         Err(_) => {
@@ -139,6 +149,11 @@ pub(super) fn virtual_server(
         family: None,
         one_packet: None,
         weight: WEIGHT,
+        inhibit_on_failure: false,
+        quorum: ReadQuorum::default(),
+        quorum_up: None,
+        quorum_down: None,
+        omega: false,
         inherited: Inherited::default(),
         real_servers: Vec::new(),
     };
@@ -152,7 +167,7 @@ pub(super) fn virtual_server(
 
 impl ReadVirtualServer {
     fn take(&mut self, context: &mut Context<'_>, directive: &Directive<'_>) {
-        if self.inherited.take(directive) {
+        if self.inherited.take(directive) || self.quorum.take(context, directive) {
             return;
         }
         let name = directive.keyword.name;
@@ -198,6 +213,10 @@ impl ReadVirtualServer {
                     .and_then(|n| u32::try_from(n).ok())
                     .unwrap_or(WEIGHT);
             }
+            "inhibit_on_failure" => self.inhibit_on_failure = directive.boolean(),
+            "quorum_up" => self.quorum_up = script(context, directive),
+            "quorum_down" => self.quorum_down = script(context, directive),
+            "omega" => self.omega = directive.boolean(),
             "real_server" => self.real_servers.extend(real_server(context, directive)),
             _ => {}
         }
@@ -268,8 +287,11 @@ fn real_server(context: &mut Context<'_>, block: &Directive<'_>) -> Option<ReadR
         span: block.statement.span(),
         method: None,
         weight: None,
+        inhibit_on_failure: None,
         upper_threshold: 0,
         lower_threshold: 0,
+        notify_up: None,
+        notify_down: None,
         inherited: Inherited::default(),
         checks: Vec::new(),
     };
@@ -280,9 +302,12 @@ fn real_server(context: &mut Context<'_>, block: &Directive<'_>) -> Option<ReadR
         let number = || directive.number().and_then(|n| u32::try_from(n).ok());
         match directive.keyword.name {
             "weight" => server.weight = number(),
+            "inhibit_on_failure" => server.inhibit_on_failure = Some(directive.boolean()),
             "lvs_method" => server.method = method(context, &directive),
             "uthreshold" => server.upper_threshold = number().unwrap_or(0),
             "lthreshold" => server.lower_threshold = number().unwrap_or(0),
+            "notify_up" => server.notify_up = script(context, &directive),
+            "notify_down" => server.notify_down = script(context, &directive),
             _ => server.checks.extend(check(context, &directive)),
         }
     }
@@ -293,7 +318,11 @@ fn real_server(context: &mut Context<'_>, block: &Directive<'_>) -> Option<ReadR
 
 impl ReadVirtualServer {
     /// With everything that is inherited and not said.
-    fn finish(mut self, report: &mut Report) -> Option<Placed<VirtualServer>> {
+    fn finish(
+        mut self,
+        usual_user: Option<&ScriptUser>,
+        report: &mut Report,
+    ) -> Option<Placed<VirtualServer>> {
         let span = self.identity.span;
         let key = self.key(report);
         if self.scheduler.is_none() {
@@ -312,7 +341,7 @@ impl ReadVirtualServer {
         };
         let mut real_servers: Vec<(Span, RealServer)> = Vec::new();
         for read in &self.real_servers {
-            let server = self.real_server(read, &key, method, report);
+            let server = self.real_server(read, &key, method, usual_user, report);
             match real_servers
                 .iter()
                 .find(|(_, other)| other.address == server.address)
@@ -339,10 +368,18 @@ impl ReadVirtualServer {
             return None;
         }
         let (places, real_servers): (Vec<Span>, Vec<RealServer>) = real_servers.into_iter().unzip();
+        let (quorum, hysteresis) = self.quorum.finish(&real_servers, report);
+        let sorry_server = self.quorum.sorry_server(&key, method);
         let value = VirtualServer {
             key,
             settings,
             real_servers,
+            quorum,
+            hysteresis,
+            sorry_server,
+            quorum_up: self.quorum_up.take(),
+            quorum_down: self.quorum_down.take(),
+            omega: self.omega,
         };
         review::virtual_server(&value, span, &places, report);
         Some(Placed { value, span })
@@ -469,6 +506,7 @@ impl ReadVirtualServer {
         read: &ReadRealServer,
         key: &ServiceKey,
         default_method: ForwardingMethod,
+        usual_user: Option<&ScriptUser>,
         report: &mut Report,
     ) -> RealServer {
         let method = read.method.unwrap_or(default_method);
@@ -501,23 +539,38 @@ impl ReadVirtualServer {
                 upper_threshold: read.upper_threshold,
                 lower_threshold: read.lower_threshold,
             },
+            inhibit_on_failure: read.inhibit_on_failure.unwrap_or(self.inhibit_on_failure),
+            notify_up: read.notify_up.clone(),
+            notify_down: read.notify_down.clone(),
             checks: read
                 .checks
                 .iter()
-                .map(|check| check.finish(address, &inherited, report))
+                .map(|check| check.finish(address, &inherited, usual_user, report))
                 .collect(),
         }
     }
 }
 
 /// The virtual servers that are complete and there once.
-pub(super) fn finish(servers: Vec<ReadVirtualServer>, report: &mut Report) -> Vec<VirtualServer> {
+///
+/// Scripts without a user run as `usual_user`.
+pub(super) fn finish(
+    servers: Vec<ReadVirtualServer>,
+    usual_user: Option<&ScriptUser>,
+    report: &mut Report,
+) -> Vec<VirtualServer> {
     let mut places = std::collections::BTreeMap::new();
     let mut finished = Vec::new();
     for server in servers {
-        let Some(Placed { value, span }) = server.finish(report) else {
+        let Some(Placed { mut value, span }) = server.finish(usual_user, report) else {
             continue;
         };
+        run_as(&mut value.quorum_up, usual_user);
+        run_as(&mut value.quorum_down, usual_user);
+        for real in &mut value.real_servers {
+            run_as(&mut real.notify_up, usual_user);
+            run_as(&mut real.notify_down, usual_user);
+        }
         match places.entry(value.key) {
             std::collections::btree_map::Entry::Occupied(first) => {
                 report

@@ -4,12 +4,14 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::election::Election;
-use super::{Placed, address, list_words, review};
+use super::tracking::{ReadScript, ReadTracked, finish_tracked, tracked_interface, tracked_script};
+use super::{Placed, address, list_words, name_of, review};
 use crate::config::diagnostic::Report;
 use crate::config::directive::{Context, Directive};
 use crate::config::keyword::BlockKind;
 use crate::config::model::{
-    Authentication, InitialState, SyncGroup, UnicastPeer, VirtualAddress, VrrpInstance, VrrpVersion,
+    Authentication, InitialState, NotifyScripts, SyncGroup, Tracked, UnicastPeer, VirtualAddress,
+    VrrpInstance, VrrpVersion,
 };
 use crate::config::reader::Word;
 use crate::config::source::Span;
@@ -28,6 +30,9 @@ const MOST_ADDRESSES: usize = 255;
 pub(super) struct ReadSyncGroup {
     name: Placed<String>,
     members: Vec<Placed<String>>,
+    tracked: Vec<Placed<ReadTracked>>,
+    notify: NotifyScripts,
+    notify_priority_changes: Option<bool>,
 }
 
 /// An instance as the file has it.
@@ -47,8 +52,11 @@ pub(super) struct ReadInstance {
     source: Option<Placed<IpAddr>>,
     unicast_peers: Vec<Placed<UnicastPeer>>,
     dont_track_primary: bool,
+    tracked: Vec<Placed<ReadTracked>>,
     election: Election,
     smtp_alert: bool,
+    notify: NotifyScripts,
+    notify_priority_changes: Option<bool>,
     /// Whether an argument could not be read: what is missing then was meant to be there.
     broken: bool,
 }
@@ -64,13 +72,6 @@ fn placed<T>(directive: &Directive<'_>, value: T) -> Placed<T> {
         value,
         span: directive.argument_span(0),
     }
-}
-
-fn name_of(block: &Directive<'_>) -> Option<Placed<String>> {
-    block.word(0).map(|word| Placed {
-        value: word.text.to_string(),
-        span: word.span,
-    })
 }
 
 /// Says that a name is taken. Whether it is, is the answer.
@@ -118,17 +119,31 @@ pub(super) fn sync_group(
     others: &[ReadSyncGroup],
 ) -> Option<ReadSyncGroup> {
     let name = name_of(block)?;
-    let mut members = Vec::new();
+    let (mut members, mut tracked) = (Vec::new(), Vec::new());
+    let (mut notify, mut notify_priority_changes) = (NotifyScripts::default(), None);
     for directive in context.directives(BlockKind::SyncGroup, block.statements()) {
-        if directive.keyword.name == "group" {
-            members.extend(list_words(&directive).map(|word: &Word| Placed {
+        if notify.take(context, &directive) {
+            continue;
+        }
+        match directive.keyword.name {
+            "group" => members.extend(list_words(&directive).map(|word: &Word| Placed {
                 value: word.text.to_string(),
                 span: word.span,
-            }));
+            })),
+            "track_interface" => tracked.extend(listed(context, &directive, tracked_interface)),
+            "track_script" => tracked.extend(listed(context, &directive, tracked_script)),
+            "notify_priority_changes" => notify_priority_changes = Some(directive.boolean()),
+            _ => {}
         }
     }
     let taken = others.iter().map(|group| group.name.clone());
-    (!is_taken(context, "sync group", &name, taken)).then_some(ReadSyncGroup { name, members })
+    (!is_taken(context, "sync group", &name, taken)).then_some(ReadSyncGroup {
+        name,
+        members,
+        tracked,
+        notify,
+        notify_priority_changes,
+    })
 }
 
 /// A `vrrp_instance`.
@@ -158,8 +173,11 @@ pub(super) fn instance(
         source: None,
         unicast_peers: Vec::new(),
         dont_track_primary: false,
+        tracked: Vec::new(),
         election: Election::default(),
         smtp_alert: false,
+        notify: NotifyScripts::default(),
+        notify_priority_changes: None,
         broken: false,
     };
     for directive in context.directives(BlockKind::Instance, block.statements()) {
@@ -172,7 +190,7 @@ pub(super) fn instance(
 
 impl ReadInstance {
     fn take(&mut self, context: &mut Context<'_>, directive: &Directive<'_>) {
-        if self.election.take(directive) {
+        if self.election.take(directive) || self.notify.take(context, directive) {
             return;
         }
         let octet = || directive.number().and_then(|n| u8::try_from(n).ok());
@@ -226,10 +244,20 @@ impl ReadInstance {
             "preempt_delay" => {
                 self.preempt_delay = directive.time().map(|delay| placed(directive, delay));
             }
+            "track_interface" => {
+                self.tracked
+                    .extend(listed(context, directive, tracked_interface));
+            }
+            "track_script" => self
+                .tracked
+                .extend(listed(context, directive, tracked_script)),
             "dont_track_primary" => self.dont_track_primary = true,
             "nopreempt" => self.nopreempt = Some(directive.name().span),
             "preempt" => self.nopreempt = None,
             "smtp_alert" => self.smtp_alert = directive.boolean(),
+            "notify_priority_changes" => {
+                self.notify_priority_changes = Some(directive.boolean());
+            }
             _ => {}
         }
     }
@@ -278,9 +306,11 @@ impl ReadInstance {
     }
 
     fn finish(
-        self,
+        mut self,
         default_version: VrrpVersion,
         global: &Election,
+        notify_priority_changes: bool,
+        scripts: &[ReadScript],
         report: &mut Report,
     ) -> Option<VrrpInstance> {
         let name = self.name.value.clone();
@@ -318,6 +348,7 @@ impl ReadInstance {
         let preempt_delay = self.finish_preempt_delay(&name, report);
         let source = self.finish_source(&name, report);
         let unicast_peers = self.finish_peers(&name, report);
+        let tracked = finish_tracked(&name, std::mem::take(&mut self.tracked), scripts, report);
         let election = self.election.or(global);
         let bounded = |peer: &UnicastPeer| (peer.least_hop_limit, peer.most_hop_limit) != (0, 255);
         let priority = match (&self.priority, self.initial_state) {
@@ -355,7 +386,12 @@ impl ReadInstance {
             advertise_before_yielding: election.advertise_before_yielding(),
             trust_known_master: election.trust_known_master(),
             track_primary: !self.dont_track_primary,
+            tracked,
             smtp_alert: self.smtp_alert,
+            notify: self.notify,
+            notify_priority_changes: self
+                .notify_priority_changes
+                .unwrap_or(notify_priority_changes),
         })
     }
 
@@ -596,6 +632,8 @@ pub(super) fn finish_instances(
     instances: Vec<ReadInstance>,
     default_version: VrrpVersion,
     global: &Election,
+    notify_priority_changes: bool,
+    scripts: &[ReadScript],
     report: &mut Report,
 ) -> Vec<Placed<VrrpInstance>> {
     let mut routers: Vec<(Placed<u8>, String, bool, String)> = Vec::new();
@@ -631,7 +669,13 @@ pub(super) fn finish_instances(
         .filter_map(|instance| {
             let span = instance.name.span;
             let password = instance.authentication.password.as_ref().map(|p| p.span);
-            let value = instance.finish(default_version, global, report)?;
+            let value = instance.finish(
+                default_version,
+                global,
+                notify_priority_changes,
+                scripts,
+                report,
+            )?;
             review::instance(&value, password.unwrap_or(span), report);
             Some(Placed { value, span })
         })
@@ -641,7 +685,8 @@ pub(super) fn finish_instances(
 /// The sync groups, with only those members that exist and are in no other group.
 pub(super) fn finish_sync_groups(
     groups: Vec<ReadSyncGroup>,
-    instances: &[Placed<VrrpInstance>],
+    instances: &mut [Placed<VrrpInstance>],
+    scripts: &[ReadScript],
     report: &mut Report,
 ) -> Vec<SyncGroup> {
     let mut taken: Vec<Placed<String>> = Vec::new();
@@ -691,9 +736,41 @@ pub(super) fn finish_sync_groups(
                 )
                 .help("name at least two instances in its `group` block");
         }
+        let tracked = finish_tracked(&name, group.tracked, scripts, report);
+        for instance in instances.iter_mut() {
+            if members.contains(&instance.value.name) {
+                track_in_group(instance, &tracked, report);
+                instance.value.notify_priority_changes |=
+                    group.notify_priority_changes.unwrap_or(false);
+            }
+        }
         if !members.is_empty() {
-            finished.push(SyncGroup { name, members });
+            finished.push(SyncGroup {
+                name,
+                members,
+                notify: group.notify,
+            });
         }
     }
     finished
+}
+
+/// The members of a group track what it tracks. As in keepalived, nothing has a weight in
+/// a group: it would turn the members' priorities against each other.
+fn track_in_group(instance: &mut Placed<VrrpInstance>, tracked: &[Tracked], report: &mut Report) {
+    let own = &mut instance.value.tracked;
+    own.extend(tracked.iter().cloned());
+    let before = own.len();
+    own.retain(|tracked| tracked.weight == 0);
+    if own.len() < before {
+        report
+            .warning(
+                instance.span,
+                format!(
+                    "({}) what has a weight is not tracked in a sync group: ignored",
+                    instance.value.name
+                ),
+            )
+            .help("write weight 0, by which a failure takes the whole group to FAULT");
+    }
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::Script;
+
 /// A health check with everything that it inherits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
@@ -66,6 +68,8 @@ pub enum Probe {
     Dns(DnsProbe),
     /// `PING_CHECK`: that an ICMP echo comes back.
     Ping,
+    /// `MISC_CHECK`: that a program succeeds.
+    Misc(MiscProbe),
 }
 
 impl Probe {
@@ -79,6 +83,7 @@ impl Probe {
             Probe::Udp(_) => "UDP_CHECK",
             Probe::Dns(_) => "DNS_CHECK",
             Probe::Ping => "PING_CHECK",
+            Probe::Misc(_) => "MISC_CHECK",
         }
     }
 
@@ -178,6 +183,15 @@ pub struct RegexOptions {
     pub extended: bool,
     /// `multiline`: `^` and `$` match at lines.
     pub multiline: bool,
+}
+
+/// `MISC_CHECK`. It has no connection but the time that one may take: `misc_timeout`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MiscProbe {
+    /// What is run.
+    pub script: Script,
+    /// `misc_dynamic`: exit statuses from 2 up are successes and say the weight, as 2 less.
+    pub dynamic: bool,
 }
 
 /// `UDP_CHECK`.

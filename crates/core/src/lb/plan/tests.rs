@@ -3,7 +3,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::model::{Configuration, RealServer, VirtualServer};
+use crate::config::model::{Configuration, RealServer, SorryServer, VirtualServer};
+use crate::lb::{Quorums, desired};
 use crate::service::{
     EditError, ForwardingMethod, Persistence, Protocol, Rates, Scheduler, ServiceSettings,
     Statistics,
@@ -253,22 +254,90 @@ fn a_real_server_that_is_down_is_not_desired() {
             .map(|host| RealServer {
                 address: real_server(host),
                 settings: weighing(1),
+                inhibit_on_failure: false,
+                notify_up: None,
+                notify_down: None,
                 checks: Vec::new(),
             })
             .to_vec(),
+        quorum: 1,
+        hysteresis: 0,
+        sorry_server: None,
+        quorum_up: None,
+        quorum_down: None,
+        omega: false,
     };
     let configuration = Configuration {
         virtual_servers: vec![virtual_server.clone(), virtual_server],
         ..Configuration::default()
     };
     assert_eq!(
-        super::super::desired(&configuration, |_, address| *address == real_server(121)),
+        super::super::desired(
+            &configuration,
+            |_, address| *address == real_server(121),
+            &Quorums::default()
+        ),
         [service(80, Scheduler::Rr, &[(121, 1)])]
     );
     assert_eq!(
-        super::super::desired(&configuration, |_, _| false),
+        super::super::desired(&configuration, |_, _| false, &Quorums::default()),
         [service(80, Scheduler::Rr, &[])]
     );
+}
+
+#[test]
+fn without_a_quorum_the_sorry_server_serves_alone() {
+    let mut virtual_server = VirtualServer {
+        key: key(80),
+        settings: scheduled(Scheduler::Rr),
+        real_servers: [121, 122]
+            .map(|host| RealServer {
+                address: real_server(host),
+                settings: weighing(3),
+                inhibit_on_failure: host == 122,
+                notify_up: None,
+                notify_down: None,
+                checks: Vec::new(),
+            })
+            .to_vec(),
+        quorum: 4,
+        hysteresis: 0,
+        sorry_server: Some(SorryServer {
+            address: real_server(9),
+            settings: weighing(1),
+            inhibit: false,
+        }),
+        quorum_up: None,
+        quorum_down: None,
+        omega: false,
+    };
+    let mut quorums = Quorums::default();
+    let mut wanted = |virtual_server: &VirtualServer, up: &[u8]| {
+        quorums.update(virtual_server, 3 * up.len() as u64);
+        let configuration = Configuration {
+            virtual_servers: vec![virtual_server.clone()],
+            ..Configuration::default()
+        };
+        let is_up = |_: &ServiceKey, address: &SocketAddr| {
+            up.iter().any(|host| real_server(*host) == *address)
+        };
+        desired(&configuration, is_up, &quorums)
+    };
+    let with = |destinations: &[(u8, u32)]| vec![service(80, Scheduler::Rr, destinations)];
+    assert_eq!(
+        wanted(&virtual_server, &[121, 122]),
+        with(&[(121, 3), (122, 3)])
+    );
+    // The one that is still up goes as well; the inhibited one stays for its clients.
+    assert_eq!(wanted(&virtual_server, &[121]), with(&[(9, 1), (122, 0)]));
+    assert_eq!(wanted(&virtual_server, &[]), with(&[(9, 1), (122, 0)]));
+    virtual_server.sorry_server.as_mut().unwrap().inhibit = true;
+    assert_eq!(
+        wanted(&virtual_server, &[121, 122]),
+        with(&[(121, 3), (122, 3), (9, 0)])
+    );
+    virtual_server.sorry_server = None;
+    assert_eq!(wanted(&virtual_server, &[121]), with(&[(121, 3), (122, 0)]));
 }
 
 fn any_settings() -> impl Strategy<Value = ServiceSettings> {

@@ -1,0 +1,40 @@
+//! What others are told of virtual and real servers, in the words of keepalived.
+
+use super::{RealServerName, VirtualServerName};
+use crate::config::model::{RealServer, VirtualServer};
+use crate::notification::Notification;
+
+const UP: &str = "UP";
+const DOWN: &str = "DOWN";
+
+/// A real server of `server` has come up or gone down.
+pub fn real_server_notification(
+    server: &VirtualServer,
+    real_server: &RealServer,
+    is_up: bool,
+) -> Notification {
+    let (word, script) = match is_up {
+        true => (UP, &real_server.notify_up),
+        false => (DOWN, &real_server.notify_down),
+    };
+    let name = RealServerName {
+        service: &server.key,
+        address: &real_server.address,
+    };
+    Notification {
+        line: format!("RS {name} {} {word}", VirtualServerName(&server.key)),
+        scripts: script.iter().cloned().collect(),
+    }
+}
+
+/// A virtual server has got its quorum, or has lost it.
+pub fn quorum_notification(server: &VirtualServer, has_quorum: bool) -> Notification {
+    let (word, script) = match has_quorum {
+        true => (UP, &server.quorum_up),
+        false => (DOWN, &server.quorum_down),
+    };
+    Notification {
+        line: format!("VS {} {word}", VirtualServerName(&server.key)),
+        scripts: script.iter().cloned().collect(),
+    }
+}

@@ -1,0 +1,374 @@
+//! `elver.toml`: what keepalived.conf cannot say. Every key is optional.
+//!
+//! ```toml
+//! [tables]                   # sizes; tables that are there already keep theirs
+//! connections = 262144       # entries: a connection takes one, by NAT two
+//! services = 4096
+//! destinations = 16384
+//!
+//! [ipvs]                     # the settings of /proc/sys/net/ipv4/vs, with their defaults
+//! conn_reuse_mode = 1
+//! expire_nodest_conn = 0
+//! expire_quiescent_template = 0
+//! pmtu_disc = 1
+//! sloppy_sctp = 0
+//! sloppy_tcp = 0
+//!
+//! [access]                   # who may use virtual services, by the longest prefix
+//! deny = ["198.51.100.0/24", "2001:db8:bad::/48"]
+//! allow = []                 # where there is one, everybody else may not
+//!
+//! [access.services."tcp 192.0.2.10:80"]    # or "fwmark 7", "fwmark 7 ipv6"
+//! allow = ["10.0.0.0/8"]     # comes before what holds for all
+//! ```
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use elver_core::service::{Family, Protocol, ServiceKey};
+use elver_packet::table::access::Access;
+use elver_packet::table::settings::behaviour;
+use elver_sys::bpf::Sizes;
+use serde::Deserialize;
+
+use crate::data_plane::{AccessLists, Network};
+use crate::failure::Failure;
+
+/// Where the file is, unless the command line says otherwise.
+pub(crate) const DEFAULT_FILE: &str = "/etc/elver/elver.toml";
+
+/// What the file says.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Settings {
+    tables: Tables,
+    ipvs: Ipvs,
+    access: AccessSettings,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct AccessSettings {
+    allow: Vec<Prefix>,
+    deny: Vec<Prefix>,
+    services: BTreeMap<ServiceName, ServiceAccess>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct ServiceAccess {
+    allow: Vec<Prefix>,
+    deny: Vec<Prefix>,
+}
+
+/// A network: `ADDRESS/LENGTH`, or an address alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+struct Prefix(Network);
+
+impl TryFrom<String> for Prefix {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Prefix, String> {
+        let wrong = || format!("`{text}` is no network: write ADDRESS/LENGTH or an address");
+        let (address, length) = match text.split_once('/') {
+            Some((address, length)) => (address, Some(length)),
+            None => (text.as_str(), None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| wrong())?;
+        let longest = if address.is_ipv4() { 32 } else { 128 };
+        let length = match length {
+            None => longest,
+            Some(length) => length.parse().map_err(|_| wrong())?,
+        };
+        if length > longest {
+            return Err(format!("`{text}`: a prefix has {longest} bits at the most"));
+        }
+        Ok(Prefix((address, length)))
+    }
+}
+
+/// A virtual service: `tcp ADDRESS:PORT` (or udp, sctp), `fwmark N` or `fwmark N ipv6`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
+struct ServiceName(ServiceKey);
+
+impl TryFrom<String> for ServiceName {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<ServiceName, String> {
+        let wrong = || {
+            format!(
+                "`{text}` is no virtual service: write \"tcp ADDRESS:PORT\" (or udp, sctp), \
+                 \"fwmark N\" or \"fwmark N ipv6\""
+            )
+        };
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let protocol = |protocol, address: &str| {
+            let address: SocketAddr = address.parse().map_err(|_| wrong())?;
+            Ok(ServiceKey::Address { protocol, address })
+        };
+        let mark = |mark: &str, family| match mark.parse() {
+            Ok(0) | Err(_) => Err(wrong()),
+            Ok(mark) => Ok(ServiceKey::Mark { mark, family }),
+        };
+        match words[..] {
+            ["tcp", address] => protocol(Protocol::Tcp, address),
+            ["udp", address] => protocol(Protocol::Udp, address),
+            ["sctp", address] => protocol(Protocol::Sctp, address),
+            ["fwmark", number] => mark(number, Family::Inet),
+            ["fwmark", number, "ipv6"] => mark(number, Family::Inet6),
+            _ => Err(wrong()),
+        }
+        .map(ServiceName)
+    }
+}
+
+/// What lists say of networks. Beside networks that are allowed, all others are not.
+fn list(allow: &[Prefix], deny: &[Prefix]) -> BTreeMap<Network, Access> {
+    let mut networks = BTreeMap::new();
+    if !allow.is_empty() {
+        networks.insert((Ipv4Addr::UNSPECIFIED.into(), 0), Access::Denied);
+        networks.insert((Ipv6Addr::UNSPECIFIED.into(), 0), Access::Denied);
+    }
+    networks.extend(allow.iter().map(|prefix| (prefix.0, Access::Allowed)));
+    networks.extend(deny.iter().map(|prefix| (prefix.0, Access::Denied)));
+    networks
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Tables {
+    connections: Size,
+    services: Size,
+    destinations: Size,
+}
+
+impl Default for Tables {
+    fn default() -> Tables {
+        let sizes = Sizes::default();
+        Tables {
+            connections: Size(sizes.connections),
+            services: Size(sizes.services),
+            destinations: Size(sizes.destinations),
+        }
+    }
+}
+
+/// A number of entries, from 16 to 2²⁷.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "i64")]
+struct Size(u32);
+
+impl TryFrom<i64> for Size {
+    type Error = String;
+
+    fn try_from(number: i64) -> Result<Size, String> {
+        const MOST: u32 = 1 << 27;
+        match u32::try_from(number) {
+            Ok(size @ 16..=MOST) => Ok(Size(size)),
+            _ => Err(format!("{number} is not from 16 to {MOST}")),
+        }
+    }
+}
+
+/// A setting of IPVS that is off (0) or on (1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "i64")]
+struct Switch(bool);
+
+impl TryFrom<i64> for Switch {
+    type Error = String;
+
+    fn try_from(number: i64) -> Result<Switch, String> {
+        match number {
+            0 => Ok(Switch(false)),
+            1 => Ok(Switch(true)),
+            _ => Err(format!("{number} is neither 0 (off) nor 1 (on)")),
+        }
+    }
+}
+
+/// `conn_reuse_mode`: bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "i64")]
+struct ReuseMode(u8);
+
+impl TryFrom<i64> for ReuseMode {
+    type Error = String;
+
+    fn try_from(number: i64) -> Result<ReuseMode, String> {
+        match number {
+            0..=3 => Ok(ReuseMode(number as u8)),
+            _ => Err(format!("{number} is not from 0 to 3")),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Ipvs {
+    conn_reuse_mode: ReuseMode,
+    expire_nodest_conn: Switch,
+    expire_quiescent_template: Switch,
+    pmtu_disc: Switch,
+    sloppy_sctp: Switch,
+    sloppy_tcp: Switch,
+}
+
+impl Default for Ipvs {
+    fn default() -> Ipvs {
+        Ipvs {
+            conn_reuse_mode: ReuseMode(1),
+            expire_nodest_conn: Switch(false),
+            expire_quiescent_template: Switch(false),
+            pmtu_disc: Switch(true),
+            sloppy_sctp: Switch(false),
+            sloppy_tcp: Switch(false),
+        }
+    }
+}
+
+impl Settings {
+    /// Reads the file that was named, or the one that is read where none was, which need not
+    /// be there.
+    ///
+    /// # Errors
+    /// The file cannot be read, or says something that is not understood.
+    pub(crate) fn load(named: Option<&Path>) -> Result<Settings, Failure> {
+        let path = named.unwrap_or(Path::new(DEFAULT_FILE));
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Settings::default());
+            }
+            Err(error) => {
+                return Err(Failure::ConfigurationUnreadable {
+                    path: path.to_owned(),
+                    error,
+                });
+            }
+        };
+        toml::from_str(&text).map_err(|error| Failure::SettingsUnusable {
+            path: PathBuf::from(path),
+            error,
+        })
+    }
+
+    /// How large tables are made.
+    pub(crate) fn sizes(&self) -> Sizes {
+        Sizes {
+            services: self.tables.services.0,
+            destinations: self.tables.destinations.0,
+            connections: self.tables.connections.0,
+            ..Sizes::default()
+        }
+    }
+
+    /// Who may use which service.
+    pub(crate) fn access(&self) -> AccessLists {
+        AccessLists {
+            all: list(&self.access.allow, &self.access.deny),
+            services: self
+                .access
+                .services
+                .iter()
+                .map(|(name, lists)| (name.0, list(&lists.allow, &lists.deny)))
+                .collect(),
+        }
+    }
+
+    /// The flags of [`behaviour`].
+    pub(crate) fn behaviour(&self) -> u32 {
+        let ipvs = &self.ipvs;
+        let reuse = ipvs.conn_reuse_mode.0;
+        [
+            (ipvs.expire_nodest_conn.0, behaviour::EXPIRE_NODEST_CONN),
+            (
+                ipvs.expire_quiescent_template.0,
+                behaviour::EXPIRE_QUIESCENT_TEMPLATE,
+            ),
+            (ipvs.sloppy_tcp.0, behaviour::SLOPPY_TCP),
+            (ipvs.sloppy_sctp.0, behaviour::SLOPPY_SCTP),
+            (reuse & 1 != 0, behaviour::REUSE_ENDED),
+            (reuse & 2 != 0, behaviour::REUSE_FIN_WAIT),
+            (!ipvs.pmtu_disc.0, behaviour::NO_PMTU_DISC),
+        ]
+        .into_iter()
+        .filter_map(|(is_set, flag)| is_set.then_some(flag))
+        .sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_said_is_what_the_kernel_does() {
+        let settings: Settings = toml::from_str("").unwrap();
+        assert_eq!(settings.behaviour(), behaviour::DEFAULT);
+        assert_eq!(settings.sizes(), Sizes::default());
+    }
+
+    #[test]
+    fn what_is_said_counts() {
+        let text = "[tables]\nconnections = 1000000\n[ipvs]\nconn_reuse_mode = 2\n\
+                    expire_nodest_conn = 1\npmtu_disc = 0";
+        let settings: Settings = toml::from_str(text).unwrap();
+        assert_eq!(settings.sizes().connections, 1_000_000);
+        assert_eq!(
+            settings.behaviour(),
+            behaviour::REUSE_FIN_WAIT | behaviour::EXPIRE_NODEST_CONN | behaviour::NO_PMTU_DISC
+        );
+    }
+
+    #[test]
+    fn who_is_not_allowed_where_some_are_is_denied() {
+        let text = "[access]\ndeny = [\"10.0.0.1\"]\n\
+                    [access.services.\"tcp 192.0.2.10:80\"]\nallow = [\"10.0.0.0/8\"]";
+        let lists = toml::from_str::<Settings>(text).unwrap().access();
+        let network = |text: &str, length| (text.parse::<IpAddr>().unwrap(), length);
+        assert_eq!(
+            lists.all,
+            BTreeMap::from([(network("10.0.0.1", 32), Access::Denied)])
+        );
+        let of_service: Vec<_> = lists
+            .services
+            .into_values()
+            .next()
+            .unwrap()
+            .into_iter()
+            .collect();
+        assert_eq!(
+            of_service,
+            [
+                (network("0.0.0.0", 0), Access::Denied),
+                (network("10.0.0.0", 8), Access::Allowed),
+                (network("::", 0), Access::Denied),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_shown_where_it_stands() {
+        for (text, expected) in [
+            ("[ipvs]\nsloppy_tpc = 1", "unknown field `sloppy_tpc`"),
+            ("[ipvs]\nsloppy_tcp = 2", "2 is neither 0 (off) nor 1 (on)"),
+            ("[tables]\nconnections = 0", "0 is not from 16 to"),
+            ("[tables]\nconnections = \"many\"", "invalid type"),
+            ("[access]\ndeny = [\"10.0.0.0/33\"]", "at the most"),
+            ("[access]\ndeny = [\"nobody\"]", "`nobody` is no network"),
+            (
+                "[access]\nservices.\"http 1.2.3.4\".deny = []",
+                "is no virtual service",
+            ),
+        ] {
+            let error = toml::from_str::<Settings>(text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+            assert!(error.contains("line 2"), "{error}");
+        }
+    }
+}
