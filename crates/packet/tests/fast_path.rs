@@ -302,7 +302,8 @@ fn connections_are_opened_and_forwarded_on_the_fast_path() {
 /// Each of the reasons that the fast path has of its own is reached.
 #[test]
 fn a_punt_says_why() {
-    let count = |change: fn(&mut HostFrame<fn(&Journey) -> Route, true>), reason: Reason| {
+    type FastFrame = HostFrame<fn(&Journey) -> Route, true>;
+    let count = |change: fn(&mut FastFrame), reason: Reason| {
         let mut director = Director::new(16);
         director.add(socket(VIPS[0]), None, &[socket("10.2.0.11:80")]);
         if reason == Reason::PuntMark {
