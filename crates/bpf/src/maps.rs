@@ -9,7 +9,7 @@ use aya_ebpf::maps::{Array, HashMap, PerCpuArray};
 use elver_packet::reason::Reason;
 use elver_packet::table::access::AccessKey;
 use elver_packet::table::service::ServiceKey;
-use elver_packet::table::{Tables, Traffic, connection, destination, service, settings};
+use elver_packet::table::{Tables, Traffic, connection, destination, mark, service, settings};
 
 use crate::shared::Entry;
 
@@ -17,6 +17,8 @@ use crate::shared::Entry;
 static SETTINGS: Array<[u64; settings::WORDS]> = Array::pinned(1, BPF_F_MMAPABLE);
 #[map]
 static SERVICE_INDEX: HashMap<ServiceKey, u32> = HashMap::pinned(1, 0);
+#[map]
+static MARK_RULES: Array<[u64; mark::WORDS]> = Array::pinned(mark::RULES, BPF_F_MMAPABLE);
 #[map]
 static ACCESS: LpmTrie<AccessKey, u32> = LpmTrie::pinned(1, 0);
 #[map]
@@ -59,6 +61,13 @@ impl Tables for Maps {
             .get(Key::new(8 * size_of::<AccessKey>() as u32, *key))
             .copied()
             .unwrap_or(0)
+    }
+
+    #[inline(always)]
+    fn mark_rule(&self, number: u32) -> Option<Self::Words> {
+        MARK_RULES
+            .get_ptr_mut(number)
+            .map(|entry| Entry(entry.cast()))
     }
 
     #[inline(always)]

@@ -60,7 +60,7 @@ impl Octets {
 
 /// Room for a header that may be written in whole words.
 #[repr(C, align(8))]
-struct Aligned<T>(MaybeUninit<T>);
+pub(crate) struct Aligned<T>(pub(crate) MaybeUninit<T>);
 
 /// Copies a header between the packet and the stack in the largest pieces there are.
 /// Packet memory may be read at any address on the machines that BPF is compiled for here.

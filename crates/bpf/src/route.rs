@@ -1,7 +1,7 @@
 //! What the kernel's routes and neighbours say.
 
 use core::ffi::c_void;
-use core::mem::size_of;
+use core::mem::{MaybeUninit, size_of};
 
 use aya_ebpf::bindings::{
     BPF_FIB_LKUP_RET_FRAG_NEEDED, BPF_FIB_LKUP_RET_FWD_DISABLED, BPF_FIB_LKUP_RET_NO_NEIGH,
@@ -11,6 +11,8 @@ use aya_ebpf::helpers::generated as helpers;
 use elver_packet::family::Family;
 use elver_packet::frame::{NextHop, Route, RouteQuery, Way};
 use elver_packet::wire::MacAddress;
+
+use crate::octets::Aligned;
 
 /// `AF_INET` and `AF_INET6` of `bits/socket.h`.
 pub(crate) const AF_INET: u8 = 2;
@@ -69,8 +71,17 @@ struct Found {
 /// a pointer into its own frame in the register that returns it.
 #[inline(never)]
 fn look_up<F: Family>(context: *mut c_void, query: &RouteQuery<F>, found: &mut Found) -> u32 {
+    let mut ask = Aligned(MaybeUninit::<bpf_fib_lookup>::uninit());
+    const { assert!(size_of::<bpf_fib_lookup>().is_multiple_of(8)) };
+    let mut word = 0;
+    while word < size_of::<bpf_fib_lookup>() / 8 {
+        // SAFETY: the word is one of the query's. Written one by one, since a call of
+        // memset would take a frame of its own from a stack that is full.
+        unsafe { ask.0.as_mut_ptr().cast::<u64>().add(word).write_volatile(0) };
+        word += 1;
+    }
     // SAFETY: all zeros is a valid query.
-    let mut ask: bpf_fib_lookup = unsafe { core::mem::zeroed() };
+    let ask = unsafe { ask.0.assume_init_mut() };
     ask.l4_protocol = query.protocol;
     ask.__bindgen_anon_1.tot_len = query.length as u16;
     ask.ifindex = found.device;
@@ -86,9 +97,8 @@ fn look_up<F: Family>(context: *mut c_void, query: &RouteQuery<F>, found: &mut F
         ask.__bindgen_anon_4.ipv6_dst = four_words(&destination);
     }
     // SAFETY: the context is valid and the length is that of the query.
-    let answer = unsafe {
-        helpers::bpf_fib_lookup(context, &mut ask, size_of::<bpf_fib_lookup>() as i32, 0)
-    };
+    let answer =
+        unsafe { helpers::bpf_fib_lookup(context, ask, size_of::<bpf_fib_lookup>() as i32, 0) };
     // The kernel has put the router's address in the place of the destination's, if the
     // way leads over one.
     // SAFETY: the unions' members are plain integers.

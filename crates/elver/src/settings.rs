@@ -14,6 +14,13 @@
 //! sloppy_sctp = 0
 //! sloppy_tcp = 0
 //!
+//! [[mark]]                   # firewall marks; the first rule that fits counts, up to 32
+//! mark = 7
+//! protocol = "tcp"           # or udp, sctp; left out: any
+//! destination = "192.0.2.10" # or a network; left out: any address, IPv4 unless source says
+//! source = "10.0.0.0/8"      # left out: any
+//! ports = "80-443"           # destination ports; left out: any
+//!
 //! [access]                   # who may use virtual services, by the longest prefix
 //! deny = ["198.51.100.0/24", "2001:db8:bad::/48"]
 //! allow = []                 # where there is one, everybody else may not
@@ -25,6 +32,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use elver_core::service::{Family, Protocol, ServiceKey};
@@ -33,7 +41,7 @@ use elver_packet::table::settings::behaviour;
 use elver_sys::bpf::Sizes;
 use serde::Deserialize;
 
-use crate::data_plane::{AccessLists, Network};
+use crate::data_plane::{AccessLists, MOST_RULES, MarkRule, Network};
 use crate::failure::Failure;
 
 /// Where the file is, unless the command line says otherwise.
@@ -46,6 +54,90 @@ pub(crate) struct Settings {
     tables: Tables,
     ipvs: Ipvs,
     access: AccessSettings,
+    mark: MarkRules,
+}
+
+/// Rules of marks, not more than there is room for.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(try_from = "Vec<MarkSettings>")]
+struct MarkRules(Vec<MarkRule>);
+
+impl TryFrom<Vec<MarkSettings>> for MarkRules {
+    type Error = String;
+
+    fn try_from(rules: Vec<MarkSettings>) -> Result<MarkRules, String> {
+        if rules.len() > MOST_RULES {
+            return Err(format!(
+                "there are {} rules of marks, and room for {MOST_RULES}",
+                rules.len()
+            ));
+        }
+        rules
+            .iter()
+            .map(MarkSettings::rule)
+            .collect::<Result<_, _>>()
+            .map(MarkRules)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MarkSettings {
+    mark: NonZeroU32,
+    protocol: Option<String>,
+    destination: Option<Prefix>,
+    source: Option<Prefix>,
+    ports: Option<Ports>,
+}
+
+impl MarkSettings {
+    fn rule(&self) -> Result<MarkRule, String> {
+        let protocol = match self.protocol.as_deref() {
+            None => None,
+            Some("tcp") => Some(Protocol::Tcp),
+            Some("udp") => Some(Protocol::Udp),
+            Some("sctp") => Some(Protocol::Sctp),
+            Some(other) => return Err(format!("`{other}` is none of tcp, udp and sctp")),
+        };
+        let given = [self.destination, self.source];
+        let mut families = given.iter().flatten().map(|Prefix((ip, _))| ip.is_ipv4());
+        let is_ipv4 = families.next().unwrap_or(true);
+        if families.any(|family| family != is_ipv4) {
+            return Err("destination and source are of different families".to_owned());
+        }
+        let any: Network = if is_ipv4 {
+            (Ipv4Addr::UNSPECIFIED.into(), 0)
+        } else {
+            (Ipv6Addr::UNSPECIFIED.into(), 0)
+        };
+        Ok(MarkRule {
+            mark: self.mark.get(),
+            protocol,
+            destination: self.destination.map_or(any, |prefix| prefix.0),
+            source: self.source.map_or(any, |prefix| prefix.0),
+            ports: self.ports.map_or((0, u16::MAX), |ports| ports.0),
+        })
+    }
+}
+
+/// Ports: `FIRST-LAST`, or one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+struct Ports((u16, u16));
+
+impl TryFrom<String> for Ports {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Ports, String> {
+        let wrong = || format!("`{text}` is no port and no range of ports (FIRST-LAST)");
+        let (first, last) = text.split_once('-').unwrap_or((&text, &text));
+        let first = first.trim().parse().map_err(|_| wrong())?;
+        let last = last.trim().parse().map_err(|_| wrong())?;
+        if first > last {
+            return Err(wrong());
+        }
+        Ok(Ports((first, last)))
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
@@ -267,6 +359,11 @@ impl Settings {
         }
     }
 
+    /// What gives packets a firewall mark.
+    pub(crate) fn mark_rules(&self) -> Vec<MarkRule> {
+        self.mark.0.clone()
+    }
+
     /// Who may use which service.
     pub(crate) fn access(&self) -> AccessLists {
         AccessLists {
@@ -353,12 +450,37 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_of_marks_holds_for_all_that_it_does_not_name() {
+        let text = "[[mark]]\nmark = 7\nports = \"80-443\"\n[[mark]]\nmark = 8\n\
+                    protocol = \"udp\"\nsource = \"fd00::/8\"";
+        let rules = toml::from_str::<Settings>(text).unwrap().mark_rules();
+        let any: Network = (Ipv4Addr::UNSPECIFIED.into(), 0);
+        let first = MarkRule {
+            mark: 7,
+            protocol: None,
+            destination: any,
+            source: any,
+            ports: (80, 443),
+        };
+        let second = MarkRule {
+            mark: 8,
+            protocol: Some(Protocol::Udp),
+            destination: (Ipv6Addr::UNSPECIFIED.into(), 0),
+            source: ("fd00::".parse().unwrap(), 8),
+            ports: (0, u16::MAX),
+        };
+        assert_eq!(rules, [first, second]);
+    }
+
+    #[test]
     fn what_is_wrong_is_shown_where_it_stands() {
         for (text, expected) in [
             ("[ipvs]\nsloppy_tpc = 1", "unknown field `sloppy_tpc`"),
             ("[ipvs]\nsloppy_tcp = 2", "2 is neither 0 (off) nor 1 (on)"),
             ("[tables]\nconnections = 0", "0 is not from 16 to"),
             ("[tables]\nconnections = \"many\"", "invalid type"),
+            ("[[mark]]\nmark = 0", "nonzero"),
+            ("[[mark]]\nports = \"9-1\"\nmark = 1", "`9-1` is no port"),
             ("[access]\ndeny = [\"10.0.0.0/33\"]", "at the most"),
             ("[access]\ndeny = [\"nobody\"]", "`nobody` is no network"),
             (

@@ -15,7 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::reason::Reason;
 use crate::table::access::{Access, AccessKey};
 use crate::table::service::ServiceKey;
-use crate::table::{Tables, Traffic, Words, connection, destination, service, settings};
+use crate::table::{Tables, Traffic, Words, connection, destination, mark, service, settings};
 
 /// An entry of a shared map.
 pub type Slice<'a> = &'a [AtomicU64];
@@ -102,6 +102,8 @@ pub struct HostTables {
     pub reasons: SharedWords,
     /// `SERVICE_INDEX`.
     pub index: Mutex<HashMap<ServiceKey, u32>>,
+    /// `MARK_RULES`.
+    pub mark_rules: SharedWords,
     /// `ACCESS`: networks, each with the length of its prefix in bits.
     pub access: Mutex<Vec<(AccessKey, u32, Access)>>,
 }
@@ -119,6 +121,7 @@ impl HostTables {
             statistics: SharedWords::new(destinations * destination::STATISTICS_WORDS),
             reasons: SharedWords::new(Reason::COUNT),
             index: Mutex::new(HashMap::new()),
+            mark_rules: SharedWords::new(mark::RULES as usize * mark::WORDS),
             access: Mutex::new(Vec::new()),
         }
     }
@@ -164,6 +167,10 @@ impl<'a> Tables for &'a HostTables {
             .filter(holds)
             .max_by_key(|(_, length, _)| *length);
         longest.map_or(0, |(_, _, access)| *access as u32)
+    }
+
+    fn mark_rule(&self, number: u32) -> Option<Slice<'a>> {
+        self.mark_rules.entry(number, mark::WORDS)
     }
 
     fn service(&self, id: u32) -> Option<Slice<'a>> {

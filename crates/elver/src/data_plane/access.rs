@@ -9,7 +9,7 @@ use elver_packet::table::Words;
 use elver_packet::table::access::{Access, AccessKey, EVERY_SERVICE};
 use elver_packet::table::connection::{Direction, Entry, STRIDE, control, reclaim};
 use elver_packet::table::destination::Destination;
-use elver_packet::table::settings::BEHAVIOUR_WORD;
+use elver_packet::table::settings::{BEHAVIOUR_WORD, HAS_ACCESS_LISTS};
 use elver_sys::bpf::{AccessNetwork, BpfError, Maps};
 
 use super::{DataPlane, layout};
@@ -72,9 +72,13 @@ impl DataPlane {
             }
         }
         if let Some(settings) = maps.settings() {
-            let behaviour = settings.load(BEHAVIOUR_WORD) & 0xffff_ffff;
-            let has_lists = u64::from(!wanted.is_empty()) << 32;
-            settings.exchange(BEHAVIOUR_WORD, behaviour | has_lists);
+            let others = settings.load(BEHAVIOUR_WORD) & !HAS_ACCESS_LISTS;
+            let has_lists = if wanted.is_empty() {
+                0
+            } else {
+                HAS_ACCESS_LISTS
+            };
+            settings.exchange(BEHAVIOUR_WORD, others | has_lists);
         }
         Ok(())
     }
@@ -131,7 +135,7 @@ fn longest(networks: &BTreeMap<Network, Access>, client: IpAddr) -> Option<Acces
 }
 
 /// An address's first bits, the others 0.
-fn masked(address: IpAddr, length: u8) -> IpAddr {
+pub(super) fn masked(address: IpAddr, length: u8) -> IpAddr {
     match address {
         IpAddr::V4(address) => {
             let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);

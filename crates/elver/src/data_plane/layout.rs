@@ -489,7 +489,7 @@ pub(super) fn octets(address: IpAddr) -> [u8; 16] {
     }
 }
 
-fn address_words(address: IpAddr) -> (u64, u64) {
+pub(super) fn address_words(address: IpAddr) -> (u64, u64) {
     words_of(octets(address))
 }
 

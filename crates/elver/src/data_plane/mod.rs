@@ -10,6 +10,7 @@ mod edit;
 mod estimates;
 mod fast_path;
 mod layout;
+mod marks;
 mod member_places;
 mod sweep;
 
@@ -31,6 +32,7 @@ use elver_sys::bpf::{Attachments, BpfError, Clock, Maps, Sizes, Totals};
 use elver_sys::netlink::Netlink;
 
 pub(crate) use access::{AccessLists, Network};
+pub(crate) use marks::{MOST_RULES, MarkRule};
 
 use crate::ipvsadm::Reader;
 use member_places::MemberPlaces;

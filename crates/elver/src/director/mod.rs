@@ -215,6 +215,7 @@ impl Director {
         )?;
         data_plane.set_behaviour(settings.behaviour());
         data_plane.set_access(settings.access())?;
+        data_plane.set_mark_rules(&settings.mark_rules());
         let listener = control::listen(&instance.control_socket())
             .map_err(Failure::system("opening the control socket"))?;
         let (asked, was_asked) = mpsc::unbounded_channel();
@@ -432,6 +433,7 @@ impl Director {
         // What can fail comes first.
         self.data_plane.set_access(settings.access())?;
         self.data_plane.set_behaviour(settings.behaviour());
+        self.data_plane.set_mark_rules(&settings.mark_rules());
         // Until the vrrp process has withdrawn what is no more, both are on record.
         self.address_record
             .add(&addresses_of(&configuration))

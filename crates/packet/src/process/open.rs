@@ -17,6 +17,7 @@ use crate::table::connection::{
     has_expired, reclaim_seen,
 };
 use crate::table::destination::{self, Activity, Destination, method};
+use crate::table::mark::mark_of;
 use crate::table::service::{self, Service, ServiceKey};
 use crate::table::settings::{Settings, Ticks, behaviour};
 use crate::table::{Tables, Traffic, Words};
@@ -37,7 +38,8 @@ pub(super) fn open<F: Family, P: Frame, T: Tables>(
     if P::IS_FAST_PATH && Settings(tables.settings().ok_or(Reason::NotReady)?).has_marks() {
         return Err(Reason::PuntMark);
     }
-    let (service_id, matched) = find_service(tables, &passage, frame.mark())?;
+    let mark = mark(frame, tables, &passage);
+    let (service_id, matched) = find_service(tables, &passage, mark)?;
     let service = Service(tables.service(service_id).ok_or(Reason::NoService)?);
     if passage.key.ports as u16 == FTP_DATA.to_be() {
         return Err(Reason::NotFirst);
@@ -60,6 +62,7 @@ pub(super) fn open<F: Family, P: Frame, T: Tables>(
         match chosen_or_template::<F, P, T>(tables, &passage, service, matched, &scheduling) {
             Ok(chosen) => chosen,
             Err(Unopened::Unsettled) => {
+                frame.note(&[0, service_id.into(), 0, 0]);
                 return Ok(Decision::Later(if F::NUMBER == 4 {
                     Stage::Search4
                 } else {
@@ -197,7 +200,8 @@ pub(super) fn search<F: Family, P: Frame, T: Tables>(
     now: Ticks,
 ) -> Result<Decision, Reason> {
     let passage = Passage::<F>::read(frame, tables, now)?;
-    let (service_id, _) = find_service(tables, &passage, frame.mark())?;
+    let [_, service_id, ..] = frame.noted();
+    let service_id = service_id as u32;
     let client = Client::of(&passage.key, &passage.place, now);
     let chosen = schedule::search(tables, service_id, &client).ok_or(Reason::NoDestination)?;
     frame.note(&[chosen.to_note(), 0, 0, 0]);
@@ -244,6 +248,18 @@ enum Matched {
     Mark(u32),
     /// By its address and port, as in a packet; port 0: by its address.
     Port(u16),
+}
+
+/// The packet's firewall mark: the one that it came with, else the one that a rule gives it.
+#[inline(always)]
+fn mark<F: Family, P: Frame, T: Tables>(frame: &P, tables: &T, passage: &Passage<F>) -> u32 {
+    let has_rules = tables
+        .settings()
+        .is_some_and(|settings| Settings(settings).has_mark_rules());
+    match frame.mark() {
+        0 if has_rules => mark_of(tables, &passage.key),
+        mark => mark,
+    }
 }
 
 /// The id of the packet's service: that of its firewall mark, else the one with the packet's

@@ -11,6 +11,7 @@
 //! | `SERVICE_INDEX` | hash: [`service::ServiceKey`] to a service's id | [`service`] |
 //! | `ACCESS` | trie: [`access::AccessKey`] to an [`access::Access`] | [`access`] |
 //! | `SERVICES` | 16 words | [`service`] |
+//! | `MARK_RULES` | 16 words | [`mark`] |
 //! | `MEMBERS` | one word: a destination's id | [`service`] |
 //! | `DESTINATIONS` | 16 words | [`destination`] |
 //! | `CONNECTIONS` | 8 words, eight entries to a set | [`connection`] |
@@ -23,6 +24,7 @@ pub mod access;
 pub mod connection;
 pub mod destination;
 mod hop;
+pub mod mark;
 pub mod service;
 pub mod settings;
 pub mod station;
@@ -62,6 +64,8 @@ pub trait Tables {
     fn service_id(&self, key: &ServiceKey) -> Option<u32>;
     /// What the longest prefix of a key in the lists of access says, or 0 if there is none.
     fn access(&self, key: &AccessKey) -> u32;
+    /// A rule that gives packets a firewall mark.
+    fn mark_rule(&self, number: u32) -> Option<Self::Words>;
     /// A service.
     fn service(&self, id: u32) -> Option<Self::Words>;
     /// The destination that stands at a place of the services' member lists.

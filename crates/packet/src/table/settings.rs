@@ -8,7 +8,7 @@
 //! word 4   always 0
 //! word 5   jiffies …
 //! word 6   … and nanoseconds of CLOCK_MONOTONIC at the same moment, when the loader asked
-//! word 7    behaviour: flags 32 | there are lists of access 1
+//! word 7    behaviour: flags 32 | there are lists of access 1 | there are rules of marks 1
 //! word 8    flags
 //! words 16… timeouts of the TCP states: ticks 32 | seconds 32
 //! word 32   timeout of UDP, alike
@@ -63,6 +63,11 @@ pub fn default_timeouts() -> impl Iterator<Item = (usize, u32)> {
     tcp.chain(sctp)
         .chain([(UDP_TIMEOUT_WORD, UDP_TIMEOUT_SECONDS)])
 }
+
+/// The bit of [`BEHAVIOUR_WORD`] that tells that there are lists of access.
+pub const HAS_ACCESS_LISTS: u64 = 1 << 32;
+/// The bit that tells that there are rules that give packets a firewall mark.
+pub const HAS_MARK_RULES: u64 = 1 << 33;
 
 /// Bits of [`BEHAVIOUR_WORD`], by the names of IPVS's settings
 /// (`Documentation/networking/ipvs-sysctl.rst` in the kernel).
@@ -157,7 +162,13 @@ impl<W: Words> Settings<W> {
     /// Whether there are lists of who may use services.
     #[inline(always)]
     pub fn has_access_lists(self) -> bool {
-        self.0.load(BEHAVIOUR_WORD) >> 32 != 0
+        self.0.load(BEHAVIOUR_WORD) & HAS_ACCESS_LISTS != 0
+    }
+
+    /// Whether there are rules that give packets a firewall mark.
+    #[inline(always)]
+    pub fn has_mark_rules(self) -> bool {
+        self.0.load(BEHAVIOUR_WORD) & HAS_MARK_RULES != 0
     }
 
     /// The flags of [`behaviour`].

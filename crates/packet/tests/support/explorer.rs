@@ -238,9 +238,13 @@ impl Tables for ExploredTables {
         self.index.get(key).copied()
     }
 
-    // There are no lists in what is explored.
+    // There are no lists and rules in what is explored.
     fn access(&self, _key: &AccessKey) -> u32 {
         0
+    }
+
+    fn mark_rule(&self, _number: u32) -> Option<Line> {
+        None
     }
 
     fn service(&self, id: u32) -> Option<Line> {

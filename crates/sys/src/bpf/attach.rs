@@ -107,17 +107,26 @@ impl Attachments {
     }
 
     /// Runs the programs on a frame as if it had arrived at a device of this network
-    /// namespace: gives what they return to tc, and the frame as they leave it. The frame goes
+    /// namespace, with a firewall mark: gives what they return to tc, and the frame as they leave it. The frame goes
     /// nowhere; everything else happens as it does to a packet.
     ///
     /// # Errors
     /// The kernel refuses; it takes no frame without a payload, nor one larger than a page.
-    pub fn test_run(&mut self, device: u32, frame: &[u8]) -> Result<(i32, Vec<u8>), BpfError> {
-        /// Where `ifindex` is in `struct __sk_buff` of `linux/bpf.h`.
+    pub fn test_run(
+        &mut self,
+        device: u32,
+        mark: u32,
+        frame: &[u8],
+    ) -> Result<(i32, Vec<u8>), BpfError> {
+        /// Where `mark` and `ifindex` are in `struct __sk_buff` of `linux/bpf.h`.
+        const MARK: usize = 8;
         const INTERFACE: usize = 40;
+        /// Octets that the headers of a tunnel can add: IPv6, UDP and GUE.
+        const TUNNEL: usize = 40 + 8 + 4;
         let mut context = [0; INTERFACE + size_of::<u32>()];
         context[INTERFACE..].copy_from_slice(&device.to_ne_bytes());
-        let mut octets = vec![0; frame.len()];
+        context[MARK..MARK + size_of::<u32>()].copy_from_slice(&mark.to_ne_bytes());
+        let mut octets = vec![0; frame.len() + TUNNEL];
         let mut options = TestRunOptions::new();
         options.data_in = Some(frame);
         options.data_out = Some(&mut octets);
@@ -126,6 +135,7 @@ impl Attachments {
         let result = program.test_run(options).map_err(|error| {
             BpfError::kernel("running the programs on a frame", describe(&error))
         })?;
+        octets.truncate(result.data_size_out as usize);
         Ok((result.return_value.cast_signed(), octets))
     }
 

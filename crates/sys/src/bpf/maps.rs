@@ -10,7 +10,7 @@ use elver_packet::host::{Slice, entry};
 use elver_packet::reason::Reason;
 use elver_packet::table::access::{ADDRESS_BITS, Access, AccessKey};
 use elver_packet::table::service::ServiceKey;
-use elver_packet::table::{Tables, Traffic, connection, destination, service, settings};
+use elver_packet::table::{Tables, Traffic, connection, destination, mark, service, settings};
 use rustix::mm::{MapFlags, ProtFlags};
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -34,6 +34,7 @@ pub type AccessNetwork = (AccessKey, u32);
 pub struct Maps {
     settings: Mapping,
     services: Mapping,
+    mark_rules: Mapping,
     members: Mapping,
     destinations: Mapping,
     estimates: Mapping,
@@ -59,6 +60,7 @@ impl Maps {
         let maps = Maps {
             settings,
             services: Mapping::new(&pin("SERVICES")?, service::WORDS)?,
+            mark_rules: Mapping::new(&pin("MARK_RULES")?, mark::WORDS)?,
             members: Mapping::new(&pin("MEMBERS")?, 1)?,
             destinations: Mapping::new(&pin("DESTINATIONS")?, destination::WORDS)?,
             estimates: Mapping::new(&pin("ESTIMATES")?, destination::ESTIMATE_WORDS)?,
@@ -82,6 +84,11 @@ impl Maps {
     /// The slot of a service.
     pub fn service(&self, id: u32) -> Option<Slice<'_>> {
         entry(&self.services, id, service::WORDS)
+    }
+
+    /// A rule that gives packets a firewall mark.
+    pub fn mark_rule(&self, number: u32) -> Option<Slice<'_>> {
+        entry(&self.mark_rules, number, mark::WORDS)
     }
 
     /// The slot of a destination.
@@ -260,6 +267,10 @@ impl<'a> Tables for &'a Maps {
     // Only programs let clients in.
     fn access(&self, _key: &AccessKey) -> u32 {
         0
+    }
+
+    fn mark_rule(&self, number: u32) -> Option<Slice<'a>> {
+        Maps::mark_rule(self, number)
     }
 
     fn service(&self, id: u32) -> Option<Slice<'a>> {

@@ -1,8 +1,8 @@
-//! The programs in the kernel do what the packet function does on the host: the same frames
-//! and tables in, the same frames, verdicts, connections and counters out. Needs root.
+//! The programs at XDP do what the packet function does on the fast path of the host: the same
+//! frames and tables in, the same frames, verdicts, connections and counters out. Needs root.
 //!
-//! The histories are random but for their seeds, which a failure names. At tc all verdicts
-//! come; at XDP packets leave, by all methods, or are punted.
+//! The histories are random but for their seeds, which a failure names. Packets leave, by all
+//! methods, or are punted.
 
 use std::net::IpAddr;
 use std::process::Command;
@@ -50,22 +50,10 @@ const SCHEDULERS: [u8; 13] = [
     scheduler::POWER_OF_TWO_CHOICES,
 ];
 
-/// `TC_ACT_UNSPEC`, `TC_ACT_SHOT` and `TC_ACT_REDIRECT` of `linux/pkt_cls.h`.
-const PASS: i32 = -1;
-const DROP: i32 = 2;
-const REDIRECT: i32 = 7;
-
 /// `XDP_DROP`, `XDP_PASS` and `XDP_REDIRECT` of `linux/bpf.h`.
 const XDP_DROP: u32 = 1;
 const XDP_PASS: u32 = 2;
 const XDP_REDIRECT: u32 = 4;
-
-/// Where the programs are attached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Hook {
-    Tc,
-    Xdp,
-}
 
 /// Random numbers that a seed repeats (S. Vigna's splitmix64).
 struct Random(u64);
@@ -99,8 +87,8 @@ struct Namespace {
 }
 
 impl Namespace {
-    fn new(hook: Hook) -> Namespace {
-        let name = format!("elver-differential-{hook:?}-{}", std::process::id());
+    fn new() -> Namespace {
+        let name = format!("elver-differential-xdp-{}", std::process::id());
         ip(&format!("netns add {name}"));
         let mut namespace = Namespace {
             name,
@@ -251,7 +239,6 @@ fn tunnelled(kind: u8, source: &str) -> Method {
 
 /// Both data planes.
 struct Pair {
-    hook: Hook,
     /// The only device that XDP does not send to.
     closed_device: Option<u32>,
     maps: Maps,
@@ -265,7 +252,7 @@ struct Pair {
 }
 
 impl Pair {
-    fn new(hook: Hook, instance: &str, devices: [u32; 2], seeds: u64) -> Pair {
+    fn new(instance: &str, devices: [u32; 2], seeds: u64) -> Pair {
         let sizes = Sizes {
             services: SERVICES,
             destinations: DESTINATIONS,
@@ -287,7 +274,6 @@ impl Pair {
         settings.store(CLOCK_WORD, u64::from(SHIFT));
         let now = (settings.load(JIFFIES_WORD) >> SHIFT) as Ticks;
         let mut pair = Pair {
-            hook,
             closed_device: None,
             maps,
             programs,
@@ -298,16 +284,14 @@ impl Pair {
             services: Vec::new(),
         };
         pair.enter_services();
-        if hook == Hook::Xdp {
-            // The kernel runs XDP on a frame only for a device that is set up for it.
-            for (device, name) in devices.iter().zip(["side1", "side2"]) {
-                pair.programs.attach_xdp(*device, name).unwrap();
-            }
-            let stations = (1..).zip(devices);
-            let stations = stations.map(|(side, device)| (device, [2, 0, 0, 0, side, 1]));
-            pair.programs.set_stations(&stations.collect()).unwrap();
-            pair.close_device(None);
+        // The kernel runs XDP on a frame only for a device that is set up for it.
+        for (device, name) in devices.iter().zip(["side1", "side2"]) {
+            pair.programs.attach_xdp(*device, name).unwrap();
         }
+        let stations = (1..).zip(devices);
+        let stations = stations.map(|(side, device)| (device, [2, 0, 0, 0, side, 1]));
+        pair.programs.set_stations(&stations.collect()).unwrap();
+        pair.close_device(None);
         pair
     }
 
@@ -570,39 +554,24 @@ impl Pair {
     ) -> Verdict {
         let is_ours = octets[..6] == [2, 0, 0, 0, side, 1];
         let device = self.devices[usize::from(side) - 1];
-        if self.hook == Hook::Xdp {
-            let mut frame = HostFrame::on_fast_path(octets.to_vec(), routes.clone());
-            frame.addressed_to_us = is_ours;
-            frame.is_tagged = matches!(octets[12..14], [0x81, 0x00] | [0x88, 0xa8]);
-            frame.closed_device = self.closed_device;
-            let verdict = process(&mut frame, &&self.host, self.now);
-            let (action, mut left) = self.programs.test_run_xdp(device, octets).unwrap();
-            let expected = match verdict {
-                Verdict::Pass | Verdict::Punt => XDP_PASS,
-                Verdict::Drop => XDP_DROP,
-                Verdict::Leave => XDP_REDIRECT,
-            };
-            assert_eq!(action, expected, "the host says {verdict:?}");
-            if left.len() > octets.len() && left[12..14] == [0x08, 0x00] {
-                // The outer header's identification is random, and its checksum with it.
-                for at in [18, 19, 24, 25] {
-                    (left[at], frame.octets[at]) = (0, 0);
-                }
-            }
-            assert_eq!(left, frame.octets, "the host says {verdict:?}");
-            return verdict;
-        }
-        let mut frame = HostFrame::new(octets.to_vec(), routes.clone());
+        let mut frame = HostFrame::on_fast_path(octets.to_vec(), routes.clone());
         frame.addressed_to_us = is_ours;
+        frame.is_tagged = matches!(octets[12..14], [0x81, 0x00] | [0x88, 0xa8]);
+        frame.closed_device = self.closed_device;
         let verdict = process(&mut frame, &&self.host, self.now);
-        let (action, left) = self.programs.test_run(device, octets).unwrap();
+        let (action, mut left) = self.programs.test_run_xdp(device, octets).unwrap();
         let expected = match verdict {
-            Verdict::Pass => PASS,
-            Verdict::Drop => DROP,
-            Verdict::Leave => REDIRECT,
-            Verdict::Punt => panic!("there is no hook behind tc"),
+            Verdict::Pass | Verdict::Punt => XDP_PASS,
+            Verdict::Drop => XDP_DROP,
+            Verdict::Leave => XDP_REDIRECT,
         };
         assert_eq!(action, expected, "the host says {verdict:?}");
+        if left.len() > octets.len() && left[12..14] == [0x08, 0x00] {
+            // The outer header's identification is random, and its checksum with it.
+            for at in [18, 19, 24, 25] {
+                (left[at], frame.octets[at]) = (0, 0);
+            }
+        }
         assert_eq!(left, frame.octets, "the host says {verdict:?}");
         verdict
     }
@@ -674,7 +643,7 @@ impl Pair {
 }
 
 /// A frame as it may come from one side, or something worse.
-fn frame(hook: Hook, random: &mut Random, side: u8) -> Vec<u8> {
+fn frame(random: &mut Random, side: u8) -> Vec<u8> {
     if random.once_in(50) {
         return (0..15 + random.below(120))
             .map(|_| random.next() as u8)
@@ -710,7 +679,7 @@ fn frame(hook: Hook, random: &mut Random, side: u8) -> Vec<u8> {
         0x02, 0x02, 0x02, 0x10, 0x10, 0x18, 0x11, 0x12, 0x04, 0x14, 0x06, 0x00,
     ]);
     // What opens no connection is all the same to XDP.
-    let flags = if hook == Hook::Xdp && random.once_in(2) {
+    let flags = if random.once_in(2) {
         if side == 1 { 0x02 } else { 0x12 }
     } else {
         flags
@@ -798,9 +767,9 @@ struct Seen {
     reasons: Vec<u64>,
 }
 
-fn run_histories(hook: Hook) -> Seen {
+fn run_histories() -> Seen {
     const PACKETS: u64 = 9000;
-    let namespace = Namespace::new(hook);
+    let namespace = Namespace::new();
     let routes = namespace.routes();
     let mut seen = Seen {
         pass: 0,
@@ -810,14 +779,14 @@ fn run_histories(hook: Hook) -> Seen {
         reasons: vec![0; Reason::COUNT],
     };
     for seed in 1..=3u64 {
-        let instance = format!("test-differential-{hook:?}-{}-{seed}", std::process::id());
+        let instance = format!("test-differential-xdp-{}-{seed}", std::process::id());
         let instance = Instance(instance);
         namespace.enter(|| {
             let mut random = Random(seed);
-            let mut pair = Pair::new(hook, &instance.0, namespace.devices, random.next());
+            let mut pair = Pair::new(&instance.0, namespace.devices, random.next());
             for number in 0..PACKETS {
                 let side = if random.once_in(3) { 2 } else { 1 };
-                let octets = frame(hook, &mut random, side);
+                let octets = frame(&mut random, side);
                 let told = Told(seed, number, &octets);
                 match pair.arrive(side, &octets, &routes) {
                     Verdict::Pass => seen.pass += 1,
@@ -833,7 +802,7 @@ fn run_histories(hook: Hook) -> Seen {
                 if random.once_in(20) {
                     pair.edit(&mut random);
                 }
-                if hook == Hook::Xdp && random.once_in(40) {
+                if random.once_in(40) {
                     pair.edit_fast_path(&mut random);
                 }
             }
@@ -850,8 +819,8 @@ fn run_histories(hook: Hook) -> Seen {
 }
 
 #[test]
-fn kernel_and_host_do_the_same_at_xdp() {
-    let seen = run_histories(Hook::Xdp);
+fn kernel_and_host_do_the_same() {
+    let seen = run_histories();
     assert_eq!(seen.pass, 0);
     assert!(
         seen.leave > 1000 && seen.punt > 1000,
@@ -859,45 +828,10 @@ fn kernel_and_host_do_the_same_at_xdp() {
         seen.leave,
         seen.punt
     );
-    // As for tc; and the kernel tells a missing route from a local one at neither hook.
+    // What a test frame cannot be, or these histories do not reach.
     let unreached = [Reason::PuntNotReady, Reason::PuntTagged, Reason::PuntLocal];
     let punts = Reason::ALL.iter().zip(seen.reasons);
     for (reason, times) in punts.filter(|(reason, _)| reason.is_punt()) {
-        assert!(
-            times != 0 || unreached.contains(reason),
-            "{} never came",
-            reason.name()
-        );
-    }
-}
-
-#[test]
-fn kernel_and_host_do_the_same() {
-    let seen = run_histories(Hook::Tc);
-    // The histories reach all outcomes that are common, and each many times.
-    assert!(
-        [seen.pass, seen.drop, seen.leave]
-            .iter()
-            .all(|times| *times > 500),
-        "pass, drop, forward: {}, {}, {}",
-        seen.pass,
-        seen.drop,
-        seen.leave
-    );
-    // What one processor and a test frame cannot reach, or these histories do not.
-    let unreached = [
-        Reason::NotReady,
-        Reason::Tagged,
-        Reason::NotWritable,
-        Reason::Contended,
-        Reason::NoRoute,
-        Reason::DeliveredHere,
-        Reason::AccessDenied,
-        Reason::ReplacedLive,
-        Reason::ReplacedTemplate,
-    ];
-    let outcomes = Reason::ALL.iter().zip(seen.reasons);
-    for (reason, times) in outcomes.filter(|(reason, _)| !reason.is_punt()) {
         assert!(
             times != 0 || unreached.contains(reason),
             "{} never came",

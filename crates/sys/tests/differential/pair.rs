@@ -1,0 +1,388 @@
+//! The data plane in the kernel and the one on the host, with the same services.
+
+use elver_packet::checksum::{fold, sum};
+use elver_packet::frame::{Route, Verdict};
+use elver_packet::host::{
+    Ground, HostFrame, HostTables, Journey, RealServer, SharedWords, VirtualService,
+};
+use elver_packet::process::process;
+use elver_packet::reason::Reason;
+use elver_packet::schedule::list::{Candidate, member_list};
+use elver_packet::table::access::{Access, AccessKey, EVERY_SERVICE};
+use elver_packet::table::connection::{self, Entry, Life, STRIDE, reclaim};
+use elver_packet::table::service::{Service, ServiceKey, flags, scheduler};
+use elver_packet::table::settings::{
+    BEHAVIOUR_WORD, CLOCK_WORD, HAS_ACCESS_LISTS, JIFFIES_WORD, SIZE_AND_EPOCH_WORD, Ticks,
+};
+use elver_packet::table::{Tables, Words, destination, service};
+use elver_sys::bpf::{Attachments, Maps, Sizes, load};
+
+use crate::frames::{Arriving, Random};
+use crate::services::{self, Offer};
+
+const SERVICES: u32 = 32;
+const DESTINATIONS: u32 = 96;
+/// Places of a list by a hash, but for the longest.
+const SHORT: u32 = 256;
+pub(crate) const SECOND: Ticks = 8;
+/// So far are jiffies shifted that the clock stands still while a history runs.
+const SHIFT: u32 = 40;
+
+const SCHEDULERS: [u8; 13] = [
+    scheduler::ROUND_ROBIN,
+    scheduler::WEIGHTED_ROUND_ROBIN,
+    scheduler::LEAST_CONNECTION,
+    scheduler::WEIGHTED_LEAST_CONNECTION,
+    scheduler::LOCALITY_BASED,
+    scheduler::DESTINATION_HASHING,
+    scheduler::SOURCE_HASHING,
+    scheduler::SHORTEST_EXPECTED_DELAY,
+    scheduler::NEVER_QUEUE,
+    scheduler::FAILOVER,
+    scheduler::OVERFLOW,
+    scheduler::MAGLEV_HASHING,
+    scheduler::POWER_OF_TWO_CHOICES,
+];
+
+/// `TC_ACT_UNSPEC`, `TC_ACT_SHOT` and `TC_ACT_REDIRECT` of `linux/pkt_cls.h`.
+const PASS: i32 = -1;
+const DROP: i32 = 2;
+const REDIRECT: i32 = 7;
+
+/// Both data planes.
+pub(crate) struct Pair {
+    pub(crate) maps: Maps,
+    programs: Attachments,
+    pub(crate) host: HostTables,
+    now: Ticks,
+    devices: [u32; 2],
+    /// Sets of the connection table.
+    sets: u32,
+    /// With the ids of their destinations, newest first.
+    services: Vec<(VirtualService, Vec<u32>)>,
+    destinations: Vec<RealServer>,
+    /// Whether a list keeps some clients out.
+    denies: bool,
+}
+
+impl Pair {
+    pub(crate) fn new(instance: &str, devices: [u32; 2], sets: u32, seeds: u64) -> Pair {
+        let sizes = Sizes {
+            services: SERVICES,
+            // Room for member lists comes with destinations.
+            destinations: 1024,
+            connections: sets * connection::WAYS,
+            ..Sizes::default()
+        };
+        let (maps, programs) = load(instance, sizes).unwrap();
+        // The loader makes no table that small; the rest of it stays empty.
+        let most = maps.connection_lines() / STRIDE;
+        assert!(most >= sets);
+        let mut host = HostTables::new(SERVICES as usize, DESTINATIONS as usize, most as usize);
+        host.members = SharedWords::new(maps.member_places() as usize);
+        let ground = Ground {
+            seeds,
+            sets,
+            ticks_per_second: SECOND,
+        };
+        let settings = maps.settings().unwrap();
+        ground.write(settings);
+        ground.write((&host).settings().unwrap());
+        settings.store(CLOCK_WORD, u64::from(SHIFT));
+        let now = (settings.load(JIFFIES_WORD) >> SHIFT) as Ticks;
+        let mut pair = Pair {
+            maps,
+            programs,
+            host,
+            now,
+            devices,
+            sets,
+            services: Vec::new(),
+            destinations: Vec::new(),
+            denies: false,
+        };
+        pair.enter_services();
+        pair
+    }
+
+    fn enter_services(&mut self) {
+        for Offer {
+            mark,
+            service,
+            servers,
+        } in services::all()
+        {
+            let id = self.services.len() as u32;
+            let first = self.destinations.len() as u32;
+            for server in servers {
+                self.destinations.push(RealServer {
+                    service: id,
+                    ..server
+                });
+                self.change_destination(self.destinations.len() - 1, |_| {});
+            }
+            let members: Vec<u32> = (first..self.destinations.len() as u32).rev().collect();
+            self.host.enter_service(id, &service, 0, &[]);
+            service.write(self.maps.service(id).unwrap());
+            let key = match mark {
+                0 => service.key(),
+                _ => ServiceKey::of_mark(mark, service.key().family),
+            };
+            let mut index = self.host.index.lock().unwrap();
+            index.retain(|_, entered| *entered != id);
+            index.insert(key, id);
+            drop(index);
+            self.maps.index_service(&key, id).unwrap();
+            self.services.push((service, members));
+            self.publish(id);
+        }
+    }
+
+    /// Writes the member list of a service. Those with the longest lists share a place, so
+    /// that one may find the members of another.
+    fn publish(&self, id: u32) {
+        let (service, members) = &self.services[id as usize];
+        let candidates: Vec<Candidate> = (members.iter())
+            .map(|id| self.destinations[*id as usize].candidate(*id))
+            .collect();
+        let list = member_list(service.scheduler, &candidates).members;
+        let first = if list.len() > SHORT as usize {
+            SERVICES * SHORT
+        } else {
+            id * SHORT
+        };
+        for (place, member) in (first..).zip(&list) {
+            self.maps.set_member(place, *member);
+            let word = self.host.members.entry(place, 1).unwrap();
+            word.store(0, u64::from(*member));
+        }
+        for words in [
+            self.maps.service(id).unwrap(),
+            (&self.host).service(id).unwrap(),
+        ] {
+            VirtualService::set_members(words, first, list.len() as u32);
+        }
+    }
+
+    /// Keeps some clients out, or lets them in again.
+    fn toggle_access(&mut self) {
+        self.denies = !self.denies;
+        let mut address = [0; 16];
+        address[..4].copy_from_slice(&[10, 1, 0, 4]);
+        let key = AccessKey {
+            service: EVERY_SERVICE,
+            family: 4,
+            address,
+        };
+        let mut networks = self.host.access.lock().unwrap();
+        networks.clear();
+        if self.denies {
+            networks.push((key, 31, Access::Denied));
+            self.maps.set_access(&(key, 31), Access::Denied).unwrap();
+        } else {
+            self.maps.clear_access(&(key, 31)).unwrap();
+        }
+        for words in [
+            self.maps.settings().unwrap(),
+            (&self.host).settings().unwrap(),
+        ] {
+            let others = words.load(BEHAVIOUR_WORD) & !HAS_ACCESS_LISTS;
+            let lists = if self.denies { HAS_ACCESS_LISTS } else { 0 };
+            words.store(BEHAVIOUR_WORD, others | lists);
+        }
+    }
+
+    fn change_destination(&mut self, id: usize, change: impl FnOnce(&mut RealServer)) {
+        change(&mut self.destinations[id]);
+        self.destinations[id].write(self.maps.destination(id as u32).unwrap());
+        self.host
+            .enter_destination(id as u32, &self.destinations[id]);
+    }
+
+    /// Lets every entry grow older.
+    fn age(&self, ticks: Ticks) {
+        for index in (0..self.sets * STRIDE).filter(|index| index % STRIDE != 0) {
+            for line in [self.maps.connection(index), (&self.host).connection(index)] {
+                let entry = Entry(line.unwrap());
+                let life = entry.life();
+                entry.set_life(Life {
+                    expires: life.expires.wrapping_sub(ticks),
+                    ..life
+                });
+            }
+        }
+    }
+
+    /// Something that a controller does.
+    pub(crate) fn edit(&mut self, random: &mut Random) {
+        match random.below(10) {
+            0 => self.age(random.one_of(&[1, 8, 400, 1000])),
+            1 => {
+                let id = random.below(self.destinations.len() as u64) as usize;
+                self.change_destination(id, |server| server.available = !server.available);
+            }
+            2 => {
+                let id = random.below(self.destinations.len() as u64) as usize;
+                self.change_destination(id, |server| server.held = !server.held);
+            }
+            3 => {
+                let id = random.below(self.services.len() as u64) as u32;
+                for words in [
+                    self.maps.service(id).unwrap(),
+                    (&self.host).service(id).unwrap(),
+                ] {
+                    let flags = words.load(service::FLAGS_WORD);
+                    words.store(service::FLAGS_WORD, flags ^ u64::from(service::flags::HELD));
+                }
+            }
+            4 => {
+                let index = random.below(u64::from(self.sets * STRIDE)) as u32;
+                if !index.is_multiple_of(STRIDE) {
+                    assert_eq!(reclaim(&&self.maps, index), reclaim(&&self.host, index));
+                }
+            }
+            5 => {
+                let id = random.below(self.destinations.len() as u64) as usize;
+                let weight = random.one_of(&[0, 1, 1, 2, 5, 300]);
+                let thresholds = random.one_of(&[[0, 0], [0, 0], [1, 0], [3, 2], [8, 1]]);
+                self.change_destination(id, |server| {
+                    server.weight = weight;
+                    server.thresholds = thresholds;
+                });
+                self.publish(self.destinations[id].service);
+            }
+            6 | 7 => {
+                let id = random.below(self.services.len() as u64) as u32;
+                let (service, _) = &mut self.services[id as usize];
+                service.scheduler = random.one_of(&SCHEDULERS);
+                let any = random.next() as u32;
+                service.scheduler_flags = any & (flags::SCHEDULER_1 | flags::SCHEDULER_2);
+                for words in [
+                    self.maps.service(id).unwrap(),
+                    (&self.host).service(id).unwrap(),
+                ] {
+                    service.write(words);
+                    Service(words).set_cursor(0);
+                }
+                self.publish(id);
+            }
+            8 => self.toggle_access(),
+            _ => {
+                for words in [
+                    self.maps.settings().unwrap(),
+                    (&self.host).settings().unwrap(),
+                ] {
+                    let word = words.load(SIZE_AND_EPOCH_WORD);
+                    words.store(SIZE_AND_EPOCH_WORD, word.wrapping_add(1 << 32));
+                }
+            }
+        }
+    }
+
+    /// Hands a frame to both, and compares what they make of it.
+    pub(crate) fn arrive(
+        &mut self,
+        side: u8,
+        arriving: &Arriving,
+        routes: &(impl Fn(&Journey) -> Route + Clone),
+    ) -> Verdict {
+        let Arriving { octets, mark } = arriving;
+        let mut frame = HostFrame::new(octets.clone(), routes.clone());
+        frame.addressed_to_us = octets[..6] == [2, 0, 0, 0, side, 1];
+        frame.mark = *mark;
+        let verdict = process(&mut frame, &&self.host, self.now);
+        let device = self.devices[usize::from(side) - 1];
+        let (action, left) = self.programs.test_run(device, *mark, octets).unwrap();
+        let expected = match verdict {
+            Verdict::Pass => PASS,
+            Verdict::Drop => DROP,
+            Verdict::Leave => REDIRECT,
+            Verdict::Punt => panic!("there is no hook behind tc"),
+        };
+        assert_eq!(action, expected, "the host says {verdict:?}");
+        if frame.octets.len() > octets.len() {
+            take_identification(&mut frame.octets, &left);
+        }
+        assert_eq!(left, frame.octets, "the host says {verdict:?}");
+        verdict
+    }
+
+    /// Compares everything in memory.
+    pub(crate) fn compare_tables(&self) {
+        for index in 0..self.sets * STRIDE {
+            let [kernel, host] = [
+                self.maps.connection(index).unwrap(),
+                (&self.host).connection(index).unwrap(),
+            ]
+            .map(|line| {
+                (0..connection::WORDS)
+                    .map(|word| line.load(word))
+                    .collect::<Vec<_>>()
+            });
+            assert_eq!(kernel, host, "line {index} of the connection table");
+        }
+        for id in 0..DESTINATIONS {
+            let [kernel, host] = [
+                self.maps.destination(id).unwrap(),
+                (&self.host).destination(id).unwrap(),
+            ]
+            .map(|line| {
+                (0..destination::WORDS)
+                    .map(|word| line.load(word))
+                    .collect::<Vec<_>>()
+            });
+            assert_eq!(kernel, host, "destination {id}");
+        }
+        for id in 0..SERVICES {
+            let [kernel, host] = [
+                self.maps.service(id).unwrap(),
+                (&self.host).service(id).unwrap(),
+            ]
+            .map(|line| {
+                [service::CURSOR_WORD, service::SCHEDULER_WORD].map(|word| line.load(word))
+            });
+            assert_eq!(kernel, host, "what the scheduler of service {id} remembers");
+        }
+    }
+
+    /// Compares all counters.
+    pub(crate) fn compare_counters(&self) {
+        for reason in Reason::ALL {
+            assert_eq!(
+                self.maps.reason(*reason),
+                self.host.reason(*reason),
+                "{}",
+                reason.name()
+            );
+        }
+        for id in 0..DESTINATIONS {
+            let totals = self
+                .host
+                .statistics
+                .entry(id, destination::STATISTICS_WORDS)
+                .unwrap();
+            let host: Vec<u64> = (0..destination::STATISTICS_WORDS)
+                .map(|word| totals.load(word))
+                .collect();
+            assert_eq!(
+                self.maps.totals(id).as_slice(),
+                host,
+                "statistics of destination {id}"
+            );
+        }
+    }
+}
+
+/// The kernel identifies tunnel packets that may be fragmented by random numbers: the host's
+/// gets the same one.
+fn take_identification(host: &mut [u8], kernel: &[u8]) {
+    const DONT_FRAGMENT: u8 = 0x40;
+    let is_ipv4 = host[14] >> 4 == 4;
+    if !is_ipv4 || host[20] & DONT_FRAGMENT != 0 || kernel.len() != host.len() {
+        return;
+    }
+    host[18..20].copy_from_slice(&kernel[18..20]);
+    host[24..26].fill(0);
+    let checksum = !fold(sum(&host[14..34]));
+    host[24..26].copy_from_slice(&checksum.to_ne_bytes());
+}
