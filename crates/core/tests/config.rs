@@ -124,6 +124,7 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                             "VI_1",
                             "VI_GATEWAY",
                         ],
+                        weights: false,
                         notify: NotifyScripts {
                             master: None,
                             backup: None,
@@ -245,7 +246,11 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                         notify_priority_changes: false,
                     },
                 ],
-                scripts: [],
+                trackers: Trackers {
+                    scripts: [],
+                    files: [],
+                    processes: [],
+                },
                 virtual_servers: [
                     VirtualServer {
                         key: Address {
@@ -519,7 +524,11 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                         notify_priority_changes: false,
                     },
                 ],
-                scripts: [],
+                trackers: Trackers {
+                    scripts: [],
+                    files: [],
+                    processes: [],
+                },
                 virtual_servers: [
                     VirtualServer {
                         key: Address {
@@ -679,7 +688,11 @@ fn the_container_directors_file_means_what_its_author_meant() {
                         notify_priority_changes: false,
                     },
                 ],
-                scripts: [],
+                trackers: Trackers {
+                    scripts: [],
+                    files: [],
+                    processes: [],
+                },
                 virtual_servers: [
                     VirtualServer {
                         key: Address {
@@ -1476,6 +1489,16 @@ mod property {
                                 weight: 0,
                                 reverse: excluded,
                             },
+                            Tracked {
+                                tracker: Tracker::File("file".to_owned()),
+                                weight: 254,
+                                reverse: false,
+                            },
+                            Tracked {
+                                tracker: Tracker::Process("process".to_owned()),
+                                weight: -5,
+                                reverse: true,
+                            },
                         ],
                         smtp_alert: alert,
                         notify: NotifyScripts {
@@ -1646,6 +1669,7 @@ mod property {
                     ..Global::default()
                 },
                 sync_groups: vec![SyncGroup {
+                    weights: true,
                     name: "both".to_owned(),
                     members: vec![first.name.clone(), second.name.clone()],
                     notify: NotifyScripts {
@@ -1654,6 +1678,7 @@ mod property {
                     },
                 }],
                 instances: vec![first, second],
+                trackers: Trackers {
                 scripts: vec![TrackedScript {
                     name: "check".to_owned(),
                     script: Script { command: ["/usr/bin/env", "A=b c", "true"].map(str::to_owned).to_vec(),
@@ -1668,6 +1693,30 @@ mod property {
                     fall: 3,
                     starts_failed: router_id_is_long,
                 }],
+                files: vec![TrackedFile {
+                    name: "file".to_owned(),
+                    path: "/run/a number".to_owned(),
+                    initial: router_id_is_long.then_some(InitialContent {
+                        value: -7,
+                        overwrite: true,
+                    }),
+                }],
+                processes: vec![TrackedProcess {
+                    name: "process".to_owned(),
+                    program: "/usr/sbin/daemon".to_owned(),
+                    by_command_line: router_id_is_long,
+                    parameters: if router_id_is_long {
+                        vec!["-f".to_owned(), "a file".to_owned()]
+                    } else {
+                        Vec::new()
+                    },
+                    parameter_match: router_id_is_long.then_some(ParameterMatch::Initial),
+                    least: 2,
+                    most: router_id_is_long.then_some(3),
+                    rise_delay: Duration::from_millis(500),
+                    fall_delay: Duration::ZERO,
+                }],
+                },
                 virtual_servers: vec![server],
             };
             let text = dump(&configuration, Secrets::Shown);

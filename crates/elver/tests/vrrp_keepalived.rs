@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use elver::vrrp_process::{monotonic_now, withdraw_addresses};
 use elver_core::config::model::{
     Authentication, NotifyScripts, Script, ScriptUser, SyncGroup, Tracked, TrackedScript, Tracker,
-    UnicastPeer, VirtualAddress, VrrpInstance, VrrpVersion,
+    Trackers, UnicastPeer, VirtualAddress, VrrpInstance, VrrpVersion,
 };
 use elver_core::config::{self, Source};
 use elver_core::vrrp::messages::{Command, Dump, Notice, Notifying, Resume};
@@ -373,7 +373,10 @@ fn a_tracked_script_decides_who_is_master() {
     elver.order(&Command::Configure {
         instances: vec![ours],
         sync_groups: Vec::new(),
-        scripts: vec![script],
+        trackers: Trackers {
+            scripts: vec![script],
+            ..Trackers::default()
+        },
         notifying: Notifying::default(),
         resume: Vec::new(),
     });
@@ -391,9 +394,130 @@ fn a_tracked_script_decides_who_is_master() {
     std::fs::remove_file(&file).unwrap();
 }
 
+/// Two configurations of an instance, read from keepalived's language, of which the one with
+/// the higher priority is ours and loses it when what it tracks says so.
+fn tracked(blocks: &str, list: &str) -> config::model::Configuration {
+    let text = format!(
+        "{blocks}
+        vrrp_instance VI_1 {{
+          interface eth0
+          virtual_router_id 51
+          priority 150
+          authentication {{
+            auth_type PASS
+            auth_pass secret12
+          }}
+          virtual_ipaddress {{
+            {VIP}
+          }}
+          {list}
+        }}"
+    );
+    let loaded = config::load(&Text(text.leak()), "tracked.conf");
+    loaded.configuration.unwrap()
+}
+
+fn order(configuration: config::model::Configuration) -> Command {
+    Command::Configure {
+        instances: configuration.instances,
+        sync_groups: configuration.sync_groups,
+        trackers: configuration.trackers,
+        notifying: Notifying::default(),
+        resume: Vec::new(),
+    }
+}
+
+/// The same file moves keepalived and then ours, in the same way.
+#[test]
+fn a_tracked_file_moves_the_priority_as_with_keepalived() {
+    let file = std::env::temp_dir().join(format!("elver-number-{}", std::process::id()));
+    let blocks = format!(
+        "track_file number {{\n file {}\n weight 2\n init_file 3 overwrite\n}}",
+        file.display()
+    );
+    let list = "track_file {\n number\n }";
+    // The number, and the priority that it makes; 0 for a fault.
+    let steps = [("-40", 70), ("0x14", 190), ("-127", 0), ("none", 150)];
+
+    let network = Network::new();
+    let theirs = with(
+        &keepalived_instance(&instance("VI_1", "eth0", 51, 150, VIP)),
+        list,
+    );
+    let keepalived = network.keepalived(0, &format!("{blocks}\n{theirs}"));
+    keepalived.says("Changing effective priority from 150 to 156");
+    for (number, priority) in steps {
+        std::fs::write(&file, number).unwrap();
+        match priority {
+            0 => keepalived.says("Entering FAULT STATE"),
+            // From a fault the priority is set without a word.
+            150 => keepalived.says("(VI_1) Entering BACKUP STATE"),
+            _ => keepalived.says(&format!("to {priority}")),
+        }
+    }
+    keepalived.stop();
+
+    let backup = network.keepalived(
+        1,
+        &keepalived_instance(&instance("VI_1", "eth0", 51, 100, VIP)),
+    );
+    let elver = network.elver(0);
+    elver.order(&order(tracked(&blocks, list)));
+    elver.tells("156 at the start", |notice| {
+        matches!(notice, Notice::StateChanged { priority: 156, .. })
+    });
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "3\n");
+    network.held_by(0, "eth0", VIP);
+    for (number, priority) in steps {
+        std::fs::write(&file, number).unwrap();
+        network.held_by(usize::from(priority < 100), "eth0", VIP);
+    }
+    backup.says("Master received advert from 10.66.0.1 with higher priority 190, ours 100");
+    // One that is put in its place is seen too.
+    let other = file.with_extension("new");
+    std::fs::write(&other, "-127").unwrap();
+    std::fs::rename(&other, &file).unwrap();
+    elver.state("VI_1", State::Fault);
+    network.held_by(1, "eth0", VIP);
+    std::fs::remove_file(&file).unwrap();
+    network.held_by(0, "eth0", VIP);
+}
+
+#[test]
+fn a_tracked_process_that_ends_gives_the_address_away() {
+    let network = Network::new();
+    let marker = format!("{}.5", 100_000 + std::process::id());
+    let start = || {
+        std::process::Command::new("sleep")
+            .arg(&marker)
+            .spawn()
+            .unwrap()
+    };
+    let blocks = format!("vrrp_track_process daemon {{\n process sleep {marker}\n}}");
+    let keepalived = network.keepalived(
+        1,
+        &keepalived_instance(&instance("VI_1", "eth0", 51, 100, VIP)),
+    );
+    let elver = network.elver(0);
+    elver.order(&order(tracked(&blocks, "track_process {\n daemon\n }")));
+    elver.state("VI_1", State::Fault);
+    network.held_by(1, "eth0", VIP);
+    for _ in 0..2 {
+        let mut daemon = start();
+        elver.state("VI_1", State::Master);
+        network.held_by(0, "eth0", VIP);
+        daemon.kill().unwrap();
+        daemon.wait().unwrap();
+        elver.state("VI_1", State::Fault);
+        network.held_by(1, "eth0", VIP);
+    }
+    keepalived.says("Master received advert from 10.66.0.1 with higher priority 150, ours 100");
+}
+
 fn group(members: [&str; 2]) -> SyncGroup {
     SyncGroup {
         name: "VG1".to_owned(),
+        weights: false,
         members: members.map(str::to_owned).to_vec(),
         notify: NotifyScripts::default(),
     }
@@ -1205,7 +1329,7 @@ fn dumps_are_those_of_keepalived() {
     elver.order(&Command::Configure {
         instances: configuration.instances,
         sync_groups: configuration.sync_groups,
-        scripts: configuration.scripts,
+        trackers: configuration.trackers,
         notifying: Notifying::default(),
         resume: Vec::new(),
     });

@@ -35,7 +35,7 @@ pub(crate) struct Lowering {
     election: election::Election,
     sync_groups: Vec<vrrp::ReadSyncGroup>,
     instances: Vec<vrrp::ReadInstance>,
-    scripts: Vec<tracking::ReadScript>,
+    trackers: tracking::ReadTrackers,
     script_user: Option<ScriptUser>,
     notify_priority_changes: bool,
     notify_fifo: ReadFifo,
@@ -82,12 +82,11 @@ impl Lowering {
                 self.instances
                     .extend(vrrp::instance(context, directive, &self.instances));
             }
-            "vrrp_script" => self.scripts.extend(tracking::script(context, directive)),
             "virtual_server" => {
                 self.virtual_servers
                     .extend(servers::virtual_server(context, directive));
             }
-            _ => {}
+            _ => self.trackers.take(context, directive),
         }
     }
 
@@ -156,14 +155,14 @@ impl Lowering {
             self.version,
             &self.election,
             self.notify_priority_changes,
-            &self.scripts,
+            &self.trackers,
             report,
         );
         let usual_user = self.script_user.as_ref();
         let virtual_servers = servers::finish(self.virtual_servers, usual_user, report);
         let mut sync_groups =
-            vrrp::finish_sync_groups(self.sync_groups, &mut instances, &self.scripts, report);
-        let scripts = tracking::finish_scripts(self.scripts, usual_user, |tracker| {
+            vrrp::finish_sync_groups(self.sync_groups, &mut instances, &self.trackers, report);
+        let trackers = self.trackers.finish(usual_user, |tracker| {
             instances
                 .iter()
                 .flat_map(|instance| &instance.value.tracked)
@@ -186,7 +185,7 @@ impl Lowering {
             },
             sync_groups,
             instances: instances.into_iter().map(|read| read.value).collect(),
-            scripts,
+            trackers,
             virtual_servers,
         })
     }

@@ -1,6 +1,7 @@
 //! What a configuration file means, with every default filled in and every unit typed.
 
 mod check;
+mod tracking;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -10,6 +11,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub use self::check::{
     Check, Connection, DnsProbe, HttpProbe, HttpVersion, MiscProbe, Probe, RECORD_TYPES, Regex,
     RegexOptions, Timing, Tls, UdpProbe, UdpReply, Url,
+};
+pub use self::tracking::{
+    InitialContent, ParameterMatch, Tracked, TrackedFile, TrackedProcess, TrackedScript, Tracker,
+    Trackers,
 };
 use crate::service::{DestinationSettings, ServiceKey, ServiceSettings};
 
@@ -22,8 +27,8 @@ pub struct Configuration {
     pub sync_groups: Vec<SyncGroup>,
     /// `vrrp_instance` blocks, in the order of the file.
     pub instances: Vec<VrrpInstance>,
-    /// `vrrp_script` blocks that some instance tracks, in the order of the file.
-    pub scripts: Vec<TrackedScript>,
+    /// What instances track, besides interfaces.
+    pub trackers: Trackers,
     /// `virtual_server` blocks, in the order of the file.
     pub virtual_servers: Vec<VirtualServer>,
 }
@@ -58,6 +63,8 @@ pub struct SyncGroup {
     pub name: String,
     /// Names of its instances.
     pub members: Vec<String>,
+    /// `sync_group_tracking_weight`: what has a weight counts for its members too.
+    pub weights: bool,
     /// What is run when it changes its state.
     pub notify: NotifyScripts,
 }
@@ -199,46 +206,6 @@ pub struct NotifyFifo {
     pub user: Option<ScriptUser>,
     /// Its reader: a program that is started with the path as its last argument.
     pub reader: Option<Script>,
-}
-
-/// `vrrp_script`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TrackedScript {
-    /// The name that instances track it by.
-    pub name: String,
-    /// What is run.
-    pub script: Script,
-    /// Time from one start to the next.
-    pub interval: Duration,
-    /// Time after which it is ended, and has failed.
-    pub timeout: Duration,
-    /// Successes in a row that make it good.
-    pub rise: u32,
-    /// Failures in a row that make it bad.
-    pub fall: u32,
-    /// `init_fail`: bad until it has succeeded.
-    pub starts_failed: bool,
-}
-
-/// Something that is good or bad.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Tracker {
-    /// An interface, by name: good while it is up.
-    Interface(String),
-    /// A script, by name.
-    Script(String),
-}
-
-/// What an instance makes of a tracker.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tracked {
-    /// The tracker.
-    pub tracker: Tracker,
-    /// -253 to 253. A positive one is added to the priority while the tracker is good, a
-    /// negative one while it is bad; with 0 the instance is in fault while it is bad.
-    pub weight: i16,
-    /// Whether good counts as bad.
-    pub reverse: bool,
 }
 
 /// When neighbours are told where the addresses are (`garp_*`).

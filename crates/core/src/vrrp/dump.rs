@@ -240,13 +240,13 @@ impl<'a> Data<'a> {
             track_ifp: trackers()
                 .filter_map(|tracker| match tracker {
                     Tracker::Interface(name) => Some(name.as_str()),
-                    Tracker::Script(_) => None,
+                    _ => None,
                 })
                 .collect(),
             track_script: trackers()
                 .filter_map(|tracker| match tracker {
                     Tracker::Script(name) => scripts.iter().find(|script| script.name == *name),
-                    Tracker::Interface(_) => None,
+                    _ => None,
                 })
                 .map(|tracked| command(&tracked.script))
                 .collect(),

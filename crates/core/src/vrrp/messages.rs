@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{State, Statistics};
-use crate::config::model::{SyncGroup, TrackedScript, VrrpInstance};
+use crate::config::model::{SyncGroup, Trackers, VrrpInstance};
 
 /// From the director to the vrrp process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,8 +21,8 @@ pub enum Command {
         instances: Vec<VrrpInstance>,
         /// The groups that bind them.
         sync_groups: Vec<SyncGroup>,
-        /// The scripts that they track.
-        scripts: Vec<TrackedScript>,
+        /// What they track.
+        trackers: Trackers,
         /// How others are told of changes.
         notifying: Notifying,
         /// What is known of the instances of a vrrp process that has just died.

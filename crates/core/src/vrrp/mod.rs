@@ -45,6 +45,7 @@ mod hearing;
 mod instance;
 pub mod messages;
 mod notification;
+mod process;
 mod receipt;
 mod routers;
 mod script;

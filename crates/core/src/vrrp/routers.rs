@@ -15,10 +15,11 @@ use super::hearing::Heard;
 use super::instance::{self, Instance, Statistics};
 use super::messages::Resume;
 use super::notification::{Occasion, of_group};
+use super::process::ProcessTracker;
 use super::receipt::Packet;
 use super::script::ScriptTracker;
-use super::tracking::weigh;
-use crate::config::model::{NotifyScripts, SyncGroup, TrackedScript, Tracker, VrrpInstance};
+use super::tracking::{Reading, weigh};
+use crate::config::model::{NotifyScripts, SyncGroup, Tracker, Trackers, VrrpInstance};
 
 /// What is known of an interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,8 +42,8 @@ pub enum Input<'a> {
         instances: Vec<VrrpInstance>,
         /// The groups.
         sync_groups: Vec<SyncGroup>,
-        /// The scripts that they track.
-        scripts: Vec<TrackedScript>,
+        /// What they track.
+        trackers: Trackers,
         /// The last states of a process that has just died, and how long ago it did.
         resume: Vec<(Resume, Duration)>,
     },
@@ -73,6 +74,20 @@ pub enum Input<'a> {
         name: &'a str,
         /// Whether it has succeeded.
         succeeded: bool,
+    },
+    /// A tracked file was read, after its content changed or when it was first looked at.
+    FileRead {
+        /// Its name.
+        name: &'a str,
+        /// The number in it; 0 where there is none.
+        value: i64,
+    },
+    /// Tracked processes were counted, after their number changed or for the first time.
+    ProcessesCounted {
+        /// The name that they are tracked by.
+        name: &'a str,
+        /// How many there are.
+        count: u32,
     },
     /// Give everything up.
     Shutdown,
@@ -136,6 +151,9 @@ impl Group {
 pub struct VirtualRouters {
     pub(super) interfaces: BTreeMap<String, InterfaceCondition>,
     pub(super) scripts: Vec<ScriptTracker>,
+    /// The numbers in files, by name.
+    pub(super) files: BTreeMap<String, i64>,
+    pub(super) processes: Vec<ProcessTracker>,
     pub(super) instances: Vec<Instance>,
     pub(super) groups: Vec<Group>,
     pub(super) effects: VecDeque<Effect>,
@@ -153,10 +171,10 @@ impl VirtualRouters {
             Input::Configure {
                 instances,
                 sync_groups,
-                scripts,
+                trackers,
                 resume,
             } => {
-                self.configure_scripts(now, scripts);
+                self.configure_trackers(now, trackers);
                 self.configure(now, instances, sync_groups, &resume);
             }
             Input::InterfaceChanged {
@@ -176,7 +194,20 @@ impl VirtualRouters {
                 if let Some(script) = self.scripts.iter_mut().find(ended)
                     && script.ended(now, succeeded)
                 {
-                    self.assess_script(now, name);
+                    self.assess_trackers(now, &Tracker::Script(name.to_owned()));
+                }
+            }
+            Input::FileRead { name, value } => {
+                if self.files.insert(name.to_owned(), value) != Some(value) {
+                    self.assess_trackers(now, &Tracker::File(name.to_owned()));
+                }
+            }
+            Input::ProcessesCounted { name, count } => {
+                let named = |process: &&mut ProcessTracker| process.configuration.name == name;
+                if let Some(process) = self.processes.iter_mut().find(named)
+                    && process.counted(now, count)
+                {
+                    self.assess_trackers(now, &Tracker::Process(name.to_owned()));
                 }
             }
             Input::Shutdown => {
@@ -191,6 +222,8 @@ impl VirtualRouters {
                 self.instances.clear();
                 self.groups.clear();
                 self.scripts.clear();
+                self.files.clear();
+                self.processes.clear();
             }
         }
     }
@@ -202,6 +235,11 @@ impl VirtualRouters {
             .iter()
             .filter_map(Instance::next_timeout)
             .chain(self.scripts.iter().filter_map(ScriptTracker::next_timeout))
+            .chain(
+                self.processes
+                    .iter()
+                    .filter_map(ProcessTracker::next_timeout),
+            )
             .min()
     }
 
@@ -210,7 +248,7 @@ impl VirtualRouters {
         for instance in &mut self.instances {
             instance.handle_announce_timeout(now, &mut self.effects);
         }
-        self.handle_script_timeouts(now);
+        self.handle_tracker_timeouts(now);
         // The earliest first: in a group, the order decides who waits for whom.
         while let Some(position) = self.most_overdue(now) {
             let instance = &mut self.instances[position];
@@ -337,7 +375,7 @@ impl VirtualRouters {
         }
     }
 
-    fn handle_script_timeouts(&mut self, now: Instant) {
+    fn handle_tracker_timeouts(&mut self, now: Instant) {
         let mut changed = Vec::new();
         for script in &mut self.scripts {
             let (another, action) = script.handle_timeout(now);
@@ -347,31 +385,50 @@ impl VirtualRouters {
                 self.effects.push_back(Effect::Script { name, action });
             }
             if another {
-                changed.push(name.clone());
+                changed.push(Tracker::Script(name.clone()));
             }
         }
-        for name in changed {
-            self.assess_script(now, &name);
+        for process in &mut self.processes {
+            if process.handle_timeout(now) {
+                changed.push(Tracker::Process(process.configuration.name.clone()));
+            }
+        }
+        for tracker in changed {
+            self.assess_trackers(now, &tracker);
         }
     }
 
-    fn assess_script(&mut self, now: Instant, name: &str) {
-        let tracker = Tracker::Script(name.to_owned());
+    /// Something that is tracked says something else now.
+    fn assess_trackers(&mut self, now: Instant, tracker: &Tracker) {
         for position in 0..self.instances.len() {
-            if tracks(&self.instances[position].configuration, &tracker) {
+            if tracks(&self.instances[position].configuration, tracker) {
                 self.assess(now, position);
             }
         }
         self.start_known(now);
     }
 
-    /// Whether something that is tracked is good, as far as is known.
-    fn is_good(&self, tracker: &Tracker) -> Option<bool> {
+    /// What something that is tracked says, as far as is known.
+    fn reading(&self, tracker: &Tracker) -> Option<Reading> {
         match tracker {
-            Tracker::Interface(name) => Some(self.interfaces.get(name).is_some_and(|i| i.up)),
+            Tracker::Interface(name) => {
+                let up = self.interfaces.get(name).is_some_and(|i| i.up);
+                Some(Reading::Good(up))
+            }
             Tracker::Script(name) => {
-                let script = self.scripts.iter().find(|s| s.configuration.name == *name);
-                script.map_or(Some(false), |script| script.good)
+                let mut scripts = self.scripts.iter();
+                let script = scripts.find(|s| s.configuration.name == *name);
+                script
+                    .map_or(Some(false), |script| script.good)
+                    .map(Reading::Good)
+            }
+            Tracker::File(name) => self.files.get(name).copied().map(Reading::Number),
+            Tracker::Process(name) => {
+                let mut processes = self.processes.iter();
+                let process = processes.find(|p| p.configuration.name == *name);
+                process
+                    .map_or(Some(false), |process| process.good)
+                    .map(Reading::Good)
             }
         }
     }
@@ -382,7 +439,7 @@ impl VirtualRouters {
         let condition = self.interfaces.get(&instance.configuration.interface);
         let source = instance.source_on(condition);
         let tracked = &instance.configuration.tracked;
-        let verdict = weigh(instance.base_priority, tracked, |t| self.is_good(t));
+        let verdict = weigh(instance.base_priority, tracked, |t| self.reading(t));
         let instance = &mut self.instances[position];
         instance.set_priority(verdict.priority, &mut self.effects);
         let falls = instance.is_usable() && (source.is_none() || verdict.fault);

@@ -11,7 +11,7 @@ use super::messages::Resume;
 use super::*;
 use crate::config::model::{
     Announcements, Authentication, NotifyScripts, Script, SyncGroup, Tracked, TrackedScript,
-    Tracker, UnicastPeer, VirtualAddress, VrrpInstance, VrrpVersion,
+    Tracker, Trackers, UnicastPeer, VirtualAddress, VrrpInstance, VrrpVersion,
 };
 
 const OURS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
@@ -75,7 +75,7 @@ impl Bench {
         self.handle(Input::Configure {
             instances: instances.to_vec(),
             sync_groups: groups.to_vec(),
-            scripts: Vec::new(),
+            trackers: Trackers::default(),
             resume: Vec::new(),
         })
     }
@@ -544,6 +544,7 @@ fn a_rejection_is_reported_once_a_minute_and_counted_always() {
 
 fn group() -> SyncGroup {
     SyncGroup {
+        weights: false,
         notify: NotifyScripts::default(),
         name: "G".to_owned(),
         members: vec!["A".to_owned(), "B".to_owned()],
@@ -729,7 +730,7 @@ fn resuming() {
         let came = bench.handle(Input::Configure {
             instances: vec![configuration],
             sync_groups: Vec::new(),
-            scripts: Vec::new(),
+            trackers: Trackers::default(),
             resume: vec![(last.clone(), Duration::from_millis(elapsed))],
         });
         let state = bench.routers.instances().next().unwrap().state;
@@ -761,7 +762,7 @@ fn a_group_of_which_one_member_was_not_master_does_not_resume() {
         let came = bench.handle(Input::Configure {
             instances: vec![instance("A", 51, 100), instance("B", 52, 150)],
             sync_groups: vec![group()],
-            scripts: Vec::new(),
+            trackers: Trackers::default(),
             resume: resume.to_vec(),
         });
         assert!(came.starts_with(expected), "{came}");
@@ -1067,7 +1068,10 @@ fn tracking(weight: i16) -> Bench {
     bench.handle(Input::Configure {
         instances: vec![configuration],
         sync_groups: Vec::new(),
-        scripts: vec![script("s")],
+        trackers: Trackers {
+            scripts: vec![script("s")],
+            ..Trackers::default()
+        },
         resume: Vec::new(),
     });
     bench
@@ -1273,7 +1277,7 @@ fn apply(bench: &mut Bench, happening: &Happening) {
             let input = Input::Configure {
                 instances,
                 sync_groups,
-                scripts: Vec::new(),
+                trackers: Trackers::default(),
                 resume: Vec::new(),
             };
             bench.routers.handle(bench.now, input);

@@ -122,7 +122,7 @@ impl Host {
             .flat_map(|instance| &instance.tracked)
             .filter_map(|tracked| match &tracked.tracker {
                 Tracker::Interface(name) => Some(name.clone()),
-                Tracker::Script(_) => None,
+                _ => None,
             })
             .collect();
         self.virtual_addresses = instances

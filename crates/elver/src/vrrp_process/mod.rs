@@ -8,6 +8,7 @@
 
 mod dumps;
 mod host;
+mod trackers;
 
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -32,6 +33,7 @@ use crate::notify_fifos::NotifyFifos;
 use crate::scripts::{Ended, Scripts};
 pub use host::withdraw_addresses;
 use host::{Happening, Host};
+use trackers::{Observation, Watches};
 
 /// How long the last notices may take to be written before the process ends without them.
 const FAREWELL: Duration = Duration::from_millis(200);
@@ -74,6 +76,7 @@ async fn serve(channel: UnixStream) -> io::Result<()> {
         scripts: Scripts::new(),
         notify_fifos: NotifyFifos::default(),
         script_configurations: Vec::new(),
+        watches: Watches::new(),
         director,
     };
     let mut terminate = signal(SignalKind::terminate())?;
@@ -110,6 +113,7 @@ async fn serve(channel: UnixStream) -> io::Result<()> {
                 Err(error) => break Err(error),
             },
             Some(ended) = process.scripts.next() => process.script_ended(&ended),
+            Some(observation) = process.watches.next() => process.observed(&observation),
             reached = timer.until(deadline) => if let Err(error) = reached {
                 break Err(error);
             },
@@ -129,6 +133,7 @@ struct Process {
     scripts: Scripts<String>,
     notify_fifos: NotifyFifos,
     script_configurations: Vec<TrackedScript>,
+    watches: Watches,
     director: Director,
 }
 
@@ -139,11 +144,11 @@ impl Process {
             Command::Configure {
                 instances,
                 sync_groups,
-                scripts,
+                trackers,
                 notifying,
                 resume,
             } => {
-                self.script_configurations.clone_from(&scripts);
+                self.script_configurations.clone_from(&trackers.scripts);
                 self.scripts.set_security(notifying.script_security);
                 let fifos = notifying.fifos.iter().map(Path::new);
                 self.notify_fifos.open(fifos);
@@ -165,9 +170,10 @@ impl Process {
                 self.handle(Input::Configure {
                     instances,
                     sync_groups,
-                    scripts,
+                    trackers: trackers.clone(),
                     resume,
                 });
+                self.watches.start(&trackers);
                 for problem in problems {
                     self.director.problem(problem);
                 }
@@ -246,6 +252,19 @@ impl Process {
                     self.scripts.run(name.to_owned(), script.clone());
                 }
             }
+        }
+    }
+
+    fn observed(&mut self, observation: &Observation) {
+        match observation {
+            Observation::File { name, value } => self.handle(Input::FileRead {
+                name,
+                value: *value,
+            }),
+            Observation::Processes { name, count } => self.handle(Input::ProcessesCounted {
+                name,
+                count: *count,
+            }),
         }
     }
 

@@ -21,11 +21,11 @@ pub(super) const OUTERMOST: &[Keyword] = &[
     .opens(BlockKind::VirtualServer),
     known("virtual_server_group", &[NAME]).list(),
     acted("vrrp_script", &[NAME]).opens(BlockKind::Script),
-    known("track_file", &[NAME]).opens(BlockKind::TrackFile),
-    known("vrrp_track_file", &[NAME])
+    acted("track_file", &[NAME]).opens(BlockKind::TrackFile),
+    acted("vrrp_track_file", &[NAME])
         .opens(BlockKind::TrackFile)
         .use_instead("track_file"),
-    known("vrrp_track_process", &[NAME]).opens(BlockKind::TrackProcess),
+    acted("vrrp_track_process", &[NAME]).opens(BlockKind::TrackProcess),
     known("bfd_instance", &[NAME]).opens(BlockKind::Bfd),
     known("garp_group", &[]).opens(BlockKind::GarpGroup),
     known("SSL", &[]).opens(BlockKind::Ssl),

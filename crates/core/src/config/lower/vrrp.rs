@@ -9,7 +9,7 @@ use std::time::Duration;
 pub(super) use self::finish::finish_instances;
 pub(super) use self::sync_group::{ReadSyncGroup, finish_sync_groups, sync_group};
 use super::election::Election;
-use super::tracking::{ReadTracked, tracked_interface, tracked_script};
+use super::tracking::{ReadTracked, take_tracked};
 use super::{Placed, address, name_of};
 use crate::config::directive::{Context, Directive};
 use crate::config::keyword::BlockKind;
@@ -141,7 +141,10 @@ pub(super) fn instance(
 
 impl ReadInstance {
     fn take(&mut self, context: &mut Context<'_>, directive: &Directive<'_>) {
-        if self.election.take(directive) || self.notify.take(context, directive) {
+        if self.election.take(directive)
+            || self.notify.take(context, directive)
+            || take_tracked(&mut self.tracked, context, directive)
+        {
             return;
         }
         let octet = || directive.number().and_then(|n| u8::try_from(n).ok());
@@ -195,13 +198,6 @@ impl ReadInstance {
             "preempt_delay" => {
                 self.preempt_delay = directive.time().map(|delay| placed(directive, delay));
             }
-            "track_interface" => {
-                self.tracked
-                    .extend(listed(context, directive, tracked_interface));
-            }
-            "track_script" => self
-                .tracked
-                .extend(listed(context, directive, tracked_script)),
             "dont_track_primary" => self.dont_track_primary = true,
             "nopreempt" => self.nopreempt = Some(directive.name().span),
             "preempt" => self.nopreempt = None,
