@@ -161,6 +161,8 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                         ],
                         preempt: true,
                         preempt_delay: 0ns,
+                        routes: [],
+                        rules: [],
                         excluded_addresses: [],
                         source: None,
                         unicast_peers: [],
@@ -215,6 +217,8 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                         ],
                         preempt: true,
                         preempt_delay: 0ns,
+                        routes: [],
+                        rules: [],
                         excluded_addresses: [],
                         source: None,
                         unicast_peers: [],
@@ -246,6 +250,11 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                         notify_priority_changes: false,
                     },
                 ],
+                statics: Statics {
+                    addresses: [],
+                    routes: [],
+                    rules: [],
+                },
                 trackers: Trackers {
                     scripts: [],
                     files: [],
@@ -493,6 +502,8 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                         ],
                         preempt: true,
                         preempt_delay: 0ns,
+                        routes: [],
+                        rules: [],
                         excluded_addresses: [],
                         source: None,
                         unicast_peers: [],
@@ -524,6 +535,11 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                         notify_priority_changes: false,
                     },
                 ],
+                statics: Statics {
+                    addresses: [],
+                    routes: [],
+                    rules: [],
+                },
                 trackers: Trackers {
                     scripts: [],
                     files: [],
@@ -657,6 +673,8 @@ fn the_container_directors_file_means_what_its_author_meant() {
                         ],
                         preempt: true,
                         preempt_delay: 0ns,
+                        routes: [],
+                        rules: [],
                         excluded_addresses: [],
                         source: None,
                         unicast_peers: [],
@@ -688,6 +706,11 @@ fn the_container_directors_file_means_what_its_author_meant() {
                         notify_priority_changes: false,
                     },
                 ],
+                statics: Statics {
+                    addresses: [],
+                    routes: [],
+                    rules: [],
+                },
                 trackers: Trackers {
                     scripts: [],
                     files: [],
@@ -1373,6 +1396,31 @@ mod property {
         }
     }
 
+    fn route(kind: RouteKind, hops: &[(&str, Option<u16>)]) -> Route {
+        let hop = |(interface, weight): &(&str, Option<u16>)| NextHop {
+            router: Some(Ipv4Addr::new(192, 0, 2, 254).into()),
+            interface: Some((*interface).to_owned()),
+            on_link: true,
+            weight: *weight,
+        };
+        Route {
+            kind,
+            destination: Prefix {
+                address: Ipv4Addr::new(198, 51, 100, 0).into(),
+                length: 24,
+            },
+            hops: hops.iter().map(hop).collect(),
+            source: Some(Ipv4Addr::new(192, 0, 2, 1).into()),
+            table: 100,
+            metric: Some(5),
+            scope: Some(0),
+            protocol: Some(4),
+            mtu: Some(1400),
+            advertised_segment_size: Some(1360),
+            restore: false,
+        }
+    }
+
     fn instance(id: u8) -> impl Strategy<Value = VrrpInstance> {
         let addresses = any::<bool>().prop_flat_map(|ipv6| {
             let one = (
@@ -1451,6 +1499,32 @@ mod property {
                         } else {
                             Duration::from_millis(u64::from(interval))
                         },
+                        routes: vec![
+                            route(RouteKind::Unicast, &[("eth0", None)]),
+                            route(
+                                RouteKind::Unicast,
+                                &[("eth0", Some(1)), ("eth1", Some(256))],
+                            ),
+                            route(RouteKind::Blackhole, &[]),
+                        ],
+                        rules: vec![Rule {
+                            ipv6: false,
+                            inverted: false,
+                            from: Some(Prefix {
+                                address: Ipv4Addr::new(192, 0, 2, 0).into(),
+                                length: 25,
+                            }),
+                            to: Some(Prefix {
+                                address: Ipv4Addr::UNSPECIFIED.into(),
+                                length: 0,
+                            }),
+                            input: None,
+                            output: None,
+                            mark: None,
+                            preference: None,
+                            action: RuleAction::Table(100),
+                            restore: true,
+                        }],
                         excluded_addresses: excluded
                             .then(|| VirtualAddress::new("192.0.2.99".parse().unwrap(), 24))
                             .into_iter()
@@ -1678,6 +1752,25 @@ mod property {
                     },
                 }],
                 instances: vec![first, second],
+                statics: Statics {
+                    addresses: vec![VirtualAddress {
+                        interface: Some("eth2".to_owned()),
+                        ..VirtualAddress::new(Ipv4Addr::new(192, 0, 2, 77).into(), 24)
+                    }],
+                    routes: vec![route(RouteKind::Throw, &[])],
+                    rules: vec![Rule {
+                        ipv6: true,
+                        inverted: true,
+                        from: None,
+                        to: None,
+                        input: Some("eth2".to_owned()),
+                        output: Some("eth3".to_owned()),
+                        mark: Some((7, 0xff)),
+                        preference: Some(100),
+                        action: RuleAction::Goto(200),
+                        restore: false,
+                    }],
+                },
                 trackers: Trackers {
                 scripts: vec![TrackedScript {
                     name: "check".to_owned(),

@@ -1,6 +1,7 @@
 //! A configuration in the words of `keepalived.conf`, with every default written out.
 
 mod checks;
+mod routing;
 mod scripts;
 mod tracking;
 
@@ -42,6 +43,7 @@ pub fn dump(configuration: &Configuration, secrets: Secrets) -> String {
     for group in &configuration.sync_groups {
         writer.sync_group(group);
     }
+    routing::statics(&mut writer, &configuration.statics);
     tracking::trackers(&mut writer, &configuration.trackers);
     for instance in &configuration.instances {
         writer.instance(instance);
@@ -208,6 +210,8 @@ impl Writer {
                     });
                 }
             }
+            routing::routes(w, "virtual_routes", &instance.routes);
+            routing::rules(w, "virtual_rules", &instance.rules);
         });
     }
 

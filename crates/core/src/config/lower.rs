@@ -6,6 +6,7 @@ mod election;
 mod forwarding;
 mod quorum;
 mod review;
+mod routing;
 mod script;
 mod servers;
 mod tracking;
@@ -14,7 +15,7 @@ mod vrrp;
 use super::diagnostic::Report;
 use super::directive::{Context, Directive, NotActedOn};
 use super::keyword::BlockKind;
-use super::model::{Configuration, Global, ScriptUser, VrrpVersion};
+use super::model::{Configuration, Global, ScriptUser, Statics, VrrpVersion};
 use super::reader::Word;
 use super::source::Span;
 use super::tree::Statement;
@@ -36,6 +37,7 @@ pub(crate) struct Lowering {
     sync_groups: Vec<vrrp::ReadSyncGroup>,
     instances: Vec<vrrp::ReadInstance>,
     trackers: tracking::ReadTrackers,
+    statics: Statics,
     script_user: Option<ScriptUser>,
     notify_priority_changes: bool,
     notify_fifo: ReadFifo,
@@ -85,6 +87,23 @@ impl Lowering {
             "virtual_server" => {
                 self.virtual_servers
                     .extend(servers::virtual_server(context, directive));
+            }
+            "static_ipaddress" => {
+                for line in directive.statements() {
+                    self.statics
+                        .addresses
+                        .extend(address::static_address(context, line));
+                }
+            }
+            "static_routes" => {
+                for line in directive.statements() {
+                    self.statics.routes.extend(routing::route(context, line));
+                }
+            }
+            "static_rules" => {
+                for line in directive.statements() {
+                    self.statics.rules.extend(routing::rule(context, line));
+                }
             }
             _ => self.trackers.take(context, directive),
         }
@@ -185,6 +204,7 @@ impl Lowering {
             },
             sync_groups,
             instances: instances.into_iter().map(|read| read.value).collect(),
+            statics: self.statics,
             trackers,
             virtual_servers,
         })

@@ -1,6 +1,7 @@
 //! What a configuration file means, with every default filled in and every unit typed.
 
 mod check;
+mod routing;
 mod tracking;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -12,6 +13,7 @@ pub use self::check::{
     Check, Connection, DnsProbe, HttpProbe, HttpVersion, MiscProbe, Probe, RECORD_TYPES, Regex,
     RegexOptions, Timing, Tls, UdpProbe, UdpReply, Url,
 };
+pub use self::routing::{NextHop, Prefix, Route, RouteKind, Rule, RuleAction, Statics};
 pub use self::tracking::{
     InitialContent, ParameterMatch, Tracked, TrackedFile, TrackedProcess, TrackedScript, Tracker,
     Trackers,
@@ -27,6 +29,8 @@ pub struct Configuration {
     pub sync_groups: Vec<SyncGroup>,
     /// `vrrp_instance` blocks, in the order of the file.
     pub instances: Vec<VrrpInstance>,
+    /// What is held whoever is master.
+    pub statics: Statics,
     /// What instances track, besides interfaces.
     pub trackers: Trackers,
     /// `virtual_server` blocks, in the order of the file.
@@ -266,6 +270,10 @@ pub struct VrrpInstance {
     pub preempt: bool,
     /// Time that a lower priority stays master after it was first heard.
     pub preempt_delay: Duration,
+    /// Routes that it holds as master.
+    pub routes: Vec<Route>,
+    /// Rules that it holds as master.
+    pub rules: Vec<Rule>,
     /// Addresses that it holds as master and does not advertise, of any family.
     pub excluded_addresses: Vec<VirtualAddress>,
     /// The address that advertisements come from, where it is not the interface's own.
@@ -312,6 +320,8 @@ impl VrrpInstance {
             virtual_addresses: Vec::new(),
             preempt: true,
             preempt_delay: Duration::ZERO,
+            routes: Vec::new(),
+            rules: Vec::new(),
             excluded_addresses: Vec::new(),
             source: None,
             unicast_peers: Vec::new(),

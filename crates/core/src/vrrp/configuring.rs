@@ -120,7 +120,7 @@ impl VirtualRouters {
             name,
             members,
             notify,
-            weights: _,
+            weights,
         } in sync_groups
         {
             let position = self.groups.len();
@@ -143,6 +143,7 @@ impl VirtualRouters {
                 name,
                 members: bound,
                 state,
+                weights,
                 scripts: notify,
             });
         }

@@ -98,7 +98,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::config::model::{Script, SyncGroup, Trackers, VirtualAddress};
+    use crate::config::model::{Script, Statics, SyncGroup, Trackers, VirtualAddress};
     use crate::vrrp::{Effect, Input, InterfaceCondition, VirtualRouters};
 
     fn script(words: &str) -> Script {
@@ -136,6 +136,7 @@ mod tests {
             self.handle(Input::Configure {
                 instances: instances.to_vec(),
                 sync_groups: vec![group.clone()],
+                statics: Statics::default(),
                 trackers: Trackers::default(),
                 resume: Vec::new(),
             })

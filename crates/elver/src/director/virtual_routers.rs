@@ -95,6 +95,7 @@ impl VirtualRouters {
         Command::Configure {
             instances: configuration.instances.clone(),
             sync_groups: configuration.sync_groups.clone(),
+            statics: configuration.statics.clone(),
             trackers: configuration.trackers.clone(),
             notifying: notifying(&configuration.global),
             resume,

@@ -8,6 +8,7 @@
 
 mod dumps;
 mod host;
+mod routing;
 mod trackers;
 
 use std::io;
@@ -33,6 +34,7 @@ use crate::notify_fifos::NotifyFifos;
 use crate::scripts::{Ended, Scripts};
 pub use host::withdraw_addresses;
 use host::{Happening, Host};
+pub(crate) use routing::withdraw as withdraw_routes;
 use trackers::{Observation, Watches};
 
 /// How long the last notices may take to be written before the process ends without them.
@@ -144,6 +146,7 @@ impl Process {
             Command::Configure {
                 instances,
                 sync_groups,
+                statics,
                 trackers,
                 notifying,
                 resume,
@@ -170,6 +173,7 @@ impl Process {
                 self.handle(Input::Configure {
                     instances,
                     sync_groups,
+                    statics,
                     trackers: trackers.clone(),
                     resume,
                 });
@@ -192,7 +196,7 @@ impl Process {
                     .collect();
                 self.director.tell(Notice::Statistics(statistics));
             }
-            Command::Dump(dump) => dumps::write(&self.routers, dump),
+            Command::Dump(dump) => dumps::write(&mut self.routers, dump),
             Command::Shutdown => {
                 info!("Stopping");
                 return Ok(false);
@@ -219,6 +223,7 @@ impl Process {
             Happening::AddressRemoved { interface, address } => {
                 self.handle(Input::AddressRemoved { interface, address });
             }
+            Happening::RoutesChanged => self.handle(Input::RoutesChanged),
             Happening::Nothing => {}
             Happening::EventsLost => self.converge(),
         }
@@ -352,6 +357,22 @@ impl Process {
                     instance,
                     addresses,
                 } => self.host.remove_addresses(&instance, &addresses).err(),
+                Effect::AddRoutes {
+                    instance,
+                    routes,
+                    rules,
+                } => self
+                    .host
+                    .add_routes(instance.as_deref(), &routes, &rules)
+                    .err(),
+                Effect::RemoveRoutes {
+                    instance,
+                    routes,
+                    rules,
+                } => self
+                    .host
+                    .remove_routes(instance.as_deref(), &routes, &rules)
+                    .err(),
                 Effect::Announce {
                     instance,
                     addresses,

@@ -30,14 +30,9 @@ pub(super) const OUTERMOST: &[Keyword] = &[
     known("garp_group", &[]).opens(BlockKind::GarpGroup),
     known("SSL", &[]).opens(BlockKind::Ssl),
     known("track_group", &[NAME]).opens(BlockKind::TrackGroup),
-    missing(
-        "static_ipaddress",
-        &[],
-        "the addresses are not added to any interface",
-    )
-    .list(),
-    missing("static_routes", &[], "the routes are not added").list(),
-    missing("static_rules", &[], "the rules are not added").list(),
+    acted("static_ipaddress", &[]).list(),
+    acted("static_routes", &[]).list(),
+    acted("static_rules", &[]).list(),
     known("linkbeat_interfaces", &[]).list(),
     known("interface_up_down_delays", &[]).list(),
     missing(

@@ -97,6 +97,8 @@ impl ReadInstance {
             virtual_addresses,
             preempt,
             preempt_delay,
+            routes: self.routes,
+            rules: self.rules,
             excluded_addresses,
             source,
             check_unicast_source: election.check_unicast_source()
