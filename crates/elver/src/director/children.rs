@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use elver_core::check::messages::ToChecks;
 use elver_core::config::model::Statics;
 use elver_core::vrrp::messages::{Command, Notice};
+use elver_sys::scheduling::{Scheduling, schedule};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::UnboundedSender;
@@ -87,6 +88,29 @@ impl Director {
             let (said, ended) = (&self.outbox.vrrp, &self.outbox.ended);
             self.vrrp
                 .start(Role::Vrrp, &self.instance, said, ended, command);
+            self.schedule_children();
+        }
+    }
+
+    /// Lets the children run as the configuration says.
+    pub(super) fn schedule_children(&self) {
+        let global = &self.configuration.global;
+        let vrrp = self.vrrp.child.as_ref().map(Child::id);
+        let check = self.check.child.as_ref().map(Child::id);
+        for (role, process, settings) in [
+            (Role::Vrrp, vrrp, &global.vrrp_process),
+            (Role::Check, check, &global.check_process),
+        ] {
+            let scheduling = Scheduling {
+                nice: settings.nice.into(),
+                real_time: settings.real_time,
+                real_time_limit: settings.real_time_limit,
+                processors: settings.processors.clone(),
+            };
+            let done = process.map(|process| schedule(process, &scheduling));
+            if let Some(Err(error)) = done {
+                tracing::error!("the {role} process is not scheduled as configured: {error}");
+            }
         }
     }
 
@@ -100,10 +124,15 @@ impl Director {
             let (said, ended) = (&self.outbox.check, &self.outbox.ended);
             self.check
                 .start(Role::Check, &self.instance, said, ended, command);
+            self.schedule_children();
         }
     }
 
     pub(super) fn vrrp_said(&mut self, notice: Notice) {
+        if let Notice::Mail(mail) = notice {
+            self.notifications.mail(mail);
+            return;
+        }
         let settled = self.virtual_routers.heard(notice);
         if settled {
             let now_ours = addresses_of(&self.configuration);

@@ -370,6 +370,7 @@ impl Director {
             }
             None => self.start_check(),
         }
+        self.schedule_children();
         Ok(())
     }
 

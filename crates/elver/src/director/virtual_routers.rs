@@ -50,7 +50,10 @@ impl VirtualRouters {
                 self.states.insert(instance, state);
             }
             // Problems are in the log of the vrrp process already.
-            Notice::GroupStateChanged { .. } | Notice::Statistics(_) | Notice::Problem(_) => {}
+            Notice::GroupStateChanged { .. }
+            | Notice::Statistics(_)
+            | Notice::Problem(_)
+            | Notice::Mail(_) => {}
         }
         false
     }
@@ -97,6 +100,7 @@ impl VirtualRouters {
             sync_groups: configuration.sync_groups.clone(),
             statics: configuration.statics.clone(),
             trackers: configuration.trackers.clone(),
+            no_swap: configuration.global.vrrp_process.no_swap,
             notifying: notifying(&configuration.global),
             resume,
         }
