@@ -114,7 +114,8 @@ fn changes_are_mailed_in_the_words_of_keepalived() {
         .expect("an address");
     mail.add_address("e0", "10.9.0.2/24").expect("an address");
 
-    let directory = lab.directory().join("exim");
+    // Where the server may go as its own user.
+    let directory = std::env::temp_dir().join(director.namespace_name());
     std::fs::create_dir(&directory).expect("a directory");
     let mut owned = Command::new("chown");
     owned.arg("Debian-exim").arg(&directory);
@@ -199,4 +200,5 @@ fn changes_are_mailed_in_the_words_of_keepalived() {
     // The server writes how its client has called itself.
     assert!(first.contains("(helo=director.example.org)"), "{first}");
     elver.signal(Signal::TERM).expect("a signal");
+    std::fs::remove_dir_all(&directory).expect("removed");
 }

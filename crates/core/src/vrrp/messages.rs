@@ -33,6 +33,8 @@ pub enum Command {
         /// What is known of the instances of a vrrp process that has just died.
         resume: Vec<Resume>,
     },
+    /// Answer with [`Notice::Alive`].
+    ReportAlive,
     /// Answer with [`Notice::Statistics`].
     ReportStatistics,
     /// Write a file of what the instances are and do.
@@ -99,6 +101,8 @@ pub enum Notice {
     /// Something that an operator must know: what is wrong and what follows from it, in
     /// words that name instance and interface.
     Problem(String),
+    /// The process is there, and comes to read its commands.
+    Alive,
     /// Something to be mailed.
     Mail(Mail),
     /// What each instance has counted.

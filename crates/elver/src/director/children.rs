@@ -14,6 +14,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::address_record::{self, addresses_of, withdraw};
 use super::child::{Child, Ended, Restarts, Role};
 use super::pings;
+use super::pulse::{Beat, Pulse};
 use super::{Director, Inbox, RECORD};
 use crate::failure::Failure;
 use crate::instance::Instance;
@@ -133,7 +134,12 @@ impl Director {
             self.notifications.mail(mail);
             return;
         }
+        if notice == Notice::Alive {
+            self.pulse.answered(Instant::now());
+            return;
+        }
         let settled = self.virtual_routers.heard(notice);
+        self.watch_vrrp();
         if settled {
             let now_ours = addresses_of(&self.configuration);
             if let Err(error) = self.address_record.write(&now_ours) {
@@ -147,6 +153,7 @@ impl Director {
         match ended.role {
             Role::Vrrp => {
                 self.virtual_routers.died(monotonic_now(), Instant::now());
+                self.pulse = Pulse::default();
                 if let Err(error) = self.withdraw_leftovers() {
                     tracing::error!("{error}");
                 }
@@ -167,6 +174,7 @@ impl Director {
     pub(super) fn deadline(&self) -> Option<Instant> {
         [
             self.virtual_routers.deadline(),
+            self.pulse.deadline(),
             self.notifications.deadline(),
             self.vrrp.start_at,
             self.check.start_at,
@@ -179,6 +187,15 @@ impl Director {
     pub(super) fn deadline_reached(&mut self) {
         let now = Instant::now();
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        match self.pulse.deadline_reached(now) {
+            Beat::Wait => {}
+            Beat::Ask => {
+                if let Some(child) = &self.vrrp.child {
+                    child.tell(Command::ReportAlive);
+                }
+            }
+            Beat::Hung(since) => self.end_hung_vrrp(now, since),
+        }
         if due(self.virtual_routers.deadline()) {
             self.withdraw_for_vrrp();
         }
@@ -191,6 +208,25 @@ impl Director {
         if due(self.notifications.deadline()) {
             self.notifications.deadline_reached(&mut self.scripts);
         }
+    }
+
+    /// Watches the vrrp process as closely as the addresses that it holds need it.
+    pub(super) fn watch_vrrp(&mut self) {
+        let interval = self.virtual_routers.shortest_interval(&self.configuration);
+        self.pulse.watch(Instant::now(), interval);
+    }
+
+    /// The vrrp process hangs, or was stopped: a peer is about to take its addresses over, so
+    /// they go at once, and it must not come back to them.
+    fn end_hung_vrrp(&mut self, now: Instant, since: Instant) {
+        let silent = now.saturating_duration_since(since);
+        tracing::error!(
+            "the vrrp process has not answered for {} ms: killed",
+            silent.as_millis()
+        );
+        // It has been dead since then: the next one resumes nothing.
+        let died = monotonic_now().saturating_sub(silent);
+        self.virtual_routers.died(died, since);
     }
 
     /// No vrrp process has taken the addresses over in time: nobody must hold them.

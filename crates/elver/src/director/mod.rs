@@ -23,6 +23,7 @@ mod notifications;
 mod pings;
 mod preconditions;
 mod programs;
+mod pulse;
 mod services;
 mod virtual_routers;
 mod words;
@@ -49,6 +50,7 @@ use self::child::{Ended, Role};
 use self::children::Post;
 use self::network::Network;
 use self::notifications::Notifications;
+use self::pulse::Pulse;
 use self::services::presumed;
 use self::virtual_routers::VirtualRouters;
 use crate::configuration;
@@ -135,6 +137,8 @@ struct Director {
     refused: BTreeMap<u32, String>,
     vrrp: Post<Command>,
     check: Post<ToChecks>,
+    /// Of the vrrp process.
+    pulse: Pulse,
     outbox: Outbox,
     notifications: Notifications,
     scripts: Scripts<ScriptName>,
@@ -227,6 +231,7 @@ impl Director {
             refused: BTreeMap::new(),
             vrrp: Post::default(),
             check: Post::default(),
+            pulse: Pulse::default(),
             outbox: Outbox { vrrp, check, ended },
             notifications: Notifications::default(),
             scripts: Scripts::new(),
@@ -371,6 +376,7 @@ impl Director {
             None => self.start_check(),
         }
         self.schedule_children();
+        self.watch_vrrp();
         Ok(())
     }
 

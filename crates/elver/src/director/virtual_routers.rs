@@ -53,7 +53,8 @@ impl VirtualRouters {
             Notice::GroupStateChanged { .. }
             | Notice::Statistics(_)
             | Notice::Problem(_)
-            | Notice::Mail(_) => {}
+            | Notice::Mail(_)
+            | Notice::Alive => {}
         }
         false
     }
@@ -67,6 +68,15 @@ impl VirtualRouters {
             at: clock,
             withdraw: master.then_some(now + TAKEOVER),
         });
+    }
+
+    /// The shortest interval in which a master of ours advertises, if there is one.
+    pub(crate) fn shortest_interval(&self, configuration: &Configuration) -> Option<Duration> {
+        let instances = configuration.instances.iter();
+        instances
+            .filter(|instance| self.states.get(&instance.name) == Some(&State::Master))
+            .map(|instance| instance.advertisement_interval)
+            .min()
     }
 
     /// When the addresses are to be taken away, unless a process settles before.

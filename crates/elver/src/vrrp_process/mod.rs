@@ -188,6 +188,7 @@ impl Process {
                 }
                 self.director.tell(Notice::Configured);
             }
+            Command::ReportAlive => self.director.tell(Notice::Alive),
             Command::ReportStatistics => {
                 let statistics = self
                     .routers
