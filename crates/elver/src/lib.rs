@@ -13,6 +13,7 @@ mod director;
 mod failure;
 mod instance;
 mod ipvsadm;
+mod mailer;
 mod message_stream;
 mod notify_fifos;
 mod scripts;

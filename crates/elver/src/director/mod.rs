@@ -25,6 +25,7 @@ mod notifications;
 mod pings;
 mod preconditions;
 mod programs;
+mod pulse;
 mod services;
 mod virtual_routers;
 mod words;
@@ -53,6 +54,7 @@ use self::fragments::Fragments;
 use self::hook::FastPath;
 use self::network::Network;
 use self::notifications::Notifications;
+use self::pulse::Pulse;
 use self::services::presumed;
 use self::virtual_routers::VirtualRouters;
 use crate::configuration;
@@ -147,6 +149,8 @@ struct Director {
     refused: BTreeMap<u32, String>,
     vrrp: Post<Command>,
     check: Post<ToChecks>,
+    /// Of the vrrp process.
+    pulse: Pulse,
     outbox: Outbox,
     notifications: Notifications,
     scripts: Scripts<ScriptName>,
@@ -252,6 +256,7 @@ impl Director {
             refused: BTreeMap::new(),
             vrrp: Post::default(),
             check: Post::default(),
+            pulse: Pulse::default(),
             outbox: Outbox { vrrp, check, ended },
             notifications: Notifications::default(),
             scripts: Scripts::new(),
@@ -286,6 +291,8 @@ impl Director {
         let mut data = signal(SignalKind::user_defined1()).map_err(Failure::system(signals))?;
         let mut statistics =
             signal(SignalKind::user_defined2()).map_err(Failure::system(signals))?;
+        let mut statistics_once =
+            signal(statistics_once_signal()).map_err(Failure::system(signals))?;
         let mut json = signal(json_signal()).map_err(Failure::system(signals))?;
         let mut sweep = tokio::time::interval(SWEEP);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -330,11 +337,8 @@ impl Director {
                     // What went wrong is in the log.
                     let _ = self.reload();
                 }
-                _ = data.recv() => tracing::warn!(
-                    "SIGUSR1: keepalived.data is not written by elver yet; SIGUSR2 writes \
-                     keepalived.stats, signal {} keepalived.json",
-                    json_signal().as_raw_value()
-                ),
+                _ = data.recv() => self.dump(Dump::Data),
+                _ = statistics_once.recv() => self.dump(Dump::StatisticsOnce),
                 _ = statistics.recv() => self.dump(Dump::Statistics),
                 _ = json.recv() => self.dump(Dump::Json),
                 _ = terminate.recv() => break,
@@ -407,6 +411,8 @@ impl Director {
             }
             None => self.start_check(),
         }
+        self.schedule_children();
+        self.watch_vrrp();
         Ok(())
     }
 
@@ -505,6 +511,11 @@ impl Director {
 /// The signal that `keepalived --signum=JSON` names.
 fn json_signal() -> SignalKind {
     SignalKind::from_raw(libc::SIGRTMIN() + 2)
+}
+
+/// The signal that `keepalived --signum=STATS_CLEAR` names.
+fn statistics_once_signal() -> SignalKind {
+    SignalKind::from_raw(libc::SIGRTMAX() - 1)
 }
 
 async fn sleep_until(at: Option<Instant>) {
