@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::director::Hook;
 use crate::instance::Instance;
 
 /// The environment variable that names the instance where no option does.
@@ -46,6 +47,9 @@ pub(crate) enum Command {
         /// The configuration file
         #[arg(short, long, default_value = DEFAULT_FILE)]
         file: PathBuf,
+        /// Where packets are met
+        #[arg(long, value_enum, default_value_t = Hook::Auto)]
+        hook: Hook,
         /// What that file cannot say: table sizes, settings of IPVS, marks, lists of access
         /// [default: /etc/elver/elver.toml, if it is there]
         #[arg(long, value_name = "FILE")]

@@ -51,8 +51,13 @@ pub fn main() -> ExitCode {
     let instance = &line.instance;
     log_to_standard_error();
     let result = match line.command {
-        Command::Run { file, settings } => {
-            director::run(director::Files { file, settings }, instance)
+        Command::Run {
+            file,
+            settings,
+            hook,
+        } => {
+            let files = director::Files { file, settings };
+            director::run(files, hook, instance)
         }
         Command::Check { file } => configuration::check(&file, instance),
         Command::Ctl { request } => match request {

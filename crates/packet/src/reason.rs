@@ -92,11 +92,74 @@ reasons! {
     RelatedError = 29, "related_error";
     /// The client was told of an error about a packet in a tunnel.
     TunnelError = 30, "tunnel_error_to_client";
+
+    /// Left by the fast path to the hook behind: the destination MAC is none of this host's on the device.
+    PuntNotForUs = 31, "punt_not_for_us";
+    /// Left by the fast path: a VLAN tag.
+    PuntTagged = 32, "punt_tagged";
+    /// Left by the fast path: neither IPv4 nor IPv6.
+    PuntNotIp = 33, "punt_not_ip";
+    /// Left by the fast path: neither TCP nor UDP.
+    PuntNotTransport = 34, "punt_not_transport";
+    /// Left by the fast path: a fragment.
+    PuntFragment = 35, "punt_fragment";
+    /// Left by the fast path: headers that are cut off or contradict themselves, or a frame in several buffers.
+    PuntMalformed = 36, "punt_malformed";
+    /// Left by the fast path: no connection, and no virtual service that is held here and could open one.
+    PuntNoService = 37, "punt_no_service";
+    /// Left by the fast path: no connection, and its firewall mark, which only a later hook sees, may be a service's.
+    PuntMark = 38, "punt_mark";
+    /// Left by the fast path: the data plane has not been set up yet.
+    PuntNotReady = 39, "punt_not_ready";
+    /// Left by the fast path: no real server that can take it.
+    PuntNoDestination = 40, "punt_no_destination";
+    /// Left by the fast path: this host is the real server.
+    PuntLocal = 41, "punt_local";
+    /// Left by the fast path: the time to live runs out here.
+    PuntTimeToLive = 42, "punt_time_to_live";
+    /// Left by the fast path: no route to the real server or client.
+    PuntNoRoute = 43, "punt_no_route";
+    /// Left by the fast path: larger than the next link takes.
+    PuntTooBig = 44, "punt_too_big";
+    /// Left by the fast path: the link-layer address of the next hop is not known, or the device does not forward.
+    PuntUnresolved = 45, "punt_unresolved";
+    /// Left by the fast path: the device that it would leave by takes no frames from XDP.
+    PuntDevice = 46, "punt_device";
 }
 
 impl Reason {
     /// How many reasons there are.
     pub const COUNT: usize = Self::ALL.len();
+
+    /// As what a packet is counted that the fast path, which only forwards, leaves to the hook
+    /// behind it, where it comes to this outcome or a better one. None for what has been
+    /// changed already, or would fare no better there.
+    #[inline(always)]
+    pub(crate) const fn punt(self) -> Option<Reason> {
+        Some(match self {
+            Reason::NotForUs => Reason::PuntNotForUs,
+            Reason::Tagged => Reason::PuntTagged,
+            Reason::NotIp => Reason::PuntNotIp,
+            Reason::NotTransport => Reason::PuntNotTransport,
+            Reason::Fragment => Reason::PuntFragment,
+            Reason::Malformed => Reason::PuntMalformed,
+            Reason::NoService | Reason::NotFirst | Reason::NotHeld => Reason::PuntNoService,
+            Reason::NotReady => Reason::PuntNotReady,
+            Reason::DestinationRemoved | Reason::NoDestination => Reason::PuntNoDestination,
+            Reason::DeliveredHere => Reason::PuntLocal,
+            Reason::TimeToLive => Reason::PuntTimeToLive,
+            Reason::NoRoute => Reason::PuntNoRoute,
+            Reason::TooBig => Reason::PuntTooBig,
+            Reason::PuntMark | Reason::PuntUnresolved | Reason::PuntDevice => self,
+            _ => return None,
+        })
+    }
+
+    /// Whether it tells why the fast path left a packet to the hook behind it; what became of
+    /// the packet there is counted beside it.
+    pub const fn is_punt(self) -> bool {
+        self as u8 >= Reason::PuntNotForUs as u8
+    }
 }
 
 #[cfg(test)]

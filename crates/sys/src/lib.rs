@@ -2,6 +2,7 @@
 
 pub mod bpf;
 pub mod capture;
+pub mod driver;
 pub mod dump_file;
 pub mod frame_sender;
 pub mod gratuitous_arp;

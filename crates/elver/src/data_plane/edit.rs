@@ -65,6 +65,12 @@ impl DataPlane {
     /// Those of `ipvsadm`, a table that is full, or what this data plane cannot do.
     pub(crate) fn apply(&mut self, edit: &Edit, origin: Origin) -> Result<(), EditError> {
         edit_rules::check(edit, self)?;
+        let result = self.carry_out(edit, origin);
+        self.tell_marks();
+        result
+    }
+
+    fn carry_out(&mut self, edit: &Edit, origin: Origin) -> Result<(), EditError> {
         match edit {
             Edit::AddService { service, settings } => {
                 self.add_service(service, settings, origin)?;

@@ -8,6 +8,7 @@
 mod access;
 mod edit;
 mod estimates;
+mod fast_path;
 mod layout;
 mod marks;
 mod member_places;
@@ -298,9 +299,14 @@ impl DataPlane {
     /// How packets are treated where IPVS has a setting for it; flags of
     /// [`behaviour`](elver_packet::table::settings::behaviour).
     pub(crate) fn set_behaviour(&mut self, flags: u32) {
+        self.replace_behaviour(u32::MAX.into(), flags.into());
+    }
+
+    /// Replaces what the settings' word of behaviour has in the places of `mask`.
+    fn replace_behaviour(&self, mask: u64, bits: u64) {
         if let Some(settings) = self.inventory.maps.settings() {
-            let others = settings.load(BEHAVIOUR_WORD) & !0xffff_ffff;
-            settings.exchange(BEHAVIOUR_WORD, others | u64::from(flags));
+            let others = settings.load(BEHAVIOUR_WORD) & !mask;
+            settings.exchange(BEHAVIOUR_WORD, others | bits);
         }
     }
 

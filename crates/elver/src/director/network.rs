@@ -75,6 +75,14 @@ impl Network {
             .collect()
     }
 
+    /// All links, by index.
+    pub(crate) fn by_index(&self) -> BTreeMap<u32, &Link> {
+        self.links
+            .iter()
+            .map(|(index, link)| (*index, link))
+            .collect()
+    }
+
     /// All links, in the order of their indices.
     pub(crate) fn links(&self) -> Vec<Link> {
         self.links.values().cloned().collect()
@@ -97,6 +105,7 @@ mod tests {
             no_arp: false,
             kind: kind.map(str::to_owned),
             controller,
+            lower: None,
         };
         (index, link)
     }

@@ -18,6 +18,10 @@ use crate::wire::{Ethernet, Ipv6, protocol};
 /// So many headers are walked at most. RFC 8200, section 4.1, recommends five at most.
 const MOST: u32 = 8;
 
+/// No transport header begins beyond this many octets of a frame: its fields have to be where
+/// headers are read and written.
+const FARTHEST_TRANSPORT: u32 = FARTHEST_HEADER - 20;
+
 /// For each protocol number how far its length field is to be shifted to make octets; 0 of
 /// what is no extension header, or the last one that is looked at.
 ///
@@ -79,7 +83,7 @@ fn walk<P: Frame>(frame: &P, first: u8) -> u64 {
         };
         protocol = next;
         offset += 8 + (u32::from(length) << (shift & 3));
-        if offset > FARTHEST_HEADER {
+        if offset > FARTHEST_TRANSPORT {
             return CUT_OFF;
         }
         turn += 1;

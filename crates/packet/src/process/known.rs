@@ -17,10 +17,21 @@ use crate::table::settings::{Settings, Ticks, behaviour};
 use crate::table::{Tables, Traffic, Words};
 use crate::wire::Ethernet;
 
+/// Which packets of known connections a stage deals with. The kernel's stack has no room for
+/// all of IPv6's ways in one program, and those that a stage leaves to another come to it anew.
+pub(super) mod part {
+    /// All that arrive; for IPv6 without the two below.
+    pub(in super::super) const ARRIVAL: u8 = 0;
+    /// Answers of real servers.
+    pub(in super::super) const ANSWERS: u8 = 1;
+    /// Packets of clients whose connections are by tunnels.
+    pub(in super::super) const TUNNELS: u8 = 2;
+}
+
 /// A packet that may belong to a connection in the table.
 #[cfg_attr(target_arch = "bpf", inline(always))]
 #[cfg_attr(not(target_arch = "bpf"), inline(never))]
-pub(super) fn known<F: Icmp, P: Frame, T: Tables>(
+pub(super) fn known<F: Icmp, P: Frame, T: Tables, const PART: u8>(
     frame: &mut P,
     tables: &T,
     now: Ticks,
@@ -30,55 +41,19 @@ pub(super) fn known<F: Icmp, P: Frame, T: Tables>(
     if let Some(mut found) = connection::find(tables, &passage.key, &passage.place) {
         found.index = settings.blur(found.index.into()) as u32;
         let known = match found.entry.direction() {
-            Direction::Forward => from_client::<F, P, T, false>(frame, tables, &passage, found)?,
-            Direction::Reverse if F::NUMBER == 4 => from_server(frame, tables, &passage, found)?,
-            // There is no room on the stack for both.
-            Direction::Reverse => return Ok(Decision::Later(Stage::Reply6)),
+            Direction::Forward if PART != part::ANSWERS => {
+                from_client::<F, P, T, PART>(frame, tables, &passage, found)?
+            }
+            Direction::Reverse if F::NUMBER == 4 || PART == part::ANSWERS => {
+                from_server(frame, tables, &passage, found)?
+            }
+            Direction::Reverse if PART == part::ARRIVAL => {
+                return Ok(Decision::Later(Stage::Reply6));
+            }
+            // Another connection since the stage before.
+            _ => return Err(Reason::Contended),
         };
         if let Known::Decided(decision) = known {
-            return Ok(decision);
-        }
-    }
-    unknown(frame, &passage, settings)
-}
-
-/// A packet of a known connection, from its real server.
-#[cfg_attr(target_arch = "bpf", inline(always))]
-#[cfg_attr(not(target_arch = "bpf"), inline(never))]
-pub(super) fn reply<F: Icmp, P: Frame, T: Tables>(
-    frame: &mut P,
-    tables: &T,
-    now: Ticks,
-) -> Result<Decision, Reason> {
-    let passage = Passage::<F>::read(frame, tables, now)?;
-    let settings = Settings(tables.settings().ok_or(Reason::NotReady)?);
-    if let Some(mut found) = connection::find(tables, &passage.key, &passage.place) {
-        found.index = settings.blur(found.index.into()) as u32;
-        if found.entry.direction() == Direction::Reverse
-            && let Known::Decided(decision) = from_server(frame, tables, &passage, found)?
-        {
-            return Ok(decision);
-        }
-    }
-    unknown(frame, &passage, settings)
-}
-
-/// A packet of a known connection by a tunnel, from its client.
-#[cfg_attr(target_arch = "bpf", inline(always))]
-#[cfg_attr(not(target_arch = "bpf"), inline(never))]
-pub(super) fn to_tunnel<F: Icmp, P: Frame, T: Tables>(
-    frame: &mut P,
-    tables: &T,
-    now: Ticks,
-) -> Result<Decision, Reason> {
-    let passage = Passage::<F>::read(frame, tables, now)?;
-    let settings = Settings(tables.settings().ok_or(Reason::NotReady)?);
-    if let Some(mut found) = connection::find(tables, &passage.key, &passage.place) {
-        found.index = settings.blur(found.index.into()) as u32;
-        if found.entry.direction() == Direction::Forward
-            && let Known::Decided(decision) =
-                from_client::<F, P, T, true>(frame, tables, &passage, found)?
-        {
             return Ok(decision);
         }
     }
@@ -114,10 +89,9 @@ enum Known {
     Over,
 }
 
-/// A packet of a known connection, from its client. IPv6 leaves tunnels to a stage in which
-/// there is nothing else (`TUNNELS`): there is no room on the stack for all ways.
+/// A packet of a known connection, from its client.
 #[inline(always)]
-fn from_client<F: Icmp, P: Frame, T: Tables, const TUNNELS: bool>(
+fn from_client<F: Icmp, P: Frame, T: Tables, const PART: u8>(
     frame: &mut P,
     tables: &T,
     passage: &Passage<F>,
@@ -161,7 +135,7 @@ fn from_client<F: Icmp, P: Frame, T: Tables, const TUNNELS: bool>(
         method: found.entry.method(),
         family: heading.family(),
     };
-    if F::NUMBER == 6 && TUNNELS != (hand.method == method::TUNNEL) {
+    if F::NUMBER == 6 && (PART == part::TUNNELS) != (hand.method == method::TUNNEL) {
         return match hand.method {
             method::TUNNEL => Ok(Known::Decided(Decision::Later(Stage::ToTunnel6))),
             // Another connection since the stage before.
@@ -174,12 +148,18 @@ fn from_client<F: Icmp, P: Frame, T: Tables, const TUNNELS: bool>(
         Side::ClientOnly
     };
     let packet = passage.outgoing();
-    let exit = if F::NUMBER == 6 && !TUNNELS {
+    if P::IS_FAST_PATH {
+        may_go_on(frame, &packet, hand, destination)?;
+    }
+    let exit = if F::NUMBER == 6 && PART != part::TUNNELS {
         straight_to_server(frame, &packet, destination)
     } else {
         exit_to_server(frame, &packet, hand, destination)
     };
     let exit = exit.blurred(settings);
+    if P::IS_FAST_PATH {
+        exit.claim(frame)?;
+    }
     advance(tables, passage, found.entry, life, side, destination);
     tables.count(id, Traffic::In(passage.length));
     if life.flags & flags::ONE_PACKET != 0 {
@@ -216,19 +196,36 @@ fn from_server<F: Icmp, P: Frame, T: Tables>(
     if life.has_ended() || !found.is_same() {
         return Ok(Known::Over);
     }
-    if let Some(destination) = destination {
+    let account = || {
+        let Some(destination) = destination else {
+            return;
+        };
         advance(tables, passage, forward, life, Side::Server, destination);
         // One that has been removed still answers, but counts for nobody (`ip_vs_out_stats`).
         if destination.heading().flags() & destination::flags::AVAILABLE != 0 {
             tables.count(id, Traffic::Out(passage.length));
         }
-    }
+    };
     let new = Rewritten {
         source: as_client_sends.receiver,
         destination: passage.key.receiver,
         ports: as_client_sends.ports.rotate_left(16),
     };
-    match forward::answer(frame, &passage.outgoing(), found.entry, &new) {
+    let packet = passage.outgoing();
+    if P::IS_FAST_PATH {
+        packet.check_hops(1)?;
+        let exit = forward::way_to_client(frame, found.entry, &packet, new.source);
+        exit.claim(frame)?;
+        account();
+        let verdict = forward::translate(frame, &packet, &new, exit)?;
+        return Ok(Known::Decided(Decision::Forwarded(
+            verdict,
+            Reason::ForwardedToClient,
+        )));
+    }
+    // In this order there is less to be kept in mind, and the kernel's stack is small.
+    account();
+    match forward::answer(frame, &packet, found.entry, &new) {
         Ok(verdict) => {
             let forwarded = Decision::Forwarded(verdict, Reason::ForwardedToClient);
             Ok(Known::Decided(forwarded))
@@ -375,20 +372,53 @@ fn enter_tunnel<F: Icmp, O: Family, P: Frame, W: Words>(
     largest: impl FnOnce(&P) -> u32,
     now: Ticks,
 ) -> Result<Decision, Reason> {
-    let overhead = tunnel::overhead::<O, W>(destination);
-    let beyond = destination.largest_beyond(now);
-    if beyond != u32::MAX
-        && !exit.is_here()
-        && F::must_stay_whole(frame)
-        && largest(frame) + overhead > beyond
+    if !exit.is_here()
+        && let Some(fits) = too_big_beyond::<F, O, P, W>(frame, destination, largest, now)
     {
-        return Ok(Decision::Refused(
-            Reason::TooBig,
-            beyond.saturating_sub(overhead),
-        ));
+        return Ok(Decision::Refused(Reason::TooBig, fits));
     }
     let verdict = tunnel::encapsulate::<F, O, P, W>(frame, destination, exit, flow, settings)?;
     Ok(Decision::Forwarded(verdict, forwarded(exit)))
+}
+
+/// The largest packet that a tunnel takes, in octets, if a router in there is known not to
+/// take this one.
+#[inline(always)]
+fn too_big_beyond<F: Icmp, O: Family, P: Frame, W: Words>(
+    frame: &P,
+    destination: Destination<W>,
+    largest: impl FnOnce(&P) -> u32,
+    now: Ticks,
+) -> Option<u32> {
+    let beyond = destination.largest_beyond(now);
+    let overhead = tunnel::overhead::<O, W>(destination);
+    let is_too_big =
+        beyond != u32::MAX && F::must_stay_whole(frame) && largest(frame) + overhead > beyond;
+    is_too_big.then(|| beyond.saturating_sub(overhead))
+}
+
+/// On the fast path: whether a client's packet may go on to its real server, as far as that is
+/// known before its way is looked up.
+///
+/// # Errors
+/// It may not.
+#[inline(always)]
+pub(super) fn may_go_on<F: Icmp, P: Frame, W: Words>(
+    frame: &P,
+    packet: &Outgoing<'_, F>,
+    hand: Hand,
+    destination: Destination<W>,
+) -> Result<(), Reason> {
+    packet.check_hops(1)?;
+    if hand.method != method::TUNNEL {
+        return Ok(());
+    }
+    let largest = |_: &P| packet.largest;
+    let too_big = match hand.family {
+        4 => too_big_beyond::<F, V4, P, W>(frame, destination, largest, packet.now),
+        _ => too_big_beyond::<F, V6, P, W>(frame, destination, largest, packet.now),
+    };
+    too_big.map_or(Ok(()), |_| Err(Reason::TooBig))
 }
 
 /// What a packet that leaves there counts as.

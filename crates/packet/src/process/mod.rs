@@ -34,8 +34,8 @@ use crate::table::Tables;
 use crate::table::settings::Ticks;
 use crate::wire::{EtherType, Ethernet};
 use answer::{answer, refuse};
-use known::{known, reply, to_tunnel, tunnelled};
-use open::{enter, open, search};
+use known::{known, part, tunnelled};
+use open::{claim, enter, open, search};
 
 /// Decides what becomes of a frame, rewrites it if it is forwarded, and counts why.
 pub fn process<P: Frame, T: Tables>(frame: &mut P, tables: &T, now: Ticks) -> Verdict {
@@ -103,11 +103,16 @@ pub enum Stage {
     Reply6 = 23,
     /// An IPv6 packet is a client's, of a connection by a tunnel.
     ToTunnel6 = 24,
+    /// Of the fast path: an IPv4 packet opens a connection, if it can leave for the destination
+    /// that has been chosen.
+    Claim4 = 25,
+    /// The same for an IPv6 packet.
+    Claim6 = 26,
 }
 
 impl Stage {
     /// How many stages there are.
-    pub const COUNT: u32 = 25;
+    pub const COUNT: u32 = 27;
 
     /// Whether the packets that it is given are IPv4's.
     #[inline(always)]
@@ -118,6 +123,7 @@ impl Stage {
                 | Stage::Open4
                 | Stage::Search4
                 | Stage::Enter4
+                | Stage::Claim4
                 | Stage::Tunnel46
                 | Stage::Answer4
                 | Stage::Error4
@@ -161,16 +167,18 @@ pub enum Step {
 pub fn step<P: Frame, T: Tables>(stage: Stage, frame: &mut P, tables: &T, now: Ticks) -> Step {
     let decision = match stage {
         Stage::Arrive => arrive(frame, tables, now),
-        Stage::Arrive6 => known::<V6, P, T>(frame, tables, now),
+        Stage::Arrive6 => known::<V6, P, T, { part::ARRIVAL }>(frame, tables, now),
         Stage::Tunnel46 => tunnelled::<V4, V6, P, T>(frame, tables, now),
         Stage::Tunnel64 => tunnelled::<V6, V4, P, T>(frame, tables, now),
         Stage::Tunnel66 => tunnelled::<V6, V6, P, T>(frame, tables, now),
         Stage::Open4 => open::<V4, P, T>(frame, tables, now),
-        Stage::ToTunnel6 => to_tunnel::<V6, P, T>(frame, tables, now),
-        Stage::Reply6 => reply::<V6, P, T>(frame, tables, now),
+        Stage::ToTunnel6 => known::<V6, P, T, { part::TUNNELS }>(frame, tables, now),
+        Stage::Reply6 => known::<V6, P, T, { part::ANSWERS }>(frame, tables, now),
         Stage::Open6 => open::<V6, P, T>(frame, tables, now),
         Stage::Search4 => search::<V4, P, T>(frame, tables, now),
         Stage::Search6 => search::<V6, P, T>(frame, tables, now),
+        Stage::Claim4 => claim::<V4, P, T>(frame, tables, now),
+        Stage::Claim6 => claim::<V6, P, T>(frame, tables, now),
         Stage::Enter4 => enter::<V4, P, T>(frame, tables, now),
         Stage::Enter6 => enter::<V6, P, T>(frame, tables, now),
         Stage::Answer4 => Ok(Decision::Done(answer::<V4, P, T>(frame, tables, now))),
@@ -195,14 +203,22 @@ pub fn step<P: Frame, T: Tables>(stage: Stage, frame: &mut P, tables: &T, now: T
         Ok(Decision::Later(stage)) => return Step::Next(stage),
         Ok(Decision::Refused(reason, largest)) => (reason, largest),
         // It may be an error about such a packet.
-        Err(Reason::NotTransport) if matches!(stage, Stage::Arrive) => {
+        Err(Reason::NotTransport) if matches!(stage, Stage::Arrive) && !P::IS_FAST_PATH => {
             return Step::Next(Stage::Error4);
         }
-        Err(Reason::NotTransport) if matches!(stage, Stage::Arrive6) => {
+        Err(Reason::NotTransport) if matches!(stage, Stage::Arrive6) && !P::IS_FAST_PATH => {
             return Step::Next(Stage::Error6);
         }
         Err(reason) => (reason, 0),
     };
+    if P::IS_FAST_PATH {
+        let (verdict, reason) = match reason.punt() {
+            Some(punt) => (Verdict::Punt, punt),
+            None => (verdict_of(reason), reason),
+        };
+        tables.count_reason(reason);
+        return Step::Done(verdict);
+    }
     tables.count_reason(reason);
     if stage.is_of_ipv4() {
         refuse::<V4, P>(frame, reason, largest)
@@ -241,7 +257,7 @@ fn arrive<P: Frame, T: Tables>(frame: &mut P, tables: &T, now: Ticks) -> Result<
     }
     let header: Ethernet = frame.read(0).ok_or(Reason::Malformed)?;
     match header.ether_type() {
-        EtherType::IPV4 => known::<V4, P, T>(frame, tables, now),
+        EtherType::IPV4 => known::<V4, P, T, { part::ARRIVAL }>(frame, tables, now),
         EtherType::IPV6 => Ok(Decision::Later(Stage::Arrive6)),
         _ => Err(Reason::NotIp),
     }

@@ -1,6 +1,6 @@
 //! The layout of the maps, and the operations on them that several processors do at once.
 //!
-//! Every map but the index of services is an array of 64-bit words, shared between
+//! Every map but the two hashes is an array of 64-bit words, shared between
 //! the programs in the kernel and the controller, which maps it into its memory. A
 //! field narrower than a word is a part of one; words are in host byte order,
 //! addresses and ports inside them as they stand in a packet.
@@ -16,6 +16,7 @@
 //! | `DESTINATIONS` | 16 words | [`destination`] |
 //! | `CONNECTIONS` | 8 words, eight entries to a set | [`connection`] |
 //! | `STATISTICS` | per processor, 5 words, by a destination's id | [`destination`] |
+//! | `STATIONS` | hash: [`station::Station`] to nothing | [`station`] |
 //! | `ESTIMATES` | 16 words, by a destination's id; the controller's alone | [`destination`] |
 //! | `REASONS` | per processor, one word, by [`Reason`](crate::reason::Reason) | |
 
@@ -26,13 +27,14 @@ mod hop;
 pub mod mark;
 pub mod service;
 pub mod settings;
+pub mod station;
 
 use crate::reason::Reason;
 use access::AccessKey;
 use service::ServiceKey;
 
 /// Changes whenever a layout does: state that was pinned by another version is not misread.
-pub const LAYOUT_VERSION: u32 = 3;
+pub const LAYOUT_VERSION: u32 = 4;
 
 /// Words that several processors read and write at the same time.
 ///
