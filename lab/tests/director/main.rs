@@ -12,3 +12,4 @@ mod peers;
 mod refusals;
 mod reload;
 mod site;
+mod upgrade;

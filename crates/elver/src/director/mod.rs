@@ -261,6 +261,10 @@ impl Director {
         if hook == Hook::Xdp {
             director.insist_on_xdp()?;
         }
+        // What has not been taken over runs on with what it has.
+        if director.refused.is_empty() {
+            director.data_plane.end_succeeded();
+        }
         director.carry_out_plan(None);
         director.start_vrrp();
         director.start_check();
