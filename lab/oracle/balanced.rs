@@ -93,6 +93,14 @@ impl BalancedHost {
         self.elver = Some(director);
     }
 
+    /// Waits until the balancer knows of every change to the network so far. The kernel
+    /// does at once; elver has heard of it when it answers what it was asked later.
+    pub(crate) fn settle(&self) {
+        if let Some(elver) = &self.elver {
+            elver.status().expect("a status");
+        }
+    }
+
     /// The elver that balances here.
     pub(crate) fn elver(&self) -> &Director {
         self.elver.as_ref().expect("it has been started")

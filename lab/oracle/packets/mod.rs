@@ -3,6 +3,8 @@
 
 mod cases;
 mod compare;
+mod complaint;
+mod errors;
 mod generate;
 mod network;
 mod packet;
@@ -16,6 +18,8 @@ use std::time::Duration;
 
 use elver_lab::wait::{self, Look};
 
+use self::compare::Allowed;
+use self::complaint::Complaint;
 use self::network::{End, Family, Network, Out, RUNS, at};
 use self::packet::Packet;
 use crate::balanced::Balancer;
@@ -46,6 +50,10 @@ enum Action {
     /// The real server sends a packet to which the client's packets of this connection went;
     /// the source is the virtual service.
     Answer(Packet),
+    /// Somebody sends an ICMP error.
+    Complain(Complaint),
+    /// So large may packets towards the real servers be from now on.
+    Mtu(u16),
     /// Compares the tables.
     Tables,
 }
@@ -58,6 +66,8 @@ impl fmt::Display for Action {
             Action::Send(packet) => write!(f, "client {packet}"),
             Action::SendPadded(packet) => write!(f, "client {packet}, padded"),
             Action::Answer(packet) => write!(f, "server {packet}"),
+            Action::Complain(complaint) => write!(f, "{complaint}"),
+            Action::Mtu(mtu) => write!(f, "packets of {mtu} octets"),
             Action::Tables => write!(f, "tables"),
         }
     }
@@ -115,6 +125,8 @@ struct Pair {
     runs: u8,
     /// Where packets of a connection went last: by protocol, client and service.
     servers: BTreeMap<(u8, SocketAddr, SocketAddr), SocketAddr>,
+    /// The last packet that came out of either director, the kernel's first.
+    last: BTreeMap<End, [Vec<u8>; 2]>,
     /// How many frames came out in this run.
     passed: usize,
 }
@@ -129,10 +141,13 @@ pub(crate) fn steps(steps: &mut Steps, elver: &Path, seed: u64) {
         elver: Network::new("elver-packets", Balancer::Elver(elver)),
         runs: 0,
         servers: BTreeMap::new(),
+        last: BTreeMap::new(),
         passed: 0,
     };
     pair.elver.start(elver);
-    for case in cases::all().into_iter().chain(walks::all()) {
+    let cases = cases::all().into_iter().chain(walks::all());
+    // What they leave lies in the kernel's memory of routes, so they come last.
+    for case in cases.chain(errors::all()) {
         for family in case.families {
             let place = pair.next(*family);
             let name = format!("packets: {}, {family}", case.name);
@@ -161,10 +176,12 @@ impl Pair {
     /// the tables at the end.
     fn play(&mut self, place: Place, actions: &[Action]) {
         self.servers.clear();
+        self.last.clear();
         self.passed = 0;
         for side in [&mut self.kernel, &mut self.elver] {
             side.director.list(&["-C"]);
             side.unmark();
+            side.reset_mtu();
         }
         for (number, action) in actions.iter().enumerate() {
             println!("{number:3} {action}");
@@ -203,8 +220,25 @@ impl Pair {
                     None => println!("      no real server has the connection"),
                 }
             }
+            Action::Complain(complaint) => self.complain(complaint),
+            Action::Mtu(mtu) => {
+                for side in [&mut self.kernel, &mut self.elver] {
+                    side.set_mtu(*mtu);
+                }
+            }
             Action::Tables => self.tables(place),
         }
+    }
+
+    fn complain(&mut self, complaint: &Complaint) {
+        let last = self.last.get(&complaint.end);
+        let packets = [0, 1]
+            .map(|side| complaint.octets(last.map(|packets: &[Vec<u8>; 2]| &packets[side][..])));
+        let allowed = Allowed {
+            sizes: complaint.sizes_differ,
+            ..Allowed::default()
+        };
+        self.pass(complaint.end, &packets, allowed);
     }
 
     /// Sends a packet on both sides, with so many octets after it, and compares what comes
@@ -212,24 +246,39 @@ impl Pair {
     fn exchange(&mut self, end: End, packet: &Packet, padding: usize) {
         let mut octets = packet.octets();
         octets.resize(octets.len() + padding, 0);
-        let kernel = self.kernel.send(end, &octets);
-        let elver = self.elver.send(end, &octets);
+        let allowed = Allowed {
+            unchecked: packet.is_unchecked(),
+            ..Allowed::default()
+        };
+        let kernel = self.pass(end, &[octets.clone(), octets], allowed);
+        if end == End::Clients {
+            self.learn(packet, &kernel);
+        }
+    }
+
+    /// Sends octets into either side, the kernel's first, and compares what comes out but for
+    /// what may differ. Gives what came out of the kernel.
+    fn pass(&mut self, end: End, packets: &[Vec<u8>; 2], allowed: Allowed) -> Out {
+        let kernel = self.kernel.send(end, &packets[0]);
+        let elver = self.elver.send(end, &packets[1]);
         println!(
             "      {} to servers, {} to clients",
             kernel.servers.len(),
             kernel.clients.len()
         );
         self.passed += kernel.servers.len() + kernel.clients.len();
-        if end == End::Clients {
-            self.learn(packet, &kernel);
-        }
         for (who, kernel, elver) in [
-            ("real servers", &kernel.servers, &elver.servers),
-            ("clients", &kernel.clients, &elver.clients),
+            (End::Servers, &kernel.servers, &elver.servers),
+            (End::Clients, &kernel.clients, &elver.clients),
         ] {
-            compare::difference(kernel, elver, packet.is_unchecked())
-                .unwrap_or_else(|difference| panic!("to {who}: {difference}"));
+            compare::difference(kernel, elver, allowed)
+                .unwrap_or_else(|difference| panic!("to the end of {who:?}: {difference}"));
+            if let (Some(kernel), Some(elver)) = (kernel.last(), elver.last()) {
+                let packets = [kernel, elver].map(|frame| compare::packet(frame).to_vec());
+                self.last.insert(who, packets);
+            }
         }
+        kernel
     }
 
     /// Notes where a packet went.

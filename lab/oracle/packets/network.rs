@@ -35,6 +35,9 @@ pub(super) const SERVERS: u8 = 3;
 /// How long the director may take to answer, on a machine that is not slow.
 const LIMIT: Duration = Duration::from_secs(10);
 
+/// How large packets are at first.
+const MTU: u16 = 1500;
+
 /// The longest frame that passes.
 const FRAME: usize = 2048;
 
@@ -90,7 +93,7 @@ impl fmt::Display for Family {
 }
 
 /// An end of the director's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum End {
     /// Where clients are.
     Clients,
@@ -115,6 +118,16 @@ impl End {
         match self {
             End::Clients => "eth0",
             End::Servers => "back",
+        }
+    }
+
+    /// A router there that is not the sender of what the director gets.
+    pub(super) fn router(self, is_ipv6: bool) -> IpAddr {
+        match (self, is_ipv6) {
+            (End::Clients, false) => Ipv4Addr::new(10, 0, 1, 2).into(),
+            (End::Clients, true) => Ipv6Addr::new(0xfd00, 1, 0, 0, 0, 0, 0, 2).into(),
+            (End::Servers, false) => Ipv4Addr::new(10, 2, 0, 99).into(),
+            (End::Servers, true) => Ipv6Addr::new(0xfd02, 0, 0, 0, 0, 0, 0, 99).into(),
         }
     }
 
@@ -162,6 +175,8 @@ pub(super) struct Network {
     questions: u16,
     /// Whether what comes from clients gets a mark.
     is_marked: bool,
+    /// How large packets towards the real servers may be.
+    mtu: u16,
     lab: Lab,
 }
 
@@ -192,6 +207,7 @@ impl Network {
             servers,
             questions: 0,
             is_marked: false,
+            mtu: MTU,
             lab,
         };
         network.tc("qdisc add dev eth0 clsact");
@@ -209,6 +225,24 @@ impl Network {
         self.tc(&format!(
             "filter add dev eth0 ingress prio 1 matchall action skbedit mark {mark} continue"
         ));
+    }
+
+    /// How large packets towards the real servers may be.
+    pub(super) fn set_mtu(&mut self, mtu: u16) {
+        self.mtu = mtu;
+        let link = End::Servers.interface();
+        self.director
+            .host()
+            .ip(&["link", "set", link, "mtu", &mtu.to_string()])
+            .expect("the size is set");
+        self.director.settle();
+    }
+
+    /// Undoes [`Network::set_mtu`].
+    pub(super) fn reset_mtu(&mut self) {
+        if self.mtu != MTU {
+            self.set_mtu(MTU);
+        }
     }
 
     /// Takes the mark away again.
