@@ -8,6 +8,7 @@
 //! - In the packet that an ICMP error quotes, the transport's checksum, which IPVS leaves as it
 //!   was when it translates the rest; and with it that of the error, which Linux 6.1 makes wrong
 //!   for "packet too big" in any case. Those of elver have to be right.
+//! - The flow label of ICMPv6 errors, which is a hash of the kernel's own.
 
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -25,15 +26,6 @@ pub(super) const GUE_PORT: u16 = 6080;
 /// The source ports that a GUE packet may have, of both.
 const GUE_SOURCES: std::ops::RangeInclusive<u16> = 32768..=60999;
 
-/// What may differ beside that, in one exchange.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Allowed {
-    /// What went in was a UDP datagram without a checksum.
-    pub(super) unchecked: bool,
-    /// The sizes that "packet too big" and "fragmentation needed" tell.
-    pub(super) sizes: bool,
-}
-
 /// A frame with what may differ made the same, or what is wrong with it.
 struct Comparable {
     octets: Vec<u8>,
@@ -44,17 +36,18 @@ struct Comparable {
     is_right: bool,
 }
 
-/// What is different in the frames that came out, if anything.
+/// What is different in the frames that came out, if anything. `unchecked` says that what
+/// went in was a UDP datagram without a checksum.
 pub(super) fn difference(
     kernel: &[Vec<u8>],
     elver: &[Vec<u8>],
-    allowed: Allowed,
+    unchecked: bool,
 ) -> Result<(), String> {
     let is_same = kernel.len() == elver.len()
         && kernel
             .iter()
             .zip(elver)
-            .map(|(kernel, elver)| is_same(kernel, elver, allowed))
+            .map(|(kernel, elver)| is_same(kernel, elver, unchecked))
             .collect::<Result<Vec<bool>, String>>()?
             .iter()
             .all(|same| *same);
@@ -86,21 +79,16 @@ pub(super) fn text(frames: &[Vec<u8>]) -> String {
     text
 }
 
-fn is_same(kernel: &[u8], elver: &[u8], allowed: Allowed) -> Result<bool, String> {
+fn is_same(kernel: &[u8], elver: &[u8], unchecked: bool) -> Result<bool, String> {
     let mut kernel = comparable(kernel)?;
-    let mut elver = comparable(elver)?;
+    let elver = comparable(elver)?;
     if !elver.is_right {
         return Err(format!(
             "an ICMP error with a wrong checksum, with which it came:\n{}",
             text(&[elver.octets])
         ));
     }
-    for side in [&mut kernel, &mut elver] {
-        if allowed.sizes && side.tells_size() {
-            side.octets[side.transport + 4..side.transport + 8].fill(0);
-        }
-    }
-    if allowed.unchecked && kernel.protocol == UDP && elver.protocol == UDP {
+    if unchecked && kernel.protocol == UDP && elver.protocol == UDP {
         let place = kernel.transport + 6;
         let has_none = elver.octets.get(place..place + 2) == Some(&[0; 2]);
         if has_none && kernel.octets.get(place..place + 2) != Some(&[0; 2]) {
@@ -163,12 +151,6 @@ fn comparable(frame: &[u8]) -> Result<Comparable, String> {
 }
 
 impl Comparable {
-    fn tells_size(&self) -> bool {
-        let kind = self.octets.get(self.transport..self.transport + 2);
-        (self.protocol == ICMP && kind == Some(&[3, 4]))
-            || (self.protocol == ICMPV6 && kind == Some(&[2, 0]))
-    }
-
     /// Of an ICMP error, looks at the checksums and makes those that may differ the same.
     fn level_error(&mut self) {
         let start = self.transport;
@@ -187,6 +169,10 @@ impl Comparable {
         } else {
             Vec::new()
         };
+        if self.protocol == ICMPV6 {
+            self.octets[ETHERNET + 1] &= 0xf0;
+            self.octets[ETHERNET + 2..ETHERNET + 4].fill(0);
+        }
         self.is_right = internet_checksum(&[&pseudo, &self.octets[start..]]) == 0;
         self.octets[start + 2..start + 4].fill(0);
         let (protocol, header) = match self.octets[quoted] >> 4 {

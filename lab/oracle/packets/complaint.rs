@@ -64,10 +64,8 @@ pub(super) struct Complaint {
     about: Option<Packet>,
     /// How many octets of the packet it quotes at the most.
     quoted: usize,
-    /// Whether both directors may tell their senders different sizes.
-    pub(super) sizes_differ: bool,
-    /// Whether its checksum is wrong.
-    is_corrupt: bool,
+    /// Whether what the directors make of it is compared.
+    pub(super) is_compared: bool,
 }
 
 impl Complaint {
@@ -79,8 +77,7 @@ impl Complaint {
             kind,
             about: None,
             quoted: 1000,
-            sizes_differ: false,
-            is_corrupt: false,
+            is_compared: true,
         }
     }
 
@@ -96,15 +93,9 @@ impl Complaint {
         self
     }
 
-    /// What sizes the directors tell is not compared.
-    pub(super) fn of_any_size(mut self) -> Complaint {
-        self.sizes_differ = true;
-        self
-    }
-
-    /// With a wrong checksum.
-    pub(super) fn corrupt(mut self) -> Complaint {
-        self.is_corrupt = true;
+    /// What the directors make of it is not compared: only what they do later is.
+    pub(super) fn uncompared(mut self) -> Complaint {
+        self.is_compared = false;
         self
     }
 
@@ -129,7 +120,7 @@ impl Complaint {
         } else {
             Vec::new()
         };
-        let checksum = internet_checksum(&[&pseudo, &message]) ^ u16::from(self.is_corrupt);
+        let checksum = internet_checksum(&[&pseudo, &message]);
         message[2..4].copy_from_slice(&checksum.to_be_bytes());
         let mut packet = header(source, sender, message.len() as u16);
         packet.extend(message);
@@ -148,8 +139,7 @@ impl fmt::Display for Complaint {
             Some(packet) => write!(f, "{packet}")?,
             None => write!(f, "the last packet")?,
         }
-        write!(f, ", quoting {} octets", self.quoted)?;
-        f.write_str(if self.is_corrupt { ", corrupt" } else { "" })
+        write!(f, ", quoting {} octets", self.quoted)
     }
 }
 

@@ -103,8 +103,6 @@ fn of_servers(place: Place) -> Vec<Action> {
                     actions.push(Action::Complain(short));
                 }
             }
-            let complaint = Complaint::new(End::Servers, Router, Kind::Expired);
-            actions.push(Action::Complain(complaint.corrupt()));
         }
     }
     actions
@@ -183,11 +181,10 @@ fn about_nothing(place: Place) -> Vec<Action> {
     actions.push(complain(stranger.clone()));
     let other_service = packets(place, "-t", 2000, 81)[2].clone();
     actions.push(complain(other_service));
-    // Too short to have ports, and with a checksum that is wrong.
+    // Too short to have ports.
     let about_first = Complaint::new(End::Clients, Router, Kind::NoPort);
-    let too_short = about_first.clone().quoting(shortest(place) - 6);
+    let too_short = about_first.quoting(shortest(place) - 6);
     actions.push(Action::Complain(too_short));
-    actions.push(Action::Complain(about_first.corrupt()));
     actions
 }
 
@@ -213,7 +210,7 @@ fn methods() -> Vec<(u16, String)> {
 }
 
 fn hops(place: Place) -> Vec<Action> {
-    let mut actions = Vec::new();
+    let mut actions = vec![Action::NoStatistics];
     for (port, more) in methods() {
         for protocol in ["-t", "-u"] {
             actions.extend(serve(place, protocol, port, port, &more));
@@ -231,7 +228,7 @@ fn hops(place: Place) -> Vec<Action> {
 fn too_large(place: Place) -> Vec<Action> {
     /// What goes out towards the real servers.
     const MTU: u16 = 1400;
-    let mut actions = Vec::new();
+    let mut actions = vec![Action::NoStatistics];
     for (port, more) in methods() {
         for protocol in ["-t", "-u"] {
             actions.extend(serve(place, protocol, port, port, &more));
@@ -257,7 +254,7 @@ fn too_large(place: Place) -> Vec<Action> {
 }
 
 fn in_tunnels(place: Place) -> Vec<Action> {
-    let mut actions = Vec::new();
+    let mut actions = vec![Action::NoStatistics];
     for (port, more) in tunnels() {
         for protocol in ["-t", "-u"] {
             actions.extend(serve(place, protocol, port, port, &more));
@@ -277,12 +274,12 @@ fn in_tunnels(place: Place) -> Vec<Action> {
         }
     }
     // What has been learned stays with the way to the real server, so it comes last. The kernel
-    // learns the size with the first, and tells it with the second.
+    // tells a client of it when its next packet is too large, elver at once.
     for (port, _) in tunnels() {
         let [_, next, _] = packets(place, "-t", 2000, port);
         actions.push(Action::Send(next.clone()));
         let complaint = Complaint::new(End::Servers, Router, Kind::TooBig(1300));
-        actions.push(Action::Complain(complaint.of_any_size()));
+        actions.push(Action::Complain(complaint.uncompared()));
         actions.push(Action::Send(next.fragment(DONT_FRAGMENT).payload(1320)));
     }
     actions
