@@ -279,6 +279,7 @@ fn in_tunnels(place: Place) -> Vec<Action> {
         let [_, next, _] = packets(place, "-t", 2000, port);
         actions.push(Action::Send(next.clone()));
         let complaint = Complaint::new(End::Servers, Router, Kind::TooBig(1300));
+        actions.push(Action::Complain(complaint.clone().quoting(68).uncompared()));
         actions.push(Action::Complain(complaint.uncompared()));
         actions.push(Action::Send(next.fragment(DONT_FRAGMENT).payload(1320)));
     }

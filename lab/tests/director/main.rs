@@ -6,6 +6,7 @@
 mod checks;
 mod configuration;
 mod death;
+mod firewall;
 mod forwarding;
 mod leaving;
 mod peers;
