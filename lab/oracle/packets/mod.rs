@@ -4,6 +4,7 @@
 mod cases;
 mod compare;
 mod complaint;
+pub(crate) mod cost;
 mod errors;
 mod generate;
 mod network;

@@ -153,7 +153,8 @@ impl End {
 struct Port {
     index: u32,
     sender: FrameSender,
-    captured: CaptureSocket,
+    /// What hears what comes out; without it that costs nothing.
+    captured: Option<CaptureSocket>,
 }
 
 /// What came out of a director, in order, from the Ethernet header on.
@@ -177,6 +178,7 @@ pub(super) struct Network {
     is_marked: bool,
     /// How large packets towards the real servers may be.
     mtu: u16,
+    peers: Host,
     lab: Lab,
 }
 
@@ -208,6 +210,7 @@ impl Network {
             questions: 0,
             is_marked: false,
             mtu: MTU,
+            peers,
             lab,
         };
         network.tc("qdisc add dev eth0 clsact");
@@ -216,7 +219,80 @@ impl Network {
 
     /// Starts elver and waits until it serves.
     pub(super) fn start(&mut self, elver: &Path) {
-        self.director.start(&self.lab, elver, ENDS.len());
+        self.start_with(elver, &[]);
+    }
+
+    /// [`Network::start`] with further options of `elver run`.
+    pub(super) fn start_with(&mut self, elver: &Path, options: &[&str]) {
+        self.director
+            .start_with(&self.lab, elver, ENDS.len(), options);
+    }
+
+    /// Lets the peers receive several packets at a time, as they have to where XDP sends to
+    /// them.
+    pub(super) fn receive_in_batches(&self) {
+        for end in ENDS {
+            let mut command = self.peers.command("ethtool").expect("a command");
+            command.args(["-K", end.peers(), "gro", "on"]);
+            let output = self.peers.output(command, LIMIT).expect("ethtool ends");
+            output.success().expect("GRO is on");
+        }
+    }
+
+    /// Hears nothing any more of what comes out.
+    pub(super) fn deafen(&mut self) {
+        self.clients.captured = None;
+        self.servers.captured = None;
+    }
+
+    /// Hears what comes out from now on.
+    pub(super) fn listen(&mut self) {
+        self.clients = Port::open(&self.peers, End::Clients);
+        self.servers = Port::open(&self.peers, End::Servers);
+    }
+
+    /// Sends a packet to the director, and waits for nothing.
+    pub(super) fn send_only(&self, end: End, packet: &[u8]) {
+        self.port(end).send(end, packet);
+    }
+
+    /// Sends the director a frame that nobody takes, as long as that of a packet of so many
+    /// octets.
+    pub(super) fn send_in_vain(&self, end: End, length: usize) {
+        /// For experiments (IEEE 802, table 2).
+        const NOBODY: [u8; 2] = [0x88, 0xb5];
+        let port = self.port(end);
+        let (director, peer) = (end.hardware(1), end.hardware(2));
+        let frame = [&director[..], &peer, &NOBODY, &vec![0; length]].concat();
+        port.sender
+            .send(port.index, &frame)
+            .expect("the frame is sent");
+    }
+
+    /// How many frames the director has sent out of an end.
+    pub(super) fn sent(&self, end: End) -> u64 {
+        let counters = self
+            .director
+            .host()
+            .run(|| std::fs::read_to_string("/proc/thread-self/net/dev"))
+            .expect("a namespace")
+            .expect("counters");
+        let name = format!("{}:", end.interface());
+        let line = counters
+            .lines()
+            .find(|line| line.trim_start().starts_with(&name))
+            .expect("the interface is there");
+        // Eight numbers of what was received come first (proc(5)).
+        let sent = line.split_whitespace().nth(1 + 8 + 1);
+        sent.and_then(|number| number.parse().ok())
+            .expect("a number")
+    }
+
+    fn port(&self, end: End) -> &Port {
+        match end {
+            End::Clients => &self.clients,
+            End::Servers => &self.servers,
+        }
     }
 
     /// Gives what comes from clients a firewall mark, before IPVS or elver sees it.
@@ -266,10 +342,7 @@ impl Network {
         self.questions += 1;
         let (director, neighbour) = end.neighbours();
         let question = echo_request(neighbour, director, 0xe1fe, self.questions);
-        let port = match end {
-            End::Clients => &self.clients,
-            End::Servers => &self.servers,
-        };
+        let port = self.port(end);
         port.send(end, packet);
         port.send(end, &question);
         let mut out = Out::default();
@@ -301,8 +374,8 @@ impl Network {
                 "the director answers no echo request; it sent {out:02x?}"
             );
             let mut ready = [
-                PollFd::new(&self.clients.captured, PollFlags::IN),
-                PollFd::new(&self.servers.captured, PollFlags::IN),
+                PollFd::new(self.clients.captured(), PollFlags::IN),
+                PollFd::new(self.servers.captured(), PollFlags::IN),
             ];
             let left = Timespec::try_from(left).expect("a short time");
             // An interrupted wait is begun anew.
@@ -325,8 +398,12 @@ impl Port {
         Port {
             index,
             sender,
-            captured,
+            captured: Some(captured),
         }
+    }
+
+    fn captured(&self) -> &CaptureSocket {
+        self.captured.as_ref().expect("somebody listens")
     }
 
     /// Sends a packet to the director, from its neighbour there.
@@ -342,7 +419,7 @@ impl Port {
     /// makes itself known.
     fn drain(&self, mut take: impl FnMut(&[u8])) {
         let mut buffer = [0; FRAME];
-        while let Ok(received) = self.captured.receive(&mut buffer) {
+        while let Ok(received) = self.captured().receive(&mut buffer) {
             let frame = &buffer[..received.length.min(FRAME)];
             if !received.outgoing && is_traffic(frame) {
                 take(frame);
