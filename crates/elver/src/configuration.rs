@@ -7,7 +7,9 @@ use elver_core::config::model::Configuration;
 use elver_core::config::{self, Loaded, Severity, Source};
 
 use crate::failure::Failure;
+use crate::firewall;
 use crate::instance::Instance;
+use crate::settings::Settings;
 
 /// Reads the configuration for `instance`. Whatever there is to say about the file goes
 /// to standard error; it fails only if the configuration cannot run.
@@ -20,26 +22,38 @@ pub(crate) fn load(file: &Path, instance: &Instance) -> Result<Configuration, Fa
         })
 }
 
-/// `elver check`: [`load`], which also fails if there was something to say.
-pub(crate) fn check(file: &Path, instance: &Instance) -> Result<(), Failure> {
+/// `elver check`: [`load`], which also fails if there was something to say, of the files or of
+/// rules of netfilter that will not hold.
+pub(crate) fn check(
+    file: &Path,
+    settings: Option<&Path>,
+    instance: &Instance,
+) -> Result<(), Failure> {
     let loaded = read(file, instance)?;
     let path = file.to_owned();
-    let worst = loaded.diagnostics.iter().map(|each| each.severity).max();
-    match (loaded.configuration, worst) {
-        (None, _) => Err(Failure::ConfigurationUnusable { path }),
-        (Some(_), Some(Severity::Warning | Severity::Error)) => {
-            Err(Failure::ConfigurationDoubtful { path })
-        }
-        (Some(configuration), _) => {
-            println!(
-                "{}: runs: {} VRRP instances, {} virtual servers",
-                path.display(),
-                configuration.instances.len(),
-                configuration.virtual_servers.len()
-            );
-            Ok(())
-        }
+    let Some(configuration) = loaded.configuration else {
+        return Err(Failure::ConfigurationUnusable { path });
+    };
+    let settings = Settings::load(settings)?;
+    let look = firewall::look(&firewall::services(&configuration), &settings);
+    for failure in &look.failures {
+        eprintln!("rules of netfilter could not be looked at: {failure}");
     }
+    for finding in &look.findings {
+        eprintln!("{finding}");
+    }
+    let worst = loaded.diagnostics.iter().map(|each| each.severity).max();
+    let is_doubtful = matches!(worst, Some(Severity::Warning | Severity::Error));
+    if is_doubtful || !look.findings.is_empty() {
+        return Err(Failure::ConfigurationDoubtful { path });
+    }
+    println!(
+        "{}: runs: {} VRRP instances, {} virtual servers",
+        path.display(),
+        configuration.instances.len(),
+        configuration.virtual_servers.len()
+    );
+    Ok(())
 }
 
 fn read(file: &Path, instance: &Instance) -> Result<Loaded, Failure> {

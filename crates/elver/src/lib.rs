@@ -11,6 +11,7 @@ mod ctl;
 mod data_plane;
 mod director;
 mod failure;
+mod firewall;
 mod instance;
 mod ipvsadm;
 mod mailer;
@@ -60,7 +61,9 @@ pub fn main() -> ExitCode {
             let files = director::Files { file, settings };
             director::run(files, hook, instance)
         }
-        Command::Check { file } => configuration::check(&file, instance),
+        Command::Check { file, settings } => {
+            configuration::check(&file, settings.as_deref(), instance)
+        }
         Command::Ctl { request } => match request {
             Ctl::Status => ctl::status(instance),
             Ctl::Reload => ctl::reload(instance),

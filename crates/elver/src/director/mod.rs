@@ -61,6 +61,7 @@ use crate::configuration;
 use crate::control::{self, Asked};
 use crate::data_plane::DataPlane;
 use crate::failure::Failure;
+use crate::firewall;
 use crate::instance::{Instance, PidFile, Taken};
 use crate::scripts::Scripts;
 use crate::settings::Settings;
@@ -270,7 +271,12 @@ impl Director {
         if hook == Hook::Xdp {
             director.insist_on_xdp()?;
         }
+        // What has not been taken over runs on with what it has.
+        if director.refused.is_empty() {
+            director.data_plane.end_succeeded();
+        }
         director.carry_out_plan(None);
+        director.look_at_firewall(settings);
         director.start_vrrp();
         director.start_check();
         let inbox = Inbox {
@@ -348,6 +354,16 @@ impl Director {
         self.stop(inbox).await
     }
 
+    /// Says which rules of netfilter do not hold for the services that there are now.
+    fn look_at_firewall(&self, settings: &Settings) {
+        let services = self.data_plane.services();
+        let mut keys = firewall::services(&self.configuration);
+        keys.extend(services.iter().map(|service| service.key));
+        keys.sort_unstable();
+        keys.dedup();
+        firewall::look_aside(keys, settings.clone());
+    }
+
     fn configure_notifications(&mut self) {
         self.notifications
             .configure(&self.configuration.global, &mut self.scripts);
@@ -399,6 +415,7 @@ impl Director {
         self.virtual_routers.retain(&self.configuration);
         self.health.reload(&self.configuration);
         self.carry_out_plan(None);
+        self.look_at_firewall(&settings);
         match &self.vrrp.child {
             Some(child) => child.tell(self.virtual_routers.command(&self.configuration)),
             None => self.start_vrrp(),
