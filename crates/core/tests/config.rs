@@ -1597,6 +1597,7 @@ mod property {
                             protocol,
                             address: SocketAddr::new(address, port),
                         },
+                        group: None,
                         settings: ServiceSettings {
                             scheduler: scheduler.0,
                             scheduler_flag_1: flags.0,
