@@ -252,6 +252,7 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                             protocol: Tcp,
                             address: 172.17.42.200:3306,
                         },
+                        group: None,
                         settings: ServiceSettings {
                             scheduler: Rr,
                             scheduler_flag_1: false,
@@ -526,6 +527,7 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                             protocol: Tcp,
                             address: 172.17.42.200:3306,
                         },
+                        group: None,
                         settings: ServiceSettings {
                             scheduler: Rr,
                             scheduler_flag_1: false,
@@ -686,6 +688,7 @@ fn the_container_directors_file_means_what_its_author_meant() {
                             protocol: Tcp,
                             address: 172.17.42.200:36000,
                         },
+                        group: None,
                         settings: ServiceSettings {
                             scheduler: Rr,
                             scheduler_flag_1: false,
