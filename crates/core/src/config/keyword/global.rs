@@ -243,7 +243,7 @@ pub(super) const GLOBAL_DEFS: &[Keyword] = &[
     known("reload_time_file", &[PATH]),
     known("reload_repeat", &[]),
     known("reload_file", &[Optional(&PATH)]),
-    known(
+    acted(
         "include_check",
         &[Rest("[+-][readable match wildcard_match brace_match]")],
     ),
