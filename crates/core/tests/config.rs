@@ -124,6 +124,7 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                             "VI_1",
                             "VI_GATEWAY",
                         ],
+                        weights: false,
                         notify: NotifyScripts {
                             master: None,
                             backup: None,
@@ -160,6 +161,8 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                         ],
                         preempt: true,
                         preempt_delay: 0ns,
+                        routes: [],
+                        rules: [],
                         excluded_addresses: [],
                         source: None,
                         unicast_peers: [],
@@ -214,6 +217,8 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                         ],
                         preempt: true,
                         preempt_delay: 0ns,
+                        routes: [],
+                        rules: [],
                         excluded_addresses: [],
                         source: None,
                         unicast_peers: [],
@@ -245,7 +250,16 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                         notify_priority_changes: false,
                     },
                 ],
-                scripts: [],
+                statics: Statics {
+                    addresses: [],
+                    routes: [],
+                    rules: [],
+                },
+                trackers: Trackers {
+                    scripts: [],
+                    files: [],
+                    processes: [],
+                },
                 virtual_servers: [
                     VirtualServer {
                         key: Address {
@@ -489,6 +503,8 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                         ],
                         preempt: true,
                         preempt_delay: 0ns,
+                        routes: [],
+                        rules: [],
                         excluded_addresses: [],
                         source: None,
                         unicast_peers: [],
@@ -520,7 +536,16 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                         notify_priority_changes: false,
                     },
                 ],
-                scripts: [],
+                statics: Statics {
+                    addresses: [],
+                    routes: [],
+                    rules: [],
+                },
+                trackers: Trackers {
+                    scripts: [],
+                    files: [],
+                    processes: [],
+                },
                 virtual_servers: [
                     VirtualServer {
                         key: Address {
@@ -650,6 +675,8 @@ fn the_container_directors_file_means_what_its_author_meant() {
                         ],
                         preempt: true,
                         preempt_delay: 0ns,
+                        routes: [],
+                        rules: [],
                         excluded_addresses: [],
                         source: None,
                         unicast_peers: [],
@@ -681,7 +708,16 @@ fn the_container_directors_file_means_what_its_author_meant() {
                         notify_priority_changes: false,
                     },
                 ],
-                scripts: [],
+                statics: Statics {
+                    addresses: [],
+                    routes: [],
+                    rules: [],
+                },
+                trackers: Trackers {
+                    scripts: [],
+                    files: [],
+                    processes: [],
+                },
                 virtual_servers: [
                     VirtualServer {
                         key: Address {
@@ -1363,6 +1399,31 @@ mod property {
         }
     }
 
+    fn route(kind: RouteKind, hops: &[(&str, Option<u16>)]) -> Route {
+        let hop = |(interface, weight): &(&str, Option<u16>)| NextHop {
+            router: Some(Ipv4Addr::new(192, 0, 2, 254).into()),
+            interface: Some((*interface).to_owned()),
+            on_link: true,
+            weight: *weight,
+        };
+        Route {
+            kind,
+            destination: Prefix {
+                address: Ipv4Addr::new(198, 51, 100, 0).into(),
+                length: 24,
+            },
+            hops: hops.iter().map(hop).collect(),
+            source: Some(Ipv4Addr::new(192, 0, 2, 1).into()),
+            table: 100,
+            metric: Some(5),
+            scope: Some(0),
+            protocol: Some(4),
+            mtu: Some(1400),
+            advertised_segment_size: Some(1360),
+            restore: false,
+        }
+    }
+
     fn instance(id: u8) -> impl Strategy<Value = VrrpInstance> {
         let addresses = any::<bool>().prop_flat_map(|ipv6| {
             let one = (
@@ -1441,6 +1502,32 @@ mod property {
                         } else {
                             Duration::from_millis(u64::from(interval))
                         },
+                        routes: vec![
+                            route(RouteKind::Unicast, &[("eth0", None)]),
+                            route(
+                                RouteKind::Unicast,
+                                &[("eth0", Some(1)), ("eth1", Some(256))],
+                            ),
+                            route(RouteKind::Blackhole, &[]),
+                        ],
+                        rules: vec![Rule {
+                            ipv6: false,
+                            inverted: false,
+                            from: Some(Prefix {
+                                address: Ipv4Addr::new(192, 0, 2, 0).into(),
+                                length: 25,
+                            }),
+                            to: Some(Prefix {
+                                address: Ipv4Addr::UNSPECIFIED.into(),
+                                length: 0,
+                            }),
+                            input: None,
+                            output: None,
+                            mark: None,
+                            preference: None,
+                            action: RuleAction::Table(100),
+                            restore: true,
+                        }],
                         excluded_addresses: excluded
                             .then(|| VirtualAddress::new("192.0.2.99".parse().unwrap(), 24))
                             .into_iter()
@@ -1478,6 +1565,16 @@ mod property {
                                 tracker: Tracker::Script("check".to_owned()),
                                 weight: 0,
                                 reverse: excluded,
+                            },
+                            Tracked {
+                                tracker: Tracker::File("file".to_owned()),
+                                weight: 254,
+                                reverse: false,
+                            },
+                            Tracked {
+                                tracker: Tracker::Process("process".to_owned()),
+                                weight: -5,
+                                reverse: true,
                             },
                         ],
                         smtp_alert: alert,
@@ -1650,6 +1747,7 @@ mod property {
                     ..Global::default()
                 },
                 sync_groups: vec![SyncGroup {
+                    weights: true,
                     name: "both".to_owned(),
                     members: vec![first.name.clone(), second.name.clone()],
                     notify: NotifyScripts {
@@ -1658,6 +1756,26 @@ mod property {
                     },
                 }],
                 instances: vec![first, second],
+                statics: Statics {
+                    addresses: vec![VirtualAddress {
+                        interface: Some("eth2".to_owned()),
+                        ..VirtualAddress::new(Ipv4Addr::new(192, 0, 2, 77).into(), 24)
+                    }],
+                    routes: vec![route(RouteKind::Throw, &[])],
+                    rules: vec![Rule {
+                        ipv6: true,
+                        inverted: true,
+                        from: None,
+                        to: None,
+                        input: Some("eth2".to_owned()),
+                        output: Some("eth3".to_owned()),
+                        mark: Some((7, 0xff)),
+                        preference: Some(100),
+                        action: RuleAction::Goto(200),
+                        restore: false,
+                    }],
+                },
+                trackers: Trackers {
                 scripts: vec![TrackedScript {
                     name: "check".to_owned(),
                     script: Script { command: ["/usr/bin/env", "A=b c", "true"].map(str::to_owned).to_vec(),
@@ -1672,6 +1790,30 @@ mod property {
                     fall: 3,
                     starts_failed: router_id_is_long,
                 }],
+                files: vec![TrackedFile {
+                    name: "file".to_owned(),
+                    path: "/run/a number".to_owned(),
+                    initial: router_id_is_long.then_some(InitialContent {
+                        value: -7,
+                        overwrite: true,
+                    }),
+                }],
+                processes: vec![TrackedProcess {
+                    name: "process".to_owned(),
+                    program: "/usr/sbin/daemon".to_owned(),
+                    by_command_line: router_id_is_long,
+                    parameters: if router_id_is_long {
+                        vec!["-f".to_owned(), "a file".to_owned()]
+                    } else {
+                        Vec::new()
+                    },
+                    parameter_match: router_id_is_long.then_some(ParameterMatch::Initial),
+                    least: 2,
+                    most: router_id_is_long.then_some(3),
+                    rise_delay: Duration::from_millis(500),
+                    fall_delay: Duration::ZERO,
+                }],
+                },
                 virtual_servers: vec![server],
             };
             let text = dump(&configuration, Secrets::Shown);

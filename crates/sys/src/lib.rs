@@ -3,6 +3,7 @@
 pub mod bpf;
 pub mod capture;
 pub mod dump_file;
+pub mod file_watch;
 pub mod frame_sender;
 pub mod gratuitous_arp;
 pub mod names;
@@ -11,6 +12,7 @@ pub mod netlink;
 pub mod notify_fifo;
 pub mod privilege;
 pub mod process;
+pub mod process_watch;
 pub mod script;
 pub mod timer;
 pub mod vrrp_socket;

@@ -1,7 +1,9 @@
 //! A configuration in the words of `keepalived.conf`, with every default written out.
 
 mod checks;
+mod routing;
 mod scripts;
+mod tracking;
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Write};
@@ -10,7 +12,7 @@ use std::time::Duration;
 
 use super::model::{
     Authentication, Configuration, Global, GroupMember, InitialState, ServiceGroup, SyncGroup,
-    Tracked, Tracker, VirtualAddress, VirtualServer, VrrpInstance, VrrpVersion,
+    VirtualAddress, VirtualServer, VrrpInstance, VrrpVersion,
 };
 use crate::service::{
     Family, ForwardingMethod, Scheduler, ServiceKey, ServiceSettings, Tunnel, TunnelChecksum,
@@ -43,9 +45,8 @@ pub fn dump(configuration: &Configuration, secrets: Secrets) -> String {
     for group in &configuration.sync_groups {
         writer.sync_group(group);
     }
-    for script in &configuration.scripts {
-        scripts::tracked(&mut writer, script);
-    }
+    routing::statics(&mut writer, &configuration.statics);
+    tracking::trackers(&mut writer, &configuration.trackers);
     for instance in &configuration.instances {
         writer.instance(instance);
     }
@@ -168,6 +169,9 @@ impl Writer {
                         w.line(format_args!("{}", Quoted(member)));
                     }
                 });
+                if group.weights {
+                    w.line(format_args!("sync_group_tracking_weight"));
+                }
                 scripts::notify(w, &group.notify);
             },
         );
@@ -226,6 +230,8 @@ impl Writer {
                     });
                 }
             }
+            routing::routes(w, "virtual_routes", &instance.routes);
+            routing::rules(w, "virtual_rules", &instance.rules);
         });
     }
 
@@ -259,20 +265,7 @@ impl Writer {
         if !instance.track_primary {
             self.line(format_args!("dont_track_primary"));
         }
-        for (block, is_here) in [
-            (
-                "track_interface",
-                (|t| matches!(t, Tracker::Interface(_))) as fn(&Tracker) -> bool,
-            ),
-            ("track_script", |t| matches!(t, Tracker::Script(_))),
-        ] {
-            let tracked = || instance.tracked.iter().filter(|t| is_here(&t.tracker));
-            if tracked().next().is_some() {
-                self.block(format_args!("{block}"), |w| {
-                    tracked().for_each(|t| w.tracked(t))
-                });
-            }
-        }
+        tracking::lists(self, &instance.tracked);
         let announcements = &instance.announcements;
         for (keyword, time) in [
             ("garp_master_delay", announcements.delay),
@@ -302,16 +295,6 @@ impl Writer {
         ] {
             self.line(format_args!("{keyword} {on}"));
         }
-    }
-
-    fn tracked(&mut self, tracked: &Tracked) {
-        let (Tracker::Interface(name) | Tracker::Script(name)) = &tracked.tracker;
-        let reverse = if tracked.reverse { " reverse" } else { "" };
-        self.line(format_args!(
-            "{} weight {}{reverse}",
-            Quoted(name),
-            tracked.weight
-        ));
     }
 
     fn authentication(&mut self, authentication: &Authentication) {

@@ -109,6 +109,14 @@ fn write_instance(out: &mut String, instance: &VrrpInstance) -> fmt::Result {
     for tracked in &instance.tracked {
         writeln!(out, "  {}", tracking(tracked))?;
     }
+    for (count, what) in [
+        (instance.routes.len(), "routes"),
+        (instance.rules.len(), "rules for routes"),
+    ] {
+        if count > 0 {
+            writeln!(out, "  the master has {count} {what} with it")?;
+        }
+    }
     for (addresses, words) in [
         (&instance.virtual_addresses, ""),
         (&instance.excluded_addresses, ", which is not advertised"),
@@ -133,6 +141,18 @@ fn tracking(tracked: &Tracked) -> String {
     let (what, good, bad) = match &tracked.tracker {
         Tracker::Interface(name) => (format!("interface {name}"), "is up", "is down"),
         Tracker::Script(name) => (format!("script {name}"), "succeeds", "fails"),
+        Tracker::Process(name) => (format!("process {name}"), "runs", "does not run"),
+        Tracker::File(name) => {
+            let sign = if tracked.reverse { "minus " } else { "" };
+            return match tracked.weight {
+                0 => format!("it is in fault while the number in file {name} is not 0"),
+                weight => {
+                    format!(
+                        "{sign}{weight} times the number in file {name} is added to its priority"
+                    )
+                }
+            };
+        }
     };
     let (good, bad) = match tracked.reverse {
         true => (bad, good),

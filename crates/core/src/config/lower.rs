@@ -7,6 +7,7 @@ mod forwarding;
 mod group;
 mod quorum;
 mod review;
+mod routing;
 mod script;
 mod servers;
 mod tracking;
@@ -15,7 +16,7 @@ mod vrrp;
 use super::diagnostic::Report;
 use super::directive::{Context, Directive, NotActedOn};
 use super::keyword::BlockKind;
-use super::model::{Configuration, Global, ScriptUser, VrrpVersion};
+use super::model::{Configuration, Global, ScriptUser, Statics, VrrpVersion};
 use super::reader::Word;
 use super::source::Span;
 use super::tree::Statement;
@@ -36,7 +37,8 @@ pub(crate) struct Lowering {
     election: election::Election,
     sync_groups: Vec<vrrp::ReadSyncGroup>,
     instances: Vec<vrrp::ReadInstance>,
-    scripts: Vec<tracking::ReadScript>,
+    trackers: tracking::ReadTrackers,
+    statics: Statics,
     script_user: Option<ScriptUser>,
     notify_priority_changes: bool,
     notify_fifo: ReadFifo,
@@ -84,7 +86,6 @@ impl Lowering {
                 self.instances
                     .extend(vrrp::instance(context, directive, &self.instances));
             }
-            "vrrp_script" => self.scripts.extend(tracking::script(context, directive)),
             "virtual_server_group" => {
                 self.groups
                     .extend(group::read(context, directive, &self.groups));
@@ -93,7 +94,24 @@ impl Lowering {
                 self.virtual_servers
                     .extend(servers::virtual_server(context, directive));
             }
-            _ => {}
+            "static_ipaddress" => {
+                for line in directive.statements() {
+                    self.statics
+                        .addresses
+                        .extend(address::static_address(context, line));
+                }
+            }
+            "static_routes" => {
+                for line in directive.statements() {
+                    self.statics.routes.extend(routing::route(context, line));
+                }
+            }
+            "static_rules" => {
+                for line in directive.statements() {
+                    self.statics.rules.extend(routing::rule(context, line));
+                }
+            }
+            _ => self.trackers.take(context, directive),
         }
     }
 
@@ -162,15 +180,15 @@ impl Lowering {
             self.version,
             &self.election,
             self.notify_priority_changes,
-            &self.scripts,
+            &self.trackers,
             report,
         );
         let usual_user = self.script_user.as_ref();
         let virtual_servers =
             servers::finish(self.virtual_servers, &self.groups, usual_user, report);
         let mut sync_groups =
-            vrrp::finish_sync_groups(self.sync_groups, &mut instances, &self.scripts, report);
-        let scripts = tracking::finish_scripts(self.scripts, usual_user, |tracker| {
+            vrrp::finish_sync_groups(self.sync_groups, &mut instances, &self.trackers, report);
+        let trackers = self.trackers.finish(usual_user, |tracker| {
             instances
                 .iter()
                 .flat_map(|instance| &instance.value.tracked)
@@ -193,7 +211,8 @@ impl Lowering {
             },
             sync_groups,
             instances: instances.into_iter().map(|read| read.value).collect(),
-            scripts,
+            statics: self.statics,
+            trackers,
             virtual_servers,
         })
     }

@@ -2,6 +2,8 @@
 
 mod check;
 mod group;
+mod routing;
+mod tracking;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -13,6 +15,11 @@ pub use self::check::{
     RegexOptions, Timing, Tls, UdpProbe, UdpReply, Url,
 };
 pub use self::group::{GroupMember, ServiceGroup, destination_of};
+pub use self::routing::{NextHop, Prefix, Route, RouteKind, Rule, RuleAction, Statics};
+pub use self::tracking::{
+    InitialContent, ParameterMatch, Tracked, TrackedFile, TrackedProcess, TrackedScript, Tracker,
+    Trackers,
+};
 use crate::service::{DestinationSettings, ServiceKey, ServiceSettings};
 
 /// A whole configuration.
@@ -24,8 +31,10 @@ pub struct Configuration {
     pub sync_groups: Vec<SyncGroup>,
     /// `vrrp_instance` blocks, in the order of the file.
     pub instances: Vec<VrrpInstance>,
-    /// `vrrp_script` blocks that some instance tracks, in the order of the file.
-    pub scripts: Vec<TrackedScript>,
+    /// What is held whoever is master.
+    pub statics: Statics,
+    /// What instances track, besides interfaces.
+    pub trackers: Trackers,
     /// `virtual_server` blocks, in the order of the file.
     pub virtual_servers: Vec<VirtualServer>,
 }
@@ -60,6 +69,8 @@ pub struct SyncGroup {
     pub name: String,
     /// Names of its instances.
     pub members: Vec<String>,
+    /// `sync_group_tracking_weight`: what has a weight counts for its members too.
+    pub weights: bool,
     /// What is run when it changes its state.
     pub notify: NotifyScripts,
 }
@@ -203,46 +214,6 @@ pub struct NotifyFifo {
     pub reader: Option<Script>,
 }
 
-/// `vrrp_script`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TrackedScript {
-    /// The name that instances track it by.
-    pub name: String,
-    /// What is run.
-    pub script: Script,
-    /// Time from one start to the next.
-    pub interval: Duration,
-    /// Time after which it is ended, and has failed.
-    pub timeout: Duration,
-    /// Successes in a row that make it good.
-    pub rise: u32,
-    /// Failures in a row that make it bad.
-    pub fall: u32,
-    /// `init_fail`: bad until it has succeeded.
-    pub starts_failed: bool,
-}
-
-/// Something that is good or bad.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Tracker {
-    /// An interface, by name: good while it is up.
-    Interface(String),
-    /// A script, by name.
-    Script(String),
-}
-
-/// What an instance makes of a tracker.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tracked {
-    /// The tracker.
-    pub tracker: Tracker,
-    /// -253 to 253. A positive one is added to the priority while the tracker is good, a
-    /// negative one while it is bad; with 0 the instance is in fault while it is bad.
-    pub weight: i16,
-    /// Whether good counts as bad.
-    pub reverse: bool,
-}
-
 /// When neighbours are told where the addresses are (`garp_*`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Announcements {
@@ -301,6 +272,10 @@ pub struct VrrpInstance {
     pub preempt: bool,
     /// Time that a lower priority stays master after it was first heard.
     pub preempt_delay: Duration,
+    /// Routes that it holds as master.
+    pub routes: Vec<Route>,
+    /// Rules that it holds as master.
+    pub rules: Vec<Rule>,
     /// Addresses that it holds as master and does not advertise, of any family.
     pub excluded_addresses: Vec<VirtualAddress>,
     /// The address that advertisements come from, where it is not the interface's own.
@@ -347,6 +322,8 @@ impl VrrpInstance {
             virtual_addresses: Vec::new(),
             preempt: true,
             preempt_delay: Duration::ZERO,
+            routes: Vec::new(),
+            rules: Vec::new(),
             excluded_addresses: Vec::new(),
             source: None,
             unicast_peers: Vec::new(),

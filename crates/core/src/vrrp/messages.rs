@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{State, Statistics};
-use crate::config::model::{SyncGroup, TrackedScript, VrrpInstance};
+use crate::config::model::{Statics, SyncGroup, Trackers, VrrpInstance};
 
 /// From the director to the vrrp process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,8 +21,10 @@ pub enum Command {
         instances: Vec<VrrpInstance>,
         /// The groups that bind them.
         sync_groups: Vec<SyncGroup>,
-        /// The scripts that they track.
-        scripts: Vec<TrackedScript>,
+        /// What is held whoever is master.
+        statics: Statics,
+        /// What they track.
+        trackers: Trackers,
         /// How others are told of changes.
         notifying: Notifying,
         /// What is known of the instances of a vrrp process that has just died.
@@ -39,8 +41,12 @@ pub enum Command {
 /// A file that an operator asks for by a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Dump {
+    /// What the instances, groups and trackers are and do, as text.
+    Data,
     /// What the instances have counted, as text.
     Statistics,
+    /// The same, and then they begin to count anew.
+    StatisticsOnce,
     /// What they are, do and have counted, as JSON.
     Json,
 }

@@ -98,7 +98,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::config::model::{Script, SyncGroup, VirtualAddress};
+    use crate::config::model::{Script, Statics, SyncGroup, Trackers, VirtualAddress};
     use crate::vrrp::{Effect, Input, InterfaceCondition, VirtualRouters};
 
     fn script(words: &str) -> Script {
@@ -136,7 +136,8 @@ mod tests {
             self.handle(Input::Configure {
                 instances: instances.to_vec(),
                 sync_groups: vec![group.clone()],
-                scripts: Vec::new(),
+                statics: Statics::default(),
+                trackers: Trackers::default(),
                 resume: Vec::new(),
             })
         }
@@ -188,6 +189,7 @@ mod tests {
         );
         c.notify.deleted = Some(Some(script("delC")));
         let group = SyncGroup {
+            weights: false,
             name: "G1".to_owned(),
             members: vec!["A".to_owned(), "B".to_owned()],
             notify: NotifyScripts {

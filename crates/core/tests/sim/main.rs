@@ -94,6 +94,7 @@ impl Simulation {
                     .map(|instance| instance.name.clone())
                     .collect();
                 vec![SyncGroup {
+                    weights: false,
                     notify: NotifyScripts::default(),
                     name: "VG".to_owned(),
                     members,

@@ -56,7 +56,7 @@ fn interfaces(instance: &VrrpInstance, links: &[Link], diagnostics: &mut Vec<Dia
         .iter()
         .filter_map(|each| match &each.tracker {
             Tracker::Interface(name) => Some(name),
-            Tracker::Script(_) => None,
+            _ => None,
         });
     let mut named: Vec<&String> = std::iter::once(&instance.interface)
         .chain(addresses(instance).filter_map(|address| address.interface.as_ref()))
@@ -192,7 +192,11 @@ fn all_scripts(configuration: &Configuration) -> Vec<&Script> {
             &notify.any,
         ]
     });
-    let tracked = configuration.scripts.iter().map(|each| &each.script);
+    let tracked = configuration
+        .trackers
+        .scripts
+        .iter()
+        .map(|each| &each.script);
     let servers = &configuration.virtual_servers;
     let quorums = servers
         .iter()

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use elver_core::check::messages::ToChecks;
+use elver_core::config::model::Statics;
 use elver_core::vrrp::messages::{Command, Notice};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,7 +16,7 @@ use super::pings;
 use super::{Director, Inbox, RECORD};
 use crate::failure::Failure;
 use crate::instance::Instance;
-use crate::vrrp_process::monotonic_now;
+use crate::vrrp_process::{monotonic_now, withdraw_routes};
 
 /// How long a child may take to leave (keepalived's `child_wait_time`).
 const LEAVE: Duration = Duration::from_secs(5);
@@ -79,7 +80,9 @@ impl Director {
     /// Starts a vrrp process, if there is anything for it to do.
     pub(super) fn start_vrrp(&mut self) {
         self.vrrp.start_at = None;
-        if !self.configuration.instances.is_empty() {
+        if !self.configuration.instances.is_empty()
+            || self.configuration.statics != Statics::default()
+        {
             let command = self.virtual_routers.command(&self.configuration);
             let (said, ended) = (&self.outbox.vrrp, &self.outbox.ended);
             self.vrrp
@@ -167,6 +170,9 @@ impl Director {
         if let Some(child) = &self.vrrp.child {
             child.kill();
         }
+        if let Err(error) = withdraw_routes(&mut self.netlink, &self.configuration) {
+            tracing::error!("removing virtual routes: {error}");
+        }
         let (removed, result) = withdraw(&mut self.netlink, &addresses_of(&self.configuration));
         tracing::error!(
             "no vrrp process in time: {} virtual addresses removed for it",
@@ -233,6 +239,9 @@ impl Director {
 
     /// Takes addresses away that the vrrp process has not, since something went wrong with it.
     pub(super) fn withdraw_rest(&mut self) {
+        if let Err(error) = withdraw_routes(&mut self.netlink, &self.configuration) {
+            tracing::error!("removing virtual routes: {error}");
+        }
         let (removed, result) = withdraw(&mut self.netlink, &addresses_of(&self.configuration));
         if !removed.is_empty() {
             tracing::error!(

@@ -261,6 +261,8 @@ impl Director {
         let mut data = signal(SignalKind::user_defined1()).map_err(Failure::system(signals))?;
         let mut statistics =
             signal(SignalKind::user_defined2()).map_err(Failure::system(signals))?;
+        let mut statistics_once =
+            signal(statistics_once_signal()).map_err(Failure::system(signals))?;
         let mut json = signal(json_signal()).map_err(Failure::system(signals))?;
         let mut sweep = tokio::time::interval(SWEEP);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -298,11 +300,8 @@ impl Director {
                     // What went wrong is in the log.
                     let _ = self.reload();
                 }
-                _ = data.recv() => tracing::warn!(
-                    "SIGUSR1: keepalived.data is not written by elver yet; SIGUSR2 writes \
-                     keepalived.stats, signal {} keepalived.json",
-                    json_signal().as_raw_value()
-                ),
+                _ = data.recv() => self.dump(Dump::Data),
+                _ = statistics_once.recv() => self.dump(Dump::StatisticsOnce),
                 _ = statistics.recv() => self.dump(Dump::Statistics),
                 _ = json.recv() => self.dump(Dump::Json),
                 _ = terminate.recv() => break,
@@ -469,6 +468,11 @@ impl Director {
 /// The signal that `keepalived --signum=JSON` names.
 fn json_signal() -> SignalKind {
     SignalKind::from_raw(libc::SIGRTMIN() + 2)
+}
+
+/// The signal that `keepalived --signum=STATS_CLEAR` names.
+fn statistics_once_signal() -> SignalKind {
+    SignalKind::from_raw(libc::SIGRTMAX() - 1)
 }
 
 async fn sleep_until(at: Option<Instant>) {

@@ -95,7 +95,8 @@ impl VirtualRouters {
         Command::Configure {
             instances: configuration.instances.clone(),
             sync_groups: configuration.sync_groups.clone(),
-            scripts: configuration.scripts.clone(),
+            statics: configuration.statics.clone(),
+            trackers: configuration.trackers.clone(),
             notifying: notifying(&configuration.global),
             resume,
         }

@@ -8,6 +8,8 @@
 
 mod dumps;
 mod host;
+mod routing;
+mod trackers;
 
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -32,6 +34,8 @@ use crate::notify_fifos::NotifyFifos;
 use crate::scripts::{Ended, Scripts};
 pub use host::withdraw_addresses;
 use host::{Happening, Host};
+pub(crate) use routing::withdraw as withdraw_routes;
+use trackers::{Observation, Watches};
 
 /// How long the last notices may take to be written before the process ends without them.
 const FAREWELL: Duration = Duration::from_millis(200);
@@ -74,6 +78,7 @@ async fn serve(channel: UnixStream) -> io::Result<()> {
         scripts: Scripts::new(),
         notify_fifos: NotifyFifos::default(),
         script_configurations: Vec::new(),
+        watches: Watches::new(),
         director,
     };
     let mut terminate = signal(SignalKind::terminate())?;
@@ -110,6 +115,7 @@ async fn serve(channel: UnixStream) -> io::Result<()> {
                 Err(error) => break Err(error),
             },
             Some(ended) = process.scripts.next() => process.script_ended(&ended),
+            Some(observation) = process.watches.next() => process.observed(&observation),
             reached = timer.until(deadline) => if let Err(error) = reached {
                 break Err(error);
             },
@@ -129,6 +135,7 @@ struct Process {
     scripts: Scripts<String>,
     notify_fifos: NotifyFifos,
     script_configurations: Vec<TrackedScript>,
+    watches: Watches,
     director: Director,
 }
 
@@ -139,11 +146,12 @@ impl Process {
             Command::Configure {
                 instances,
                 sync_groups,
-                scripts,
+                statics,
+                trackers,
                 notifying,
                 resume,
             } => {
-                self.script_configurations.clone_from(&scripts);
+                self.script_configurations.clone_from(&trackers.scripts);
                 self.scripts.set_security(notifying.script_security);
                 let fifos = notifying.fifos.iter().map(Path::new);
                 self.notify_fifos.open(fifos);
@@ -165,9 +173,11 @@ impl Process {
                 self.handle(Input::Configure {
                     instances,
                     sync_groups,
-                    scripts,
+                    statics,
+                    trackers: trackers.clone(),
                     resume,
                 });
+                self.watches.start(&trackers);
                 for problem in problems {
                     self.director.problem(problem);
                 }
@@ -186,7 +196,7 @@ impl Process {
                     .collect();
                 self.director.tell(Notice::Statistics(statistics));
             }
-            Command::Dump(dump) => dumps::write(&self.routers, dump),
+            Command::Dump(dump) => dumps::write(&mut self.routers, dump),
             Command::Shutdown => {
                 info!("Stopping");
                 return Ok(false);
@@ -213,6 +223,7 @@ impl Process {
             Happening::AddressRemoved { interface, address } => {
                 self.handle(Input::AddressRemoved { interface, address });
             }
+            Happening::RoutesChanged => self.handle(Input::RoutesChanged),
             Happening::Nothing => {}
             Happening::EventsLost => self.converge(),
         }
@@ -246,6 +257,19 @@ impl Process {
                     self.scripts.run(name.to_owned(), script.clone());
                 }
             }
+        }
+    }
+
+    fn observed(&mut self, observation: &Observation) {
+        match observation {
+            Observation::File { name, value } => self.handle(Input::FileRead {
+                name,
+                value: *value,
+            }),
+            Observation::Processes { name, count } => self.handle(Input::ProcessesCounted {
+                name,
+                count: *count,
+            }),
         }
     }
 
@@ -333,6 +357,22 @@ impl Process {
                     instance,
                     addresses,
                 } => self.host.remove_addresses(&instance, &addresses).err(),
+                Effect::AddRoutes {
+                    instance,
+                    routes,
+                    rules,
+                } => self
+                    .host
+                    .add_routes(instance.as_deref(), &routes, &rules)
+                    .err(),
+                Effect::RemoveRoutes {
+                    instance,
+                    routes,
+                    rules,
+                } => self
+                    .host
+                    .remove_routes(instance.as_deref(), &routes, &rules)
+                    .err(),
                 Effect::Announce {
                     instance,
                     addresses,

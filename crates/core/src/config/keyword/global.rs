@@ -21,23 +21,18 @@ pub(super) const OUTERMOST: &[Keyword] = &[
     .opens(BlockKind::VirtualServer),
     acted("virtual_server_group", &[NAME]).list(),
     acted("vrrp_script", &[NAME]).opens(BlockKind::Script),
-    known("track_file", &[NAME]).opens(BlockKind::TrackFile),
-    known("vrrp_track_file", &[NAME])
+    acted("track_file", &[NAME]).opens(BlockKind::TrackFile),
+    acted("vrrp_track_file", &[NAME])
         .opens(BlockKind::TrackFile)
         .use_instead("track_file"),
-    known("vrrp_track_process", &[NAME]).opens(BlockKind::TrackProcess),
+    acted("vrrp_track_process", &[NAME]).opens(BlockKind::TrackProcess),
     known("bfd_instance", &[NAME]).opens(BlockKind::Bfd),
     known("garp_group", &[]).opens(BlockKind::GarpGroup),
     known("SSL", &[]).opens(BlockKind::Ssl),
     known("track_group", &[NAME]).opens(BlockKind::TrackGroup),
-    missing(
-        "static_ipaddress",
-        &[],
-        "the addresses are not added to any interface",
-    )
-    .list(),
-    missing("static_routes", &[], "the routes are not added").list(),
-    missing("static_rules", &[], "the rules are not added").list(),
+    acted("static_ipaddress", &[]).list(),
+    acted("static_routes", &[]).list(),
+    acted("static_rules", &[]).list(),
     known("linkbeat_interfaces", &[]).list(),
     known("interface_up_down_delays", &[]).list(),
     missing(
