@@ -65,6 +65,13 @@ pub(crate) enum Command {
         /// Print what is in force, with every default, without passwords
         #[arg(long, value_enum, value_name = "FORM", conflicts_with = "explain")]
         dump: Option<DumpForm>,
+        /// The configuration file of the other director: say what keeps the two from being a
+        /// pair, such as the same priority
+        #[arg(long, value_name = "FILE")]
+        peer: Option<PathBuf>,
+        /// The name that lines with @NAME hold for in the other director's file
+        #[arg(long, value_name = "ID", requires = "peer")]
+        peer_config_id: Option<String>,
         /// Print what there is to say as JSON
         #[arg(long, conflicts_with_all = ["explain", "dump"])]
         json: bool,

@@ -62,9 +62,18 @@ pub(crate) enum Shown {
 
 /// `elver check`: [`load`], which also looks at this host, and fails if there was something
 /// to say.
-pub(crate) fn check(origin: &Origin, shown: Shown) -> Result<(), Failure> {
+///
+/// With the file of another director, `peer`, what does not go together in the two is
+/// said as well.
+pub(crate) fn check(origin: &Origin, peer: Option<&Origin>, shown: Shown) -> Result<(), Failure> {
     let mut loaded = read(origin)?;
     loaded.diagnostics.extend(host::review(&loaded));
+    if let (Some(peer), Some(configuration)) = (peer, &loaded.configuration) {
+        let other = load(peer)?;
+        let name = peer.file.display().to_string();
+        let found = config::compare(configuration, &other, &name);
+        loaded.diagnostics.extend(found);
+    }
     if shown == Shown::Json {
         print_json(&loaded).map_err(Failure::system("output"))?;
     } else {

@@ -83,7 +83,14 @@ pub fn main() -> ExitCode {
             dump,
             json,
             config_id,
+            peer,
+            peer_config_id,
         } => {
+            let peer = peer.map(|file| configuration::Origin {
+                file,
+                config_id: peer_config_id,
+                instance: instance.clone(),
+            });
             let origin = configuration::Origin {
                 file,
                 config_id,
@@ -95,7 +102,7 @@ pub fn main() -> ExitCode {
                 Some(form) => Shown::Dump(form),
                 None => Shown::Summary,
             };
-            configuration::check(&origin, shown)
+            configuration::check(&origin, peer.as_ref(), shown)
         }
         Command::Keepalived { arguments } => return keepalived::main(&arguments, instance),
         Command::Ctl { request } => match request {

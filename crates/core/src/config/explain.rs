@@ -261,7 +261,12 @@ fn write_real_server(out: &mut String, real: &RealServer) -> fmt::Result {
             "    dead, it still gets connections: no check would notice"
         ),
     }?;
-    if let Some(latest) = real.checks.iter().map(latest_return).max() {
+    let noticing = || {
+        real.checks
+            .iter()
+            .filter(|check| latest_exit(check).is_some())
+    };
+    if let Some(latest) = noticing().map(latest_return).max() {
         writeln!(
             out,
             "    alive again, it is back {} later at the latest",

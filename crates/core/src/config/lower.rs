@@ -103,7 +103,9 @@ impl Lowering {
             }
             "static_routes" => {
                 for line in directive.statements() {
-                    self.statics.routes.extend(routing::route(context, line));
+                    self.statics
+                        .routes
+                        .extend(routing::kept_route(context, line));
                 }
             }
             "static_rules" => {
@@ -183,6 +185,7 @@ impl Lowering {
             &self.trackers,
             report,
         );
+        review::instances(&instances, report);
         let usual_user = self.script_user.as_ref();
         let virtual_servers =
             servers::finish(self.virtual_servers, &self.groups, usual_user, report);

@@ -94,6 +94,27 @@ impl VirtualServer {
             .chain(members.flat_map(move |member| member.services(protocol)))
     }
 
+    /// Whether one of its services is at this address and port.
+    pub(crate) fn is_at(&self, address: IpAddr, port: u16) -> bool {
+        let is_here =
+            |service: ServiceKey| service.virtual_address() == Some(SocketAddr::new(address, port));
+        match &self.group {
+            None => is_here(self.key),
+            Some(group) => group.members.iter().any(|member| match *member {
+                GroupMember::Addresses {
+                    first,
+                    last,
+                    port: virtual_port,
+                } => {
+                    let is_within = first.is_ipv4() == address.is_ipv4()
+                        && (number(first)..=number(last)).contains(&number(address));
+                    is_within && (port == virtual_port || port == 0)
+                }
+                GroupMember::Mark { .. } => false,
+            }),
+        }
+    }
+
     /// The settings of one of its services: a netmask of clients holds for one family, and
     /// those of the other stand each for itself.
     pub fn settings_of(&self, service: &ServiceKey) -> ServiceSettings {
