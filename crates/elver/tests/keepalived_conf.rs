@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use elver_core::config::model::{Configuration, VirtualAddress, VrrpInstance, VrrpVersion};
-use elver_core::config::{Source, load};
+use elver_core::config::{Diagnostic, Source, load};
 use elver_lab::{Host, Lab};
 
 const ELVER: &str = env!("CARGO_BIN_EXE_elver");
@@ -137,8 +137,15 @@ impl Source for Disk {
     }
 }
 
+/// The configuration, unless it has a keyword of those that change the values of others and
+/// that elver does not act on.
 fn configuration(file: &Path) -> Option<Configuration> {
-    load(&Disk, &file.to_string_lossy()).configuration
+    const CHANGES_OTHERS: &str = "`vrrp_strict` is accepted but not acted on";
+    let loaded = load(&Disk, &file.to_string_lossy());
+    let differs = |each: &Diagnostic| each.message.starts_with(CHANGES_OTHERS);
+    loaded
+        .configuration
+        .filter(|_| !loaded.diagnostics.iter().any(differs))
 }
 
 #[test]
@@ -206,6 +213,11 @@ fn theirs(block: &str, name: &str) -> Option<String> {
     block
         .lines()
         .find_map(|line| line.strip_prefix(&prefix))
+        // "vrrp.154, vmac on eth0, xmit base i/f": that of the configuration.
+        .map(|value| match value.split_once("vmac on ") {
+            Some((_, interface)) => interface.split(',').next().unwrap_or(interface),
+            None => value,
+        })
         .map(str::to_owned)
 }
 

@@ -584,6 +584,7 @@ impl ReadVirtualServer {
         };
         let address = SocketAddr::new(read.address, port);
         // A check connects to where the file says, even if packets go elsewhere.
+        let asked = SocketAddr::new(read.address, read.port.unwrap_or(port));
         let inherited = read.inherited.or(&self.inherited);
         RealServer {
             address,
@@ -599,7 +600,7 @@ impl ReadVirtualServer {
             checks: read
                 .checks
                 .iter()
-                .map(|check| check.finish(address, &inherited, usual_user, report))
+                .map(|check| check.finish(asked, &inherited, usual_user, report))
                 .collect(),
         }
     }
@@ -641,11 +642,17 @@ pub(super) fn finish(
     report: &mut Report,
 ) -> Vec<VirtualServer> {
     let mut places: BTreeMap<ServiceKey, Span> = BTreeMap::new();
+    let mut numbers: BTreeMap<String, u32> = BTreeMap::new();
     let mut finished = Vec::new();
     for server in servers {
         let Some(Placed { mut value, span }) = server.finish(groups, usual_user, report) else {
             continue;
         };
+        if let Some(group) = &mut value.group {
+            let number = numbers.entry(group.name.clone()).or_default();
+            group.number = *number;
+            *number += 1;
+        }
         run_as(&mut value.quorum_up, usual_user);
         run_as(&mut value.quorum_down, usual_user);
         for real in &mut value.real_servers {

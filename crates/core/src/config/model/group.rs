@@ -12,6 +12,9 @@ use crate::service::{Family, ForwardingMethod, Protocol, ServiceKey, ServiceSett
 pub struct ServiceGroup {
     /// The name of the `virtual_server_group`.
     pub name: String,
+    /// Which of the virtual servers with this group it is, from 0; part of its name in
+    /// keepalived's log.
+    pub number: u32,
     /// Addresses in the order of the file, then firewall marks, as keepalived goes through
     /// them; at least one.
     pub members: Vec<GroupMember>,
