@@ -2,6 +2,8 @@
 //! keepalived.
 
 use std::fmt::Write;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -119,6 +121,75 @@ fn keepalived_and_elver_exit_alike() {
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// `elver check` with these arguments: exit code, standard output, standard error.
+fn check(site: &Site, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = site.host.command(ELVER).expect("a command");
+    command.arg("check").args(arguments);
+    let output = site.host.output(command, LIMIT).expect("it runs");
+    (output.status.code(), output.stdout, output.stderr)
+}
+
+#[test]
+fn check_speaks_to_people_and_to_programs() {
+    let site = Site::new("language-check");
+    let file = site.lab.directory().join("keepalived.conf");
+    let text = std::fs::read_to_string(format!("{CORPUS}/haproxy-pair-master.conf"));
+    std::fs::write(&file, text.expect("a file")).expect("a file");
+    std::fs::set_permissions(&file, Permissions::from_mode(0o644)).expect("a mode");
+    let path = &*file.to_string_lossy();
+
+    let (code, json, error) = check(&site, &[path, "--json"]);
+    assert_eq!(
+        (code, &*error),
+        (Some(5), ""),
+        "everybody can read the password"
+    );
+    let report: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(report["runs"], true);
+    assert_eq!(report["keepalived_exit_code"], 0);
+    let messages = report["diagnostics"]
+        .as_array()
+        .expect("diagnostics")
+        .iter();
+    let messages: Vec<&str> = messages
+        .filter_map(|each| each["message"].as_str())
+        .collect();
+    let is_there = |words: &str| messages.iter().any(|message| message.contains(words));
+    assert!(
+        is_there("everybody on this host can read it"),
+        "{messages:?}"
+    );
+
+    std::fs::set_permissions(&file, Permissions::from_mode(0o600)).expect("a mode");
+    let (code, words, error) = check(&site, &[path, "--explain"]);
+    assert_eq!(code, Some(0), "{error}");
+    assert!(
+        words.contains("priority is 30 lower while script chk_haproxy fails"),
+        "{words}"
+    );
+
+    for form in ["conf", "json"] {
+        let (code, dump, _) = check(&site, &[path, "--dump", form]);
+        assert_eq!(code, Some(0));
+        assert!(
+            dump.contains("HAPROXY") && !dump.contains("hapr0xy"),
+            "{dump}"
+        );
+        let again = site.lab.directory().join("dump");
+        std::fs::write(&again, dump).expect("a file");
+        if form == "conf" {
+            let (theirs, said) = site.test("keepalived", &[], &again);
+            assert_eq!(theirs, Some(0), "{said}");
+        }
+    }
+
+    let peer = format!("{CORPUS}/haproxy-pair-backup.conf");
+    assert_eq!(check(&site, &[path, "--peer", &peer]).0, Some(0));
+    let (code, _, error) = check(&site, &[path, "--peer", path]);
+    assert_eq!(code, Some(5));
+    assert!(error.contains("its priority is 110 in"), "{error}");
 }
 
 struct Disk;
