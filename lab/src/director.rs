@@ -27,6 +27,17 @@ impl Director {
     ///
     /// When the lab goes, so does whatever of the instance is still pinned by then.
     pub fn start(lab: &Lab, host: &Host, elver: &Path, configuration: &Path) -> Result<Self> {
+        Self::start_with(lab, host, elver, configuration, &[])
+    }
+
+    /// [`Director::start`] with further options of `elver run`.
+    pub fn start_with(
+        lab: &Lab,
+        host: &Host,
+        elver: &Path,
+        configuration: &Path,
+        options: &[&str],
+    ) -> Result<Self> {
         let (leaver, binary) = (host.clone(), elver.to_owned());
         lab.on_farewell(move || {
             let unload = leaver.command(&binary).and_then(|mut command| {
@@ -39,6 +50,7 @@ impl Director {
         })?;
         let mut command = host.command(elver)?;
         command.arg("run").arg("-f").arg(configuration);
+        command.args(options);
         command.args(["--instance", host.namespace_name()]);
         let program = host.start("elver", command)?;
         Ok(Self {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::director::Hook;
 use crate::instance::Instance;
 
 /// The environment variable that names the instance where no option does.
@@ -49,6 +50,9 @@ pub(crate) enum Command {
         /// The name that lines with @NAME hold for [default: the host name's first part]
         #[arg(short = 'i', long, value_name = "ID")]
         config_id: Option<String>,
+        /// Where packets are met
+        #[arg(long, value_enum, default_value_t = Hook::Auto)]
+        hook: Hook,
         /// What that file cannot say: table sizes, settings of IPVS, marks, lists of access
         /// [default: /etc/elver/elver.toml, if it is there]
         #[arg(long, value_name = "FILE")]

@@ -59,6 +59,9 @@ pub(crate) enum Failure {
     /// The kernel lacks something.
     #[error("this kernel cannot run the data plane: {0}")]
     Kernel(String),
+    /// XDP was asked for, and a device cannot have it.
+    #[error("--hook xdp: {device} cannot have XDP: {cause}; --hook auto leaves such devices to tc")]
+    NoXdp { device: String, cause: String },
     /// Another director has the instance.
     #[error(
         "instance {instance} runs already{}; another one on this host needs a name of its \
@@ -122,7 +125,7 @@ impl Failure {
             Failure::ConfigurationDoubtful { .. } => 5,
             Failure::NoSuchInterface { .. } => 10,
             Failure::NoPermission { .. } => 11,
-            Failure::Kernel(_) => 12,
+            Failure::Kernel(_) | Failure::NoXdp { .. } => 12,
             Failure::AlreadyRunning { .. } => 13,
             Failure::KeepalivedRuns { .. } => 14,
             Failure::KernelIpvsInUse { .. } => 15,

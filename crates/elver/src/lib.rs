@@ -64,18 +64,20 @@ pub fn main() -> ExitCode {
     let line = CommandLine::parse();
     let instance = &line.instance;
     log_to_standard_error();
+    let origin = |file, config_id| configuration::Origin {
+        file,
+        config_id,
+        instance: instance.clone(),
+    };
     let result = match line.command {
         Command::Run {
             file,
             config_id,
             settings,
+            hook,
         } => {
-            let origin = configuration::Origin {
-                file,
-                config_id,
-                instance: instance.clone(),
-            };
-            director::run(director::Files { origin, settings }, instance)
+            let origin = origin(file, config_id);
+            director::run(director::Files { origin, settings }, hook, instance)
         }
         Command::Check {
             file,
@@ -86,16 +88,8 @@ pub fn main() -> ExitCode {
             peer,
             peer_config_id,
         } => {
-            let peer = peer.map(|file| configuration::Origin {
-                file,
-                config_id: peer_config_id,
-                instance: instance.clone(),
-            });
-            let origin = configuration::Origin {
-                file,
-                config_id,
-                instance: instance.clone(),
-            };
+            let peer = peer.map(|file| origin(file, peer_config_id));
+            let origin = origin(file, config_id);
             let shown = match dump {
                 _ if json => Shown::Json,
                 _ if explain => Shown::Explanation,

@@ -2,6 +2,7 @@
 
 pub mod bpf;
 pub mod capture;
+pub mod driver;
 pub mod dump_file;
 pub mod file_watch;
 pub mod frame_sender;

@@ -28,7 +28,7 @@ use netlink_packet_route::address::{
 };
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 use netlink_packet_route::neighbour::{
-    NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
+    NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use rustix::net::netlink::SocketAddrNetlink;
@@ -65,6 +65,9 @@ pub struct Link {
     pub kind: Option<String>,
     /// Index of the bridge or bond that it is a port of.
     pub controller: Option<u32>,
+    /// Index of the device that this one stands on: of a VLAN or macvlan, for instance; of a
+    /// veth, its peer.
+    pub lower: Option<u32>,
 }
 
 /// How far an address is valid.
@@ -168,6 +171,8 @@ pub struct Neighbour {
     pub address: IpAddr,
     /// Its hardware address, while it is known to be right, or believed to be.
     pub mac: Option<[u8; 6]>,
+    /// It was right once, and nobody has confirmed it of late.
+    pub stale: bool,
 }
 
 /// A socket to ask and to change.
@@ -297,6 +302,50 @@ impl Netlink {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// All neighbours, of both families.
+    ///
+    /// # Errors
+    /// What the kernel answers.
+    pub fn neighbours(&mut self) -> io::Result<Vec<Neighbour>> {
+        let messages = self.dump(RouteNetlinkMessage::GetNeighbour(
+            NeighbourMessage::default(),
+        ))?;
+        Ok(messages
+            .into_iter()
+            .filter_map(|message| match message {
+                RouteNetlinkMessage::NewNeighbour(neighbour) => read_neighbour(&neighbour, true),
+                _ => None,
+            })
+            .collect())
+    }
+
+    /// Has the kernel confirm a neighbour that it knows, as if something had been sent to it.
+    ///
+    /// # Errors
+    /// `EPERM` without the right, and what else the kernel answers.
+    pub fn confirm_neighbour(&mut self, interface: u32, address: IpAddr) -> io::Result<()> {
+        let mut message = NeighbourMessage::default();
+        message.header.ifindex = interface;
+        message.header.flags = NeighbourFlags::Use;
+        let destination = match address {
+            IpAddr::V4(address) => {
+                message.header.family = AddressFamily::Inet;
+                NeighbourAddress::Inet(address)
+            }
+            IpAddr::V6(address) => {
+                message.header.family = AddressFamily::Inet6;
+                NeighbourAddress::Inet6(address)
+            }
+        };
+        message
+            .attributes
+            .push(NeighbourAttribute::Destination(destination));
+        self.request(
+            RouteNetlinkMessage::NewNeighbour(message),
+            NLM_F_REQUEST | NLM_F_ACK,
+        )
     }
 
     fn request(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
@@ -535,6 +584,7 @@ fn read_link(message: &LinkMessage) -> Link {
         no_arp: flags.contains(LinkFlags::Noarp),
         kind: None,
         controller: None,
+        lower: None,
     };
     for attribute in &message.attributes {
         match attribute {
@@ -542,6 +592,7 @@ fn read_link(message: &LinkMessage) -> Link {
             LinkAttribute::Address(octets) => link.mac = octets.as_slice().try_into().ok(),
             LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
             LinkAttribute::Controller(index) => link.controller = Some(*index),
+            LinkAttribute::Link(index) => link.lower = Some(*index),
             LinkAttribute::LinkInfo(info) => {
                 link.kind = info.iter().find_map(|info| match info {
                     LinkInfo::Kind(kind) => Some(kind.to_string()),
@@ -613,5 +664,6 @@ fn read_neighbour(message: &NeighbourMessage, present: bool) -> Option<Neighbour
         interface: message.header.ifindex,
         address: address?,
         mac,
+        stale: present && message.header.state == NeighbourState::Stale,
     })
 }

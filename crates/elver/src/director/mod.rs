@@ -19,6 +19,8 @@ mod child;
 mod children;
 mod devices;
 mod difference;
+mod fragments;
+mod hook;
 mod network;
 mod notifications;
 mod pings;
@@ -48,6 +50,8 @@ use tokio::sync::mpsc;
 use self::address_record::addresses_of;
 use self::child::{Ended, Role};
 use self::children::Post;
+use self::fragments::Fragments;
+use self::hook::FastPath;
 use self::network::Network;
 use self::notifications::Notifications;
 use self::services::{ServerPlaces, presumed};
@@ -61,6 +65,7 @@ use crate::scripts::Scripts;
 use crate::settings::Settings;
 
 pub(crate) use self::address_record::{AddressRecord, withdraw, words as address_words};
+pub(crate) use self::hook::Hook;
 pub(crate) use self::preconditions::permission;
 
 const RECORD: &str = "the record of virtual addresses";
@@ -68,12 +73,12 @@ const RECORD: &str = "the record of virtual addresses";
 const SWEEP: Duration = Duration::from_secs(1);
 
 /// Runs a director in the foreground until it is told to stop.
-pub(crate) fn run(files: Files, instance: &Instance) -> Result<(), Failure> {
+pub(crate) fn run(files: Files, hook: Hook, instance: &Instance) -> Result<(), Failure> {
     let configuration = configuration::load(&files.origin)?;
     let settings = Settings::load(files.settings.as_deref())?;
     permission()?;
     let pid_file = take(instance)?;
-    let stopped = run_as_owner(files, instance, configuration, settings);
+    let stopped = run_as_owner(files, hook, instance, configuration, settings);
     pid_file
         .remove(instance)
         .map_err(Failure::system("removing the files of the instance"))?;
@@ -83,6 +88,7 @@ pub(crate) fn run(files: Files, instance: &Instance) -> Result<(), Failure> {
 /// [`run`] once the instance is this process's.
 fn run_as_owner(
     files: Files,
+    hook: Hook,
     instance: &Instance,
     configuration: Configuration,
     settings: Settings,
@@ -93,7 +99,8 @@ fn run_as_owner(
         .build()
         .map_err(Failure::system("starting the runtime"))?
         .block_on(async {
-            let (director, inbox) = Director::start(files, instance, configuration, &settings)?;
+            let (director, inbox) =
+                Director::start(files, hook, instance, configuration, &settings)?;
             director.run(inbox).await
         })
 }
@@ -131,8 +138,13 @@ struct Director {
     netlink: Netlink,
     network: Network,
     held: BTreeSet<IpAddr>,
-    /// By index: the name of the device and the kind of attachment.
-    attached: BTreeMap<u32, (String, &'static str)>,
+    hook: Hook,
+    /// By index.
+    attached: BTreeMap<u32, AttachedDevice>,
+    /// The link-layer addresses that XDP has been told of, by device.
+    stations: BTreeSet<(u32, [u8; 6])>,
+    /// The devices that XDP sends to, by index.
+    redirects: BTreeSet<u32>,
     /// By index: devices that cannot be attached to, and why, so that it is said once.
     refused: BTreeMap<u32, String>,
     vrrp: Post<Command>,
@@ -140,8 +152,17 @@ struct Director {
     outbox: Outbox,
     notifications: Notifications,
     scripts: Scripts<ScriptName>,
+    fragments: Fragments,
     /// Services of which a real server has come or gone since the last plan.
     changed: BTreeSet<ServiceKey>,
+}
+
+/// A device that packets are met on.
+struct AttachedDevice {
+    name: String,
+    /// The kind of attachment at tc.
+    kind: &'static str,
+    fast_path: FastPath,
 }
 
 /// What a script is run for.
@@ -176,6 +197,7 @@ struct Outbox {
 impl Director {
     fn start(
         files: Files,
+        hook: Hook,
         instance: &Instance,
         configuration: Configuration,
         settings: &Settings,
@@ -226,19 +248,26 @@ impl Director {
             netlink,
             network,
             held: BTreeSet::new(),
+            hook,
             attached: BTreeMap::new(),
+            stations: BTreeSet::new(),
+            redirects: BTreeSet::new(),
             refused: BTreeMap::new(),
             vrrp: Post::default(),
             check: Post::default(),
             outbox: Outbox { vrrp, check, ended },
             notifications: Notifications::default(),
             scripts: Scripts::new(),
+            fragments: Fragments::open(instance.name())?,
             changed: BTreeSet::new(),
         };
         director.withdraw_leftovers()?;
         director.configure_notifications();
         director.addresses_changed();
         director.links_changed();
+        if hook == Hook::Xdp {
+            director.insist_on_xdp()?;
+        }
         // Services that are pinned and not in the file any more go as well.
         director.carry_out(director.plan(&director.configuration));
         director.start_vrrp();
@@ -288,13 +317,20 @@ impl Director {
                     }
                     self.carry_out_changes();
                 }
+                task = self.fragments.next() => {
+                    let task = task.map_err(Failure::system("taking fragments"))?;
+                    self.fragments.carry_out(task, self.data_plane.maps());
+                }
                 Some(ended) = self.scripts.next() => self.script_ended(&ended),
                 Some(asked) = inbox.asked.recv() => {
                     let response = self.answer(asked.request);
                     // Who asked may have gone.
                     let _ = asked.answer.send(response);
                 }
-                _ = sweep.tick() => self.data_plane.sweep(),
+                _ = sweep.tick() => {
+                    self.data_plane.sweep();
+                    self.tell_xdp();
+                }
                 _ = estimate.tick() => self.data_plane.estimate(),
                 _ = hangup.recv() => {
                     // What went wrong is in the log.
@@ -430,7 +466,14 @@ impl Director {
             devices: self
                 .attached
                 .values()
-                .map(|(name, kind)| (name.clone(), (*kind).to_owned()))
+                .map(|device| {
+                    let AttachedDevice { name, kind, .. } = device;
+                    let words = match &device.fast_path {
+                        FastPath::Attached => format!("XDP, {kind}"),
+                        FastPath::Absent(why) => format!("{kind}, no XDP: {why}"),
+                    };
+                    (name.clone(), words)
+                })
                 .collect(),
             packets: self.data_plane.packets(),
         }

@@ -4,8 +4,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use aya::maps::{Map, ProgramArray};
-use aya::programs::{SchedClassifier, TestRun, TestRunOptions};
+use aya::maps::ProgramArray;
+use aya::programs::{Program, SchedClassifier, TestRun, TestRunOptions};
 use aya::{Ebpf, EbpfLoader};
 use elver_packet::process::Stage;
 use elver_packet::table::settings::{
@@ -27,6 +27,11 @@ pub struct Sizes {
     /// Networks in the lists of access.
     pub access_networks: u32,
 }
+
+/// How many devices XDP sends to.
+const DEVICES: u32 = 1024;
+/// How many link-layer addresses there are on devices that have XDP.
+const STATIONS: u32 = 4096;
 
 impl Default for Sizes {
     fn default() -> Sizes {
@@ -61,8 +66,8 @@ impl Sizes {
     }
 }
 
-/// The program of each stage, in the order of the stages.
-const STAGES: [(&str, Stage); Stage::COUNT as usize] = [
+/// The program of each stage of tc, that of the first stage first.
+const TC_STAGES: [(&str, Stage); 32] = [
     ("elver_arrive", Stage::Arrive),
     ("elver_open_4", Stage::Open4),
     ("elver_arrive_6", Stage::Arrive6),
@@ -88,6 +93,32 @@ const STAGES: [(&str, Stage); Stage::COUNT as usize] = [
     ("elver_tunnel_error_66", Stage::TunnelError66),
     ("elver_reply_6", Stage::Reply6),
     ("elver_to_tunnel_6", Stage::ToTunnel6),
+    ("elver_fragment_4", Stage::Fragment4),
+    ("elver_fragment_6", Stage::Fragment6),
+    ("elver_piece_4", Stage::Piece4),
+    ("elver_piece_6", Stage::Piece6),
+    ("elver_piece_reply_6", Stage::PieceReply6),
+    ("elver_piece_to_tunnel_6", Stage::PieceToTunnel6),
+    ("elver_cut_4", Stage::Cut4),
+];
+
+/// Those of XDP.
+pub(super) const XDP_STAGES: [(&str, Stage); 15] = [
+    ("elver_xdp_arrive", Stage::Arrive),
+    ("elver_xdp_open_4", Stage::Open4),
+    ("elver_xdp_arrive_6", Stage::Arrive6),
+    ("elver_xdp_open_6", Stage::Open6),
+    ("elver_xdp_tunnel_46", Stage::Tunnel46),
+    ("elver_xdp_tunnel_64", Stage::Tunnel64),
+    ("elver_xdp_tunnel_66", Stage::Tunnel66),
+    ("elver_xdp_enter_4", Stage::Enter4),
+    ("elver_xdp_enter_6", Stage::Enter6),
+    ("elver_xdp_search_4", Stage::Search4),
+    ("elver_xdp_search_6", Stage::Search6),
+    ("elver_xdp_reply_6", Stage::Reply6),
+    ("elver_xdp_to_tunnel_6", Stage::ToTunnel6),
+    ("elver_xdp_claim_4", Stage::Claim4),
+    ("elver_xdp_claim_6", Stage::Claim6),
 ];
 
 /// Loads the programs over the instance's maps, which are made if they are not there.
@@ -112,14 +143,18 @@ pub fn load(instance: &str, sizes: Sizes) -> Result<(Maps, Attachments), BpfErro
         .map_max_entries("ESTIMATES", sizes.destinations)
         .map_max_entries("ACCESS", sizes.access_networks)
         .map_max_entries("STATISTICS", sizes.destinations)
+        .map_max_entries("ENDPOINTS", sizes.services + sizes.destinations)
         .map_max_entries("MEMBERS", sizes.member_places())
+        .map_max_entries("STATIONS", STATIONS)
+        .map_max_entries("REDIRECTS", DEVICES)
         .map_max_entries("CONNECTIONS", sizes.connection_lines())
         .load(OBJECT)
         .map_err(|error| BpfError::kernel("loading the data plane", describe(&error)))?;
     let maps = Maps::open(instance)?;
     initialise(&mut programs, &maps)?;
-    let stages = fill_stages(&mut programs)?;
-    Ok((maps, Attachments::new(instance, programs, stages)))
+    fill_stages(&mut programs, "STAGES", &TC_STAGES)?;
+    let attachments = Attachments::new(instance, programs, TC_STAGES[0].0)?;
+    Ok((maps, attachments))
 }
 
 /// The whole chain of an error's causes: the kernel's own words are at its end.
@@ -156,35 +191,39 @@ fn refuse_other_layouts(instance: &str) -> Result<(), BpfError> {
     }
 }
 
-/// Puts every program into its place; gives the first, which is the one to attach.
-fn fill_stages(programs: &mut Ebpf) -> Result<&'static str, BpfError> {
-    let map = programs
-        .take_map("STAGES")
-        .ok_or_else(|| BpfError::kernel("finding the stages", "no such map"))?;
-    let mut stages = match map {
-        Map::ProgramArray(_) => ProgramArray::try_from(map)
-            .map_err(|error| BpfError::kernel("opening the stages", error))?,
-        _ => {
-            return Err(BpfError::kernel(
-                "opening the stages",
-                "not a map of programs",
-            ));
-        }
-    };
+/// Loads the program of every stage and puts it into its place.
+pub(super) fn fill_stages(
+    programs: &mut Ebpf,
+    map: &'static str,
+    stages: &[(&str, Stage)],
+) -> Result<(), BpfError> {
+    let taken = programs
+        .take_map(map)
+        .ok_or_else(|| BpfError::kernel("finding the stages", format!("no map {map}")))?;
+    let mut places = ProgramArray::try_from(taken)
+        .map_err(|error| BpfError::kernel("opening the stages", error))?;
     // Backwards, so that no stage can go on with one that is not there yet.
-    for (name, stage) in STAGES.iter().rev() {
-        let program = classifier(programs, name)?;
-        program.load().map_err(|error| {
-            BpfError::kernel(format!("loading the program {name}"), describe(&error))
-        })?;
-        let program = program
-            .fd()
-            .map_err(|error| BpfError::kernel("finding a program", error))?;
-        stages.set(*stage as u32, program, 0).map_err(|error| {
+    for (name, stage) in stages.iter().rev() {
+        let refused = |error: &dyn std::error::Error| {
+            BpfError::kernel(format!("loading the program {name}"), describe(error))
+        };
+        let program = match programs.program_mut(name) {
+            Some(Program::SchedClassifier(program)) => {
+                program.load().map_err(|error| refused(&error))?;
+                program.fd()
+            }
+            Some(Program::Xdp(program)) => {
+                program.load().map_err(|error| refused(&error))?;
+                program.fd()
+            }
+            _ => return Err(BpfError::kernel("finding a program", name)),
+        };
+        let program = program.map_err(|error| BpfError::kernel("finding a program", error))?;
+        places.set(*stage as u32, program, 0).map_err(|error| {
             BpfError::kernel(format!("placing the program {name}"), describe(&error))
         })?;
     }
-    Ok(STAGES[0].0)
+    Ok(())
 }
 
 pub(super) fn classifier<'a>(
