@@ -14,6 +14,7 @@ mod failure;
 mod instance;
 mod ipvsadm;
 mod keepalived;
+mod mailer;
 mod message_stream;
 mod notify_fifos;
 mod scripts;

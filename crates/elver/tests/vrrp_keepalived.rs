@@ -378,6 +378,7 @@ fn a_tracked_script_decides_who_is_master() {
             scripts: vec![script],
             ..Trackers::default()
         },
+        no_swap: false,
         notifying: Notifying::default(),
         resume: Vec::new(),
     });
@@ -424,6 +425,7 @@ fn order(configuration: config::model::Configuration) -> Command {
         sync_groups: configuration.sync_groups,
         statics: configuration.statics,
         trackers: configuration.trackers,
+        no_swap: false,
         notifying: Notifying::default(),
         resume: Vec::new(),
     }
@@ -567,7 +569,8 @@ fn virtual_routes_and_rules_are_those_of_keepalived() {
     let elver = network.elver(0);
     elver.order(&order(configuration));
     elver.state("VI_1", State::Master);
-    eventually("ours are the same", || routing(&network, 0) == theirs);
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(routing(&network, 0), theirs);
 
     // What somebody takes away comes back.
     let router = &network.routers[0];
@@ -605,6 +608,7 @@ fn group(members: [&str; 2]) -> SyncGroup {
     SyncGroup {
         name: "VG1".to_owned(),
         weights: false,
+        smtp_alert: false,
         members: members.map(str::to_owned).to_vec(),
         notify: NotifyScripts::default(),
     }
@@ -1462,6 +1466,7 @@ fn dumps_are_those_of_keepalived() {
         sync_groups: configuration.sync_groups,
         statics: configuration.statics,
         trackers: configuration.trackers,
+        no_swap: false,
         notifying: Notifying::default(),
         resume: Vec::new(),
     });

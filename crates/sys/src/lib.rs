@@ -14,6 +14,7 @@ pub mod notify_fifo;
 pub mod privilege;
 pub mod process;
 pub mod process_watch;
+pub mod scheduling;
 pub mod script;
 pub mod timer;
 pub mod vrrp_socket;

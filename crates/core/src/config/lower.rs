@@ -1,6 +1,7 @@
 //! From statements to the model.
 
 mod address;
+mod alerts;
 mod check;
 mod election;
 mod forwarding;
@@ -21,6 +22,7 @@ use super::reader::Word;
 use super::source::Span;
 use super::tree::Statement;
 use script::ReadFifo;
+use std::time::Duration;
 
 /// A value with the place that it was read at.
 #[derive(Debug, Clone)]
@@ -35,6 +37,7 @@ pub(crate) struct Lowering {
     global: Global,
     version: VrrpVersion,
     election: election::Election,
+    alerts: alerts::Alerts,
     sync_groups: Vec<vrrp::ReadSyncGroup>,
     instances: Vec<vrrp::ReadInstance>,
     trackers: tracking::ReadTrackers,
@@ -120,7 +123,10 @@ impl Lowering {
     fn global(&mut self, context: &mut Context<'_>, block: &Directive<'_>) {
         let global = &mut self.global;
         for directive in context.directives(BlockKind::GlobalDefs, block.statements()) {
-            if self.election.take(&directive) {
+            if take_process(global, context, &directive)
+                || self.election.take(&directive)
+                || self.alerts.take(&directive)
+            {
                 continue;
             }
             let word = directive.word(0).map(|word| word.text.to_string());
@@ -134,6 +140,8 @@ impl Lowering {
                 "smtp_server" => {
                     global.smtp_server = word.map(|host| (host, smtp_port(context, &directive)));
                 }
+                "smtp_helo_name" => global.smtp_helo_name = word,
+                "no_email_faults" => global.no_mail_of_faults = true,
                 "script_user" => self.script_user = script::user(directive.rest(0)),
                 "enable_script_security" => global.script_security = true,
                 "vrrp_notify_priority_changes" => {
@@ -182,15 +190,26 @@ impl Lowering {
             self.version,
             &self.election,
             self.notify_priority_changes,
+            self.alerts,
             &self.trackers,
             report,
         );
         review::instances(&instances, report);
         let usual_user = self.script_user.as_ref();
-        let virtual_servers =
-            servers::finish(self.virtual_servers, &self.groups, usual_user, report);
-        let mut sync_groups =
-            vrrp::finish_sync_groups(self.sync_groups, &mut instances, &self.trackers, report);
+        let virtual_servers = servers::finish(
+            self.virtual_servers,
+            &self.groups,
+            self.alerts,
+            usual_user,
+            report,
+        );
+        let mut sync_groups = vrrp::finish_sync_groups(
+            self.sync_groups,
+            &mut instances,
+            self.alerts,
+            &self.trackers,
+            report,
+        );
         let trackers = self.trackers.finish(usual_user, |tracker| {
             instances
                 .iter()
@@ -219,6 +238,47 @@ impl Lowering {
             virtual_servers,
         })
     }
+}
+
+/// Whether the directive is about how a process runs, and is taken in.
+fn take_process(global: &mut Global, context: &mut Context<'_>, directive: &Directive<'_>) -> bool {
+    let Some((process, what)) = directive.keyword.name.split_once('_') else {
+        return false;
+    };
+    let process = match process {
+        "vrrp" => &mut global.vrrp_process,
+        "checker" => &mut global.check_process,
+        _ => return false,
+    };
+    let number = directive.number();
+    match what {
+        "priority" => process.nice = number.and_then(|n| i8::try_from(n).ok()).unwrap_or(0),
+        "rt_priority" => {
+            let priority = number.and_then(|n| u8::try_from(n).ok());
+            process.real_time = priority.filter(|priority| *priority != 0);
+        }
+        "rlimit_rttime" | "rlimit_rtime" => {
+            let microseconds = number.and_then(|n| u64::try_from(n).ok());
+            process.real_time_limit = microseconds.map(Duration::from_micros);
+        }
+        "no_swap" => process.no_swap = true,
+        "cpu_affinity" => {
+            process.processors.clear();
+            for word in directive.rest(0) {
+                match word.text.parse() {
+                    Ok(processor) => process.processors.push(processor),
+                    Err(_) => {
+                        context
+                            .report
+                            .error(word.span, format!("`{}` is no processor", word.text))
+                            .help("processors are numbered from 0");
+                    }
+                }
+            }
+        }
+        _ => return false,
+    }
+    true
 }
 
 /// The name behind the keyword of a block.

@@ -121,6 +121,7 @@ impl VirtualRouters {
             members,
             notify,
             weights,
+            smtp_alert,
         } in sync_groups
         {
             let position = self.groups.len();
@@ -144,6 +145,7 @@ impl VirtualRouters {
                 members: bound,
                 state,
                 weights,
+                smtp_alert,
                 scripts: notify,
             });
         }

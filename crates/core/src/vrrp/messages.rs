@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{State, Statistics};
 use crate::config::model::{Statics, SyncGroup, Trackers, VrrpInstance};
+use crate::notification::Mail;
 
 /// From the director to the vrrp process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,11 +26,15 @@ pub enum Command {
         statics: Statics,
         /// What they track.
         trackers: Trackers,
+        /// Whether its memory must not be swapped out.
+        no_swap: bool,
         /// How others are told of changes.
         notifying: Notifying,
         /// What is known of the instances of a vrrp process that has just died.
         resume: Vec<Resume>,
     },
+    /// Answer with [`Notice::Alive`].
+    ReportAlive,
     /// Answer with [`Notice::Statistics`].
     ReportStatistics,
     /// Write a file of what the instances are and do.
@@ -96,6 +101,10 @@ pub enum Notice {
     /// Something that an operator must know: what is wrong and what follows from it, in
     /// words that name instance and interface.
     Problem(String),
+    /// The process is there, and comes to read its commands.
+    Alive,
+    /// Something to be mailed.
+    Mail(Mail),
     /// What each instance has counted.
     Statistics(Vec<(String, Statistics)>),
 }

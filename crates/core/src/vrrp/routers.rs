@@ -141,6 +141,7 @@ pub(super) struct Group {
     pub(super) state: State,
     /// Whether what has a weight counts for its members.
     pub(super) weights: bool,
+    pub(super) smtp_alert: bool,
     pub(super) scripts: NotifyScripts,
 }
 
@@ -155,7 +156,7 @@ impl Group {
     }
 
     fn notify(&self, occasion: Occasion, effects: &mut VecDeque<Effect>) {
-        let notification = of_group(&self.name, &self.scripts, occasion);
+        let notification = of_group(&self.name, &self.scripts, self.smtp_alert, occasion);
         effects.extend(notification.map(Effect::Notify));
     }
 }

@@ -551,6 +551,7 @@ fn a_rejection_is_reported_once_a_minute_and_counted_always() {
 fn group() -> SyncGroup {
     SyncGroup {
         weights: false,
+        smtp_alert: false,
         notify: NotifyScripts::default(),
         name: "G".to_owned(),
         members: vec!["A".to_owned(), "B".to_owned()],

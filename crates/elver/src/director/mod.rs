@@ -26,6 +26,7 @@ mod notifications;
 mod pings;
 mod preconditions;
 mod programs;
+mod pulse;
 mod services;
 mod virtual_routers;
 mod words;
@@ -54,6 +55,7 @@ use self::fragments::Fragments;
 use self::hook::FastPath;
 use self::network::Network;
 use self::notifications::Notifications;
+use self::pulse::Pulse;
 use self::services::{ServerPlaces, presumed};
 use self::virtual_routers::VirtualRouters;
 use crate::configuration;
@@ -149,6 +151,8 @@ struct Director {
     refused: BTreeMap<u32, String>,
     vrrp: Post<Command>,
     check: Post<ToChecks>,
+    /// Of the vrrp process.
+    pulse: Pulse,
     outbox: Outbox,
     notifications: Notifications,
     scripts: Scripts<ScriptName>,
@@ -255,6 +259,7 @@ impl Director {
             refused: BTreeMap::new(),
             vrrp: Post::default(),
             check: Post::default(),
+            pulse: Pulse::default(),
             outbox: Outbox { vrrp, check, ended },
             notifications: Notifications::default(),
             scripts: Scripts::new(),
@@ -403,6 +408,8 @@ impl Director {
             }
             None => self.start_check(),
         }
+        self.schedule_children();
+        self.watch_vrrp();
         Ok(())
     }
 

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use elver_core::config::model::TrackedScript;
 use elver_core::vrrp::messages::{Command, Notice};
 use elver_core::vrrp::{Effect, Input, ScriptAction, VirtualRouters};
+use elver_sys::scheduling;
 use elver_sys::script::Signal;
 use elver_sys::timer::Timer;
 use rustix::time::{ClockId, clock_gettime};
@@ -79,6 +80,7 @@ async fn serve(channel: UnixStream) -> io::Result<()> {
         notify_fifos: NotifyFifos::default(),
         script_configurations: Vec::new(),
         watches: Watches::new(),
+        memory_locked: false,
         director,
     };
     let mut terminate = signal(SignalKind::terminate())?;
@@ -136,6 +138,7 @@ struct Process {
     notify_fifos: NotifyFifos,
     script_configurations: Vec<TrackedScript>,
     watches: Watches,
+    memory_locked: bool,
     director: Director,
 }
 
@@ -148,9 +151,11 @@ impl Process {
                 sync_groups,
                 statics,
                 trackers,
+                no_swap,
                 notifying,
                 resume,
             } => {
+                self.lock_memory(no_swap);
                 self.script_configurations.clone_from(&trackers.scripts);
                 self.scripts.set_security(notifying.script_security);
                 let fifos = notifying.fifos.iter().map(Path::new);
@@ -183,6 +188,7 @@ impl Process {
                 }
                 self.director.tell(Notice::Configured);
             }
+            Command::ReportAlive => self.director.tell(Notice::Alive),
             Command::ReportStatistics => {
                 let statistics = self
                     .routers
@@ -203,6 +209,15 @@ impl Process {
             }
         }
         Ok(true)
+    }
+
+    fn lock_memory(&mut self, lock: bool) {
+        if std::mem::replace(&mut self.memory_locked, lock) != lock
+            && let Err(error) = scheduling::lock_memory(lock)
+        {
+            self.director
+                .problem(format!("vrrp_no_swap: the memory is not locked: {error}"));
+        }
     }
 
     fn happened(&mut self, happening: Happening) {
@@ -406,6 +421,9 @@ impl Process {
                     self.notify_fifos.write(&notification.line);
                     for script in notification.scripts {
                         self.scripts.notify(script);
+                    }
+                    if let Some(mail) = notification.mail {
+                        self.director.tell(Notice::Mail(mail));
                     }
                     None
                 }

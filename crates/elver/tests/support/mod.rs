@@ -349,6 +349,7 @@ impl Elver {
             sync_groups: groups.to_vec(),
             statics: Statics::default(),
             trackers: Trackers::default(),
+            no_swap: false,
             notifying: Notifying::default(),
             resume,
         });

@@ -31,7 +31,7 @@ pub struct Route {
     pub table: u32,
     /// Of several routes the one with the least counts.
     pub metric: Option<u32>,
-    /// A value of rtnetlink(7); without one, that of a link where there is no router.
+    /// A value of rtnetlink(7); global without one, as keepalived has it.
     pub scope: Option<u8>,
     /// Who has made it; keepalived without one.
     pub protocol: Option<u8>,
@@ -185,12 +185,10 @@ fn route_message(route: &Route, add: bool) -> RouteMessage {
         RouteKind::Prohibit => RouteType::Prohibit,
         RouteKind::Throw => RouteType::Throw,
     };
-    let on_link = !route.hops.is_empty() && route.hops.iter().all(|hop| hop.router.is_none());
     header.scope = match route.scope {
         Some(scope) => RouteScope::from(scope),
         // Any scope fits what is removed.
         None if !add => RouteScope::NoWhere,
-        None if on_link => RouteScope::Link,
         None => RouteScope::Universe,
     };
     let attributes = &mut message.attributes;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use super::alerts::Alerts;
 use super::check::{Inherited, ReadCheck, check};
 use super::forwarding::{method, prefix_length, protocol, scheduler};
 use super::group::{self, ReadGroup};
@@ -54,6 +55,7 @@ pub(super) struct ReadVirtualServer {
     quorum_up: Option<Script>,
     quorum_down: Option<Script>,
     omega: bool,
+    smtp_alert: Option<bool>,
     inherited: Inherited,
     real_servers: Vec<ReadRealServer>,
 }
@@ -69,6 +71,7 @@ struct ReadRealServer {
     lower_threshold: u32,
     notify_up: Option<Script>,
     notify_down: Option<Script>,
+    smtp_alert: Option<bool>,
     inherited: Inherited,
     checks: Vec<ReadCheck>,
 }
@@ -156,6 +159,7 @@ pub(super) fn virtual_server(
         weight: WEIGHT,
         inhibit_on_failure: false,
         quorum: ReadQuorum::default(),
+        smtp_alert: None,
         quorum_up: None,
         quorum_down: None,
         omega: false,
@@ -219,6 +223,7 @@ impl ReadVirtualServer {
                     .unwrap_or(WEIGHT);
             }
             "inhibit_on_failure" => self.inhibit_on_failure = directive.boolean(),
+            "smtp_alert" => self.smtp_alert = Some(directive.boolean()),
             "quorum_up" => self.quorum_up = script(context, directive),
             "quorum_down" => self.quorum_down = script(context, directive),
             "omega" => self.omega = directive.boolean(),
@@ -295,6 +300,7 @@ fn real_server(context: &mut Context<'_>, block: &Directive<'_>) -> Option<ReadR
         inhibit_on_failure: None,
         upper_threshold: 0,
         lower_threshold: 0,
+        smtp_alert: None,
         notify_up: None,
         notify_down: None,
         inherited: Inherited::default(),
@@ -311,6 +317,7 @@ fn real_server(context: &mut Context<'_>, block: &Directive<'_>) -> Option<ReadR
             "lvs_method" => server.method = method(context, &directive),
             "uthreshold" => server.upper_threshold = number().unwrap_or(0),
             "lthreshold" => server.lower_threshold = number().unwrap_or(0),
+            "smtp_alert" => server.smtp_alert = Some(directive.boolean()),
             "notify_up" => server.notify_up = script(context, &directive),
             "notify_down" => server.notify_down = script(context, &directive),
             _ => server.checks.extend(check(context, &directive)),
@@ -326,6 +333,7 @@ impl ReadVirtualServer {
     fn finish(
         mut self,
         groups: &[ReadGroup],
+        alerts: Alerts,
         usual_user: Option<&ScriptUser>,
         report: &mut Report,
     ) -> Option<Placed<VirtualServer>> {
@@ -347,7 +355,9 @@ impl ReadVirtualServer {
         };
         let mut real_servers: Vec<(Span, RealServer)> = Vec::new();
         for read in &self.real_servers {
-            let server = self.real_server(read, &key, group.as_ref(), method, usual_user, report);
+            let mut server =
+                self.real_server(read, &key, group.as_ref(), method, usual_user, report);
+            server.smtp_alert = read.smtp_alert.unwrap_or(alerts.of_real_servers());
             match real_servers
                 .iter()
                 .find(|(_, other)| other.address == server.address)
@@ -384,6 +394,7 @@ impl ReadVirtualServer {
             quorum,
             hysteresis,
             sorry_server,
+            smtp_alert: self.smtp_alert.unwrap_or(alerts.of_virtual_servers()),
             quorum_up: self.quorum_up.take(),
             quorum_down: self.quorum_down.take(),
             omega: self.omega,
@@ -595,6 +606,7 @@ impl ReadVirtualServer {
                 lower_threshold: read.lower_threshold,
             },
             inhibit_on_failure: read.inhibit_on_failure.unwrap_or(self.inhibit_on_failure),
+            smtp_alert: false,
             notify_up: read.notify_up.clone(),
             notify_down: read.notify_down.clone(),
             checks: read
@@ -638,6 +650,7 @@ fn port_of_real_server(
 pub(super) fn finish(
     servers: Vec<ReadVirtualServer>,
     groups: &[ReadGroup],
+    alerts: Alerts,
     usual_user: Option<&ScriptUser>,
     report: &mut Report,
 ) -> Vec<VirtualServer> {
@@ -645,7 +658,8 @@ pub(super) fn finish(
     let mut numbers: BTreeMap<String, u32> = BTreeMap::new();
     let mut finished = Vec::new();
     for server in servers {
-        let Some(Placed { mut value, span }) = server.finish(groups, usual_user, report) else {
+        let finished_server = server.finish(groups, alerts, usual_user, report);
+        let Some(Placed { mut value, span }) = finished_server else {
             continue;
         };
         if let Some(group) = &mut value.group {

@@ -43,7 +43,7 @@ pub(super) struct ReadInstance {
     dont_track_primary: bool,
     tracked: Vec<Placed<ReadTracked>>,
     election: Election,
-    smtp_alert: bool,
+    smtp_alert: Option<bool>,
     notify: NotifyScripts,
     notify_priority_changes: Option<bool>,
     /// Whether an argument could not be read: what is missing then was meant to be there.
@@ -132,7 +132,7 @@ pub(super) fn instance(
         dont_track_primary: false,
         tracked: Vec::new(),
         election: Election::default(),
-        smtp_alert: false,
+        smtp_alert: None,
         notify: NotifyScripts::default(),
         notify_priority_changes: None,
         broken: false,
@@ -217,7 +217,7 @@ impl ReadInstance {
             "dont_track_primary" => self.dont_track_primary = true,
             "nopreempt" => self.nopreempt = Some(directive.name().span),
             "preempt" => self.nopreempt = None,
-            "smtp_alert" => self.smtp_alert = directive.boolean(),
+            "smtp_alert" => self.smtp_alert = Some(directive.boolean()),
             "notify_priority_changes" => {
                 self.notify_priority_changes = Some(directive.boolean());
             }

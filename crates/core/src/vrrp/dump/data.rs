@@ -305,7 +305,8 @@ impl VirtualRouters {
         if group.weights {
             line!(text, "   sync group tracking weight set");
         }
-        line!(text, "   Using smtp notification = no");
+        let alert = if group.smtp_alert { "yes" } else { "no" };
+        line!(text, "   Using smtp notification = {alert}");
         for (what, script) in [
             ("Backup", &group.scripts.backup),
             ("Master", &group.scripts.master),
