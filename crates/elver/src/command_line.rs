@@ -38,7 +38,8 @@ Exit codes:
    3  configuration: cannot be read   13  the instance runs already
    4  configuration: cannot run       14  a keepalived runs beside it
    5  check: runs, with doubts        15  the kernel's own IPVS has services
-  10  an interface does not exist     16  the instance does not run";
+  10  an interface does not exist     16  the instance does not run
+                                      17  another version left its tables";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -58,11 +59,16 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         settings: Option<PathBuf>,
     },
-    /// Read a configuration file and say what is wrong with it
+    /// Read the configuration files and say what is wrong with them, and which rules of
+    /// netfilter in this network namespace will not hold for virtual services
     Check {
         /// The configuration file
         #[arg(default_value = DEFAULT_FILE)]
         file: PathBuf,
+        /// What that file cannot say
+        /// [default: /etc/elver/elver.toml, if it is there]
+        #[arg(long, value_name = "FILE")]
+        settings: Option<PathBuf>,
         /// Say in words what would run, and how soon it reacts
         #[arg(long)]
         explain: bool,

@@ -11,6 +11,7 @@ mod ctl;
 mod data_plane;
 mod director;
 mod failure;
+mod firewall;
 mod instance;
 mod ipvsadm;
 mod keepalived;
@@ -82,6 +83,7 @@ pub fn main() -> ExitCode {
         }
         Command::Check {
             file,
+            settings,
             explain,
             dump,
             json,
@@ -97,7 +99,7 @@ pub fn main() -> ExitCode {
                 Some(form) => Shown::Dump(form),
                 None => Shown::Summary,
             };
-            configuration::check(&origin, peer.as_ref(), shown)
+            configuration::check(&origin, settings.as_deref(), peer.as_ref(), shown)
         }
         Command::Keepalived { arguments } => return keepalived::main(&arguments, instance),
         Command::Ctl { request } => match request {

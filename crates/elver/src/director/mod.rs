@@ -62,6 +62,7 @@ use crate::configuration;
 use crate::control::{self, Asked};
 use crate::data_plane::DataPlane;
 use crate::failure::Failure;
+use crate::firewall;
 use crate::instance::{Instance, PidFile, Taken};
 use crate::scripts::Scripts;
 use crate::settings::Settings;
@@ -273,8 +274,13 @@ impl Director {
         if hook == Hook::Xdp {
             director.insist_on_xdp()?;
         }
+        // What has not been taken over runs on with what it has.
+        if director.refused.is_empty() {
+            director.data_plane.end_succeeded();
+        }
         // Services that are pinned and not in the file any more go as well.
         director.carry_out(director.plan(&director.configuration));
+        director.look_at_firewall(settings);
         director.start_vrrp();
         director.start_check();
         let inbox = Inbox {
@@ -352,6 +358,16 @@ impl Director {
         self.stop(inbox).await
     }
 
+    /// Says which rules of netfilter do not hold for the services that there are now.
+    fn look_at_firewall(&self, settings: &Settings) {
+        let services = self.data_plane.services();
+        let mut keys = firewall::services(&self.configuration);
+        keys.extend(services.iter().map(|service| service.key));
+        keys.sort_unstable();
+        keys.dedup();
+        firewall::look_aside(keys, settings.clone());
+    }
+
     fn configure_notifications(&mut self) {
         self.notifications
             .configure(&self.configuration.global, &mut self.scripts);
@@ -396,6 +412,7 @@ impl Director {
         self.configure_notifications();
         let checks = self.carry_out(plan);
         self.virtual_routers.retain(&self.configuration);
+        self.look_at_firewall(&settings);
         match &self.vrrp.child {
             Some(child) => child.tell(self.virtual_routers.command(&self.configuration)),
             None => self.start_vrrp(),
