@@ -21,6 +21,7 @@ pub mod edit_rules;
 pub mod estimator;
 pub mod ipvsadm;
 pub mod lb;
+pub mod metrics;
 pub mod notification;
 pub mod service;
 pub mod vrrp;

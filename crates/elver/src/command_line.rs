@@ -106,6 +106,9 @@ pub(crate) enum Command {
 pub(crate) enum Ctl {
     /// Show VRRP instances, checks, processes and devices
     Status,
+    /// Print metrics in the text format of Prometheus; of the packets and tables without a
+    /// director as well
+    Metrics,
     /// Read the configuration file again
     Reload,
 }

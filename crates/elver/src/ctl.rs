@@ -3,8 +3,10 @@
 use std::io::{self, Write};
 
 use elver_core::api::{Request, Response, Status};
+use elver_core::metrics::{self, Snapshot};
 
 use crate::control;
+use crate::data_plane::Inventory;
 use crate::failure::Failure;
 use crate::instance::Instance;
 
@@ -14,6 +16,25 @@ pub(crate) fn reload(instance: &Instance) -> Result<(), Failure> {
         Response::Done => Ok(()),
         other => Err(refused(other)),
     }
+}
+
+/// Prints what monitoring asks for: what the pinned maps tell, and what the director knows
+/// beside that, if it answers.
+pub(crate) fn metrics(instance: &Instance) -> Result<(), Failure> {
+    let inventory = Inventory::open(instance)?;
+    let director = match control::ask(instance, &Request::Status) {
+        Ok(Response::Status(status)) => Some(status),
+        _ => None,
+    };
+    let snapshot = Snapshot {
+        services: inventory.services(),
+        packets: inventory.outcomes(),
+        tables: inventory.table_use(),
+        director,
+    };
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let written = metrics::write(&mut out, &snapshot).and_then(|()| out.flush());
+    written.map_err(Failure::system("output"))
 }
 
 /// Shows what runs.

@@ -7,6 +7,7 @@ mod check_process;
 mod command_line;
 mod configuration;
 mod control;
+mod conversation;
 mod ctl;
 mod data_plane;
 mod director;
@@ -15,6 +16,7 @@ mod instance;
 mod ipvsadm;
 mod message_stream;
 mod notify_fifos;
+mod record;
 mod scripts;
 mod settings;
 mod unload;
@@ -62,6 +64,7 @@ pub fn main() -> ExitCode {
         Command::Check { file } => configuration::check(&file, instance),
         Command::Ctl { request } => match request {
             Ctl::Status => ctl::status(instance),
+            Ctl::Metrics => ctl::metrics(instance),
             Ctl::Reload => ctl::reload(instance),
         },
         Command::Ipvsadm { arguments } => {
@@ -100,7 +103,7 @@ fn named_instance() -> Result<Instance, String> {
 fn run_ipvsadm(program: ipvsadm::Program, arguments: &[OsString], instance: &Instance) -> ExitCode {
     let name = instance.name();
     let open = || -> Result<Box<dyn ipvsadm::Reader>, String> {
-        match Inventory::open(name) {
+        match Inventory::open(instance) {
             Ok(inventory) => Ok(Box::new(inventory)),
             Err(error) => Err(error.to_string()),
         }

@@ -4,13 +4,14 @@
 //! anything leads to it, and led to no longer before it changes hands.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use elver_core::edit_rules::{self, EditedTable};
 
 use elver_core::service::{
-    DestinationSettings, Edit, EditError, Family, Origin, ServiceKey, ServiceSettings, SyncRole,
-    Timeouts,
+    DestinationSettings, Edit, EditError, Family, Origin, ServiceKey, ServiceSettings,
+    SyncDaemonSettings, SyncRole, Timeouts,
 };
 use elver_packet::schedule::list::member_list;
 use elver_packet::table::service::Service;
@@ -45,8 +46,8 @@ impl EditedTable for DataPlane {
         })
     }
 
-    fn has_sync_daemon(&self, _role: SyncRole) -> bool {
-        false
+    fn has_sync_daemon(&self, role: SyncRole) -> bool {
+        self.inventory.sync_daemons.has(role)
     }
 
     fn has_interface(&self, name: &str) -> bool {
@@ -100,9 +101,11 @@ impl DataPlane {
                 self.set_timeouts(self.inventory.timeouts().changed_by(*timeouts));
                 Ok(())
             }
-            Edit::StartSyncDaemon(_) | Edit::StopSyncDaemon { .. } => Err(EditError::Unsupported(
-                "the synchronisation of connections".to_owned(),
-            )),
+            Edit::StartSyncDaemon(settings) => self.start_sync_daemon(settings),
+            Edit::StopSyncDaemon { role } => {
+                let stopped = self.inventory.sync_daemons.stop(*role);
+                stopped.map_err(not_recorded)
+            }
         }
     }
 
@@ -375,6 +378,23 @@ impl DataPlane {
         Ok(())
     }
 
+    fn start_sync_daemon(&mut self, settings: &SyncDaemonSettings) -> Result<(), EditError> {
+        let links = self
+            .netlink
+            .links()
+            .map_err(|error| EditError::System(format!("reading interfaces: {error}")))?;
+        let mut links = links.iter();
+        let link = links
+            .find(|link| link.name == settings.interface)
+            .ok_or(EditError::NoSuchDevice)?;
+        let daemons = &mut self.inventory.sync_daemons;
+        daemons
+            .start(settings.resolve(link.mtu))
+            .map_err(not_recorded)?;
+        daemons.tell();
+        Ok(())
+    }
+
     fn set_timeouts(&mut self, timeouts: Timeouts) {
         let Some(settings) = self.inventory.maps.settings() else {
             return;
@@ -471,6 +491,10 @@ fn full(table: &str, capacity: u32) -> EditError {
         table: table.to_owned(),
         capacity,
     }
+}
+
+fn not_recorded(error: io::Error) -> EditError {
+    EditError::System(format!("the record of sync daemons: {error}"))
 }
 
 fn system(error: BpfError) -> EditError {

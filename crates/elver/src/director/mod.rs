@@ -212,7 +212,7 @@ impl Director {
         preconditions::interfaces(&configuration, &network.links())?;
 
         let mut data_plane = DataPlane::open(
-            instance.name(),
+            instance,
             settings.sizes(),
             Netlink::open().map_err(Failure::system("opening rtnetlink"))?,
         )?;
@@ -474,16 +474,17 @@ impl Director {
         self.tell_of_end();
         let actual = self.data_plane.services();
         self.apply(&lb::plan(&[], &actual));
-        let left = self.data_plane.services().len();
-        if left == 0 {
-            drop(self.data_plane);
-            DataPlane::unload(self.instance.name())?;
-        } else {
+        if self.data_plane.is_of_use() {
             tracing::info!(
-                "{left} virtual services made by hand stay in force; \
-                 `elver unload --instance {}` removes them",
+                "what was made by hand stays in force ({} virtual services, {} sync daemons); \
+                 `elver unload --instance {}` removes it",
+                self.data_plane.services().len(),
+                self.data_plane.sync_daemons().len(),
                 self.instance
             );
+        } else {
+            drop(self.data_plane);
+            DataPlane::unload(&self.instance)?;
         }
         self.address_record
             .remove()
