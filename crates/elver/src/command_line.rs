@@ -12,7 +12,7 @@ pub(crate) const INSTANCE: &str = "ELVER_INSTANCE";
 /// The instance where neither does.
 pub(crate) const DEFAULT_INSTANCE: &str = "default";
 /// The configuration that keepalived would read.
-const DEFAULT_FILE: &str = "/etc/keepalived/keepalived.conf";
+pub(crate) const DEFAULT_FILE: &str = "/etc/keepalived/keepalived.conf";
 
 /// The Linux Virtual Server in Rust and eBPF: director, health checks, VRRP, ipvsadm.
 #[derive(Debug, Parser)]
@@ -44,9 +44,10 @@ Exit codes:
 pub(crate) enum Command {
     /// Run a director in the foreground
     Run {
-        /// The configuration file
-        #[arg(short, long, default_value = DEFAULT_FILE)]
-        file: PathBuf,
+        /// The configuration file [default: /etc/keepalived/keepalived.conf, if it is there;
+        /// without one the director is ruled by ipvsadm alone]
+        #[arg(short, long)]
+        file: Option<PathBuf>,
         /// Where packets are met
         #[arg(long, value_enum, default_value_t = Hook::Auto)]
         hook: Hook,

@@ -49,9 +49,10 @@ pub(crate) fn status(instance: &Instance) -> Result<(), Failure> {
 
 fn refused(response: Response) -> Failure {
     Failure::Refused(match response {
-        Response::Refused(error) => error.to_string(),
         Response::Failed(words) => words,
-        Response::Done | Response::Status(_) => "the director answered something else".to_owned(),
+        Response::Done | Response::Edited(_) | Response::Status(_) => {
+            "the director answered something else".to_owned()
+        }
     })
 }
 

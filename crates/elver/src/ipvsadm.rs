@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use elver_core::api::{Request, Response};
-use elver_core::ipvsadm::{self, Names, Session, Table, TableError, Unavailable};
+use elver_core::ipvsadm::{self, Names, Session, Table, Unavailable};
 use elver_core::service::{
     ConnectionState, Edit, EditError, Protocol, ServiceState, SyncDaemon, Timeouts,
 };
@@ -130,14 +130,16 @@ impl DirectorTable<'_> {
         Ok(self.reader.as_deref().expect("it has just been opened"))
     }
 
-    fn ask(&mut self, edit: &Edit) -> Result<Response, Unavailable> {
+    fn ask(&mut self, edits: &[Edit]) -> Result<Response, Unavailable> {
+        // What it has read will not be so any more.
+        self.reader = None;
         let deadline = Instant::now() + self.patience;
         let asked = (|| {
             let mut control = match self.control.take() {
                 Some(control) => control,
                 None => Conversation::connect(&self.instance.control_socket, deadline)?,
             };
-            let response = control.ask(&Request::Edit(edit.clone()), deadline)?;
+            let response = control.ask(&Request::Edit(edits.to_vec()), deadline)?;
             // One that has failed has lost its place in the conversation.
             self.control = Some(control);
             Ok(response)
@@ -193,15 +195,13 @@ impl Table for DirectorTable<'_> {
         Ok(self.reader()?.sync_daemons())
     }
 
-    fn edit(&mut self, edit: &Edit) -> Result<(), TableError> {
-        match self.ask(edit)? {
-            Response::Done => Ok(()),
-            Response::Refused(error) => Err(TableError::Refused(error)),
-            Response::Failed(words) => Err(EditError::System(words).into()),
-            other => {
-                Err(EditError::System(format!("an answer to another question: {other:?}")).into())
-            }
-        }
+    fn edit(&mut self, edits: &[Edit]) -> Result<Vec<Option<EditError>>, Unavailable> {
+        let words = match self.ask(edits)? {
+            Response::Edited(outcomes) if outcomes.len() == edits.len() => return Ok(outcomes),
+            Response::Failed(words) => words,
+            other => format!("an answer to another question: {other:?}"),
+        };
+        Ok(vec![Some(EditError::System(words)); edits.len()])
     }
 }
 
@@ -344,15 +344,18 @@ mod tests {
             let requests = BufReader::new(socket.try_clone().expect("a second handle"));
             let mut seen = Vec::new();
             for line in requests.lines() {
-                let Ok(Request::Edit(edit)) = serde_json::from_str(&line.expect("a line")) else {
-                    panic!("not an edit");
+                let Ok(Request::Edit(edits)) = serde_json::from_str(&line.expect("a line")) else {
+                    panic!("not edits");
                 };
-                let response = match edit {
-                    Edit::AddService { .. } => Response::Done,
-                    Edit::RemoveService { .. } => Response::Refused(EditError::NoSuchService),
-                    _ => Response::Failed("elver is stopping".to_owned()),
+                let outcome = |edit: &Edit| match edit {
+                    Edit::RemoveService { .. } => Some(EditError::NoSuchService),
+                    _ => None,
                 };
-                seen.push(edit);
+                let response = match edits.contains(&Edit::Flush) {
+                    true => Response::Failed("elver is stopping".to_owned()),
+                    false => Response::Edited(edits.iter().map(outcome).collect()),
+                };
+                seen.push(edits.len());
                 // An answer in two pieces is one answer.
                 let mut answer = serde_json::to_vec(&response).expect("JSON");
                 answer.push(b'\n');
@@ -362,14 +365,18 @@ mod tests {
             }
             seen
         });
-        let rules = "-A -t 10.0.0.1:80\n-D -t 10.0.0.2:80\n-C\n-A -t 10.0.0.3:80\n";
+        // A list between them waits for those before it, and those after it for the list.
+        let rules = "-A -t 10.0.0.1:80\n-D -t 10.0.0.2:80\n-L\n-C\n-A -t 10.0.0.3:80\n-L\n\
+                     -A -t 10.0.0.3:80\n";
         let (status, _, errors) = run(&path.0, LONG, "-R", rules);
         assert_eq!(status, 0, "the last rule was taken");
         assert_eq!(
             errors,
-            "No such service\nthe data plane cannot be changed: elver is stopping\n"
+            "No such service\n\
+             the data plane cannot be changed: elver is stopping\n\
+             the data plane cannot be changed: elver is stopping\n"
         );
-        assert_eq!(director.join().expect("the director").len(), 4);
+        assert_eq!(director.join().expect("the director"), [2, 2, 1]);
     }
 
     #[test]

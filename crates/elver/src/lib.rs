@@ -58,7 +58,7 @@ pub fn main() -> ExitCode {
             settings,
             hook,
         } => {
-            let files = director::Files { file, settings };
+            let files = director::Files::new(file, settings);
             director::run(files, hook, instance)
         }
         Command::Check { file } => configuration::check(&file, instance),

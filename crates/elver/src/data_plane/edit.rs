@@ -60,11 +60,43 @@ impl EditedTable for DataPlane {
 }
 
 impl DataPlane {
-    /// Makes a change, or refuses it and changes nothing.
+    /// Makes a change of an operator's, or refuses it and changes nothing.
     ///
     /// # Errors
     /// Those of `ipvsadm`, a table that is full, or what this data plane cannot do.
-    pub(crate) fn apply(&mut self, edit: &Edit, origin: Origin) -> Result<(), EditError> {
+    pub(crate) fn apply(&mut self, edit: &Edit) -> Result<(), EditError> {
+        self.make(edit, Origin::Operator)
+    }
+
+    /// Makes a change of the configuration's. A destination that was taken away by an operator
+    /// comes back with the settings that the configuration now has for it, as with keepalived.
+    ///
+    /// # Errors
+    /// As of [`DataPlane::apply`]; also where an operator was faster.
+    pub(crate) fn configure(&mut self, edit: &Edit) -> Result<(), EditError> {
+        let outcome = match (edit, self.make(edit, Origin::Configuration)) {
+            (
+                &Edit::EditDestination {
+                    service,
+                    address,
+                    settings,
+                },
+                Err(EditError::NoSuchDestination),
+            ) => {
+                let again = Edit::AddDestination {
+                    service,
+                    address,
+                    settings,
+                };
+                self.make(&again, Origin::Configuration)
+            }
+            (_, outcome) => outcome,
+        };
+        self.configured.record(edit, &outcome);
+        outcome
+    }
+
+    fn make(&mut self, edit: &Edit, origin: Origin) -> Result<(), EditError> {
         edit_rules::check(edit, self)?;
         let result = self.carry_out(edit, origin);
         self.tell_marks();

@@ -18,6 +18,7 @@ mod sync_daemons;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 
+use elver_core::lb::Configured;
 use elver_core::metrics::TableUse;
 use elver_core::service::{
     ConnectionState, DestinationState, ServiceKey, ServiceState, Statistics, SyncDaemon, Timeouts,
@@ -86,6 +87,7 @@ pub(crate) struct DataPlane {
     /// Removed destinations to which nothing referred at the last look.
     unreferenced: BTreeSet<u32>,
     sweep: sweep::Sweep,
+    configured: Configured,
 }
 
 impl Inventory {
@@ -279,6 +281,7 @@ impl DataPlane {
         layout::set_default_timeouts(&inventory.maps, inventory.clock);
         let sequence = inventory.highest_sequence();
         let (free_services, free_destinations) = inventory.free_slots();
+        let configured = Configured::of_table(&inventory.services());
         let places = MemberPlaces::read(
             &inventory.maps,
             inventory.services.values().chain(inventory.past.values()),
@@ -295,6 +298,7 @@ impl DataPlane {
             free_destinations,
             unreferenced: BTreeSet::new(),
             sweep: sweep::Sweep::default(),
+            configured,
         };
         data_plane.find_ways();
         Ok(data_plane)
@@ -303,6 +307,11 @@ impl DataPlane {
     /// Every service, in the order of their keys, its destinations newest first.
     pub(crate) fn services(&self) -> Vec<ServiceState> {
         self.inventory.services()
+    }
+
+    /// What the configuration has put there.
+    pub(crate) fn configured(&self) -> &Configured {
+        &self.configured
     }
 
     /// The sync daemons whose settings are kept.

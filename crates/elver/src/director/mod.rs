@@ -29,17 +29,18 @@ mod virtual_routers;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use elver_core::api::{CheckStatus, Request, Response, Status};
+use elver_core::api::{CheckStatus, MOST_EDITS, Request, Response, Status};
 use elver_core::check::messages::{FromChecks, ToChecks};
 use elver_core::check::{Attempt, CheckName, Health, HealthRecord};
 use elver_core::config::model::Configuration;
 use elver_core::estimator;
 use elver_core::lb::{self, Quorums, RealServerName, VirtualServerName};
-use elver_core::service::{Origin, ServiceKey};
+use elver_core::service::ServiceKey;
 use elver_core::vrrp::messages::{Command, Dump, Notice};
 use elver_sys::netlink::{Netlink, NetlinkEvents, Topic};
 use tokio::signal::unix::{SignalKind, signal};
@@ -53,6 +54,7 @@ use self::network::Network;
 use self::notifications::Notifications;
 use self::services::presumed;
 use self::virtual_routers::VirtualRouters;
+use crate::command_line::DEFAULT_FILE;
 use crate::configuration;
 use crate::control::{self, Asked};
 use crate::data_plane::DataPlane;
@@ -70,8 +72,8 @@ const RECORD: &str = "the record of virtual addresses";
 const SWEEP: Duration = Duration::from_secs(1);
 
 /// Runs a director in the foreground until it is told to stop.
-pub(crate) fn run(files: Files, hook: Hook, instance: &Instance) -> Result<(), Failure> {
-    let configuration = configuration::load(&files.file, instance)?;
+pub(crate) fn run(mut files: Files, hook: Hook, instance: &Instance) -> Result<(), Failure> {
+    let configuration = files.configuration(instance)?;
     let settings = Settings::load(files.settings.as_deref())?;
     permission()?;
     let pid_file = take(instance)?;
@@ -105,9 +107,41 @@ fn run_as_owner(
 /// What a director is configured by.
 pub(crate) struct Files {
     /// keepalived.conf.
-    pub(crate) file: PathBuf,
+    file: PathBuf,
+    /// Whether there is a director without that file: one that ipvsadm alone rules.
+    may_be_absent: bool,
     /// elver.toml, if one is named.
-    pub(crate) settings: Option<PathBuf>,
+    settings: Option<PathBuf>,
+}
+
+impl Files {
+    /// The files that a command line names.
+    pub(crate) fn new(file: Option<PathBuf>, settings: Option<PathBuf>) -> Files {
+        Files {
+            may_be_absent: file.is_none(),
+            file: file.unwrap_or_else(|| DEFAULT_FILE.into()),
+            settings,
+        }
+    }
+
+    /// The configuration as keepalived.conf has it now, or an empty one.
+    fn configuration(&mut self, instance: &Instance) -> Result<Configuration, Failure> {
+        let is_absent = || match self.file.symlink_metadata() {
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+            Ok(_) => false,
+        };
+        if self.may_be_absent && is_absent() {
+            tracing::info!(
+                "there is no {}: ipvsadm alone says what is balanced",
+                self.file.display()
+            );
+            return Ok(Configuration::default());
+        }
+        let configuration = configuration::load(&self.file, instance)?;
+        // One that goes later is no reason to give up what it said.
+        self.may_be_absent = false;
+        Ok(configuration)
+    }
 }
 
 /// Takes `instance` for this process.
@@ -359,7 +393,7 @@ impl Director {
     }
 
     fn take_up_file(&mut self) -> Result<(), Failure> {
-        let configuration = configuration::load(&self.files.file, &self.instance)?;
+        let configuration = self.files.configuration(&self.instance)?;
         let settings = Settings::load(self.files.settings.as_deref())?;
         preconditions::interfaces(&configuration, &self.network.links())?;
         // What can fail comes first.
@@ -404,10 +438,15 @@ impl Director {
 
     fn answer(&mut self, request: Request) -> Response {
         match request {
-            Request::Edit(edit) => match self.data_plane.apply(&edit, Origin::Operator) {
-                Ok(()) => Response::Done,
-                Err(error) => Response::Refused(error),
-            },
+            Request::Edit(edits) if edits.len() > MOST_EDITS => {
+                Response::Failed(format!("more than {MOST_EDITS} edits at once"))
+            }
+            Request::Edit(edits) => Response::Edited(
+                edits
+                    .iter()
+                    .map(|edit| self.data_plane.apply(edit).err())
+                    .collect(),
+            ),
             Request::Reload => match self.reload() {
                 Ok(()) => Response::Done,
                 Err(failure) => Response::Failed(failure.to_string()),
@@ -472,8 +511,8 @@ impl Director {
         self.dismiss(&mut inbox).await;
         self.withdraw_rest();
         self.tell_of_end();
-        let actual = self.data_plane.services();
-        self.apply(&lb::plan(&[], &actual));
+        let configured = self.data_plane.configured().services();
+        self.apply(&lb::plan(&[], &configured));
         if self.data_plane.is_of_use() {
             tracing::info!(
                 "what was made by hand stays in force ({} virtual services, {} sync daemons); \

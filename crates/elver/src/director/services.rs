@@ -8,7 +8,7 @@ use elver_core::check::Health;
 use elver_core::check::messages::Report;
 use elver_core::config::model::{RealServer, VirtualServer};
 use elver_core::lb::{self, RealServerName};
-use elver_core::service::{Edit, Origin, ServiceKey, ServiceState};
+use elver_core::service::{Edit, ServiceKey, ServiceState};
 
 use super::{Director, words};
 
@@ -72,9 +72,12 @@ impl Director {
         };
         let mut desired = lb::desired(&self.configuration, is_up, &self.quorums);
         desired.retain(|service| concerns(&service.key));
-        let mut actual = self.data_plane.services();
-        actual.retain(|service| concerns(&service.key));
-        self.apply(&lb::plan(&desired, &actual));
+        let configured = self.data_plane.configured();
+        let configured = match only {
+            Some(only) => configured.of(only.iter().copied()),
+            None => configured.services(),
+        };
+        self.apply(&lb::plan(&desired, &configured));
     }
 
     /// Adds up again the weight that is up of services that `concerns` holds for.
@@ -97,7 +100,7 @@ impl Director {
     pub(super) fn apply(&mut self, edits: &[Edit]) {
         for edit in edits {
             let line = words::of_edit(edit, &self.configuration);
-            match self.data_plane.apply(edit, Origin::Configuration) {
+            match self.data_plane.configure(edit) {
                 Ok(()) => tracing::info!("{line}"),
                 Err(error) => tracing::error!("{line}: {error}"),
             }
