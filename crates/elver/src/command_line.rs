@@ -90,6 +90,17 @@ pub(crate) enum Command {
     },
     /// Remove what an instance that does not run has left in the kernel
     Unload,
+    /// Write the manual pages into a folder
+    Man {
+        /// The folder
+        folder: PathBuf,
+    },
+    /// Print what completes command lines of elver in a shell
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
     /// Show a director at work in a network of namespaces made for it
     Lab {
         #[command(subcommand)]

@@ -14,6 +14,7 @@ mod director;
 mod failure;
 mod instance;
 mod ipvsadm;
+mod manual;
 mod message_stream;
 mod notify_fifos;
 mod record;
@@ -27,7 +28,7 @@ use std::io::IsTerminal;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use elver_sys::process;
 use tracing_subscriber::EnvFilter;
 
@@ -75,6 +76,12 @@ pub fn main() -> ExitCode {
         }
         Command::IpvsadmRestore { arguments } => {
             return run_ipvsadm(ipvsadm::Program::Restore, &arguments, instance);
+        }
+        Command::Man { folder } => manual::write(&folder),
+        Command::Completions { shell } => {
+            let mut elver = CommandLine::command();
+            clap_complete::generate(shell, &mut elver, "elver", &mut std::io::stdout());
+            Ok(())
         }
         Command::Unload => unload::run(instance),
         Command::Lab {

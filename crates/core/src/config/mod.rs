@@ -15,6 +15,7 @@ mod glob;
 pub mod keyword;
 mod line;
 mod lower;
+mod manual;
 pub mod model;
 mod reader;
 mod source;
@@ -22,6 +23,7 @@ mod tree;
 
 pub use diagnostic::{Diagnostic, Place, Severity, Verdict, render};
 pub use dump::{Secrets, dump};
+pub use manual::manual;
 pub use source::{FileId, Position, Source, Span};
 
 use lower::Lowering;

@@ -30,6 +30,7 @@ mod command;
 mod draft;
 mod help;
 mod list;
+mod manual;
 mod notation;
 mod options;
 mod order;
@@ -46,6 +47,8 @@ use crate::service::{
 };
 use command::{Command, Complaint, Format, Listing};
 use restore::{Rule, Rules};
+
+pub use manual::manual;
 
 /// The director's table of services, as far as ipvsadm reads and changes it.
 pub trait Table {
