@@ -394,3 +394,83 @@ fn callers_at_once_do_not_disturb_each_other() {
     site.do_ipvsadm("-C");
     site.stop(&director);
 }
+
+/// The commands of a unit file, in order.
+fn commands<'a>(unit: &'a str, name: &str) -> Vec<&'a str> {
+    unit.lines()
+        .filter_map(|line| line.strip_prefix(name)?.strip_prefix('='))
+        .collect()
+}
+
+/// Runs the commands of a unit file as systemd does: until one fails.
+fn carry_out(site: &Site, commands: &[&str], rules: &str) -> Result<(), String> {
+    let folder = site.lab.directory().display();
+    for command in commands {
+        let command = command
+            .replace("/usr/sbin/", &format!("{folder}/"))
+            .replace(rules, &format!("{folder}/rules"));
+        let mut shell = site.host.command("sh").expect("a shell");
+        shell.args(["-c", &command]);
+        shell.env("ELVER_INSTANCE", site.host.namespace_name());
+        let output = site.host.output(shell, LIMIT).expect("an end");
+        if !output.status.success() {
+            return Err(output.stderr);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_units_restore_at_the_start_and_save_at_the_stop() {
+    let site = Site::new("by-hand-unit");
+    for name in ["ipvsadm", "ipvsadm-save", "ipvsadm-restore"] {
+        let link = site.lab.directory().join(name);
+        std::os::unix::fs::symlink(ELVER, link).expect("a link");
+    }
+    site.write_nothing();
+    let director = site.start();
+    for (unit, rules, file) in [
+        (
+            include_str!("../../../packaging/debian/ipvsadm.service"),
+            "/etc/ipvsadm.rules",
+            // As Debian's /etc/init.d/ipvsadm saves.
+            "# ipvsadm.rules\n-A -t 10.0.0.5:80 -s rr\n\
+             -a -t 10.0.0.5:80 -r 10.0.1.5:80 -m -w 1\n",
+        ),
+        (
+            include_str!("../../../packaging/redhat/ipvsadm.service"),
+            "/etc/sysconfig/ipvsadm",
+            // As `ipvsadm-save` without -n does, and people write.
+            "-A -t 10.0.0.5:http -s rr\n\n\
+             ipvsadm -a -t 10.0.0.5:http -r 10.0.1.5:http -m -w 1\n",
+        ),
+    ] {
+        let path = site.lab.directory().join("rules");
+        let [start, stop] = ["ExecStart", "ExecStop"].map(|name| commands(unit, name));
+        // Nothing to restore is no failure, nor is anything cleared for it.
+        let _ = std::fs::remove_file(&path);
+        site.do_ipvsadm("-A -t 10.0.0.4:80 -s lc");
+        carry_out(&site, &start, rules).expect("a first start");
+        assert_eq!(site.rules(), ["-A -t 0.4 -s lc"]);
+
+        std::fs::write(&path, file).expect("a file");
+        carry_out(&site, &start, rules).expect("a start");
+        let restored = ["-A -t 0.5 -s rr", "-a -t 0.5 -r 1.5 -m -w 1"];
+        assert_eq!(site.rules(), restored);
+        site.do_ipvsadm("-A -t 10.0.0.6:443 -s wlc -p 60");
+        let before = site.do_ipvsadm("-Sn");
+        carry_out(&site, &stop, rules).expect("a stop");
+        assert_eq!(site.rules(), Vec::<String>::new());
+        assert_eq!(std::fs::read_to_string(&path).expect("rules"), before);
+        carry_out(&site, &start, rules).expect("another start");
+        assert_eq!(site.do_ipvsadm("-Sn"), before);
+        site.do_ipvsadm("-C");
+
+        // A rule that is wrong is a failure, and its line is named.
+        std::fs::write(&path, "# one\n-A -t 10.0.0.5:80 -s rr\n-A -t nonsense\n").expect("a file");
+        let failure = carry_out(&site, &start, rules).expect_err("a failure");
+        assert!(failure.contains("in line 3: -A -t nonsense"), "{failure}");
+        site.do_ipvsadm("-C");
+    }
+    site.stop(&director);
+}
