@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::director::Hook;
 use crate::instance::Instance;
@@ -95,11 +95,14 @@ pub(crate) enum Command {
         /// The folder
         folder: PathBuf,
     },
-    /// Print what completes command lines of elver in a shell
+    /// Print what completes command lines in a shell
     Completions {
         /// The shell
         #[arg(value_enum)]
         shell: clap_complete::Shell,
+        /// Whose command lines
+        #[arg(value_enum, default_value_t = Completed::Elver)]
+        program: Completed,
     },
     /// Show a director at work in a network of namespaces made for it
     Lab {
@@ -112,6 +115,15 @@ pub(crate) enum Command {
         #[command(subcommand)]
         part: Part,
     },
+}
+
+/// A program whose command lines can be completed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Completed {
+    /// elver itself
+    Elver,
+    /// ipvsadm
+    Ipvsadm,
 }
 
 #[derive(Debug, Subcommand)]

@@ -5,6 +5,7 @@
 
 mod check_process;
 mod command_line;
+mod completions;
 mod configuration;
 mod control;
 mod conversation;
@@ -28,7 +29,7 @@ use std::io::IsTerminal;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::Parser;
 use elver_sys::process;
 use tracing_subscriber::EnvFilter;
 
@@ -78,11 +79,7 @@ pub fn main() -> ExitCode {
             return run_ipvsadm(ipvsadm::Program::Restore, &arguments, instance);
         }
         Command::Man { folder } => manual::write(&folder),
-        Command::Completions { shell } => {
-            let mut elver = CommandLine::command();
-            clap_complete::generate(shell, &mut elver, "elver", &mut std::io::stdout());
-            Ok(())
-        }
+        Command::Completions { shell, program } => completions::write(shell, program),
         Command::Unload => unload::run(instance),
         Command::Lab {
             lab: Lab::Nat { once },

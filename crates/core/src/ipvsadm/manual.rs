@@ -6,6 +6,36 @@ use super::help::FORMS;
 use super::options::{Argument, SCHEDULERS, SPELLINGS, Section, Spelling};
 use crate::service::Scheduler;
 
+/// An option of ipvsadm, for what completes command lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OptionSummary {
+    /// Its name behind two dashes.
+    pub long: &'static str,
+    /// Its letters behind one.
+    pub shorts: Vec<char>,
+    /// Whether it takes an argument.
+    pub takes_argument: bool,
+    /// What it does, in a line.
+    pub explanation: String,
+}
+
+/// Every option, in the order of the help text.
+pub fn options() -> Vec<OptionSummary> {
+    let mut options: Vec<OptionSummary> = Vec::new();
+    for spelling in SPELLINGS {
+        match options.iter_mut().find(|known| known.long == spelling.long) {
+            Some(known) => known.shorts.extend(spelling.short),
+            None => options.push(OptionSummary {
+                long: spelling.long,
+                shorts: spelling.short.into_iter().collect(),
+                takes_argument: spelling.argument != Argument::None,
+                explanation: super::help::explanation(spelling).replace('\n', " "),
+            }),
+        }
+    }
+    options
+}
+
 /// The page in the format of man(7), of this version of elver.
 pub fn manual(version: &str) -> String {
     let mut page = Roff::new();

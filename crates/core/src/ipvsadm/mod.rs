@@ -48,7 +48,7 @@ use crate::service::{
 use command::{Command, Complaint, Format, Listing};
 use restore::{Rule, Rules};
 
-pub use manual::manual;
+pub use manual::{OptionSummary, manual, options};
 
 /// The director's table of services, as far as ipvsadm reads and changes it.
 pub trait Table {
