@@ -75,7 +75,7 @@ pub(crate) fn elver() -> PathBuf {
 pub(crate) struct Hosts {
     pub(crate) host: Host,
     pub(crate) server: Host,
-    client: Host,
+    pub(crate) client: Host,
     /// Last, so that it goes last.
     lab: Lab,
 }
@@ -305,7 +305,7 @@ impl Hosts {
                 .run(|| UdpSocket::bind(address).expect("a socket"))
                 .expect("a namespace");
             std::thread::spawn(move || {
-                let mut datagram = [0; 2048];
+                let mut datagram = vec![0; 1 << 16];
                 while let Ok((length, sender)) = socket.recv_from(&mut datagram) {
                     let _ = socket.send_to(&datagram[..length], sender);
                 }
@@ -342,6 +342,16 @@ impl Hosts {
         }
     }
 
+    /// Sends a datagram of so many octets through a virtual service, and wants it back.
+    pub(crate) fn exchange(&self, vip: SocketAddr, octets: usize) {
+        let socket = self.datagrams(vip);
+        let datagram = pattern(octets);
+        socket.send(&datagram).expect("a datagram leaves");
+        let mut back = vec![0; 1 << 16];
+        let length = socket.recv(&mut back).expect("a datagram comes back");
+        assert!(back[..length] == *datagram, "another datagram came back");
+    }
+
     /// Sends so many datagrams to a virtual service.
     pub(crate) fn send(&self, vip: SocketAddr, datagrams: usize) {
         let socket = self.datagrams(vip);
@@ -356,7 +366,7 @@ impl Hosts {
         }
     }
 
-    fn datagrams(&self, vip: SocketAddr) -> UdpSocket {
+    pub(crate) fn datagrams(&self, vip: SocketAddr) -> UdpSocket {
         let own = if vip.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
         let socket = self.client.run(|| {
             let socket = UdpSocket::bind(own)?;

@@ -7,6 +7,7 @@
 
 mod access;
 mod edit;
+mod endpoints;
 mod estimates;
 mod fast_path;
 mod layout;
@@ -80,6 +81,7 @@ pub(crate) struct DataPlane {
     places: MemberPlaces,
     held: BTreeSet<IpAddr>,
     access: AccessLists,
+    endpoints: endpoints::Endpoints,
     sequence: u32,
     /// Slots to be used next, from the end.
     free_services: Vec<u32>,
@@ -293,6 +295,7 @@ impl DataPlane {
             places,
             held: BTreeSet::new(),
             access: AccessLists::default(),
+            endpoints: endpoints::Endpoints::default(),
             sequence,
             free_services,
             free_destinations,
@@ -301,6 +304,7 @@ impl DataPlane {
             configured,
         };
         data_plane.find_ways();
+        data_plane.collect_endpoints()?;
         Ok(data_plane)
     }
 
@@ -317,6 +321,11 @@ impl DataPlane {
     /// The sync daemons whose settings are kept.
     pub(crate) fn sync_daemons(&self) -> &[SyncDaemon] {
         self.inventory.sync_daemons.all()
+    }
+
+    /// The maps, to be read.
+    pub(crate) fn maps(&self) -> &Maps {
+        &self.inventory.maps
     }
 
     /// What became of packets, by name, where it happened at all.

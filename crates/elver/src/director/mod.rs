@@ -18,6 +18,7 @@ mod address_record;
 mod child;
 mod children;
 mod devices;
+mod fragments;
 mod hook;
 mod network;
 mod notifications;
@@ -49,6 +50,7 @@ use tokio::sync::mpsc;
 use self::address_record::addresses_of;
 use self::child::{Ended, Role};
 use self::children::Post;
+use self::fragments::Fragments;
 use self::hook::FastPath;
 use self::network::Network;
 use self::notifications::Notifications;
@@ -182,6 +184,7 @@ struct Director {
     outbox: Outbox,
     notifications: Notifications,
     scripts: Scripts<ScriptName>,
+    fragments: Fragments,
     /// Services of which a real server has come or gone since the last plan.
     changed: BTreeSet<ServiceKey>,
 }
@@ -286,6 +289,7 @@ impl Director {
             outbox: Outbox { vrrp, check, ended },
             notifications: Notifications::default(),
             scripts: Scripts::new(),
+            fragments: Fragments::open(instance.name())?,
             changed: BTreeSet::new(),
         };
         director.withdraw_leftovers()?;
@@ -340,6 +344,10 @@ impl Director {
                         self.check_said(said);
                     }
                     self.carry_out_changes();
+                }
+                task = self.fragments.next() => {
+                    let task = task.map_err(Failure::system("taking fragments"))?;
+                    self.fragments.carry_out(task, self.data_plane.maps());
                 }
                 Some(ended) = self.scripts.next() => self.script_ended(&ended),
                 Some(asked) = inbox.asked.recv() => {
