@@ -62,7 +62,7 @@ mod tests {
             }
         }
         let bash = String::from_utf8(script(Shell::Bash, Completed::Ipvsadm)).expect("text");
-        assert!(bash.contains(" -A ") && bash.contains(" -l "), "{bash}");
+        assert!(bash.contains(" -a ") && bash.contains(" -l "), "{bash}");
     }
 
     #[test]

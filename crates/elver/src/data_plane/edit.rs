@@ -509,16 +509,22 @@ impl DataPlane {
 
     fn free_service(&mut self) -> Result<u32, EditError> {
         let capacity = self.inventory.maps.services();
-        self.free_services
-            .pop()
-            .ok_or_else(|| full("the table of virtual services", capacity))
+        self.free_services.pop().ok_or_else(|| {
+            full(
+                "the table of virtual services (`services` in elver.toml)",
+                capacity,
+            )
+        })
     }
 
     fn free_destination(&mut self) -> Result<u32, EditError> {
         let capacity = self.inventory.maps.destinations();
-        self.free_destinations
-            .pop()
-            .ok_or_else(|| full("the table of destinations", capacity))
+        self.free_destinations.pop().ok_or_else(|| {
+            full(
+                "the table of destinations (`destinations` in elver.toml)",
+                capacity,
+            )
+        })
     }
 }
 

@@ -553,3 +553,31 @@ async fn sleep_until(at: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_nobody_named_may_be_absent_until_it_was_there() {
+        let folder = std::env::temp_dir().join(format!("elver-files-{}", std::process::id()));
+        std::fs::create_dir(&folder).unwrap();
+        let file = folder.join("keepalived.conf");
+        let instance: Instance = "test".parse().unwrap();
+        let mut named = Files::new(Some(file.clone()), None);
+        let mut files = Files {
+            may_be_absent: true,
+            ..Files::new(Some(file.clone()), None)
+        };
+        assert!(named.configuration(&instance).is_err());
+        let empty = Configuration::default();
+        assert_eq!(files.configuration(&instance).unwrap(), empty);
+
+        let text = "vrrp_instance VI_1 {\n    interface lo\n    virtual_router_id 1\n}\n";
+        std::fs::write(&file, text).unwrap();
+        assert_ne!(files.configuration(&instance).unwrap(), empty);
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert!(files.configuration(&instance).is_err(), "it was there");
+        assert!(Files::new(None, None).may_be_absent);
+    }
+}
