@@ -95,7 +95,7 @@ async fn converse(socket: UnixStream, asked: mpsc::UnboundedSender<Asked>) {
 pub(crate) fn ask(instance: &Instance, request: &Request) -> Result<Response, Failure> {
     let patience = match request {
         // Everything is looked at, and scripts are checked.
-        Request::Reload => Duration::from_secs(60),
+        Request::Reload | Request::Difference(_) => Duration::from_secs(60),
         Request::Edit(_) | Request::Status => Duration::from_secs(5),
     };
     let deadline = Instant::now() + patience;

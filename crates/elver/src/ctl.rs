@@ -1,10 +1,12 @@
 //! `elver ctl`: talking to a running director.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use elver_core::api::{Request, Response, Status};
 use elver_core::metrics::{self, Snapshot};
 
+use crate::configuration;
 use crate::control;
 use crate::data_plane::Inventory;
 use crate::failure::Failure;
@@ -37,6 +39,30 @@ pub(crate) fn metrics(instance: &Instance) -> Result<(), Failure> {
     written.map_err(Failure::system("output"))
 }
 
+/// Shows what a reload would change if `file` were the configuration.
+pub(crate) fn difference(file: &Path, instance: &Instance) -> Result<(), Failure> {
+    // What there is to say about the file is said here, where it is asked for.
+    let origin = configuration::Origin {
+        file: file.to_owned(),
+        config_id: None,
+        instance: instance.clone(),
+    };
+    configuration::load(&origin)?;
+    let path = std::path::absolute(file).map_err(Failure::system(file.display().to_string()))?;
+    match control::ask(instance, &Request::Difference(path))? {
+        Response::Difference(lines) if lines.is_empty() => {
+            println!("A reload would change nothing.");
+            Ok(())
+        }
+        Response::Difference(lines) => {
+            let mut out = io::stdout().lock();
+            let write = lines.iter().try_for_each(|line| writeln!(out, "{line}"));
+            write.map_err(Failure::system("output"))
+        }
+        other => Err(refused(other)),
+    }
+}
+
 /// Shows what runs.
 pub(crate) fn status(instance: &Instance) -> Result<(), Failure> {
     match control::ask(instance, &Request::Status)? {
@@ -50,7 +76,7 @@ pub(crate) fn status(instance: &Instance) -> Result<(), Failure> {
 fn refused(response: Response) -> Failure {
     Failure::Refused(match response {
         Response::Failed(words) => words,
-        Response::Done | Response::Edited(_) | Response::Status(_) => {
+        Response::Done | Response::Edited(_) | Response::Difference(_) | Response::Status(_) => {
             "the director answered something else".to_owned()
         }
     })

@@ -169,22 +169,22 @@ fn fragments_for_nobody_are_not_held() {
 fn packets_that_may_be_cut_are_cut() {
     let network = Network::new("fragments-cut", &[]);
     let vip = SocketAddr::new(VIP[0].parse().expect("an address"), PORT);
-    let server = SocketAddr::new(REAL[0].parse().expect("an address"), PORT);
+    let server = SocketAddr::new(REAL[0].parse().expect("an address"), PORT + 1);
     network.serve(Transport::Udp, vip, server, &["-m"]);
-    // Datagrams of these hosts may be cut on their way.
+    // Datagrams of these hosts may be cut on their way: those of sockets that are made now.
     for host in [&network.client, &network.server] {
         host.set_sysctl("net/ipv4/ip_no_pmtu_disc", "1")
             .expect("no discovery");
     }
-    for mtu in ["1000", "1500"] {
-        let narrow = ["link", "set", "dev", "eth1", "mtu", mtu];
-        network.host.ip(&narrow).expect("a narrow link");
-        let wide = if mtu == "1000" { "1500" } else { "900" };
-        let other = ["link", "set", "dev", "eth0", "mtu", wide];
-        network.host.ip(&other).expect("another link");
+    network.answer_datagrams(server);
+    for (network_address, device) in [("10.2.0.0/24", "eth1"), ("10.1.0.0/24", "eth0")] {
+        let route = ["route", "replace", network_address, "dev", device];
+        let narrow = [&route[..], &["mtu", "lock", "900"]].concat();
+        network.host.ip(&narrow).expect("a narrow way");
         let before = network.packets().get("handed_over").copied().unwrap_or(0);
         network.exchange(vip, 1400);
         let after = network.packets()["handed_over"];
         assert!(after > before, "nothing was cut");
+        network.host.ip(&route).expect("a wide way");
     }
 }

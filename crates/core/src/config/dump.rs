@@ -1,15 +1,18 @@
 //! A configuration in the words of `keepalived.conf`, with every default written out.
 
 mod checks;
+mod routing;
 mod scripts;
+mod tracking;
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::model::{
-    Authentication, Configuration, Global, InitialState, SyncGroup, Tracked, Tracker,
-    VirtualAddress, VirtualServer, VrrpInstance, VrrpVersion,
+    Authentication, Configuration, Global, GroupMember, InitialState, ProcessSettings,
+    ServiceGroup, SyncGroup, VirtualAddress, VirtualServer, VrrpInstance, VrrpVersion,
 };
 use crate::service::{
     Family, ForwardingMethod, Scheduler, ServiceKey, ServiceSettings, Tunnel, TunnelChecksum,
@@ -32,20 +35,28 @@ pub enum Secrets {
 
 /// The configuration as a file that, with [`Secrets::Shown`], loads as the same configuration.
 pub fn dump(configuration: &Configuration, secrets: Secrets) -> String {
+    let hidden = (secrets == Secrets::Hidden).then(|| without_secrets(configuration));
+    let configuration = hidden.as_ref().unwrap_or(configuration);
     let mut writer = Writer {
         text: String::new(),
         depth: 0,
-        secrets,
     };
     writer.global(&configuration.global);
     for group in &configuration.sync_groups {
         writer.sync_group(group);
     }
-    for script in &configuration.scripts {
-        scripts::tracked(&mut writer, script);
-    }
+    routing::statics(&mut writer, &configuration.statics);
+    tracking::trackers(&mut writer, &configuration.trackers);
     for instance in &configuration.instances {
         writer.instance(instance);
+    }
+    let mut groups = BTreeSet::new();
+    for server in &configuration.virtual_servers {
+        if let Some(group) = &server.group
+            && groups.insert(&group.name)
+        {
+            writer.service_group(group);
+        }
     }
     for server in &configuration.virtual_servers {
         writer.virtual_server(server);
@@ -53,10 +64,20 @@ pub fn dump(configuration: &Configuration, secrets: Secrets) -> String {
     writer.text
 }
 
+/// The configuration with a word in the place of every password.
+pub fn without_secrets(configuration: &Configuration) -> Configuration {
+    let mut configuration = configuration.clone();
+    for instance in &mut configuration.instances {
+        if let Some(Authentication::Password(password)) = &mut instance.authentication {
+            password.copy_from_slice(REDACTED.as_bytes());
+        }
+    }
+    configuration
+}
+
 struct Writer {
     text: String,
     depth: usize,
-    secrets: Secrets,
 }
 
 /// A word as the language reads it, in double quotes where it has to be.
@@ -132,11 +153,46 @@ impl Writer {
             if let Some((host, port)) = &global.smtp_server {
                 w.line(format_args!("smtp_server {} {port}", Quoted(host)));
             }
+            if let Some(name) = &global.smtp_helo_name {
+                w.line(format_args!("smtp_helo_name {}", Quoted(name)));
+            }
+            if global.no_mail_of_faults {
+                w.line(format_args!("no_email_faults"));
+            }
             if let Some(timeout) = global.smtp_connect_timeout {
                 w.line(format_args!("smtp_connect_timeout {}", Seconds(timeout)));
             }
+            for (prefix, process) in [
+                ("vrrp", &global.vrrp_process),
+                ("checker", &global.check_process),
+            ] {
+                w.process(prefix, process);
+            }
             scripts::global(w, global);
         });
+    }
+
+    fn process(&mut self, prefix: &str, process: &ProcessSettings) {
+        if process.nice != 0 {
+            self.line(format_args!("{prefix}_priority {}", process.nice));
+        }
+        if let Some(priority) = process.real_time {
+            self.line(format_args!("{prefix}_rt_priority {priority}"));
+        }
+        if let Some(limit) = process.real_time_limit {
+            let limit = limit.as_micros();
+            self.line(format_args!("{prefix}_rlimit_rttime {limit}"));
+        }
+        if process.no_swap {
+            self.line(format_args!("{prefix}_no_swap"));
+        }
+        if !process.processors.is_empty() {
+            let processors: Vec<String> = process.processors.iter().map(u16::to_string).collect();
+            self.line(format_args!(
+                "{prefix}_cpu_affinity {}",
+                processors.join(" ")
+            ));
+        }
     }
 
     fn sync_group(&mut self, group: &SyncGroup) {
@@ -148,6 +204,10 @@ impl Writer {
                         w.line(format_args!("{}", Quoted(member)));
                     }
                 });
+                w.line(format_args!("smtp_alert {}", group.smtp_alert));
+                if group.weights {
+                    w.line(format_args!("sync_group_tracking_weight"));
+                }
                 scripts::notify(w, &group.notify);
             },
         );
@@ -184,9 +244,7 @@ impl Writer {
                 w.line(format_args!("nopreempt"));
             }
             w.election(instance);
-            if instance.smtp_alert {
-                w.line(format_args!("smtp_alert"));
-            }
+            w.line(format_args!("smtp_alert {}", instance.smtp_alert));
             scripts::notify(w, &instance.notify);
             if instance.notify_priority_changes {
                 w.line(format_args!("notify_priority_changes"));
@@ -206,6 +264,8 @@ impl Writer {
                     });
                 }
             }
+            routing::routes(w, "virtual_routes", &instance.routes);
+            routing::rules(w, "virtual_rules", &instance.rules);
         });
     }
 
@@ -239,20 +299,7 @@ impl Writer {
         if !instance.track_primary {
             self.line(format_args!("dont_track_primary"));
         }
-        for (block, is_here) in [
-            (
-                "track_interface",
-                (|t| matches!(t, Tracker::Interface(_))) as fn(&Tracker) -> bool,
-            ),
-            ("track_script", |t| matches!(t, Tracker::Script(_))),
-        ] {
-            let tracked = || instance.tracked.iter().filter(|t| is_here(&t.tracker));
-            if tracked().next().is_some() {
-                self.block(format_args!("{block}"), |w| {
-                    tracked().for_each(|t| w.tracked(t))
-                });
-            }
-        }
+        tracking::lists(self, &instance.tracked);
         let announcements = &instance.announcements;
         for (keyword, time) in [
             ("garp_master_delay", announcements.delay),
@@ -284,27 +331,13 @@ impl Writer {
         }
     }
 
-    fn tracked(&mut self, tracked: &Tracked) {
-        let (Tracker::Interface(name) | Tracker::Script(name)) = &tracked.tracker;
-        let reverse = if tracked.reverse { " reverse" } else { "" };
-        self.line(format_args!(
-            "{} weight {}{reverse}",
-            Quoted(name),
-            tracked.weight
-        ));
-    }
-
     fn authentication(&mut self, authentication: &Authentication) {
         let Authentication::Password(octets) = authentication;
         let length = octets.iter().rposition(|octet| *octet != 0);
         let password = String::from_utf8_lossy(&octets[..length.map_or(0, |last| last + 1)]);
-        let password = match self.secrets {
-            Secrets::Hidden => REDACTED,
-            Secrets::Shown => &password,
-        };
         self.block(format_args!("authentication"), |w| {
             w.line(format_args!("auth_type PASS"));
-            w.line(format_args!("auth_pass {}", Quoted(password)));
+            w.line(format_args!("auth_pass {}", Quoted(&password)));
         });
     }
 
@@ -328,21 +361,43 @@ impl Writer {
         self.line(format_args!("{line}"));
     }
 
+    fn service_group(&mut self, group: &ServiceGroup) {
+        let head = format_args!("virtual_server_group {}", Quoted(&group.name));
+        self.block(head, |w| {
+            for member in &group.members {
+                match *member {
+                    GroupMember::Addresses { first, last, port } => {
+                        let range = match first == last {
+                            true => first.to_string(),
+                            false => format!("{first}-{last}"),
+                        };
+                        match port {
+                            0 => w.line(format_args!("{range}")),
+                            port => w.line(format_args!("{range} {port}")),
+                        }
+                    }
+                    GroupMember::Mark { mark, family } => {
+                        w.line(format_args!("fwmark {mark} {}", family_word(family)));
+                    }
+                }
+            }
+        });
+    }
+
     fn virtual_server(&mut self, server: &VirtualServer) {
-        let head = match server.key {
-            ServiceKey::Address { address, .. } => address_and_port(address),
-            ServiceKey::Mark { mark, .. } => format!("fwmark {mark}"),
+        let head = match (&server.group, server.key) {
+            (Some(group), _) => format!("group {}", Quoted(&group.name)),
+            (None, ServiceKey::Address { address, .. }) => address_and_port(address),
+            (None, ServiceKey::Mark { mark, .. }) => format!("fwmark {mark}"),
         };
         self.block(format_args!("virtual_server {head}"), |w| {
             match server.key {
                 ServiceKey::Address { protocol, .. } => w.line(format_args!("protocol {protocol}")),
-                ServiceKey::Mark { family, .. } => w.line(format_args!(
-                    "ip_family {}",
-                    match family {
-                        Family::Inet => "inet",
-                        Family::Inet6 => "inet6",
-                    }
-                )),
+                // The marks of a group say it themselves.
+                ServiceKey::Mark { .. } if server.group.is_some() => {}
+                ServiceKey::Mark { family, .. } => {
+                    w.line(format_args!("ip_family {}", family_word(family)));
+                }
             }
             w.service(&server.settings, server.key.family());
             w.quorum(server);
@@ -360,6 +415,7 @@ impl Writer {
                     if real.inhibit_on_failure {
                         w.line(format_args!("inhibit_on_failure"));
                     }
+                    w.line(format_args!("smtp_alert {}", real.smtp_alert));
                     scripts::script(w, "notify_up", real.notify_up.as_ref());
                     scripts::script(w, "notify_down", real.notify_down.as_ref());
                     for check in &real.checks {
@@ -371,6 +427,7 @@ impl Writer {
     }
 
     fn quorum(&mut self, server: &VirtualServer) {
+        self.line(format_args!("smtp_alert {}", server.smtp_alert));
         scripts::script(self, "quorum_up", server.quorum_up.as_ref());
         scripts::script(self, "quorum_down", server.quorum_down.as_ref());
         if server.omega {
@@ -452,6 +509,13 @@ impl Writer {
                 self.line(format_args!("{keyword} TUN type gre {checksum}"));
             }
         }
+    }
+}
+
+fn family_word(family: Family) -> &'static str {
+    match family {
+        Family::Inet => "inet",
+        Family::Inet6 => "inet6",
     }
 }
 

@@ -374,6 +374,13 @@ impl DataPlane {
             .map(|attachment| attachment.name())
     }
 
+    /// Ends the programs of earlier directors, once no device has them any more.
+    pub(crate) fn end_succeeded(&mut self) {
+        if let Err(error) = self.attachments.end_succeeded() {
+            tracing::warn!("{error}");
+        }
+    }
+
     /// Takes the data plane off a device.
     pub(crate) fn detach(&mut self, index: u32) {
         if let Err(error) = self.attachments.detach(index) {

@@ -18,6 +18,7 @@ mod address_record;
 mod child;
 mod children;
 mod devices;
+mod difference;
 mod fragments;
 mod hook;
 mod network;
@@ -25,6 +26,7 @@ mod notifications;
 mod pings;
 mod preconditions;
 mod programs;
+mod pulse;
 mod services;
 mod virtual_routers;
 mod words;
@@ -54,13 +56,14 @@ use self::fragments::Fragments;
 use self::hook::FastPath;
 use self::network::Network;
 use self::notifications::Notifications;
-use self::services::presumed;
+use self::pulse::Pulse;
+use self::services::{ServerPlaces, presumed};
 use self::virtual_routers::VirtualRouters;
-use crate::command_line::DEFAULT_FILE;
 use crate::configuration;
 use crate::control::{self, Asked};
 use crate::data_plane::DataPlane;
 use crate::failure::Failure;
+use crate::firewall;
 use crate::instance::{Instance, PidFile, Taken};
 use crate::scripts::Scripts;
 use crate::settings::Settings;
@@ -75,7 +78,7 @@ const SWEEP: Duration = Duration::from_secs(1);
 
 /// Runs a director in the foreground until it is told to stop.
 pub(crate) fn run(mut files: Files, hook: Hook, instance: &Instance) -> Result<(), Failure> {
-    let configuration = files.configuration(instance)?;
+    let configuration = files.configuration()?;
     let settings = Settings::load(files.settings.as_deref())?;
     permission()?;
     let pid_file = take(instance)?;
@@ -109,37 +112,28 @@ fn run_as_owner(
 /// What a director is configured by.
 pub(crate) struct Files {
     /// keepalived.conf.
-    file: PathBuf,
+    pub(crate) origin: configuration::Origin,
     /// Whether there is a director without that file: one that ipvsadm alone rules.
-    may_be_absent: bool,
+    pub(crate) may_be_absent: bool,
     /// elver.toml, if one is named.
-    settings: Option<PathBuf>,
+    pub(crate) settings: Option<PathBuf>,
 }
 
 impl Files {
-    /// The files that a command line names.
-    pub(crate) fn new(file: Option<PathBuf>, settings: Option<PathBuf>) -> Files {
-        Files {
-            may_be_absent: file.is_none(),
-            file: file.unwrap_or_else(|| DEFAULT_FILE.into()),
-            settings,
-        }
-    }
-
     /// The configuration as keepalived.conf has it now, or an empty one.
-    fn configuration(&mut self, instance: &Instance) -> Result<Configuration, Failure> {
-        let is_absent = || match self.file.symlink_metadata() {
+    fn configuration(&mut self) -> Result<Configuration, Failure> {
+        let is_absent = || match self.origin.file.symlink_metadata() {
             Err(error) => error.kind() == io::ErrorKind::NotFound,
             Ok(_) => false,
         };
         if self.may_be_absent && is_absent() {
             tracing::info!(
                 "there is no {}: ipvsadm alone says what is balanced",
-                self.file.display()
+                self.origin.file.display()
             );
             return Ok(Configuration::default());
         }
-        let configuration = configuration::load(&self.file, instance)?;
+        let configuration = configuration::load(&self.origin)?;
         // One that goes later is no reason to give up what it said.
         self.may_be_absent = false;
         Ok(configuration)
@@ -162,6 +156,7 @@ struct Director {
     files: Files,
     instance: Instance,
     configuration: Configuration,
+    servers: ServerPlaces,
     data_plane: DataPlane,
     health: HealthRecord,
     quorums: Quorums,
@@ -181,6 +176,8 @@ struct Director {
     refused: BTreeMap<u32, String>,
     vrrp: Post<Command>,
     check: Post<ToChecks>,
+    /// Of the vrrp process.
+    pulse: Pulse,
     outbox: Outbox,
     notifications: Notifications,
     scripts: Scripts<ScriptName>,
@@ -272,6 +269,7 @@ impl Director {
                 presumed(&present, service, real_server)
             }),
             quorums: Quorums::default(),
+            servers: ServerPlaces::of(&configuration),
             configuration,
             data_plane,
             virtual_routers: VirtualRouters::default(),
@@ -286,6 +284,7 @@ impl Director {
             refused: BTreeMap::new(),
             vrrp: Post::default(),
             check: Post::default(),
+            pulse: Pulse::default(),
             outbox: Outbox { vrrp, check, ended },
             notifications: Notifications::default(),
             scripts: Scripts::new(),
@@ -299,7 +298,13 @@ impl Director {
         if hook == Hook::Xdp {
             director.insist_on_xdp()?;
         }
-        director.carry_out_plan(None);
+        // What has not been taken over runs on with what it has.
+        if director.refused.is_empty() {
+            director.data_plane.end_succeeded();
+        }
+        // Services that are pinned and not in the file any more go as well.
+        director.carry_out(director.plan(&director.configuration));
+        director.look_at_firewall(settings);
         director.start_vrrp();
         director.start_check();
         let inbox = Inbox {
@@ -320,6 +325,8 @@ impl Director {
         let mut data = signal(SignalKind::user_defined1()).map_err(Failure::system(signals))?;
         let mut statistics =
             signal(SignalKind::user_defined2()).map_err(Failure::system(signals))?;
+        let mut statistics_once =
+            signal(statistics_once_signal()).map_err(Failure::system(signals))?;
         let mut json = signal(json_signal()).map_err(Failure::system(signals))?;
         let mut sweep = tokio::time::interval(SWEEP);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -364,11 +371,8 @@ impl Director {
                     // What went wrong is in the log.
                     let _ = self.reload();
                 }
-                _ = data.recv() => tracing::warn!(
-                    "SIGUSR1: keepalived.data is not written by elver yet; SIGUSR2 writes \
-                     keepalived.stats, signal {} keepalived.json",
-                    json_signal().as_raw_value()
-                ),
+                _ = data.recv() => self.dump(Dump::Data),
+                _ = statistics_once.recv() => self.dump(Dump::StatisticsOnce),
                 _ = statistics.recv() => self.dump(Dump::Statistics),
                 _ = json.recv() => self.dump(Dump::Json),
                 _ = terminate.recv() => break,
@@ -376,6 +380,16 @@ impl Director {
             }
         }
         self.stop(inbox).await
+    }
+
+    /// Says which rules of netfilter do not hold for the services that there are now.
+    fn look_at_firewall(&self, settings: &Settings) {
+        let services = self.data_plane.services();
+        let mut keys = firewall::services(&self.configuration);
+        keys.extend(services.iter().map(|service| service.key));
+        keys.sort_unstable();
+        keys.dedup();
+        firewall::look_aside(keys, settings.clone());
     }
 
     fn configure_notifications(&mut self) {
@@ -391,7 +405,7 @@ impl Director {
 
     /// Reads the file again. If it cannot run, everything stays as it is.
     fn reload(&mut self) -> Result<(), Failure> {
-        tracing::info!("Reloading {}", self.files.file.display());
+        tracing::info!("Reloading {}", self.files.origin.file.display());
         let result = self.take_up_file();
         match &result {
             Ok(()) => tracing::info!("Reload complete"),
@@ -401,7 +415,11 @@ impl Director {
     }
 
     fn take_up_file(&mut self) -> Result<(), Failure> {
-        let configuration = self.files.configuration(&self.instance)?;
+        let configuration = self.files.configuration()?;
+        self.take_up(configuration)
+    }
+
+    fn take_up(&mut self, configuration: Configuration) -> Result<(), Failure> {
         let settings = Settings::load(self.files.settings.as_deref())?;
         preconditions::interfaces(&configuration, &self.network.links())?;
         // What can fail comes first.
@@ -412,35 +430,27 @@ impl Director {
         self.address_record
             .add(&addresses_of(&configuration))
             .map_err(Failure::system(RECORD))?;
-        self.tell_of_leaving(|server, real| {
-            let after = configuration.virtual_servers.iter();
-            let mut reals = after
-                .filter(|other| other.key == server.key)
-                .flat_map(|other| &other.real_servers);
-            !reals.any(|other| other.address == real.address)
-        });
+        let plan = self.plan(&configuration);
         self.configuration = configuration;
+        self.servers = ServerPlaces::of(&self.configuration);
         self.configure_notifications();
-        let stays = |key: &ServiceKey| {
-            let virtual_servers = &self.configuration.virtual_servers;
-            virtual_servers.iter().any(|server| server.key == *key)
-        };
-        self.quorums.retain(stays);
+        let checks = self.carry_out(plan);
         self.virtual_routers.retain(&self.configuration);
-        self.health.reload(&self.configuration);
-        self.carry_out_plan(None);
+        self.look_at_firewall(&settings);
         match &self.vrrp.child {
             Some(child) => child.tell(self.virtual_routers.command(&self.configuration)),
             None => self.start_vrrp(),
         }
         match &self.check.child {
+            Some(_) if checks.is_empty() => {}
             Some(child) => {
-                let assignments = self.health.assignments();
-                pings::permit(&assignments);
-                child.tell(ToChecks::Configure(assignments));
+                pings::permit(&checks.assigned);
+                child.tell(ToChecks::Change(checks));
             }
             None => self.start_check(),
         }
+        self.schedule_children();
+        self.watch_vrrp();
         Ok(())
     }
 
@@ -459,6 +469,16 @@ impl Director {
                 Ok(()) => Response::Done,
                 Err(failure) => Response::Failed(failure.to_string()),
             },
+            Request::Difference(file) => {
+                let origin = configuration::Origin {
+                    file,
+                    ..self.files.origin.clone()
+                };
+                match configuration::load_in_silence(&origin) {
+                    Ok(configuration) => Response::Difference(self.difference(&configuration)),
+                    Err(failure) => Response::Failed(failure.to_string()),
+                }
+            }
             Request::Status => Response::Status(self.status()),
         }
     }
@@ -547,6 +567,11 @@ fn json_signal() -> SignalKind {
     SignalKind::from_raw(libc::SIGRTMIN() + 2)
 }
 
+/// The signal that `keepalived --signum=STATS_CLEAR` names.
+fn statistics_once_signal() -> SignalKind {
+    SignalKind::from_raw(libc::SIGRTMAX() - 1)
+}
+
 async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at.into()).await,
@@ -563,21 +588,24 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("elver-files-{}", std::process::id()));
         std::fs::create_dir(&folder).unwrap();
         let file = folder.join("keepalived.conf");
-        let instance: Instance = "test".parse().unwrap();
-        let mut named = Files::new(Some(file.clone()), None);
-        let mut files = Files {
-            may_be_absent: true,
-            ..Files::new(Some(file.clone()), None)
+        let files = |may_be_absent| Files {
+            origin: configuration::Origin {
+                file: file.clone(),
+                config_id: None,
+                instance: "test".parse().unwrap(),
+            },
+            may_be_absent,
+            settings: None,
         };
-        assert!(named.configuration(&instance).is_err());
+        assert!(files(false).configuration().is_err());
         let empty = Configuration::default();
-        assert_eq!(files.configuration(&instance).unwrap(), empty);
+        let mut files = files(true);
+        assert_eq!(files.configuration().unwrap(), empty);
 
         let text = "vrrp_instance VI_1 {\n    interface lo\n    virtual_router_id 1\n}\n";
         std::fs::write(&file, text).unwrap();
-        assert_ne!(files.configuration(&instance).unwrap(), empty);
+        assert_ne!(files.configuration().unwrap(), empty);
         std::fs::remove_dir_all(&folder).unwrap();
-        assert!(files.configuration(&instance).is_err(), "it was there");
-        assert!(Files::new(None, None).may_be_absent);
+        assert!(files.configuration().is_err(), "it was there");
     }
 }

@@ -12,7 +12,10 @@ use elver_packet::reason::Reason;
 use elver_packet::table::access::{ADDRESS_BITS, Access, AccessKey};
 use elver_packet::table::fragment::{Endpoint, FragmentKey, Remembered};
 use elver_packet::table::service::ServiceKey;
-use elver_packet::table::{Tables, Traffic, connection, destination, mark, service, settings};
+use elver_packet::table::settings::VERSION_WORD;
+use elver_packet::table::{
+    LAYOUT_VERSION, Tables, Traffic, connection, destination, mark, service, settings,
+};
 use rustix::mm::{MapFlags, ProtFlags};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -65,6 +68,7 @@ impl Maps {
         if !directory.join("SETTINGS").exists() {
             return Err(BpfError::NotLoaded(instance.to_owned()));
         }
+        refuse_other_layouts(instance)?;
         let pin = |name: &str| pinned(&directory, name);
         let settings = Mapping::new(&pin("SETTINGS")?, settings::WORDS)?;
         let maps = Maps {
@@ -269,6 +273,31 @@ impl Maps {
         self.reasons
             .get(&(reason as u32), 0)
             .map_or(0, |values| values.iter().sum())
+    }
+}
+
+/// Refuses what another version of elver has pinned for the instance in a layout of its own.
+/// Only where the version stands is the same in all of them. That nothing is pinned is fine.
+pub(super) fn refuse_other_layouts(instance: &str) -> Result<(), BpfError> {
+    let directory = directory(instance);
+    if !directory.join("SETTINGS").exists() {
+        return Ok(());
+    }
+    let map = pinned(&directory, "SETTINGS")?;
+    let info = map.info().map_err(opening("SETTINGS"))?;
+    let words = info.value_size() as usize / size_of::<u64>();
+    let settings = Mapping::new(&map, words)?;
+    let version = entry(&settings, 0, words).map_or(0, |words| {
+        elver_packet::table::Words::load(words, VERSION_WORD)
+    });
+    match version as u32 {
+        // 0: somebody died between making the maps and setting them up.
+        0 | LAYOUT_VERSION => Ok(()),
+        found => Err(BpfError::Layout {
+            instance: instance.to_owned(),
+            found,
+            needed: LAYOUT_VERSION,
+        }),
     }
 }
 

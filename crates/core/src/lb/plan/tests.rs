@@ -194,12 +194,14 @@ fn of_a_table_that_is_taken_over_only_the_configurations_is_known() {
 fn a_real_server_that_is_down_is_not_desired() {
     let virtual_server = VirtualServer {
         key: key(80),
+        group: None,
         settings: scheduled(Scheduler::Rr),
         real_servers: [121, 122, 121]
             .map(|host| RealServer {
                 address: real_server(host),
                 settings: weighing(1),
                 inhibit_on_failure: false,
+                smtp_alert: false,
                 notify_up: None,
                 notify_down: None,
                 checks: Vec::new(),
@@ -208,6 +210,7 @@ fn a_real_server_that_is_down_is_not_desired() {
         quorum: 1,
         hysteresis: 0,
         sorry_server: None,
+        smtp_alert: false,
         quorum_up: None,
         quorum_down: None,
         omega: false,
@@ -218,14 +221,18 @@ fn a_real_server_that_is_down_is_not_desired() {
     };
     assert_eq!(
         super::super::desired(
-            &configuration,
+            &configuration.virtual_servers,
             |_, address| *address == real_server(121),
             &Quorums::default()
         ),
         [service(80, Scheduler::Rr, &[(121, 1)])]
     );
     assert_eq!(
-        super::super::desired(&configuration, |_, _| false, &Quorums::default()),
+        super::super::desired(
+            &configuration.virtual_servers,
+            |_, _| false,
+            &Quorums::default()
+        ),
         [service(80, Scheduler::Rr, &[])]
     );
 }
@@ -234,12 +241,14 @@ fn a_real_server_that_is_down_is_not_desired() {
 fn without_a_quorum_the_sorry_server_serves_alone() {
     let mut virtual_server = VirtualServer {
         key: key(80),
+        group: None,
         settings: scheduled(Scheduler::Rr),
         real_servers: [121, 122]
             .map(|host| RealServer {
                 address: real_server(host),
                 settings: weighing(3),
                 inhibit_on_failure: host == 122,
+                smtp_alert: false,
                 notify_up: None,
                 notify_down: None,
                 checks: Vec::new(),
@@ -252,6 +261,7 @@ fn without_a_quorum_the_sorry_server_serves_alone() {
             settings: weighing(1),
             inhibit: false,
         }),
+        smtp_alert: false,
         quorum_up: None,
         quorum_down: None,
         omega: false,
@@ -266,7 +276,7 @@ fn without_a_quorum_the_sorry_server_serves_alone() {
         let is_up = |_: &ServiceKey, address: &SocketAddr| {
             up.iter().any(|host| real_server(*host) == *address)
         };
-        desired(&configuration, is_up, &quorums)
+        desired(&configuration.virtual_servers, is_up, &quorums)
     };
     let with = |destinations: &[(u8, u32)]| vec![service(80, Scheduler::Rr, destinations)];
     assert_eq!(
