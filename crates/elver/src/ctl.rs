@@ -5,6 +5,7 @@ use std::path::Path;
 
 use elver_core::api::{Request, Response, Status};
 use elver_core::metrics::{self, Snapshot};
+use elver_sys::bpf::BpfError;
 
 use crate::configuration;
 use crate::control;
@@ -23,7 +24,13 @@ pub(crate) fn reload(instance: &Instance) -> Result<(), Failure> {
 /// Prints what monitoring asks for: what the pinned maps tell, and what the director knows
 /// beside that, if it answers.
 pub(crate) fn metrics(instance: &Instance) -> Result<(), Failure> {
-    let inventory = Inventory::open(instance)?;
+    let inventory = Inventory::open(instance).map_err(|error| match error {
+        BpfError::NotLoaded(_) => Failure::NotRunning {
+            instance: instance.clone(),
+            error: io::Error::other(error),
+        },
+        other => other.into(),
+    })?;
     let director = match control::ask(instance, &Request::Status) {
         Ok(Response::Status(status)) => Some(status),
         _ => None,

@@ -245,6 +245,8 @@ fn a_dead_directors_tables_can_be_read_but_not_changed() {
     );
     assert!(nothing.stderr.contains("elver run"), "{}", nothing.stderr);
 
+    assert_eq!(site.elver(&["ctl", "metrics"]).status.code(), Some(16));
+
     site.write_nothing();
     let director = site.start();
     site.do_ipvsadm("-A -t 10.0.0.1:80 -s rr -p 60");
