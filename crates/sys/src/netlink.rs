@@ -8,6 +8,7 @@
 //! Everything is spelt in this module's own types: the crates that know the message
 //! formats appear nowhere else.
 
+mod macvlan;
 mod policy;
 mod route;
 
