@@ -77,6 +77,7 @@ vrrp_instance VI_2 {
     }
 }
 virtual_server 10.9.0.100 80 {
+    delay_loop 1
     lb_algo rr
     lb_kind NAT
     protocol TCP

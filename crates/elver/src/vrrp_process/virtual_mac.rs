@@ -20,8 +20,13 @@ const OF_THE_DEVICE: [(&str, &str); 4] = [
     ("rp_filter", "0"),
     ("promote_secondaries", "1"),
 ];
-/// On the interface below: it must not answer for addresses that are not its own.
-const OF_THE_INTERFACE: [(&str, &str); 2] = [("arp_ignore", "1"), ("arp_filter", "1")];
+/// On the interface below: it must not answer for addresses that are not its own, nor ask in
+/// their names, by which neighbours would learn its MAC address for them.
+const OF_THE_INTERFACE: [(&str, &str); 3] = [
+    ("arp_ignore", "1"),
+    ("arp_filter", "1"),
+    ("arp_announce", "2"),
+];
 
 /// The devices that this process has made or found, and what it has changed for them.
 #[derive(Debug, Default)]
