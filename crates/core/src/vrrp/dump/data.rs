@@ -498,7 +498,9 @@ fn calendar(since_epoch: std::time::Duration) -> String {
     let (seconds, micros) = (since_epoch.as_secs(), since_epoch.subsec_micros());
     let (mut day, time) = (seconds / DAY, seconds % DAY);
     let weekday = WEEKDAYS[(day % 7) as usize];
-    let is_leap = |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let is_leap = |year: u64| {
+        year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+    };
     let mut year = 1970;
     loop {
         let length = 365 + u64::from(is_leap(year));
