@@ -1,11 +1,12 @@
 //! elver as the director of a lab.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use elver_sys::namespace::NetworkNamespace;
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::program::run_to_end;
 use crate::{Error, Host, Lab, Output, Program, Result, leftovers};
@@ -65,6 +66,11 @@ impl Director {
         &self.program
     }
 
+    /// Its processes but the supervisor: that for VRRP, and that for checks.
+    pub fn children(&self) -> BTreeSet<u32> {
+        children(self.program.id())
+    }
+
     /// The host that it runs in.
     pub fn host(&self) -> &Host {
         &self.host
@@ -107,6 +113,30 @@ impl Director {
             ),
         })
     }
+}
+
+/// The direct children of a process.
+fn children(process: u32) -> BTreeSet<u32> {
+    // Each thread has its own list (proc(5)).
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{process}/task")) else {
+        return BTreeSet::new();
+    };
+    threads
+        .filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("children")).ok())
+        .flat_map(|list| {
+            list.split_whitespace()
+                .filter_map(|child| child.parse().ok())
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// Kills a process of a lab's director (SIGKILL).
+pub fn kill(process: u32) -> Result<()> {
+    let doing = || Error::system(format!("kill process {process}"));
+    let id = Pid::from_raw(process.cast_signed())
+        .ok_or_else(|| doing()(std::io::ErrorKind::InvalidInput.into()))?;
+    kill_process(id, Signal::KILL).map_err(|error| doing()(error.into()))
 }
 
 /// Unloads what the directors of killed runs of the lab `name` left in the kernel. To be

@@ -15,6 +15,7 @@
 //! | 14 | a keepalived runs beside it |
 //! | 15 | the kernel's own IPVS has services |
 //! | 16 | the instance does not run |
+//! | 17 | another version of elver left tables that this one does not read |
 //!
 //! 4 and 5 are those of `keepalived --config-test`.
 
@@ -62,6 +63,9 @@ pub(crate) enum Failure {
     /// XDP was asked for, and a device cannot have it.
     #[error("--hook xdp: {device} cannot have XDP: {cause}; --hook auto leaves such devices to tc")]
     NoXdp { device: String, cause: String },
+    /// The pinned tables are another version's.
+    #[error("{0}")]
+    OtherLayout(BpfError),
     /// Another director has the instance.
     #[error(
         "instance {instance} runs already{}; another one on this host needs a name of its \
@@ -100,6 +104,9 @@ pub(crate) enum Failure {
     /// What went wrong has been logged already.
     #[error("")]
     Said,
+    /// What went wrong has been printed in the form that was asked for.
+    #[error("")]
+    Told { code: u8 },
     /// Something else of the system, and what it was needed for.
     #[error("{what}: {error}")]
     System { what: String, error: io::Error },
@@ -116,6 +123,7 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Failure::System { .. } | Failure::Refused(_) | Failure::Lab(_) | Failure::Said => 1,
+            Failure::Told { code } => *code,
             Failure::ConfigurationUnreadable { .. } => 3,
             Failure::ConfigurationUnusable { .. } | Failure::SettingsUnusable { .. } => 4,
             Failure::ConfigurationDoubtful { .. } => 5,
@@ -126,12 +134,16 @@ impl Failure {
             Failure::KeepalivedRuns { .. } => 14,
             Failure::KernelIpvsInUse { .. } => 15,
             Failure::NotRunning { .. } => 16,
+            Failure::OtherLayout(_) => 17,
         })
     }
 }
 
 impl From<BpfError> for Failure {
     fn from(error: BpfError) -> Failure {
-        Failure::Kernel(error.to_string())
+        match error {
+            BpfError::Layout { .. } => Failure::OtherLayout(error),
+            _ => Failure::Kernel(error.to_string()),
+        }
     }
 }

@@ -1478,8 +1478,7 @@ fn topology(dump: &str) -> Vec<String> {
         ];
         let of_scripts = section.starts_with("VRRP Scripts");
         let is_inside = |start: &&str| line.starts_with(*start);
-        let skipped =
-            line.starts_with(inside[0]) || of_scripts && inside.iter().any(|s| is_inside(s));
+        let skipped = line.starts_with(inside[0]) || of_scripts && inside.iter().any(is_inside);
         if !["VRRP Topology", "VRRP Sync groups", "VRRP Scripts"]
             .iter()
             .any(|known| section.starts_with(known))

@@ -15,7 +15,7 @@ use aya::programs::tc::{
 use aya::programs::{LinkOrder, Program, TcAttachType, TestRun, TestRunOptions};
 use aya::util::KernelVersion;
 
-use super::load::{classifier, describe};
+use super::load::{classifier, describe, remove_succeeded_stages};
 use super::xdp::FastPath;
 use super::{BpfError, directory};
 
@@ -88,6 +88,15 @@ impl Attachments {
         } else {
             self.attach_clsact(index, name)
         }
+    }
+
+    /// Ends the programs of earlier loads. To be called when every device that carried them has
+    /// been attached to anew.
+    ///
+    /// # Errors
+    /// Pins cannot be removed.
+    pub fn end_succeeded(&mut self) -> Result<(), BpfError> {
+        remove_succeeded_stages(&self.instance)
     }
 
     /// Takes the data plane off a device.

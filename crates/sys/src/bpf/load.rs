@@ -13,6 +13,7 @@ use elver_packet::table::settings::{
 };
 use elver_packet::table::{LAYOUT_VERSION, Words, connection};
 
+use super::maps::refuse_other_layouts;
 use super::{Attachments, BPF_FILE_SYSTEM, BpfError, Clock, Maps, OBJECT, directory};
 
 /// How large the tables are made. Tables that are there already keep their size.
@@ -67,7 +68,7 @@ impl Sizes {
 }
 
 /// The program of each stage of tc, that of the first stage first.
-const TC_STAGES: [(&str, Stage); 25] = [
+const TC_STAGES: [(&str, Stage); 32] = [
     ("elver_arrive", Stage::Arrive),
     ("elver_open_4", Stage::Open4),
     ("elver_arrive_6", Stage::Arrive6),
@@ -93,6 +94,13 @@ const TC_STAGES: [(&str, Stage); 25] = [
     ("elver_tunnel_error_66", Stage::TunnelError66),
     ("elver_reply_6", Stage::Reply6),
     ("elver_to_tunnel_6", Stage::ToTunnel6),
+    ("elver_fragment_4", Stage::Fragment4),
+    ("elver_fragment_6", Stage::Fragment6),
+    ("elver_piece_4", Stage::Piece4),
+    ("elver_piece_6", Stage::Piece6),
+    ("elver_piece_reply_6", Stage::PieceReply6),
+    ("elver_piece_to_tunnel_6", Stage::PieceToTunnel6),
+    ("elver_cut_4", Stage::Cut4),
 ];
 
 /// Those of XDP.
@@ -115,7 +123,8 @@ pub(super) const XDP_STAGES: [(&str, Stage); 15] = [
 ];
 
 /// Loads the programs over the instance's maps, which are made if they are not there.
-/// What is attached already goes on undisturbed and runs the new programs at once.
+/// What is attached already goes on undisturbed, with the programs that it has, until it is
+/// attached to anew.
 ///
 /// # Errors
 /// No permission, a kernel that lacks something, or maps of another layout.
@@ -128,6 +137,7 @@ pub fn load(instance: &str, sizes: Sizes) -> Result<(Maps, Attachments), BpfErro
     fs::create_dir_all(&directory)
         .map_err(|error| BpfError::kernel(format!("creating {}", directory.display()), error))?;
     refuse_other_layouts(instance)?;
+    set_stages_aside(&directory)?;
     let mut programs = EbpfLoader::new()
         .default_map_pin_directory(&directory)
         .map_max_entries("SERVICES", sizes.services)
@@ -136,6 +146,7 @@ pub fn load(instance: &str, sizes: Sizes) -> Result<(Maps, Attachments), BpfErro
         .map_max_entries("ESTIMATES", sizes.destinations)
         .map_max_entries("ACCESS", sizes.access_networks)
         .map_max_entries("STATISTICS", sizes.destinations)
+        .map_max_entries("ENDPOINTS", sizes.services + sizes.destinations)
         .map_max_entries("MEMBERS", sizes.member_places())
         .map_max_entries("STATIONS", STATIONS)
         .map_max_entries("REDIRECTS", DEVICES)
@@ -163,24 +174,43 @@ pub(super) fn describe(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn refuse_other_layouts(instance: &str) -> Result<(), BpfError> {
-    let maps = match Maps::open(instance) {
-        Ok(maps) => maps,
-        Err(BpfError::NotLoaded(_)) => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    match maps
-        .settings()
-        .map_or(0, |settings| settings.load(VERSION_WORD)) as u32
-    {
-        // 0: somebody died between making the maps and setting them up.
-        0 | LAYOUT_VERSION => Ok(()),
-        found => Err(BpfError::Layout {
-            instance: instance.to_owned(),
-            found,
-            needed: LAYOUT_VERSION,
-        }),
+/// The maps by which a program finds the one of the next stage.
+const STAGE_MAPS: [&str; 2] = ["STAGES", "XDP_STAGES"];
+
+/// Between the name of such a map and a number, where its programs have got successors.
+const SUCCEEDED: &str = "-succeeded-";
+
+/// Puts the maps of stages of an earlier load aside, so that this one gets maps of its own:
+/// a packet never meets stages of two versions. What is attached needs its maps for as long
+/// as it is: a map of programs is emptied when its last pin goes.
+fn set_stages_aside(directory: &Path) -> Result<(), BpfError> {
+    for map in STAGE_MAPS {
+        let pin = directory.join(map);
+        let mut numbers = 0..;
+        let free = numbers.find_map(|number: u32| {
+            let aside = directory.join(format!("{map}{SUCCEEDED}{number}"));
+            (!aside.exists()).then_some(aside)
+        });
+        if let (true, Some(aside)) = (pin.exists(), free) {
+            fs::rename(&pin, &aside)
+                .map_err(|error| BpfError::kernel(format!("renaming {}", pin.display()), error))?;
+        }
     }
+    Ok(())
+}
+
+/// Removes the maps of stages that [`set_stages_aside`] kept.
+pub(super) fn remove_succeeded_stages(instance: &str) -> Result<(), BpfError> {
+    let directory = directory(instance);
+    let failed =
+        |error: io::Error| BpfError::kernel(format!("tidying {}", directory.display()), error);
+    for entry in fs::read_dir(&directory).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if entry.file_name().to_string_lossy().contains(SUCCEEDED) {
+            fs::remove_file(entry.path()).map_err(failed)?;
+        }
+    }
+    Ok(())
 }
 
 /// Loads the program of every stage and puts it into its place.
