@@ -19,7 +19,7 @@ help:
 	@echo "                    (about 35 minutes; ORACLE_SEED=N replays, ORACLE_ONLY=WORDS runs"
 	@echo "                    the steps whose names begin with these words; commas part several)"
 	@echo "make build          $(elver)"
-	@echo "make bench          nanoseconds per packet, throughput, and ipvsadm with large tables, printed"
+	@echo "make bench          packets, throughput, failover, and ipvsadm with large tables, printed"
 	@echo "                    and in target/bench.json"
 	@echo "make check          formatting, lints, the direction of dependencies, licences"
 	@echo "make setup          only install what the others need"
@@ -72,6 +72,8 @@ bench: build
 	@$(cargo) bench --locked -p elver-lab --bench throughput
 	$(call say,measuring ipvsadm)
 	@$(cargo) bench --locked -p elver --bench ipvsadm
+	$(call say,measuring failover)
+	@$(cargo) bench --locked -p elver-lab --bench failover
 
 .PHONY: check
 check:
