@@ -5,6 +5,7 @@
 //! that `cargo build -p elver` put beside the tests.
 
 mod network;
+mod ways;
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -75,7 +75,7 @@ pub(crate) fn elver() -> PathBuf {
 pub(crate) struct Hosts {
     pub(crate) host: Host,
     pub(crate) server: Host,
-    client: Host,
+    pub(crate) client: Host,
     /// Last, so that it goes last.
     lab: Lab,
 }

@@ -402,6 +402,7 @@ impl Director {
         self.quorums.retain(stays);
         self.virtual_routers.retain(&self.configuration);
         self.health.reload(&self.configuration);
+        self.addresses_changed();
         self.carry_out_plan(None);
         self.look_at_firewall(&settings);
         match &self.vrrp.child {
