@@ -167,6 +167,48 @@ pub(crate) fn elver_to_tunnel_6(context: TcContext) -> i32 {
     run(Stage::ToTunnel6, context)
 }
 
+/// See [`Stage::Fragment4`].
+#[classifier]
+pub(crate) fn elver_fragment_4(context: TcContext) -> i32 {
+    run(Stage::Fragment4, context)
+}
+
+/// See [`Stage::Fragment6`].
+#[classifier]
+pub(crate) fn elver_fragment_6(context: TcContext) -> i32 {
+    run(Stage::Fragment6, context)
+}
+
+/// See [`Stage::Piece4`].
+#[classifier]
+pub(crate) fn elver_piece_4(context: TcContext) -> i32 {
+    run(Stage::Piece4, context)
+}
+
+/// See [`Stage::Piece6`].
+#[classifier]
+pub(crate) fn elver_piece_6(context: TcContext) -> i32 {
+    run(Stage::Piece6, context)
+}
+
+/// See [`Stage::PieceReply6`].
+#[classifier]
+pub(crate) fn elver_piece_reply_6(context: TcContext) -> i32 {
+    run(Stage::PieceReply6, context)
+}
+
+/// See [`Stage::PieceToTunnel6`].
+#[classifier]
+pub(crate) fn elver_piece_to_tunnel_6(context: TcContext) -> i32 {
+    run(Stage::PieceToTunnel6, context)
+}
+
+/// See [`Stage::Cut4`].
+#[classifier]
+pub(crate) fn elver_cut_4(context: TcContext) -> i32 {
+    run(Stage::Cut4, context)
+}
+
 #[inline(always)]
 fn run(stage: Stage, context: TcContext) -> i32 {
     let Some(now) = now() else {

@@ -78,17 +78,10 @@ fn look_up<F: Family>(context: *mut c_void, query: &RouteQuery<F>, found: &mut F
     ask.l4_protocol = query.protocol;
     ask.__bindgen_anon_1.tot_len = query.length as u16;
     ask.ifindex = found.device;
-    let source = F::to_octets(query.source);
-    let destination = F::to_octets(query.destination);
-    if F::NUMBER == 4 {
-        ask.family = AF_INET;
-        ask.__bindgen_anon_3.ipv4_src = first_word(&source);
-        ask.__bindgen_anon_4.ipv4_dst = first_word(&destination);
-    } else {
-        ask.family = AF_INET6;
-        ask.__bindgen_anon_3.ipv6_src = four_words(&source);
-        ask.__bindgen_anon_4.ipv6_dst = four_words(&destination);
-    }
+    ask.family = if F::NUMBER == 4 { AF_INET } else { AF_INET6 };
+    // An IPv4 address is the first word.
+    ask.__bindgen_anon_3.ipv6_src = four_words(F::to_words(query.source));
+    ask.__bindgen_anon_4.ipv6_dst = four_words(F::to_words(query.destination));
     // SAFETY: the context is valid and the length is that of the query.
     let answer =
         unsafe { helpers::bpf_fib_lookup(context, ask, size_of::<bpf_fib_lookup>() as i32, 0) };
@@ -113,18 +106,11 @@ fn look_up<F: Family>(context: *mut c_void, query: &RouteQuery<F>, found: &mut F
 }
 
 #[inline(always)]
-fn first_word(octets: &[u8; 16]) -> u32 {
-    let [a, b, c, d, ..] = *octets;
-    u32::from_ne_bytes([a, b, c, d])
-}
-
-#[inline(always)]
-fn four_words(octets: &[u8; 16]) -> [u32; 4] {
-    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *octets;
+fn four_words([first, second]: [u64; 2]) -> [u32; 4] {
     [
-        u32::from_ne_bytes([a, b, c, d]),
-        u32::from_ne_bytes([e, f, g, h]),
-        u32::from_ne_bytes([i, j, k, l]),
-        u32::from_ne_bytes([m, n, o, p]),
+        first as u32,
+        (first >> 32) as u32,
+        second as u32,
+        (second >> 32) as u32,
     ]
 }

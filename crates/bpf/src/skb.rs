@@ -9,10 +9,13 @@ use aya_ebpf::bindings::{
 };
 use aya_ebpf::helpers::generated as helpers;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::PerCpuArray;
+use aya_ebpf::maps::{PerCpuArray, RingBuf};
 use elver_packet::checksum::{Difference, fold};
 use elver_packet::family::Family;
-use elver_packet::frame::{Encapsulation, Frame, InternetChecksum, Notes, Route, RouteQuery, Way};
+use elver_packet::frame::{
+    Encapsulation, Frame, HANDED_OVER_ROOM, HandedOver, InternetChecksum, LARGEST_HANDED_OVER,
+    Notes, Route, RouteQuery, Way,
+};
 use elver_packet::wire::protocol;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -253,6 +256,11 @@ impl Frame for Skb {
     }
 
     #[inline(always)]
+    fn hand_over(&mut self, largest: u32) -> bool {
+        hand_over(self.skb, largest)
+    }
+
+    #[inline(always)]
     fn note(&mut self, notes: &Notes) {
         notes::keep(notes);
     }
@@ -328,6 +336,38 @@ fn sum_piece(at: *mut u8, octets: u32, sum: i64) -> i64 {
     }
     // SAFETY: the caller has as many octets there.
     unsafe { helpers::bpf_csum_diff(core::ptr::null_mut(), 0, at.cast(), octets, sum as u32) }
+}
+
+/// Frames for the controller.
+#[map]
+static HANDED_OVER: RingBuf = RingBuf::pinned(HANDED_OVER_ROOM, 0);
+
+/// Gives a frame to the controller, if there is room for it.
+#[inline(never)]
+fn hand_over(skb: *mut __sk_buff, largest: u32) -> bool {
+    // SAFETY: the context is valid.
+    let octets = unsafe { (*skb).len };
+    let less_one = seen(octets.wrapping_sub(1));
+    if less_one >= LARGEST_HANDED_OVER {
+        return false;
+    }
+    let Some(mut room) = HANDED_OVER.reserve::<HandedOver>(0) else {
+        return false;
+    };
+    let at = room.as_mut_ptr();
+    // SAFETY: there is room for the heading, and for as many octets behind it.
+    let loaded = unsafe {
+        (&raw mut (*at).largest).write(largest);
+        (&raw mut (*at).length).write(less_one + 1);
+        let octets = (&raw mut (*at).octets).cast();
+        helpers::bpf_skb_load_bytes(skb.cast(), 0, octets, less_one + 1)
+    };
+    if loaded < 0 {
+        room.discard(0);
+        return false;
+    }
+    room.submit(0);
+    true
 }
 
 /// `ETH_P_IP` and `ETH_P_IPV6` of `linux/if_ether.h`.

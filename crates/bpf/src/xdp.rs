@@ -174,6 +174,11 @@ impl Frame for Xdp {
     fn resolve(&mut self, _way: &Way) {}
 
     #[inline(always)]
+    fn hand_over(&mut self, _largest: u32) -> bool {
+        false
+    }
+
+    #[inline(always)]
     fn note(&mut self, notes: &Notes) {
         notes::keep(notes);
     }

@@ -20,6 +20,7 @@ pub mod config;
 pub mod edit_rules;
 pub mod estimator;
 pub mod firewall;
+pub mod fragment;
 pub mod ipvsadm;
 pub mod lb;
 pub mod notification;

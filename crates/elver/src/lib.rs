@@ -14,6 +14,7 @@ mod failure;
 mod firewall;
 mod instance;
 mod ipvsadm;
+mod mailer;
 mod message_stream;
 mod notify_fifos;
 mod scripts;

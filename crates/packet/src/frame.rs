@@ -1,6 +1,6 @@
 //! What the packet function needs of a packet and of the network around it.
 
-use zerocopy::{FromBytes, Immutable, IntoBytes};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::checksum::Difference;
 use crate::family::Family;
@@ -8,6 +8,25 @@ use crate::wire::MacAddress;
 
 /// No header is read or written that begins beyond this many octets of a frame.
 pub const FARTHEST_HEADER: u32 = 256;
+
+/// No frame with more octets is given to the controller.
+pub const LARGEST_HANDED_OVER: u32 = 9216;
+
+/// Octets of the ring through which frames are given to the controller.
+pub const HANDED_OVER_ROOM: u32 = 1 << 21;
+
+/// A frame that is given to the controller.
+#[derive(FromBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct HandedOver {
+    /// Octets that the fragments may have into which it is to be cut; 0 if it is to be held
+    /// until the first fragment of its packet has come.
+    pub largest: u32,
+    /// Octets of the frame.
+    pub length: u32,
+    /// The frame, and then anything.
+    pub octets: [u8; LARGEST_HANDED_OVER as usize],
+}
 
 /// A packet that begins with an Ethernet header and can be rewritten.
 ///
@@ -106,6 +125,12 @@ pub trait Frame {
     /// The frame is to leave to a neighbour that the kernel resolves, and to which it writes
     /// the Ethernet header. Not asked of the fast path.
     fn resolve(&mut self, way: &Way);
+
+    /// Gives the frame to the controller, which hands it in again over the loopback device: as
+    /// it is once the first fragment of its packet has come, for `largest` 0, else in
+    /// fragments of at most so many octets. False if the controller has no room. Not asked of
+    /// the fast path.
+    fn hand_over(&mut self, largest: u32) -> bool;
 
     /// Where the host's routes lead a packet that came in with this frame.
     fn route<F: Family>(&self, query: &RouteQuery<F>) -> Route;

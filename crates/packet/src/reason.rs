@@ -39,7 +39,7 @@ reasons! {
     Malformed = 5, "pass_malformed";
     /// Passed: no connection and no virtual service.
     NoService = 6, "pass_no_service";
-    /// Passed: a fragment.
+    /// Passed: a fragment of a packet that is no connection's, or whose ports are not known.
     Fragment = 7, "pass_fragment";
     /// Passed: a virtual service, but its address is not held here.
     NotHeld = 8, "pass_not_held";
@@ -71,60 +71,64 @@ reasons! {
     NotWritable = 20, "drop_not_writable";
     /// Dropped: a list of access keeps the client from the virtual service.
     AccessDenied = 21, "drop_access_denied";
+    /// Given to the director: a fragment that came before the first of its packet, or a packet to be cut into fragments.
+    HandedOver = 22, "handed_over";
+    /// Dropped: a fragment that came before the first of its packet, or a packet to be cut into fragments; the director had no room for it.
+    NotHandedOver = 23, "drop_not_handed_over";
 
     /// Delivered to this host, which is the real server itself.
-    DeliveredHere = 22, "delivered_here";
+    DeliveredHere = 24, "delivered_here";
 
     /// Counted beside the outcome: an expired entry gave its place to a new one.
-    ReplacedExpired = 23, "replaced_expired";
+    ReplacedExpired = 25, "replaced_expired";
     /// Counted beside the outcome: a connection that never came about gave its place to a new one.
-    ReplacedEmbryonic = 24, "replaced_embryonic";
+    ReplacedEmbryonic = 26, "replaced_embryonic";
     /// Counted beside the outcome: a live connection, the one idle longest, gave its place to a new one.
-    ReplacedLive = 25, "replaced_live";
+    ReplacedLive = 27, "replaced_live";
     /// Counted beside the outcome: a persistence template gave its place to a new entry.
-    ReplacedTemplate = 26, "replaced_template";
+    ReplacedTemplate = 28, "replaced_template";
 
     /// Counted beside the outcome: the sender was told by ICMP why its packet was dropped.
-    Answered = 27, "answered";
+    Answered = 29, "answered";
     /// Counted beside the outcome: the sender would have been told, but others were told too often.
-    AnswerWithheld = 28, "answer_withheld";
+    AnswerWithheld = 30, "answer_withheld";
     /// Counted beside the outcome: an ICMP error about a connection.
-    RelatedError = 29, "related_error";
+    RelatedError = 31, "related_error";
     /// The client was told of an error about a packet in a tunnel.
-    TunnelError = 30, "tunnel_error_to_client";
+    TunnelError = 32, "tunnel_error_to_client";
 
     /// Left by the fast path to the hook behind: the destination MAC is none of this host's on the device.
-    PuntNotForUs = 31, "punt_not_for_us";
+    PuntNotForUs = 33, "punt_not_for_us";
     /// Left by the fast path: a VLAN tag.
-    PuntTagged = 32, "punt_tagged";
+    PuntTagged = 34, "punt_tagged";
     /// Left by the fast path: neither IPv4 nor IPv6.
-    PuntNotIp = 33, "punt_not_ip";
+    PuntNotIp = 35, "punt_not_ip";
     /// Left by the fast path: neither TCP nor UDP.
-    PuntNotTransport = 34, "punt_not_transport";
+    PuntNotTransport = 36, "punt_not_transport";
     /// Left by the fast path: a fragment.
-    PuntFragment = 35, "punt_fragment";
+    PuntFragment = 37, "punt_fragment";
     /// Left by the fast path: headers that are cut off or contradict themselves, or a frame in several buffers.
-    PuntMalformed = 36, "punt_malformed";
+    PuntMalformed = 38, "punt_malformed";
     /// Left by the fast path: no connection, and no virtual service that is held here and could open one.
-    PuntNoService = 37, "punt_no_service";
+    PuntNoService = 39, "punt_no_service";
     /// Left by the fast path: no connection, and its firewall mark, which only a later hook sees, may be a service's.
-    PuntMark = 38, "punt_mark";
+    PuntMark = 40, "punt_mark";
     /// Left by the fast path: the data plane has not been set up yet.
-    PuntNotReady = 39, "punt_not_ready";
+    PuntNotReady = 41, "punt_not_ready";
     /// Left by the fast path: no real server that can take it.
-    PuntNoDestination = 40, "punt_no_destination";
+    PuntNoDestination = 42, "punt_no_destination";
     /// Left by the fast path: this host is the real server.
-    PuntLocal = 41, "punt_local";
+    PuntLocal = 43, "punt_local";
     /// Left by the fast path: the time to live runs out here.
-    PuntTimeToLive = 42, "punt_time_to_live";
+    PuntTimeToLive = 44, "punt_time_to_live";
     /// Left by the fast path: no route to the real server or client.
-    PuntNoRoute = 43, "punt_no_route";
+    PuntNoRoute = 45, "punt_no_route";
     /// Left by the fast path: larger than the next link takes.
-    PuntTooBig = 44, "punt_too_big";
+    PuntTooBig = 46, "punt_too_big";
     /// Left by the fast path: the link-layer address of the next hop is not known, or the device does not forward.
-    PuntUnresolved = 45, "punt_unresolved";
+    PuntUnresolved = 47, "punt_unresolved";
     /// Left by the fast path: the device that it would leave by takes no frames from XDP.
-    PuntDevice = 46, "punt_device";
+    PuntDevice = 48, "punt_device";
 }
 
 impl Reason {

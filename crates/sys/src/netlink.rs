@@ -8,8 +8,10 @@
 //! Everything is spelt in this module's own types: the crates that know the message
 //! formats appear nowhere else.
 
+mod policy;
 mod route;
 
+pub use policy::{NextHop, Route, RouteKind, Rule, RuleAction};
 pub use route::RouteTo;
 
 use std::collections::VecDeque;
@@ -122,6 +124,8 @@ pub enum Topic {
     Addresses,
     /// Routes, of both families.
     Routes,
+    /// Rules that choose their table, of both families.
+    Rules,
     /// Neighbours (ARP and neighbour discovery).
     Neighbours,
 }
@@ -134,6 +138,7 @@ impl Topic {
             Topic::Neighbours => 0x4,
             Topic::Addresses => 0x10 | 0x100,
             Topic::Routes => 0x40 | 0x400,
+            Topic::Rules => 0x80 | 0x4_0000,
         }
     }
 }
@@ -149,7 +154,7 @@ pub enum NetlinkEvent {
     AddressAdded(InterfaceAddress),
     /// An address is gone.
     AddressRemoved(InterfaceAddress),
-    /// Some route has appeared, changed or gone.
+    /// Some route, or some rule, has appeared, changed or gone.
     RoutesChanged,
     /// A neighbour has changed.
     NeighbourChanged(Neighbour),
@@ -552,9 +557,10 @@ fn read_event(message: NetlinkMessage<RouteNetlinkMessage>) -> Option<NetlinkEve
         RouteNetlinkMessage::DelAddress(address) => {
             read_address(&address).map(NetlinkEvent::AddressRemoved)
         }
-        RouteNetlinkMessage::NewRoute(_) | RouteNetlinkMessage::DelRoute(_) => {
-            Some(NetlinkEvent::RoutesChanged)
-        }
+        RouteNetlinkMessage::NewRoute(_)
+        | RouteNetlinkMessage::DelRoute(_)
+        | RouteNetlinkMessage::NewRule(_)
+        | RouteNetlinkMessage::DelRule(_) => Some(NetlinkEvent::RoutesChanged),
         RouteNetlinkMessage::NewNeighbour(neighbour) => {
             read_neighbour(&neighbour, true).map(NetlinkEvent::NeighbourChanged)
         }

@@ -130,6 +130,18 @@ impl Network {
         self.director.ipvsadm(&arguments).expect("an edit");
     }
 
+    /// Sends a datagram of so many octets through a virtual service, and wants it back.
+    pub(crate) fn exchange(&self, vip: SocketAddr, octets: usize) {
+        let socket = self.datagrams(vip);
+        let datagram = pattern(octets);
+        socket.send(&datagram).expect("a datagram leaves");
+        let mut back = vec![0; 1 << 16];
+        let length = socket
+            .recv(&mut back)
+            .unwrap_or_else(|error| panic!("nothing comes back: {error}; {:?}", self.packets()));
+        assert!(back[..length] == *datagram, "another datagram came back");
+    }
+
     /// What became of packets, by name.
     pub(crate) fn packets(&self) -> BTreeMap<String, u64> {
         let status = self.director.status().expect("a status");
@@ -300,17 +312,22 @@ impl Hosts {
         // Datagrams are answered from the address that they were sent to.
         for address in [REAL, DIRECT, VIP].concat() {
             let address = SocketAddr::new(address.parse().expect("an address"), PORT);
-            let socket = self
-                .server
-                .run(|| UdpSocket::bind(address).expect("a socket"))
-                .expect("a namespace");
-            std::thread::spawn(move || {
-                let mut datagram = [0; 2048];
-                while let Ok((length, sender)) = socket.recv_from(&mut datagram) {
-                    let _ = socket.send_to(&datagram[..length], sender);
-                }
-            });
+            self.answer_datagrams(address);
         }
+    }
+
+    /// Lets the real server send back all datagrams to an address.
+    pub(crate) fn answer_datagrams(&self, address: SocketAddr) {
+        let socket = self
+            .server
+            .run(|| UdpSocket::bind(address).expect("a socket"))
+            .expect("a namespace");
+        std::thread::spawn(move || {
+            let mut datagram = vec![0; 1 << 16];
+            while let Ok((length, sender)) = socket.recv_from(&mut datagram) {
+                let _ = socket.send_to(&datagram[..length], sender);
+            }
+        });
     }
 
     /// Opens a connection of the client.
@@ -356,7 +373,7 @@ impl Hosts {
         }
     }
 
-    fn datagrams(&self, vip: SocketAddr) -> UdpSocket {
+    pub(crate) fn datagrams(&self, vip: SocketAddr) -> UdpSocket {
         let own = if vip.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
         let socket = self.client.run(|| {
             let socket = UdpSocket::bind(own)?;

@@ -1,14 +1,16 @@
 //! A configuration in the words of `keepalived.conf`, with every default written out.
 
 mod checks;
+mod routing;
 mod scripts;
+mod tracking;
 
 use std::fmt::{self, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::model::{
-    Authentication, Configuration, Global, InitialState, SyncGroup, Tracked, Tracker,
+    Authentication, Configuration, Global, InitialState, ProcessSettings, SyncGroup,
     VirtualAddress, VirtualServer, VrrpInstance, VrrpVersion,
 };
 use crate::service::{
@@ -41,9 +43,8 @@ pub fn dump(configuration: &Configuration, secrets: Secrets) -> String {
     for group in &configuration.sync_groups {
         writer.sync_group(group);
     }
-    for script in &configuration.scripts {
-        scripts::tracked(&mut writer, script);
-    }
+    routing::statics(&mut writer, &configuration.statics);
+    tracking::trackers(&mut writer, &configuration.trackers);
     for instance in &configuration.instances {
         writer.instance(instance);
     }
@@ -132,11 +133,46 @@ impl Writer {
             if let Some((host, port)) = &global.smtp_server {
                 w.line(format_args!("smtp_server {} {port}", Quoted(host)));
             }
+            if let Some(name) = &global.smtp_helo_name {
+                w.line(format_args!("smtp_helo_name {}", Quoted(name)));
+            }
+            if global.no_mail_of_faults {
+                w.line(format_args!("no_email_faults"));
+            }
             if let Some(timeout) = global.smtp_connect_timeout {
                 w.line(format_args!("smtp_connect_timeout {}", Seconds(timeout)));
             }
+            for (prefix, process) in [
+                ("vrrp", &global.vrrp_process),
+                ("checker", &global.check_process),
+            ] {
+                w.process(prefix, process);
+            }
             scripts::global(w, global);
         });
+    }
+
+    fn process(&mut self, prefix: &str, process: &ProcessSettings) {
+        if process.nice != 0 {
+            self.line(format_args!("{prefix}_priority {}", process.nice));
+        }
+        if let Some(priority) = process.real_time {
+            self.line(format_args!("{prefix}_rt_priority {priority}"));
+        }
+        if let Some(limit) = process.real_time_limit {
+            let limit = limit.as_micros();
+            self.line(format_args!("{prefix}_rlimit_rttime {limit}"));
+        }
+        if process.no_swap {
+            self.line(format_args!("{prefix}_no_swap"));
+        }
+        if !process.processors.is_empty() {
+            let processors: Vec<String> = process.processors.iter().map(u16::to_string).collect();
+            self.line(format_args!(
+                "{prefix}_cpu_affinity {}",
+                processors.join(" ")
+            ));
+        }
     }
 
     fn sync_group(&mut self, group: &SyncGroup) {
@@ -148,6 +184,10 @@ impl Writer {
                         w.line(format_args!("{}", Quoted(member)));
                     }
                 });
+                w.line(format_args!("smtp_alert {}", group.smtp_alert));
+                if group.weights {
+                    w.line(format_args!("sync_group_tracking_weight"));
+                }
                 scripts::notify(w, &group.notify);
             },
         );
@@ -184,9 +224,7 @@ impl Writer {
                 w.line(format_args!("nopreempt"));
             }
             w.election(instance);
-            if instance.smtp_alert {
-                w.line(format_args!("smtp_alert"));
-            }
+            w.line(format_args!("smtp_alert {}", instance.smtp_alert));
             scripts::notify(w, &instance.notify);
             if instance.notify_priority_changes {
                 w.line(format_args!("notify_priority_changes"));
@@ -206,6 +244,8 @@ impl Writer {
                     });
                 }
             }
+            routing::routes(w, "virtual_routes", &instance.routes);
+            routing::rules(w, "virtual_rules", &instance.rules);
         });
     }
 
@@ -239,20 +279,7 @@ impl Writer {
         if !instance.track_primary {
             self.line(format_args!("dont_track_primary"));
         }
-        for (block, is_here) in [
-            (
-                "track_interface",
-                (|t| matches!(t, Tracker::Interface(_))) as fn(&Tracker) -> bool,
-            ),
-            ("track_script", |t| matches!(t, Tracker::Script(_))),
-        ] {
-            let tracked = || instance.tracked.iter().filter(|t| is_here(&t.tracker));
-            if tracked().next().is_some() {
-                self.block(format_args!("{block}"), |w| {
-                    tracked().for_each(|t| w.tracked(t))
-                });
-            }
-        }
+        tracking::lists(self, &instance.tracked);
         let announcements = &instance.announcements;
         for (keyword, time) in [
             ("garp_master_delay", announcements.delay),
@@ -282,16 +309,6 @@ impl Writer {
         ] {
             self.line(format_args!("{keyword} {on}"));
         }
-    }
-
-    fn tracked(&mut self, tracked: &Tracked) {
-        let (Tracker::Interface(name) | Tracker::Script(name)) = &tracked.tracker;
-        let reverse = if tracked.reverse { " reverse" } else { "" };
-        self.line(format_args!(
-            "{} weight {}{reverse}",
-            Quoted(name),
-            tracked.weight
-        ));
     }
 
     fn authentication(&mut self, authentication: &Authentication) {
@@ -360,6 +377,7 @@ impl Writer {
                     if real.inhibit_on_failure {
                         w.line(format_args!("inhibit_on_failure"));
                     }
+                    w.line(format_args!("smtp_alert {}", real.smtp_alert));
                     scripts::script(w, "notify_up", real.notify_up.as_ref());
                     scripts::script(w, "notify_down", real.notify_down.as_ref());
                     for check in &real.checks {
@@ -371,6 +389,7 @@ impl Writer {
     }
 
     fn quorum(&mut self, server: &VirtualServer) {
+        self.line(format_args!("smtp_alert {}", server.smtp_alert));
         scripts::script(self, "quorum_up", server.quorum_up.as_ref());
         scripts::script(self, "quorum_down", server.quorum_down.as_ref());
         if server.omega {

@@ -1,11 +1,13 @@
 //! From statements to the model.
 
 mod address;
+mod alerts;
 mod check;
 mod election;
 mod forwarding;
 mod quorum;
 mod review;
+mod routing;
 mod script;
 mod servers;
 mod tracking;
@@ -14,11 +16,12 @@ mod vrrp;
 use super::diagnostic::Report;
 use super::directive::{Context, Directive, NotActedOn};
 use super::keyword::BlockKind;
-use super::model::{Configuration, Global, ScriptUser, VrrpVersion};
+use super::model::{Configuration, Global, ScriptUser, Statics, VrrpVersion};
 use super::reader::Word;
 use super::source::Span;
 use super::tree::Statement;
 use script::ReadFifo;
+use std::time::Duration;
 
 /// A value with the place that it was read at.
 #[derive(Debug, Clone)]
@@ -33,9 +36,11 @@ pub(crate) struct Lowering {
     global: Global,
     version: VrrpVersion,
     election: election::Election,
+    alerts: alerts::Alerts,
     sync_groups: Vec<vrrp::ReadSyncGroup>,
     instances: Vec<vrrp::ReadInstance>,
-    scripts: Vec<tracking::ReadScript>,
+    trackers: tracking::ReadTrackers,
+    statics: Statics,
     script_user: Option<ScriptUser>,
     notify_priority_changes: bool,
     notify_fifo: ReadFifo,
@@ -82,19 +87,38 @@ impl Lowering {
                 self.instances
                     .extend(vrrp::instance(context, directive, &self.instances));
             }
-            "vrrp_script" => self.scripts.extend(tracking::script(context, directive)),
             "virtual_server" => {
                 self.virtual_servers
                     .extend(servers::virtual_server(context, directive));
             }
-            _ => {}
+            "static_ipaddress" => {
+                for line in directive.statements() {
+                    self.statics
+                        .addresses
+                        .extend(address::static_address(context, line));
+                }
+            }
+            "static_routes" => {
+                for line in directive.statements() {
+                    self.statics.routes.extend(routing::route(context, line));
+                }
+            }
+            "static_rules" => {
+                for line in directive.statements() {
+                    self.statics.rules.extend(routing::rule(context, line));
+                }
+            }
+            _ => self.trackers.take(context, directive),
         }
     }
 
     fn global(&mut self, context: &mut Context<'_>, block: &Directive<'_>) {
         let global = &mut self.global;
         for directive in context.directives(BlockKind::GlobalDefs, block.statements()) {
-            if self.election.take(&directive) {
+            if take_process(global, context, &directive)
+                || self.election.take(&directive)
+                || self.alerts.take(&directive)
+            {
                 continue;
             }
             let word = directive.word(0).map(|word| word.text.to_string());
@@ -108,6 +132,8 @@ impl Lowering {
                 "smtp_server" => {
                     global.smtp_server = word.map(|host| (host, smtp_port(context, &directive)));
                 }
+                "smtp_helo_name" => global.smtp_helo_name = word,
+                "no_email_faults" => global.no_mail_of_faults = true,
                 "script_user" => self.script_user = script::user(directive.rest(0)),
                 "enable_script_security" => global.script_security = true,
                 "vrrp_notify_priority_changes" => {
@@ -156,14 +182,21 @@ impl Lowering {
             self.version,
             &self.election,
             self.notify_priority_changes,
-            &self.scripts,
+            self.alerts,
+            &self.trackers,
             report,
         );
         let usual_user = self.script_user.as_ref();
-        let virtual_servers = servers::finish(self.virtual_servers, usual_user, report);
-        let mut sync_groups =
-            vrrp::finish_sync_groups(self.sync_groups, &mut instances, &self.scripts, report);
-        let scripts = tracking::finish_scripts(self.scripts, usual_user, |tracker| {
+        let virtual_servers =
+            servers::finish(self.virtual_servers, self.alerts, usual_user, report);
+        let mut sync_groups = vrrp::finish_sync_groups(
+            self.sync_groups,
+            &mut instances,
+            self.alerts,
+            &self.trackers,
+            report,
+        );
+        let trackers = self.trackers.finish(usual_user, |tracker| {
             instances
                 .iter()
                 .flat_map(|instance| &instance.value.tracked)
@@ -186,10 +219,52 @@ impl Lowering {
             },
             sync_groups,
             instances: instances.into_iter().map(|read| read.value).collect(),
-            scripts,
+            statics: self.statics,
+            trackers,
             virtual_servers,
         })
     }
+}
+
+/// Whether the directive is about how a process runs, and is taken in.
+fn take_process(global: &mut Global, context: &mut Context<'_>, directive: &Directive<'_>) -> bool {
+    let Some((process, what)) = directive.keyword.name.split_once('_') else {
+        return false;
+    };
+    let process = match process {
+        "vrrp" => &mut global.vrrp_process,
+        "checker" => &mut global.check_process,
+        _ => return false,
+    };
+    let number = directive.number();
+    match what {
+        "priority" => process.nice = number.and_then(|n| i8::try_from(n).ok()).unwrap_or(0),
+        "rt_priority" => {
+            let priority = number.and_then(|n| u8::try_from(n).ok());
+            process.real_time = priority.filter(|priority| *priority != 0);
+        }
+        "rlimit_rttime" | "rlimit_rtime" => {
+            let microseconds = number.and_then(|n| u64::try_from(n).ok());
+            process.real_time_limit = microseconds.map(Duration::from_micros);
+        }
+        "no_swap" => process.no_swap = true,
+        "cpu_affinity" => {
+            process.processors.clear();
+            for word in directive.rest(0) {
+                match word.text.parse() {
+                    Ok(processor) => process.processors.push(processor),
+                    Err(_) => {
+                        context
+                            .report
+                            .error(word.span, format!("`{}` is no processor", word.text))
+                            .help("processors are numbered from 0");
+                    }
+                }
+            }
+        }
+        _ => return false,
+    }
+    true
 }
 
 /// The name behind the keyword of a block.

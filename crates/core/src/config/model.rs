@@ -1,6 +1,8 @@
 //! What a configuration file means, with every default filled in and every unit typed.
 
 mod check;
+mod routing;
+mod tracking;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -10,6 +12,11 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub use self::check::{
     Check, Connection, DnsProbe, HttpProbe, HttpVersion, MiscProbe, Probe, RECORD_TYPES, Regex,
     RegexOptions, Timing, Tls, UdpProbe, UdpReply, Url,
+};
+pub use self::routing::{NextHop, Prefix, Route, RouteKind, Rule, RuleAction, Statics};
+pub use self::tracking::{
+    InitialContent, ParameterMatch, Tracked, TrackedFile, TrackedProcess, TrackedScript, Tracker,
+    Trackers,
 };
 use crate::service::{DestinationSettings, ServiceKey, ServiceSettings};
 
@@ -22,8 +29,10 @@ pub struct Configuration {
     pub sync_groups: Vec<SyncGroup>,
     /// `vrrp_instance` blocks, in the order of the file.
     pub instances: Vec<VrrpInstance>,
-    /// `vrrp_script` blocks that some instance tracks, in the order of the file.
-    pub scripts: Vec<TrackedScript>,
+    /// What is held whoever is master.
+    pub statics: Statics,
+    /// What instances track, besides interfaces.
+    pub trackers: Trackers,
     /// `virtual_server` blocks, in the order of the file.
     pub virtual_servers: Vec<VirtualServer>,
 }
@@ -41,6 +50,14 @@ pub struct Global {
     pub smtp_server: Option<(String, u16)>,
     /// How long a mail connection may take to be made.
     pub smtp_connect_timeout: Option<Duration>,
+    /// How the vrrp process runs.
+    pub vrrp_process: ProcessSettings,
+    /// How the check process runs.
+    pub check_process: ProcessSettings,
+    /// What this host calls itself to the mail server; its own name without one.
+    pub smtp_helo_name: Option<String>,
+    /// `no_email_faults`: faults are not mailed.
+    pub no_mail_of_faults: bool,
     /// `enable_script_security`: what others than root could change does not run as root.
     pub script_security: bool,
     /// `notify_fifo`: all events.
@@ -51,6 +68,21 @@ pub struct Global {
     pub lvs_notify_fifo: Option<NotifyFifo>,
 }
 
+/// How a process runs.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ProcessSettings {
+    /// `…_priority`: its nice value, -20 to 19.
+    pub nice: i8,
+    /// `…_rt_priority`: its real-time priority, 1 to 99.
+    pub real_time: Option<u8>,
+    /// `…_rlimit_rttime`: how long it may compute in real time without waiting.
+    pub real_time_limit: Option<Duration>,
+    /// `…_no_swap`: its memory is not swapped out.
+    pub no_swap: bool,
+    /// `…_cpu_affinity`: the processors that it runs on; any, where there are none.
+    pub processors: Vec<u16>,
+}
+
 /// VRRP instances that change state together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncGroup {
@@ -58,6 +90,10 @@ pub struct SyncGroup {
     pub name: String,
     /// Names of its instances.
     pub members: Vec<String>,
+    /// `sync_group_tracking_weight`: what has a weight counts for its members too.
+    pub weights: bool,
+    /// Whether changes of state are mailed.
+    pub smtp_alert: bool,
     /// What is run when it changes its state.
     pub notify: NotifyScripts,
 }
@@ -201,46 +237,6 @@ pub struct NotifyFifo {
     pub reader: Option<Script>,
 }
 
-/// `vrrp_script`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TrackedScript {
-    /// The name that instances track it by.
-    pub name: String,
-    /// What is run.
-    pub script: Script,
-    /// Time from one start to the next.
-    pub interval: Duration,
-    /// Time after which it is ended, and has failed.
-    pub timeout: Duration,
-    /// Successes in a row that make it good.
-    pub rise: u32,
-    /// Failures in a row that make it bad.
-    pub fall: u32,
-    /// `init_fail`: bad until it has succeeded.
-    pub starts_failed: bool,
-}
-
-/// Something that is good or bad.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Tracker {
-    /// An interface, by name: good while it is up.
-    Interface(String),
-    /// A script, by name.
-    Script(String),
-}
-
-/// What an instance makes of a tracker.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tracked {
-    /// The tracker.
-    pub tracker: Tracker,
-    /// -253 to 253. A positive one is added to the priority while the tracker is good, a
-    /// negative one while it is bad; with 0 the instance is in fault while it is bad.
-    pub weight: i16,
-    /// Whether good counts as bad.
-    pub reverse: bool,
-}
-
 /// When neighbours are told where the addresses are (`garp_*`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Announcements {
@@ -299,6 +295,10 @@ pub struct VrrpInstance {
     pub preempt: bool,
     /// Time that a lower priority stays master after it was first heard.
     pub preempt_delay: Duration,
+    /// Routes that it holds as master.
+    pub routes: Vec<Route>,
+    /// Rules that it holds as master.
+    pub rules: Vec<Rule>,
     /// Addresses that it holds as master and does not advertise, of any family.
     pub excluded_addresses: Vec<VirtualAddress>,
     /// The address that advertisements come from, where it is not the interface's own.
@@ -345,6 +345,8 @@ impl VrrpInstance {
             virtual_addresses: Vec::new(),
             preempt: true,
             preempt_delay: Duration::ZERO,
+            routes: Vec::new(),
+            rules: Vec::new(),
             excluded_addresses: Vec::new(),
             source: None,
             unicast_peers: Vec::new(),
@@ -382,6 +384,8 @@ pub struct VirtualServer {
     pub quorum_up: Option<Script>,
     /// `quorum_down`: run when it is lost.
     pub quorum_down: Option<Script>,
+    /// Whether it is mailed that the quorum is there, or lost.
+    pub smtp_alert: bool,
     /// `omega`: at the end, real servers and quorums count as lost.
     pub omega: bool,
 }
@@ -406,6 +410,8 @@ pub struct RealServer {
     pub settings: DestinationSettings,
     /// `inhibit_on_failure`: while it is down it is there with weight 0.
     pub inhibit_on_failure: bool,
+    /// Whether it is mailed that it comes up or goes down.
+    pub smtp_alert: bool,
     /// `notify_up`: run when it comes up.
     pub notify_up: Option<Script>,
     /// `notify_down`: run when it goes down.

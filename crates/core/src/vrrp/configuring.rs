@@ -7,9 +7,10 @@ use super::effect::Effect;
 use super::instance::{self, Instance};
 use super::messages::Resume;
 use super::notification::Occasion;
+use super::process::ProcessTracker;
 use super::routers::{Group, VirtualRouters};
 use super::script::{ScriptAction, ScriptTracker};
-use crate::config::model::{SyncGroup, TrackedScript, VrrpInstance};
+use crate::config::model::{SyncGroup, Trackers, VrrpInstance};
 
 /// A process that has been dead for longer than this is not resumed: real peers of
 /// keepalived never see its addresses held longer after its death.
@@ -82,8 +83,24 @@ impl VirtualRouters {
         }
     }
 
-    /// Scripts that stay the same go on as they are.
-    pub(super) fn configure_scripts(&mut self, now: Instant, scripts: Vec<TrackedScript>) {
+    /// What is tracked as before goes on as it is.
+    pub(super) fn configure_trackers(&mut self, now: Instant, trackers: Trackers) {
+        let Trackers {
+            scripts,
+            files,
+            processes,
+        } = trackers;
+        // The number of one that has moved is read anew in a moment.
+        self.files
+            .retain(|name, _| files.iter().any(|file| file.name == *name));
+        let mut counted = std::mem::take(&mut self.processes);
+        for configuration in processes {
+            let same = |old: &ProcessTracker| old.configuration == configuration;
+            self.processes.push(match counted.iter().position(same) {
+                Some(position) => counted.swap_remove(position),
+                None => ProcessTracker::new(configuration),
+            });
+        }
         let mut before = std::mem::take(&mut self.scripts);
         for configuration in scripts {
             let same = |old: &ScriptTracker| old.configuration == configuration;
@@ -103,6 +120,8 @@ impl VirtualRouters {
             name,
             members,
             notify,
+            weights,
+            smtp_alert,
         } in sync_groups
         {
             let position = self.groups.len();
@@ -125,6 +144,8 @@ impl VirtualRouters {
                 name,
                 members: bound,
                 state,
+                weights,
+                smtp_alert,
                 scripts: notify,
             });
         }

@@ -15,10 +15,11 @@ use super::hearing::Heard;
 use super::instance::{self, Instance, Statistics};
 use super::messages::Resume;
 use super::notification::{Occasion, of_group};
+use super::process::ProcessTracker;
 use super::receipt::Packet;
 use super::script::ScriptTracker;
-use super::tracking::weigh;
-use crate::config::model::{NotifyScripts, SyncGroup, TrackedScript, Tracker, VrrpInstance};
+use super::tracking::{Reading, Verdict, weigh};
+use crate::config::model::{NotifyScripts, Statics, SyncGroup, Tracker, Trackers, VrrpInstance};
 
 /// What is known of an interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,8 +42,10 @@ pub enum Input<'a> {
         instances: Vec<VrrpInstance>,
         /// The groups.
         sync_groups: Vec<SyncGroup>,
-        /// The scripts that they track.
-        scripts: Vec<TrackedScript>,
+        /// What is held whoever is master.
+        statics: Statics,
+        /// What they track.
+        trackers: Trackers,
         /// The last states of a process that has just died, and how long ago it did.
         resume: Vec<(Resume, Duration)>,
     },
@@ -74,6 +77,22 @@ pub enum Input<'a> {
         /// Whether it has succeeded.
         succeeded: bool,
     },
+    /// Some route or rule has come or gone, or an interface by which routes went.
+    RoutesChanged,
+    /// A tracked file was read, after its content changed or when it was first looked at.
+    FileRead {
+        /// Its name.
+        name: &'a str,
+        /// The number in it; 0 where there is none.
+        value: i64,
+    },
+    /// Tracked processes were counted, after their number changed or for the first time.
+    ProcessesCounted {
+        /// The name that they are tracked by.
+        name: &'a str,
+        /// How many there are.
+        count: u32,
+    },
     /// Give everything up.
     Shutdown,
 }
@@ -100,6 +119,14 @@ pub struct InstanceView<'a> {
 }
 
 impl InstanceView<'_> {
+    /// The state that it would be in without its group.
+    pub(super) fn wanted_state(&self) -> State {
+        match self.state {
+            State::Backup if self.wants_master => State::Master,
+            state => state,
+        }
+    }
+
     /// Its virtual addresses, with their interfaces.
     pub fn addresses(&self) -> Vec<HeldAddress> {
         instance::addresses_of(self.configuration)
@@ -112,6 +139,9 @@ pub(super) struct Group {
     /// Positions of its members.
     pub(super) members: Vec<usize>,
     pub(super) state: State,
+    /// Whether what has a weight counts for its members.
+    pub(super) weights: bool,
+    pub(super) smtp_alert: bool,
     pub(super) scripts: NotifyScripts,
 }
 
@@ -126,7 +156,7 @@ impl Group {
     }
 
     fn notify(&self, occasion: Occasion, effects: &mut VecDeque<Effect>) {
-        let notification = of_group(&self.name, &self.scripts, occasion);
+        let notification = of_group(&self.name, &self.scripts, self.smtp_alert, occasion);
         effects.extend(notification.map(Effect::Notify));
     }
 }
@@ -136,6 +166,12 @@ impl Group {
 pub struct VirtualRouters {
     pub(super) interfaces: BTreeMap<String, InterfaceCondition>,
     pub(super) scripts: Vec<ScriptTracker>,
+    /// What is held whoever is master.
+    pub(super) statics: Statics,
+    pub(super) look_after_routes_at: Option<Instant>,
+    /// The numbers in files, by name.
+    pub(super) files: BTreeMap<String, i64>,
+    pub(super) processes: Vec<ProcessTracker>,
     pub(super) instances: Vec<Instance>,
     pub(super) groups: Vec<Group>,
     pub(super) effects: VecDeque<Effect>,
@@ -153,10 +189,12 @@ impl VirtualRouters {
             Input::Configure {
                 instances,
                 sync_groups,
-                scripts,
+                statics,
+                trackers,
                 resume,
             } => {
-                self.configure_scripts(now, scripts);
+                self.hold(statics);
+                self.configure_trackers(now, trackers);
                 self.configure(now, instances, sync_groups, &resume);
             }
             Input::InterfaceChanged {
@@ -170,13 +208,28 @@ impl VirtualRouters {
                 for instance in &self.instances {
                     instance.restore_address(&interface, address, &mut self.effects);
                 }
+                self.restore_static_address(&interface, address);
             }
             Input::ScriptEnded { name, succeeded } => {
                 let ended = |script: &&mut ScriptTracker| script.configuration.name == name;
                 if let Some(script) = self.scripts.iter_mut().find(ended)
                     && script.ended(now, succeeded)
                 {
-                    self.assess_script(now, name);
+                    self.assess_trackers(now, &Tracker::Script(name.to_owned()));
+                }
+            }
+            Input::RoutesChanged => self.routes_changed(now),
+            Input::FileRead { name, value } => {
+                if self.files.insert(name.to_owned(), value) != Some(value) {
+                    self.assess_trackers(now, &Tracker::File(name.to_owned()));
+                }
+            }
+            Input::ProcessesCounted { name, count } => {
+                let named = |process: &&mut ProcessTracker| process.configuration.name == name;
+                if let Some(process) = self.processes.iter_mut().find(named)
+                    && process.counted(now, count)
+                {
+                    self.assess_trackers(now, &Tracker::Process(name.to_owned()));
                 }
             }
             Input::Shutdown => {
@@ -188,9 +241,12 @@ impl VirtualRouters {
                         group.notify(Occasion::Stopped, &mut self.effects);
                     }
                 }
+                self.hold(Statics::default());
                 self.instances.clear();
                 self.groups.clear();
                 self.scripts.clear();
+                self.files.clear();
+                self.processes.clear();
             }
         }
     }
@@ -202,6 +258,12 @@ impl VirtualRouters {
             .iter()
             .filter_map(Instance::next_timeout)
             .chain(self.scripts.iter().filter_map(ScriptTracker::next_timeout))
+            .chain(
+                self.processes
+                    .iter()
+                    .filter_map(ProcessTracker::next_timeout),
+            )
+            .chain(self.look_after_routes_at)
             .min()
     }
 
@@ -210,7 +272,8 @@ impl VirtualRouters {
         for instance in &mut self.instances {
             instance.handle_announce_timeout(now, &mut self.effects);
         }
-        self.handle_script_timeouts(now);
+        self.handle_tracker_timeouts(now);
+        self.look_after_routes(now);
         // The earliest first: in a group, the order decides who waits for whom.
         while let Some(position) = self.most_overdue(now) {
             let instance = &mut self.instances[position];
@@ -249,16 +312,7 @@ impl VirtualRouters {
 
     /// The instances, in the order of the configuration.
     pub fn instances(&self) -> impl Iterator<Item = InstanceView<'_>> {
-        self.instances.iter().map(|instance| InstanceView {
-            configuration: &instance.configuration,
-            state: instance.state,
-            priority: instance.priority,
-            wants_master: instance.wants_master,
-            entered_at: instance.entered_at,
-            master_priority: instance.master_priority,
-            master_interval: instance.master_interval,
-            statistics: &instance.statistics,
-        })
+        self.instances.iter().map(Instance::view)
     }
 
     /// The sync groups with their states, in the order of the configuration.
@@ -337,7 +391,7 @@ impl VirtualRouters {
         }
     }
 
-    fn handle_script_timeouts(&mut self, now: Instant) {
+    fn handle_tracker_timeouts(&mut self, now: Instant) {
         let mut changed = Vec::new();
         for script in &mut self.scripts {
             let (another, action) = script.handle_timeout(now);
@@ -347,32 +401,64 @@ impl VirtualRouters {
                 self.effects.push_back(Effect::Script { name, action });
             }
             if another {
-                changed.push(name.clone());
+                changed.push(Tracker::Script(name.clone()));
             }
         }
-        for name in changed {
-            self.assess_script(now, &name);
+        for process in &mut self.processes {
+            if process.handle_timeout(now) {
+                changed.push(Tracker::Process(process.configuration.name.clone()));
+            }
+        }
+        for tracker in changed {
+            self.assess_trackers(now, &tracker);
         }
     }
 
-    fn assess_script(&mut self, now: Instant, name: &str) {
-        let tracker = Tracker::Script(name.to_owned());
+    /// Something that is tracked says something else now.
+    fn assess_trackers(&mut self, now: Instant, tracker: &Tracker) {
         for position in 0..self.instances.len() {
-            if tracks(&self.instances[position].configuration, &tracker) {
+            if tracks(&self.instances[position].configuration, tracker) {
                 self.assess(now, position);
             }
         }
         self.start_known(now);
     }
 
-    /// Whether something that is tracked is good, as far as is known.
-    fn is_good(&self, tracker: &Tracker) -> Option<bool> {
+    /// What something that is tracked says, as far as is known.
+    fn reading(&self, tracker: &Tracker) -> Option<Reading> {
         match tracker {
-            Tracker::Interface(name) => Some(self.interfaces.get(name).is_some_and(|i| i.up)),
-            Tracker::Script(name) => {
-                let script = self.scripts.iter().find(|s| s.configuration.name == *name);
-                script.map_or(Some(false), |script| script.good)
+            Tracker::Interface(name) => {
+                let up = self.interfaces.get(name).is_some_and(|i| i.up);
+                Some(Reading::Good(up))
             }
+            Tracker::Script(name) => {
+                let mut scripts = self.scripts.iter();
+                let script = scripts.find(|s| s.configuration.name == *name);
+                script
+                    .map_or(Some(false), |script| script.good)
+                    .map(Reading::Good)
+            }
+            Tracker::File(name) => self.files.get(name).copied().map(Reading::Number),
+            Tracker::Process(name) => {
+                let mut processes = self.processes.iter();
+                let process = processes.find(|p| p.configuration.name == *name);
+                process
+                    .map_or(Some(false), |process| process.good)
+                    .map(Reading::Good)
+            }
+        }
+    }
+
+    /// What all that an instance tracks comes to.
+    pub(super) fn verdict(&self, instance: &Instance) -> Verdict {
+        let tracked = &instance.configuration.tracked;
+        weigh(instance.base_priority, tracked, |t| self.reading(t))
+    }
+
+    /// Begins to count anew.
+    pub fn clear_statistics(&mut self) {
+        for instance in &mut self.instances {
+            instance.statistics = Statistics::default();
         }
     }
 
@@ -381,11 +467,10 @@ impl VirtualRouters {
         let instance = &self.instances[position];
         let condition = self.interfaces.get(&instance.configuration.interface);
         let source = instance.source_on(condition);
-        let tracked = &instance.configuration.tracked;
-        let verdict = weigh(instance.base_priority, tracked, |t| self.is_good(t));
+        let verdict = self.verdict(instance);
         let instance = &mut self.instances[position];
         instance.set_priority(verdict.priority, &mut self.effects);
-        let falls = instance.is_usable() && (source.is_none() || verdict.fault);
+        let falls = instance.is_usable() && (source.is_none() || verdict.faults > 0);
         if falls && instance.state == State::Master {
             // Sent while the old source is still known: the interface may work in this
             // direction, or only the address may be gone.
@@ -394,8 +479,8 @@ impl VirtualRouters {
             instance.enter_fault(now, &mut self.effects);
         }
         instance.source = source;
-        instance.tracks_fault = verdict.fault;
-        instance.tracks_unknown = verdict.unknown;
+        instance.tracks_fault = verdict.faults > 0;
+        instance.tracks_unknown = verdict.unknown > 0;
         match instance.state {
             State::Fault if falls => self.lead_group(now, position, State::Fault),
             State::Fault if instance.is_usable() => self.leave_fault(now, position),

@@ -94,6 +94,8 @@ impl Simulation {
                     .map(|instance| instance.name.clone())
                     .collect();
                 vec![SyncGroup {
+                    weights: false,
+                    smtp_alert: false,
                     notify: NotifyScripts::default(),
                     name: "VG".to_owned(),
                     members,

@@ -149,7 +149,7 @@ fn network(service: u32, address: IpAddr, length: u8) -> AccessNetwork {
     let key = AccessKey {
         service,
         family: if address.is_ipv4() { 4 } else { 6 },
-        address: layout::octets(address),
+        address: layout::address_words(address).into(),
     };
     (key, length.into())
 }

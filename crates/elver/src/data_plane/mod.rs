@@ -7,6 +7,7 @@
 
 mod access;
 mod edit;
+mod endpoints;
 mod estimates;
 mod fast_path;
 mod layout;
@@ -74,6 +75,7 @@ pub(crate) struct DataPlane {
     places: MemberPlaces,
     held: BTreeSet<IpAddr>,
     access: AccessLists,
+    endpoints: endpoints::Endpoints,
     sequence: u32,
     /// Slots to be used next, from the end.
     free_services: Vec<u32>,
@@ -255,6 +257,7 @@ impl DataPlane {
             places,
             held: BTreeSet::new(),
             access: AccessLists::default(),
+            endpoints: endpoints::Endpoints::default(),
             sequence,
             free_services,
             free_destinations,
@@ -262,12 +265,18 @@ impl DataPlane {
             sweep: sweep::Sweep::default(),
         };
         data_plane.find_ways();
+        data_plane.collect_endpoints()?;
         Ok(data_plane)
     }
 
     /// Every service, in the order of their keys, its destinations newest first.
     pub(crate) fn services(&self) -> Vec<ServiceState> {
         self.inventory.services()
+    }
+
+    /// The maps, to be read.
+    pub(crate) fn maps(&self) -> &Maps {
+        &self.inventory.maps
     }
 
     /// What became of packets, by name, where it happened at all.

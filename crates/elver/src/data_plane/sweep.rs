@@ -78,6 +78,7 @@ impl DataPlane {
         self.sweep.next_set = if end == sets { 0 } else { end };
         self.judge_overloads();
         self.bury();
+        self.forget_endpoints();
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use elver_sys::netlink::{Link, Neighbour, NetlinkEvent, NetlinkEvents};
 
 use super::address_record::addresses_of;
+use super::fragments::LOOPBACK;
 use super::hook::{self, FastPath, Hook};
 use super::{AttachedDevice, Director};
 use crate::data_plane::{DataPlane, Device};
@@ -169,7 +170,11 @@ impl Director {
 
     /// Ends the start, and leaves nothing behind, if a device has no XDP.
     pub(super) fn insist_on_xdp(&mut self) -> Result<(), Failure> {
-        let without = self.attached.values().find_map(|device| {
+        let cards = self
+            .attached
+            .iter()
+            .filter(|(index, _)| **index != LOOPBACK);
+        let without = cards.map(|(_, device)| device).find_map(|device| {
             let FastPath::Absent(why) = &device.fast_path else {
                 return None;
             };

@@ -28,6 +28,9 @@ pub(super) enum FastPath {
 impl Hook {
     /// Why a device is to be without XDP, if it is.
     pub(super) fn objection(self, link: &Link, links: &BTreeMap<u32, &Link>) -> Option<String> {
+        if link.loopback {
+            return Some("the loopback device has no driver".to_owned());
+        }
         match self {
             Hook::Tc => Some("as told by --hook tc".to_owned()),
             Hook::Xdp => None,

@@ -18,12 +18,14 @@ mod address_record;
 mod child;
 mod children;
 mod devices;
+mod fragments;
 mod hook;
 mod network;
 mod notifications;
 mod pings;
 mod preconditions;
 mod programs;
+mod pulse;
 mod services;
 mod virtual_routers;
 mod words;
@@ -48,9 +50,11 @@ use tokio::sync::mpsc;
 use self::address_record::addresses_of;
 use self::child::{Ended, Role};
 use self::children::Post;
+use self::fragments::Fragments;
 use self::hook::FastPath;
 use self::network::Network;
 use self::notifications::Notifications;
+use self::pulse::Pulse;
 use self::services::presumed;
 use self::virtual_routers::VirtualRouters;
 use crate::configuration;
@@ -146,9 +150,12 @@ struct Director {
     refused: BTreeMap<u32, String>,
     vrrp: Post<Command>,
     check: Post<ToChecks>,
+    /// Of the vrrp process.
+    pulse: Pulse,
     outbox: Outbox,
     notifications: Notifications,
     scripts: Scripts<ScriptName>,
+    fragments: Fragments,
     /// Services of which a real server has come or gone since the last plan.
     changed: BTreeSet<ServiceKey>,
 }
@@ -250,9 +257,11 @@ impl Director {
             refused: BTreeMap::new(),
             vrrp: Post::default(),
             check: Post::default(),
+            pulse: Pulse::default(),
             outbox: Outbox { vrrp, check, ended },
             notifications: Notifications::default(),
             scripts: Scripts::new(),
+            fragments: Fragments::open(instance.name())?,
             changed: BTreeSet::new(),
         };
         director.withdraw_leftovers()?;
@@ -288,6 +297,8 @@ impl Director {
         let mut data = signal(SignalKind::user_defined1()).map_err(Failure::system(signals))?;
         let mut statistics =
             signal(SignalKind::user_defined2()).map_err(Failure::system(signals))?;
+        let mut statistics_once =
+            signal(statistics_once_signal()).map_err(Failure::system(signals))?;
         let mut json = signal(json_signal()).map_err(Failure::system(signals))?;
         let mut sweep = tokio::time::interval(SWEEP);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -313,6 +324,10 @@ impl Director {
                     }
                     self.carry_out_changes();
                 }
+                task = self.fragments.next() => {
+                    let task = task.map_err(Failure::system("taking fragments"))?;
+                    self.fragments.carry_out(task, self.data_plane.maps());
+                }
                 Some(ended) = self.scripts.next() => self.script_ended(&ended),
                 Some(asked) = inbox.asked.recv() => {
                     let response = self.answer(asked.request);
@@ -328,11 +343,8 @@ impl Director {
                     // What went wrong is in the log.
                     let _ = self.reload();
                 }
-                _ = data.recv() => tracing::warn!(
-                    "SIGUSR1: keepalived.data is not written by elver yet; SIGUSR2 writes \
-                     keepalived.stats, signal {} keepalived.json",
-                    json_signal().as_raw_value()
-                ),
+                _ = data.recv() => self.dump(Dump::Data),
+                _ = statistics_once.recv() => self.dump(Dump::StatisticsOnce),
                 _ = statistics.recv() => self.dump(Dump::Statistics),
                 _ = json.recv() => self.dump(Dump::Json),
                 _ = terminate.recv() => break,
@@ -417,6 +429,8 @@ impl Director {
             }
             None => self.start_check(),
         }
+        self.schedule_children();
+        self.watch_vrrp();
         Ok(())
     }
 
@@ -515,6 +529,11 @@ impl Director {
 /// The signal that `keepalived --signum=JSON` names.
 fn json_signal() -> SignalKind {
     SignalKind::from_raw(libc::SIGRTMIN() + 2)
+}
+
+/// The signal that `keepalived --signum=STATS_CLEAR` names.
+fn statistics_once_signal() -> SignalKind {
+    SignalKind::from_raw(libc::SIGRTMAX() - 1)
 }
 
 async fn sleep_until(at: Option<Instant>) {

@@ -8,6 +8,8 @@
 
 mod dumps;
 mod host;
+mod routing;
+mod trackers;
 
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -18,6 +20,7 @@ use std::time::{Duration, Instant};
 use elver_core::config::model::TrackedScript;
 use elver_core::vrrp::messages::{Command, Notice};
 use elver_core::vrrp::{Effect, Input, ScriptAction, VirtualRouters};
+use elver_sys::scheduling;
 use elver_sys::script::Signal;
 use elver_sys::timer::Timer;
 use rustix::time::{ClockId, clock_gettime};
@@ -32,6 +35,8 @@ use crate::notify_fifos::NotifyFifos;
 use crate::scripts::{Ended, Scripts};
 pub use host::withdraw_addresses;
 use host::{Happening, Host};
+pub(crate) use routing::withdraw as withdraw_routes;
+use trackers::{Observation, Watches};
 
 /// How long the last notices may take to be written before the process ends without them.
 const FAREWELL: Duration = Duration::from_millis(200);
@@ -74,6 +79,8 @@ async fn serve(channel: UnixStream) -> io::Result<()> {
         scripts: Scripts::new(),
         notify_fifos: NotifyFifos::default(),
         script_configurations: Vec::new(),
+        watches: Watches::new(),
+        memory_locked: false,
         director,
     };
     let mut terminate = signal(SignalKind::terminate())?;
@@ -110,6 +117,7 @@ async fn serve(channel: UnixStream) -> io::Result<()> {
                 Err(error) => break Err(error),
             },
             Some(ended) = process.scripts.next() => process.script_ended(&ended),
+            Some(observation) = process.watches.next() => process.observed(&observation),
             reached = timer.until(deadline) => if let Err(error) = reached {
                 break Err(error);
             },
@@ -129,6 +137,8 @@ struct Process {
     scripts: Scripts<String>,
     notify_fifos: NotifyFifos,
     script_configurations: Vec<TrackedScript>,
+    watches: Watches,
+    memory_locked: bool,
     director: Director,
 }
 
@@ -139,11 +149,14 @@ impl Process {
             Command::Configure {
                 instances,
                 sync_groups,
-                scripts,
+                statics,
+                trackers,
+                no_swap,
                 notifying,
                 resume,
             } => {
-                self.script_configurations.clone_from(&scripts);
+                self.lock_memory(no_swap);
+                self.script_configurations.clone_from(&trackers.scripts);
                 self.scripts.set_security(notifying.script_security);
                 let fifos = notifying.fifos.iter().map(Path::new);
                 self.notify_fifos.open(fifos);
@@ -165,14 +178,17 @@ impl Process {
                 self.handle(Input::Configure {
                     instances,
                     sync_groups,
-                    scripts,
+                    statics,
+                    trackers: trackers.clone(),
                     resume,
                 });
+                self.watches.start(&trackers);
                 for problem in problems {
                     self.director.problem(problem);
                 }
                 self.director.tell(Notice::Configured);
             }
+            Command::ReportAlive => self.director.tell(Notice::Alive),
             Command::ReportStatistics => {
                 let statistics = self
                     .routers
@@ -186,13 +202,22 @@ impl Process {
                     .collect();
                 self.director.tell(Notice::Statistics(statistics));
             }
-            Command::Dump(dump) => dumps::write(&self.routers, dump),
+            Command::Dump(dump) => dumps::write(&mut self.routers, dump),
             Command::Shutdown => {
                 info!("Stopping");
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    fn lock_memory(&mut self, lock: bool) {
+        if std::mem::replace(&mut self.memory_locked, lock) != lock
+            && let Err(error) = scheduling::lock_memory(lock)
+        {
+            self.director
+                .problem(format!("vrrp_no_swap: the memory is not locked: {error}"));
+        }
     }
 
     fn happened(&mut self, happening: Happening) {
@@ -213,6 +238,7 @@ impl Process {
             Happening::AddressRemoved { interface, address } => {
                 self.handle(Input::AddressRemoved { interface, address });
             }
+            Happening::RoutesChanged => self.handle(Input::RoutesChanged),
             Happening::Nothing => {}
             Happening::EventsLost => self.converge(),
         }
@@ -246,6 +272,19 @@ impl Process {
                     self.scripts.run(name.to_owned(), script.clone());
                 }
             }
+        }
+    }
+
+    fn observed(&mut self, observation: &Observation) {
+        match observation {
+            Observation::File { name, value } => self.handle(Input::FileRead {
+                name,
+                value: *value,
+            }),
+            Observation::Processes { name, count } => self.handle(Input::ProcessesCounted {
+                name,
+                count: *count,
+            }),
         }
     }
 
@@ -333,6 +372,22 @@ impl Process {
                     instance,
                     addresses,
                 } => self.host.remove_addresses(&instance, &addresses).err(),
+                Effect::AddRoutes {
+                    instance,
+                    routes,
+                    rules,
+                } => self
+                    .host
+                    .add_routes(instance.as_deref(), &routes, &rules)
+                    .err(),
+                Effect::RemoveRoutes {
+                    instance,
+                    routes,
+                    rules,
+                } => self
+                    .host
+                    .remove_routes(instance.as_deref(), &routes, &rules)
+                    .err(),
                 Effect::Announce {
                     instance,
                     addresses,
@@ -366,6 +421,9 @@ impl Process {
                     self.notify_fifos.write(&notification.line);
                     for script in notification.scripts {
                         self.scripts.notify(script);
+                    }
+                    if let Some(mail) = notification.mail {
+                        self.director.tell(Notice::Mail(mail));
                     }
                     None
                 }

@@ -10,10 +10,11 @@ pub mod tunnel;
 
 pub use direct::pass_on;
 pub use error::{RewrittenError, translate_error};
-pub use nat::{Rewritten, answer, translate};
+pub use nat::{Rewritten, translate};
 
 use crate::family::Family;
 use crate::frame::{Frame, NextHop, Route, RouteQuery, Verdict, Way};
+use crate::icmp::Icmp;
 use crate::reason::Reason;
 use crate::table::Words;
 use crate::table::connection::{Entry, Key};
@@ -31,6 +32,8 @@ pub struct Outgoing<'a, F: Family> {
     pub transport: u32,
     /// Octets of the packet.
     pub length: u32,
+    /// Whether it is a fragment behind the first, without a transport header.
+    pub is_later_fragment: bool,
     /// The largest packet on the link, in octets, that the frame becomes.
     pub largest: u32,
     /// The stamp of next hops that are learned now.
@@ -148,6 +151,12 @@ impl Exit {
         } else {
             self
         }
+    }
+
+    /// Whether the packet is to be cut into fragments that the way takes.
+    #[inline(always)]
+    pub fn cuts<F: Icmp, P: Frame>(self, frame: &P) -> bool {
+        self.kind() == Self::TOO_BIG && !F::must_stay_whole(frame)
     }
 
     /// The largest packet that the way takes, in octets, if this one is too big.

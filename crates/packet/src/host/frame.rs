@@ -7,8 +7,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 use crate::checksum::{Difference, fold, sum};
 use crate::family::Family;
 use crate::frame::{
-    Encapsulation, FARTHEST_HEADER, Frame, InternetChecksum, Notes, Route, RouteQuery, Way,
-    updated_checksum,
+    Encapsulation, FARTHEST_HEADER, Frame, InternetChecksum, LARGEST_HANDED_OVER, Notes, Route,
+    RouteQuery, Way, updated_checksum,
 };
 use crate::wire::Ethernet;
 
@@ -34,6 +34,9 @@ pub struct HostFrame<R, const FAST: bool = false> {
     /// Whether a device still has to finish its transport checksum, which is the sum of the
     /// pseudo-header so far.
     pub is_unfinished: bool,
+    /// Given to the controller, to be cut into fragments of at most so many octets, or to be
+    /// held if that is 0.
+    pub handed_over: Option<u32>,
     /// How it leaves, if it does.
     pub departure: Option<Departure>,
     /// What a stage of the pipeline tells the next.
@@ -96,6 +99,7 @@ impl<R, const FAST: bool> HostFrame<R, FAST> {
             notes: Notes::default(),
             device: 1,
             is_unfinished: false,
+            handed_over: None,
             departure: None,
             closed_device: None,
             routes,
@@ -227,6 +231,14 @@ impl<R: Fn(&Journey) -> Route, const FAST: bool> Frame for HostFrame<R, FAST> {
 
     fn can_leave_by(&self, device: u32) -> bool {
         self.closed_device != Some(device)
+    }
+
+    fn hand_over(&mut self, largest: u32) -> bool {
+        let fits = self.octets.len() <= LARGEST_HANDED_OVER as usize;
+        if fits {
+            self.handed_over = Some(largest);
+        }
+        fits
     }
 
     fn transmit(&mut self, device: u32) {

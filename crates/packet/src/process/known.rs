@@ -14,7 +14,7 @@ use crate::table::connection::{
 };
 use crate::table::destination::{self, Activity, Destination, method};
 use crate::table::settings::{Settings, Ticks, behaviour};
-use crate::table::{Tables, Traffic, Words};
+use crate::table::{Tables, Words};
 use crate::wire::Ethernet;
 
 /// Which packets of known connections a stage deals with. The kernel's stack has no room for
@@ -28,27 +28,36 @@ pub(super) mod part {
     pub(in super::super) const TUNNELS: u8 = 2;
 }
 
-/// A packet that may belong to a connection in the table.
+/// A packet that may belong to a connection in the table; or, for the stages of `PIECES`, a
+/// fragment of one.
 #[cfg_attr(target_arch = "bpf", inline(always))]
 #[cfg_attr(not(target_arch = "bpf"), inline(never))]
-pub(super) fn known<F: Icmp, P: Frame, T: Tables, const PART: u8>(
+pub(super) fn known<F: Icmp, P: Frame, T: Tables, const PART: u8, const PIECES: bool>(
     frame: &mut P,
     tables: &T,
     now: Ticks,
 ) -> Result<Decision, Reason> {
-    let passage = Passage::<F>::read(frame, tables, now)?;
+    let passage = if PIECES {
+        Passage::<F>::read_piece(frame, tables, now)?
+    } else {
+        Passage::<F>::read(frame, tables, now)?
+    };
     let settings = Settings(tables.settings().ok_or(Reason::NotReady)?);
     if let Some(mut found) = connection::find(tables, &passage.key, &passage.place) {
         found.index = settings.blur(found.index.into()) as u32;
         let known = match found.entry.direction() {
             Direction::Forward if PART != part::ANSWERS => {
-                from_client::<F, P, T, PART>(frame, tables, &passage, found)?
+                from_client::<F, P, T, PART, PIECES>(frame, tables, &passage, found)?
             }
             Direction::Reverse if F::NUMBER == 4 || PART == part::ANSWERS => {
                 from_server(frame, tables, &passage, found)?
             }
             Direction::Reverse if PART == part::ARRIVAL => {
-                return Ok(Decision::Later(Stage::Reply6));
+                return Ok(Decision::Later(if PIECES {
+                    Stage::PieceReply6
+                } else {
+                    Stage::Reply6
+                }));
             }
             // Another connection since the stage before.
             _ => return Err(Reason::Contended),
@@ -67,6 +76,9 @@ fn unknown<F: Icmp, P: Frame, W: Words>(
     passage: &Passage<F>,
     settings: Settings<W>,
 ) -> Result<Decision, Reason> {
+    if passage.is_later_fragment {
+        return Err(Reason::Fragment);
+    }
     if !passage
         .segment
         .opens(passage.key.protocol, settings.behaviour())
@@ -81,6 +93,10 @@ fn unknown<F: Icmp, P: Frame, W: Words>(
     }))
 }
 
+/// How long a connection of one packet that comes in fragments is there for all of them, in
+/// ticks: about a second.
+const PIECES_TOGETHER: Ticks = 8;
+
 /// What became of a packet of a connection that is in the table.
 enum Known {
     /// It is forwarded, or all is ready for it.
@@ -91,7 +107,7 @@ enum Known {
 
 /// A packet of a known connection, from its client.
 #[inline(always)]
-fn from_client<F: Icmp, P: Frame, T: Tables, const PART: u8>(
+fn from_client<F: Icmp, P: Frame, T: Tables, const PART: u8, const PIECES: bool>(
     frame: &mut P,
     tables: &T,
     passage: &Passage<F>,
@@ -137,7 +153,11 @@ fn from_client<F: Icmp, P: Frame, T: Tables, const PART: u8>(
     };
     if F::NUMBER == 6 && (PART == part::TUNNELS) != (hand.method == method::TUNNEL) {
         return match hand.method {
-            method::TUNNEL => Ok(Known::Decided(Decision::Later(Stage::ToTunnel6))),
+            method::TUNNEL => Ok(Known::Decided(Decision::Later(if PIECES {
+                Stage::PieceToTunnel6
+            } else {
+                Stage::ToTunnel6
+            }))),
             // Another connection since the stage before.
             _ => Err(Reason::Contended),
         };
@@ -160,9 +180,19 @@ fn from_client<F: Icmp, P: Frame, T: Tables, const PART: u8>(
     if P::IS_FAST_PATH {
         exit.claim(frame)?;
     }
-    advance(tables, passage, found.entry, life, side, destination);
-    tables.count(id, Traffic::In(passage.length));
-    if life.flags & flags::ONE_PACKET != 0 {
+    if exit.cuts::<F, P>(frame) {
+        packet.check_hops(1)?;
+        return Ok(Known::Decided(Decision::Cut(exit.largest())));
+    }
+    if life.flags & flags::ONE_PACKET != 0 && PIECES {
+        // Its other fragments have to find it.
+        let expires = passage.now.wrapping_add(PIECES_TOGETHER);
+        found.entry.renew(life, Life { expires, ..life });
+    } else {
+        advance(tables, passage, found.entry, life, side, destination);
+    }
+    tables.count(id, passage.came_in());
+    if life.flags & flags::ONE_PACKET != 0 && !PIECES {
         reclaim_seen(tables, found.index, found.generation);
     }
     if let Err(reason) = exit.check() {
@@ -196,16 +226,6 @@ fn from_server<F: Icmp, P: Frame, T: Tables>(
     if life.has_ended() || !found.is_same() {
         return Ok(Known::Over);
     }
-    let account = || {
-        let Some(destination) = destination else {
-            return;
-        };
-        advance(tables, passage, forward, life, Side::Server, destination);
-        // One that has been removed still answers, but counts for nobody (`ip_vs_out_stats`).
-        if destination.heading().flags() & destination::flags::AVAILABLE != 0 {
-            tables.count(id, Traffic::Out(passage.length));
-        }
-    };
     let new = Rewritten {
         source: as_client_sends.receiver,
         destination: passage.key.receiver,
@@ -214,18 +234,28 @@ fn from_server<F: Icmp, P: Frame, T: Tables>(
     let packet = passage.outgoing();
     if P::IS_FAST_PATH {
         packet.check_hops(1)?;
-        let exit = forward::way_to_client(frame, found.entry, &packet, new.source);
-        exit.claim(frame)?;
-        account();
-        let verdict = forward::translate(frame, &packet, &new, exit)?;
-        return Ok(Known::Decided(Decision::Forwarded(
-            verdict,
-            Reason::ForwardedToClient,
-        )));
     }
-    // In this order there is less to be kept in mind, and the kernel's stack is small.
-    account();
-    match forward::answer(frame, &packet, found.entry, &new) {
+    let settings = Settings(tables.settings().ok_or(Reason::NotReady)?);
+    let exit = forward::way_to_client(frame, found.entry, &packet, new.source).blurred(settings);
+    if P::IS_FAST_PATH {
+        exit.claim(frame)?;
+    }
+    if exit.cuts::<F, P>(frame) {
+        packet.check_hops(1)?;
+        return Ok(Known::Decided(Decision::Cut(exit.largest())));
+    }
+    if let Some(destination) = destination {
+        advance(tables, passage, forward, life, Side::Server, destination);
+        // One that has been removed still answers, but counts for nobody (`ip_vs_out_stats`).
+        if destination.heading().flags() & destination::flags::AVAILABLE != 0 {
+            tables.count(id, passage.went_out());
+        }
+    }
+    let sent = match exit.check() {
+        Ok(()) => forward::translate(frame, &packet, &new, exit),
+        Err(reason) => Err(reason),
+    };
+    match sent {
         Ok(verdict) => {
             let forwarded = Decision::Forwarded(verdict, Reason::ForwardedToClient);
             Ok(Known::Decided(forwarded))
@@ -233,7 +263,7 @@ fn from_server<F: Icmp, P: Frame, T: Tables>(
         // The packet is as the real server sent it. The stack finds the same obstacle, and
         // tells the real server from an address of the director that it knows.
         Err(Reason::TimeToLive | Reason::NoRoute) => Err(Reason::LeftToStack),
-        Err(Reason::TooBig) if F::must_stay_whole(frame) => Err(Reason::LeftToStack),
+        Err(Reason::TooBig) => Err(Reason::LeftToStack),
         Err(reason) => Err(reason),
     }
 }
@@ -454,6 +484,9 @@ fn advance<F: Family, T: Tables>(
     let Some(settings) = tables.settings() else {
         return;
     };
+    if passage.is_later_fragment {
+        return;
+    }
     let protocol = passage.key.protocol;
     let zero = Settings(settings).zero();
     let state = passage.segment.advance(protocol, side, life.state, zero);

@@ -15,6 +15,7 @@
 //! | `mod.rs` | the stages |
 //! | `passage.rs` | a packet's headers |
 //! | `known.rs` | a packet of a connection in the table |
+//! | `fragment.rs` | a packet that comes in fragments, or has to leave in some |
 //! | `open.rs` | a packet that opens one |
 //! | `answer.rs` | a sender is told why its packet goes nowhere |
 //! | `error.rs` | an ICMP error about a connection |
@@ -22,6 +23,7 @@
 
 mod answer;
 mod error;
+mod fragment;
 mod known;
 mod open;
 mod passage;
@@ -108,11 +110,25 @@ pub enum Stage {
     Claim4 = 25,
     /// The same for an IPv6 packet.
     Claim6 = 26,
+    /// An IPv4 packet is a fragment.
+    Fragment4 = 27,
+    /// An IPv6 packet is a fragment.
+    Fragment6 = 28,
+    /// As [`Stage::Arrive`], for an IPv4 fragment whose ports are known.
+    Piece4 = 29,
+    /// As [`Stage::Arrive6`], for an IPv6 fragment whose ports are known.
+    Piece6 = 30,
+    /// As [`Stage::Reply6`].
+    PieceReply6 = 31,
+    /// As [`Stage::ToTunnel6`].
+    PieceToTunnel6 = 32,
+    /// An IPv4 packet is too large for its way, and may be cut into fragments.
+    Cut4 = 33,
 }
 
 impl Stage {
     /// How many stages there are.
-    pub const COUNT: u32 = 27;
+    pub const COUNT: u32 = 34;
 
     /// Whether the packets that it is given are IPv4's.
     #[inline(always)]
@@ -124,6 +140,9 @@ impl Stage {
                 | Stage::Search4
                 | Stage::Enter4
                 | Stage::Claim4
+                | Stage::Fragment4
+                | Stage::Piece4
+                | Stage::Cut4
                 | Stage::Tunnel46
                 | Stage::Answer4
                 | Stage::Error4
@@ -167,13 +186,13 @@ pub enum Step {
 pub fn step<P: Frame, T: Tables>(stage: Stage, frame: &mut P, tables: &T, now: Ticks) -> Step {
     let decision = match stage {
         Stage::Arrive => arrive(frame, tables, now),
-        Stage::Arrive6 => known::<V6, P, T, { part::ARRIVAL }>(frame, tables, now),
+        Stage::Arrive6 => known::<V6, P, T, { part::ARRIVAL }, false>(frame, tables, now),
         Stage::Tunnel46 => tunnelled::<V4, V6, P, T>(frame, tables, now),
         Stage::Tunnel64 => tunnelled::<V6, V4, P, T>(frame, tables, now),
         Stage::Tunnel66 => tunnelled::<V6, V6, P, T>(frame, tables, now),
         Stage::Open4 => open::<V4, P, T>(frame, tables, now),
-        Stage::ToTunnel6 => known::<V6, P, T, { part::TUNNELS }>(frame, tables, now),
-        Stage::Reply6 => known::<V6, P, T, { part::ANSWERS }>(frame, tables, now),
+        Stage::ToTunnel6 => known::<V6, P, T, { part::TUNNELS }, false>(frame, tables, now),
+        Stage::Reply6 => known::<V6, P, T, { part::ANSWERS }, false>(frame, tables, now),
         Stage::Open6 => open::<V6, P, T>(frame, tables, now),
         Stage::Search4 => search::<V4, P, T>(frame, tables, now),
         Stage::Search6 => search::<V6, P, T>(frame, tables, now),
@@ -181,6 +200,13 @@ pub fn step<P: Frame, T: Tables>(stage: Stage, frame: &mut P, tables: &T, now: T
         Stage::Claim6 => claim::<V6, P, T>(frame, tables, now),
         Stage::Enter4 => enter::<V4, P, T>(frame, tables, now),
         Stage::Enter6 => enter::<V6, P, T>(frame, tables, now),
+        Stage::Fragment4 => fragment::find::<V4, P, T>(frame, tables, now),
+        Stage::Fragment6 => fragment::find::<V6, P, T>(frame, tables, now),
+        Stage::Piece4 => known::<V4, P, T, { part::ARRIVAL }, true>(frame, tables, now),
+        Stage::Piece6 => known::<V6, P, T, { part::ARRIVAL }, true>(frame, tables, now),
+        Stage::PieceReply6 => known::<V6, P, T, { part::ANSWERS }, true>(frame, tables, now),
+        Stage::PieceToTunnel6 => known::<V6, P, T, { part::TUNNELS }, true>(frame, tables, now),
+        Stage::Cut4 => fragment::cut(frame),
         Stage::Answer4 => Ok(Decision::Done(answer::<V4, P, T>(frame, tables, now))),
         Stage::Answer6 => Ok(Decision::Done(answer::<V6, P, T>(frame, tables, now))),
         Stage::Error4 => error::find::<V4, P, T>(frame, tables),
@@ -201,6 +227,10 @@ pub fn step<P: Frame, T: Tables>(stage: Stage, frame: &mut P, tables: &T, now: T
         }
         Ok(Decision::Done(verdict)) => return Step::Done(verdict),
         Ok(Decision::Later(stage)) => return Step::Next(stage),
+        Ok(Decision::Cut(largest)) => {
+            frame.note(&[largest.into(), 0, 0, 0]);
+            return Step::Next(Stage::Cut4);
+        }
         Ok(Decision::Refused(reason, largest)) => (reason, largest),
         // It may be an error about such a packet.
         Err(Reason::NotTransport) if matches!(stage, Stage::Arrive) && !P::IS_FAST_PATH => {
@@ -208,6 +238,12 @@ pub fn step<P: Frame, T: Tables>(stage: Stage, frame: &mut P, tables: &T, now: T
         }
         Err(Reason::NotTransport) if matches!(stage, Stage::Arrive6) && !P::IS_FAST_PATH => {
             return Step::Next(Stage::Error6);
+        }
+        Err(Reason::Fragment) if matches!(stage, Stage::Arrive) && !P::IS_FAST_PATH => {
+            return Step::Next(Stage::Fragment4);
+        }
+        Err(Reason::Fragment) if matches!(stage, Stage::Arrive6) && !P::IS_FAST_PATH => {
+            return Step::Next(Stage::Fragment6);
         }
         Err(reason) => (reason, 0),
     };
@@ -243,6 +279,8 @@ enum Decision {
     /// All has been counted.
     Done(Verdict),
     Later(Stage),
+    /// Too large for its way, which takes so many octets, and it may be cut into fragments.
+    Cut(u32),
     /// Dropped, and where that is for its size: the largest packet that would fit, in octets.
     Refused(Reason, u32),
 }
@@ -257,7 +295,7 @@ fn arrive<P: Frame, T: Tables>(frame: &mut P, tables: &T, now: Ticks) -> Result<
     }
     let header: Ethernet = frame.read(0).ok_or(Reason::Malformed)?;
     match header.ether_type() {
-        EtherType::IPV4 => known::<V4, P, T, { part::ARRIVAL }>(frame, tables, now),
+        EtherType::IPV4 => known::<V4, P, T, { part::ARRIVAL }, false>(frame, tables, now),
         EtherType::IPV6 => Ok(Decision::Later(Stage::Arrive6)),
         _ => Err(Reason::NotIp),
     }

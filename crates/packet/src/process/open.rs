@@ -36,7 +36,7 @@ pub(super) fn open<F: Family, P: Frame, T: Tables>(
     tables: &T,
     now: Ticks,
 ) -> Result<Decision, Reason> {
-    let passage = Passage::<F>::read(frame, tables, now)?;
+    let passage = Passage::<F>::read_first(frame, tables, now)?;
     if P::IS_FAST_PATH && Settings(tables.settings().ok_or(Reason::NotReady)?).has_mark_services() {
         return Err(Reason::PuntMark);
     }
@@ -118,7 +118,7 @@ pub(super) fn claim<F: Icmp, P: Frame, T: Tables>(
     tables: &T,
     now: Ticks,
 ) -> Result<Decision, Reason> {
-    let passage = Passage::<F>::read(frame, tables, now)?;
+    let passage = Passage::<F>::read_first(frame, tables, now)?;
     let [choice, generation, ..] = frame.noted();
     let (id, turns) = (choice as u32, (choice >> 32) as u32);
     let destination = Destination(tables.destination(id).ok_or(Reason::NoDestination)?);
@@ -204,7 +204,7 @@ pub(super) fn search<F: Family, P: Frame, T: Tables>(
     tables: &T,
     now: Ticks,
 ) -> Result<Decision, Reason> {
-    let passage = Passage::<F>::read(frame, tables, now)?;
+    let passage = Passage::<F>::read_first(frame, tables, now)?;
     let [_, service_id, ..] = frame.noted();
     let service_id = service_id as u32;
     let client = Client::of(&passage.key, &passage.place, now);
@@ -225,7 +225,7 @@ pub(super) fn enter<F: Family, P: Frame, T: Tables>(
     tables: &T,
     now: Ticks,
 ) -> Result<Decision, Reason> {
-    let passage = Passage::<F>::read(frame, tables, now)?;
+    let passage = Passage::<F>::read_first(frame, tables, now)?;
     let [id, generation, template, is_one_packet] = frame.noted();
     let destination = tables.destination(id as u32);
     let choice = Choice {

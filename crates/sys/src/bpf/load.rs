@@ -68,7 +68,7 @@ impl Sizes {
 }
 
 /// The program of each stage of tc, that of the first stage first.
-const TC_STAGES: [(&str, Stage); 25] = [
+const TC_STAGES: [(&str, Stage); 32] = [
     ("elver_arrive", Stage::Arrive),
     ("elver_open_4", Stage::Open4),
     ("elver_arrive_6", Stage::Arrive6),
@@ -94,6 +94,13 @@ const TC_STAGES: [(&str, Stage); 25] = [
     ("elver_tunnel_error_66", Stage::TunnelError66),
     ("elver_reply_6", Stage::Reply6),
     ("elver_to_tunnel_6", Stage::ToTunnel6),
+    ("elver_fragment_4", Stage::Fragment4),
+    ("elver_fragment_6", Stage::Fragment6),
+    ("elver_piece_4", Stage::Piece4),
+    ("elver_piece_6", Stage::Piece6),
+    ("elver_piece_reply_6", Stage::PieceReply6),
+    ("elver_piece_to_tunnel_6", Stage::PieceToTunnel6),
+    ("elver_cut_4", Stage::Cut4),
 ];
 
 /// Those of XDP.
@@ -139,6 +146,7 @@ pub fn load(instance: &str, sizes: Sizes) -> Result<(Maps, Attachments), BpfErro
         .map_max_entries("ESTIMATES", sizes.destinations)
         .map_max_entries("ACCESS", sizes.access_networks)
         .map_max_entries("STATISTICS", sizes.destinations)
+        .map_max_entries("ENDPOINTS", sizes.services + sizes.destinations)
         .map_max_entries("MEMBERS", sizes.member_places())
         .map_max_entries("STATIONS", STATIONS)
         .map_max_entries("REDIRECTS", DEVICES)

@@ -14,12 +14,14 @@
 
 mod attach;
 mod clock;
+mod handed_over;
 mod load;
 mod maps;
 mod xdp;
 
 pub use attach::{Attachment, Attachments};
 pub use clock::Clock;
+pub use handed_over::{HandedOverFrame, HandedOverFrames};
 pub use load::{Sizes, load};
 pub use maps::{AccessNetwork, Maps, Totals};
 

@@ -212,8 +212,7 @@ impl Pair {
     /// Keeps some clients out, or lets them in again.
     fn toggle_access(&mut self) {
         self.denies = !self.denies;
-        let mut address = [0; 16];
-        address[..4].copy_from_slice(&[10, 1, 0, 4]);
+        let address = [u32::from_ne_bytes([10, 1, 0, 4]).into(), 0];
         let key = AccessKey {
             service: EVERY_SERVICE,
             family: 4,

@@ -30,28 +30,28 @@ pub(super) const SCRIPT_BLOCK: &[Keyword] = &[
 
 /// `track_file`.
 pub(super) const TRACK_FILE: &[Keyword] = &[
-    known("file", &[PATH]),
-    known(
+    acted("file", &[PATH]),
+    acted(
         "weight",
         &[number(-254, 254), Optional(&Choice(&["reverse"]))],
     ),
-    known("init_file", &[Rest("[VALUE] [overwrite]")]),
+    acted("init_file", &[Rest("[VALUE] [overwrite]")]),
 ];
 
 /// `vrrp_track_process`.
 pub(super) const TRACK_PROCESS: &[Keyword] = &[
-    known("process", &[Rest("COMMAND [arguments]")]),
-    known("param_match", &[Optional(&Choice(&["initial", "partial"]))]),
-    known(
+    acted("process", &[Rest("COMMAND [arguments]")]),
+    acted("param_match", &[Optional(&Choice(&["initial", "partial"]))]),
+    acted(
         "weight",
         &[number(-254, 254), Optional(&Choice(&["reverse"]))],
     ),
-    known("quorum", &[number(1, 65535)]),
-    known("quorum_max", &[number(0, 65535)]),
-    known("delay", &[seconds(0, LONGEST)]),
-    known("terminate_delay", &[seconds(0, LONGEST)]),
-    known("fork_delay", &[seconds(0, LONGEST)]),
-    known("full_command", &[]),
+    acted("quorum", &[number(1, 65535)]),
+    acted("quorum_max", &[number(0, 65535)]),
+    acted("delay", &[seconds(0, LONGEST)]),
+    acted("terminate_delay", &[seconds(0, LONGEST)]),
+    acted("fork_delay", &[seconds(0, LONGEST)]),
+    acted("full_command", &[]),
 ];
 
 /// `garp_group`.
@@ -67,8 +67,8 @@ pub(super) const SYNC_GROUP: &[Keyword] = &[
     acted("group", &[]).list(),
     acted("track_interface", &[]).list(),
     acted("track_script", &[]).list(),
-    missing("track_file", &[], NOT_TRACKED).list(),
-    missing("track_process", &[], NOT_TRACKED).list(),
+    acted("track_file", &[]).list(),
+    acted("track_process", &[]).list(),
     missing("track_bfd", &[], NOT_TRACKED).list(),
     acted("notify", &[SCRIPT]),
     acted("notify_master", &[SCRIPT]),
@@ -76,9 +76,9 @@ pub(super) const SYNC_GROUP: &[Keyword] = &[
     acted("notify_fault", &[SCRIPT]),
     acted("notify_stop", &[SCRIPT]),
     acted("notify_priority_changes", &[OPTIONAL_BOOLEAN]),
-    known("smtp_alert", &[OPTIONAL_BOOLEAN]),
-    known("global_tracking", &[]),
-    known("sync_group_tracking_weight", &[]),
+    acted("smtp_alert", &[OPTIONAL_BOOLEAN]),
+    acted("global_tracking", &[]),
+    acted("sync_group_tracking_weight", &[]),
 ];
 
 /// `vrrp_instance`.
@@ -94,12 +94,12 @@ pub(super) const INSTANCE: &[Keyword] = &[
     acted("virtual_ipaddress", &[]).list(),
     acted("virtual_ipaddress_excluded", &[]).list(),
     known("no_virtual_ipaddress", &[]),
-    missing("virtual_routes", &[], "the routes are not added").list(),
-    missing("virtual_rules", &[], "the rules are not added").list(),
+    acted("virtual_routes", &[]).list(),
+    acted("virtual_rules", &[]).list(),
     acted("preempt", &[]),
     acted("nopreempt", &[]),
     acted("preempt_delay", &[seconds(0, 1_000_000_000)]),
-    known("smtp_alert", &[OPTIONAL_BOOLEAN]),
+    acted("smtp_alert", &[OPTIONAL_BOOLEAN]),
     known("debug", &[number(0, 4)]),
     missing(
         "lvs_sync_daemon_interface",
@@ -124,8 +124,8 @@ pub(super) const INSTANCE: &[Keyword] = &[
     acted("dont_track_primary", &[]),
     acted("track_interface", &[]).list(),
     acted("track_script", &[]).list(),
-    missing("track_file", &[], NOT_TRACKED).list(),
-    missing("track_process", &[], NOT_TRACKED).list(),
+    acted("track_file", &[]).list(),
+    acted("track_process", &[]).list(),
     missing("track_bfd", &[], NOT_TRACKED).list(),
     acted("mcast_src_ip", &[Address]),
     acted("unicast_src_ip", &[Address]),

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use super::alerts::Alerts;
 use super::check::{Inherited, ReadCheck, check};
 use super::forwarding::{method, prefix_length, protocol, scheduler};
 use super::quorum::ReadQuorum;
@@ -48,6 +49,7 @@ pub(super) struct ReadVirtualServer {
     quorum_up: Option<Script>,
     quorum_down: Option<Script>,
     omega: bool,
+    smtp_alert: Option<bool>,
     inherited: Inherited,
     real_servers: Vec<ReadRealServer>,
 }
@@ -63,6 +65,7 @@ struct ReadRealServer {
     lower_threshold: u32,
     notify_up: Option<Script>,
     notify_down: Option<Script>,
+    smtp_alert: Option<bool>,
     inherited: Inherited,
     checks: Vec<ReadCheck>,
 }
@@ -151,6 +154,7 @@ pub(super) fn virtual_server(
         weight: WEIGHT,
         inhibit_on_failure: false,
         quorum: ReadQuorum::default(),
+        smtp_alert: None,
         quorum_up: None,
         quorum_down: None,
         omega: false,
@@ -214,6 +218,7 @@ impl ReadVirtualServer {
                     .unwrap_or(WEIGHT);
             }
             "inhibit_on_failure" => self.inhibit_on_failure = directive.boolean(),
+            "smtp_alert" => self.smtp_alert = Some(directive.boolean()),
             "quorum_up" => self.quorum_up = script(context, directive),
             "quorum_down" => self.quorum_down = script(context, directive),
             "omega" => self.omega = directive.boolean(),
@@ -290,6 +295,7 @@ fn real_server(context: &mut Context<'_>, block: &Directive<'_>) -> Option<ReadR
         inhibit_on_failure: None,
         upper_threshold: 0,
         lower_threshold: 0,
+        smtp_alert: None,
         notify_up: None,
         notify_down: None,
         inherited: Inherited::default(),
@@ -306,6 +312,7 @@ fn real_server(context: &mut Context<'_>, block: &Directive<'_>) -> Option<ReadR
             "lvs_method" => server.method = method(context, &directive),
             "uthreshold" => server.upper_threshold = number().unwrap_or(0),
             "lthreshold" => server.lower_threshold = number().unwrap_or(0),
+            "smtp_alert" => server.smtp_alert = Some(directive.boolean()),
             "notify_up" => server.notify_up = script(context, &directive),
             "notify_down" => server.notify_down = script(context, &directive),
             _ => server.checks.extend(check(context, &directive)),
@@ -320,6 +327,7 @@ impl ReadVirtualServer {
     /// With everything that is inherited and not said.
     fn finish(
         mut self,
+        alerts: Alerts,
         usual_user: Option<&ScriptUser>,
         report: &mut Report,
     ) -> Option<Placed<VirtualServer>> {
@@ -341,7 +349,8 @@ impl ReadVirtualServer {
         };
         let mut real_servers: Vec<(Span, RealServer)> = Vec::new();
         for read in &self.real_servers {
-            let server = self.real_server(read, &key, method, usual_user, report);
+            let mut server = self.real_server(read, &key, method, usual_user, report);
+            server.smtp_alert = read.smtp_alert.unwrap_or(alerts.of_real_servers());
             match real_servers
                 .iter()
                 .find(|(_, other)| other.address == server.address)
@@ -377,6 +386,7 @@ impl ReadVirtualServer {
             quorum,
             hysteresis,
             sorry_server,
+            smtp_alert: self.smtp_alert.unwrap_or(alerts.of_virtual_servers()),
             quorum_up: self.quorum_up.take(),
             quorum_down: self.quorum_down.take(),
             omega: self.omega,
@@ -540,6 +550,7 @@ impl ReadVirtualServer {
                 lower_threshold: read.lower_threshold,
             },
             inhibit_on_failure: read.inhibit_on_failure.unwrap_or(self.inhibit_on_failure),
+            smtp_alert: false,
             notify_up: read.notify_up.clone(),
             notify_down: read.notify_down.clone(),
             checks: read
@@ -556,13 +567,14 @@ impl ReadVirtualServer {
 /// Scripts without a user run as `usual_user`.
 pub(super) fn finish(
     servers: Vec<ReadVirtualServer>,
+    alerts: Alerts,
     usual_user: Option<&ScriptUser>,
     report: &mut Report,
 ) -> Vec<VirtualServer> {
     let mut places = std::collections::BTreeMap::new();
     let mut finished = Vec::new();
     for server in servers {
-        let Some(Placed { mut value, span }) = server.finish(usual_user, report) else {
+        let Some(Placed { mut value, span }) = server.finish(alerts, usual_user, report) else {
             continue;
         };
         run_as(&mut value.quorum_up, usual_user);

@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::super::alerts::Alerts;
 use super::super::election::Election;
-use super::super::tracking::{ReadScript, finish_tracked};
+use super::super::tracking::{ReadTrackers, finish_tracked};
 use super::super::{Placed, review};
 use super::{ReadAuthentication, ReadInstance};
 use crate::config::diagnostic::Report;
@@ -32,7 +33,8 @@ impl ReadInstance {
         default_version: VrrpVersion,
         global: &Election,
         notify_priority_changes: bool,
-        scripts: &[ReadScript],
+        alerts: Alerts,
+        trackers: &ReadTrackers,
         report: &mut Report,
     ) -> Option<VrrpInstance> {
         let name = self.name.value.clone();
@@ -70,7 +72,7 @@ impl ReadInstance {
         let preempt_delay = self.finish_preempt_delay(&name, report);
         let source = self.finish_source(&name, report);
         let unicast_peers = self.finish_peers(&name, report);
-        let tracked = finish_tracked(&name, std::mem::take(&mut self.tracked), scripts, report);
+        let tracked = finish_tracked(&name, std::mem::take(&mut self.tracked), trackers, report);
         let election = self.election.or(global);
         let bounded = |peer: &UnicastPeer| (peer.least_hop_limit, peer.most_hop_limit) != (0, 255);
         let priority = match (&self.priority, self.initial_state) {
@@ -97,6 +99,8 @@ impl ReadInstance {
             virtual_addresses,
             preempt,
             preempt_delay,
+            routes: self.routes,
+            rules: self.rules,
             excluded_addresses,
             source,
             check_unicast_source: election.check_unicast_source()
@@ -109,7 +113,7 @@ impl ReadInstance {
             trust_known_master: election.trust_known_master(),
             track_primary: !self.dont_track_primary,
             tracked,
-            smtp_alert: self.smtp_alert,
+            smtp_alert: self.smtp_alert.unwrap_or(alerts.of_vrrp()),
             notify: self.notify,
             notify_priority_changes: self
                 .notify_priority_changes
@@ -355,7 +359,8 @@ pub(in crate::config::lower) fn finish_instances(
     default_version: VrrpVersion,
     global: &Election,
     notify_priority_changes: bool,
-    scripts: &[ReadScript],
+    alerts: Alerts,
+    trackers: &ReadTrackers,
     report: &mut Report,
 ) -> Vec<Placed<VrrpInstance>> {
     let mut routers: Vec<(Placed<u8>, String, bool, String)> = Vec::new();
@@ -395,7 +400,8 @@ pub(in crate::config::lower) fn finish_instances(
                 default_version,
                 global,
                 notify_priority_changes,
-                scripts,
+                alerts,
+                trackers,
                 report,
             )?;
             review::instance(&value, password.unwrap_or(span), report);

@@ -1,10 +1,9 @@
 //! Sync groups.
 
-use super::super::tracking::{
-    ReadScript, ReadTracked, finish_tracked, tracked_interface, tracked_script,
-};
+use super::super::alerts::Alerts;
+use super::super::tracking::{ReadTracked, ReadTrackers, finish_tracked, take_tracked};
 use super::super::{Placed, list_words, name_of};
-use super::{is_taken, listed};
+use super::is_taken;
 use crate::config::diagnostic::Report;
 use crate::config::directive::{Context, Directive};
 use crate::config::keyword::BlockKind;
@@ -16,6 +15,9 @@ pub(in crate::config::lower) struct ReadSyncGroup {
     name: Placed<String>,
     members: Vec<Placed<String>>,
     tracked: Vec<Placed<ReadTracked>>,
+    /// `sync_group_tracking_weight`.
+    weights: bool,
+    smtp_alert: Option<bool>,
     notify: NotifyScripts,
     notify_priority_changes: Option<bool>,
 }
@@ -29,8 +31,9 @@ pub(in crate::config::lower) fn sync_group(
     let name = name_of(block)?;
     let (mut members, mut tracked) = (Vec::new(), Vec::new());
     let (mut notify, mut notify_priority_changes) = (NotifyScripts::default(), None);
+    let (mut weights, mut smtp_alert) = (false, None);
     for directive in context.directives(BlockKind::SyncGroup, block.statements()) {
-        if notify.take(context, &directive) {
+        if notify.take(context, &directive) || take_tracked(&mut tracked, context, &directive) {
             continue;
         }
         match directive.keyword.name {
@@ -38,8 +41,8 @@ pub(in crate::config::lower) fn sync_group(
                 value: word.text.to_string(),
                 span: word.span,
             })),
-            "track_interface" => tracked.extend(listed(context, &directive, tracked_interface)),
-            "track_script" => tracked.extend(listed(context, &directive, tracked_script)),
+            "sync_group_tracking_weight" | "global_tracking" => weights = true,
+            "smtp_alert" => smtp_alert = Some(directive.boolean()),
             "notify_priority_changes" => notify_priority_changes = Some(directive.boolean()),
             _ => {}
         }
@@ -49,6 +52,8 @@ pub(in crate::config::lower) fn sync_group(
         name,
         members,
         tracked,
+        weights,
+        smtp_alert,
         notify,
         notify_priority_changes,
     })
@@ -58,7 +63,8 @@ pub(in crate::config::lower) fn sync_group(
 pub(in crate::config::lower) fn finish_sync_groups(
     groups: Vec<ReadSyncGroup>,
     instances: &mut [Placed<VrrpInstance>],
-    scripts: &[ReadScript],
+    alerts: Alerts,
+    trackers: &ReadTrackers,
     report: &mut Report,
 ) -> Vec<SyncGroup> {
     let mut taken: Vec<Placed<String>> = Vec::new();
@@ -108,10 +114,10 @@ pub(in crate::config::lower) fn finish_sync_groups(
                 )
                 .help("name at least two instances in its `group` block");
         }
-        let tracked = finish_tracked(&name, group.tracked, scripts, report);
+        let tracked = finish_tracked(&name, group.tracked, trackers, report);
         for instance in instances.iter_mut() {
             if members.contains(&instance.value.name) {
-                track_in_group(instance, &tracked, report);
+                track_in_group(instance, &tracked, group.weights, report);
                 instance.value.notify_priority_changes |=
                     group.notify_priority_changes.unwrap_or(false);
             }
@@ -120,6 +126,8 @@ pub(in crate::config::lower) fn finish_sync_groups(
             finished.push(SyncGroup {
                 name,
                 members,
+                weights: group.weights,
+                smtp_alert: group.smtp_alert.unwrap_or(alerts.of_vrrp()),
                 notify: group.notify,
             });
         }
@@ -128,10 +136,22 @@ pub(in crate::config::lower) fn finish_sync_groups(
 }
 
 /// The members of a group track what it tracks. As in keepalived, nothing has a weight in
-/// a group: it would turn the members' priorities against each other.
-fn track_in_group(instance: &mut Placed<VrrpInstance>, tracked: &[Tracked], report: &mut Report) {
+/// a group unless it is asked for: it would turn the members' priorities against each other.
+fn track_in_group(
+    instance: &mut Placed<VrrpInstance>,
+    tracked: &[Tracked],
+    weights: bool,
+    report: &mut Report,
+) {
     let own = &mut instance.value.tracked;
-    own.extend(tracked.iter().cloned());
+    for tracked in tracked {
+        if !own.iter().any(|own| own.tracker == tracked.tracker) {
+            own.push(tracked.clone());
+        }
+    }
+    if weights {
+        return;
+    }
     let before = own.len();
     own.retain(|tracked| tracked.weight == 0);
     if own.len() < before {
@@ -143,6 +163,6 @@ fn track_in_group(instance: &mut Placed<VrrpInstance>, tracked: &[Tracked], repo
                     instance.value.name
                 ),
             )
-            .help("write weight 0, by which a failure takes the whole group to FAULT");
+            .help("write weight 0, by which a failure takes the whole group to FAULT, or `sync_group_tracking_weight` into the group");
     }
 }
