@@ -66,6 +66,8 @@ oracle:
 bench: build
 	$(call say,measuring packets)
 	@$(cargo) bench --locked -p elver-sys --bench packet
+	$(call say,measuring the configuration language)
+	@$(cargo) bench --locked -p elver-core --bench configuration
 	$(call say,measuring throughput)
 	@$(cargo) bench --locked -p elver-lab --bench throughput
 

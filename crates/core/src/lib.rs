@@ -24,5 +24,6 @@ pub mod fragment;
 pub mod ipvsadm;
 pub mod lb;
 pub mod notification;
+pub mod reload;
 pub mod service;
 pub mod vrrp;

@@ -283,6 +283,7 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                             protocol: Tcp,
                             address: 172.17.42.200:3306,
                         },
+                        group: None,
                         settings: ServiceSettings {
                             scheduler: Rr,
                             scheduler_flag_1: false,
@@ -550,6 +551,7 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                             protocol: Tcp,
                             address: 172.17.42.200:3306,
                         },
+                        group: None,
                         settings: ServiceSettings {
                             scheduler: Rr,
                             scheduler_flag_1: false,
@@ -739,6 +741,7 @@ fn the_container_directors_file_means_what_its_author_meant() {
                             protocol: Tcp,
                             address: 172.17.42.200:36000,
                         },
+                        group: None,
                         settings: ServiceSettings {
                             scheduler: Rr,
                             scheduler_flag_1: false,
@@ -1706,6 +1709,7 @@ mod property {
                             protocol,
                             address: SocketAddr::new(address, port),
                         },
+                        group: None,
                         settings: ServiceSettings {
                             scheduler: scheduler.0,
                             scheduler_flag_1: flags.0,

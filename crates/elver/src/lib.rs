@@ -14,6 +14,7 @@ mod failure;
 mod firewall;
 mod instance;
 mod ipvsadm;
+mod keepalived;
 mod mailer;
 mod message_stream;
 mod notify_fifos;
@@ -32,6 +33,7 @@ use elver_sys::process;
 use tracing_subscriber::EnvFilter;
 
 use crate::command_line::{Command, CommandLine, Ctl, DEFAULT_INSTANCE, INSTANCE, Lab, Part};
+use crate::configuration::Shown;
 use crate::data_plane::Inventory;
 use crate::failure::Failure;
 use crate::instance::Instance;
@@ -49,24 +51,61 @@ pub fn main() -> ExitCode {
             }
         };
     }
+    if name.as_deref().is_some_and(keepalived::is_meant_by) {
+        return match named_instance() {
+            Ok(instance) => {
+                log_to_standard_error();
+                keepalived::main(&arguments.collect::<Vec<_>>(), &instance)
+            }
+            Err(words) => {
+                eprintln!("keepalived: {words}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let line = CommandLine::parse();
     let instance = &line.instance;
     log_to_standard_error();
+    let origin = |file, config_id| configuration::Origin {
+        file,
+        config_id,
+        instance: instance.clone(),
+    };
     let result = match line.command {
         Command::Run {
             file,
+            config_id,
             settings,
             hook,
         } => {
-            let files = director::Files { file, settings };
-            director::run(files, hook, instance)
+            let origin = origin(file, config_id);
+            director::run(director::Files { origin, settings }, hook, instance)
         }
-        Command::Check { file, settings } => {
-            configuration::check(&file, settings.as_deref(), instance)
+        Command::Check {
+            file,
+            settings,
+            explain,
+            dump,
+            json,
+            config_id,
+            peer,
+            peer_config_id,
+        } => {
+            let peer = peer.map(|file| origin(file, peer_config_id));
+            let origin = origin(file, config_id);
+            let shown = match dump {
+                _ if json => Shown::Json,
+                _ if explain => Shown::Explanation,
+                Some(form) => Shown::Dump(form),
+                None => Shown::Summary,
+            };
+            configuration::check(&origin, settings.as_deref(), peer.as_ref(), shown)
         }
+        Command::Keepalived { arguments } => return keepalived::main(&arguments, instance),
         Command::Ctl { request } => match request {
             Ctl::Status => ctl::status(instance),
             Ctl::Reload => ctl::reload(instance),
+            Ctl::Diff { file } => ctl::difference(&file, instance),
         },
         Command::Ipvsadm { arguments } => {
             return run_ipvsadm(ipvsadm::Program::Ipvsadm, &arguments, instance);
@@ -86,7 +125,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            if !matches!(failure, Failure::Said) {
+            if !matches!(failure, Failure::Said | Failure::Told { .. }) {
                 eprintln!("elver: {failure}");
             }
             failure.exit_code()

@@ -5,6 +5,7 @@ mod alerts;
 mod check;
 mod election;
 mod forwarding;
+mod group;
 mod quorum;
 mod review;
 mod routing;
@@ -46,6 +47,7 @@ pub(crate) struct Lowering {
     notify_fifo: ReadFifo,
     vrrp_notify_fifo: ReadFifo,
     lvs_notify_fifo: ReadFifo,
+    groups: Vec<group::ReadGroup>,
     virtual_servers: Vec<servers::ReadVirtualServer>,
     not_acted_on: NotActedOn,
     /// How many statements had a keyword that the language knows, and how many had none.
@@ -87,6 +89,10 @@ impl Lowering {
                 self.instances
                     .extend(vrrp::instance(context, directive, &self.instances));
             }
+            "virtual_server_group" => {
+                self.groups
+                    .extend(group::read(context, directive, &self.groups));
+            }
             "virtual_server" => {
                 self.virtual_servers
                     .extend(servers::virtual_server(context, directive));
@@ -100,7 +106,9 @@ impl Lowering {
             }
             "static_routes" => {
                 for line in directive.statements() {
-                    self.statics.routes.extend(routing::route(context, line));
+                    self.statics
+                        .routes
+                        .extend(routing::kept_route(context, line));
                 }
             }
             "static_rules" => {
@@ -186,9 +194,15 @@ impl Lowering {
             &self.trackers,
             report,
         );
+        review::instances(&instances, report);
         let usual_user = self.script_user.as_ref();
-        let virtual_servers =
-            servers::finish(self.virtual_servers, self.alerts, usual_user, report);
+        let virtual_servers = servers::finish(
+            self.virtual_servers,
+            &self.groups,
+            self.alerts,
+            usual_user,
+            report,
+        );
         let mut sync_groups = vrrp::finish_sync_groups(
             self.sync_groups,
             &mut instances,

@@ -1,6 +1,6 @@
 //! What others are told of virtual and real servers, in the words of keepalived.
 
-use super::{RealServerName, VirtualServerName};
+use super::{RealServerName, virtual_server_name};
 use crate::config::model::{RealServer, VirtualServer};
 use crate::notification::{Mail, Notification};
 
@@ -22,12 +22,12 @@ pub fn real_server_notification(
         address: &real_server.address,
     };
     Notification {
-        line: format!("RS {name} {} {word}", VirtualServerName(&server.key)),
+        line: format!("RS {name} {} {word}", virtual_server_name(server)),
         scripts: script.iter().cloned().collect(),
         mail: real_server.smtp_alert.then(|| Mail {
             subject: format!(
                 "Realserver {name} of virtual server {} - {word}",
-                VirtualServerName(&server.key)
+                virtual_server_name(server)
             ),
             text: match is_up {
                 true => "=> CHECK succeed on service <=".to_owned(),
@@ -45,10 +45,10 @@ pub fn quorum_notification(server: &VirtualServer, has_quorum: bool) -> Notifica
         false => (DOWN, &server.quorum_down),
     };
     Notification {
-        line: format!("VS {} {word}", VirtualServerName(&server.key)),
+        line: format!("VS {} {word}", virtual_server_name(server)),
         scripts: script.iter().cloned().collect(),
         mail: server.smtp_alert.then(|| Mail {
-            subject: format!("Virtualserver {} - {word}", VirtualServerName(&server.key)),
+            subject: format!("Virtualserver {} - {word}", virtual_server_name(server)),
             text: match has_quorum {
                 true => "=> Virtual server has got its quorum <=".to_owned(),
                 false => "=> Virtual server has lost its quorum <=".to_owned(),

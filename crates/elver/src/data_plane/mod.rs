@@ -274,6 +274,12 @@ impl DataPlane {
         self.inventory.services()
     }
 
+    /// One service, if it is there.
+    pub(crate) fn service(&self, key: &ServiceKey) -> Option<ServiceState> {
+        let slots = self.inventory.services.get(key)?;
+        self.inventory.state(key, slots)
+    }
+
     /// The maps, to be read.
     pub(crate) fn maps(&self) -> &Maps {
         &self.inventory.maps

@@ -19,7 +19,7 @@ pub(super) const OUTERMOST: &[Keyword] = &[
         ],
     )
     .opens(BlockKind::VirtualServer),
-    known("virtual_server_group", &[NAME]).list(),
+    acted("virtual_server_group", &[NAME]).list(),
     acted("vrrp_script", &[NAME]).opens(BlockKind::Script),
     acted("track_file", &[NAME]).opens(BlockKind::TrackFile),
     acted("vrrp_track_file", &[NAME])
@@ -238,7 +238,7 @@ pub(super) const GLOBAL_DEFS: &[Keyword] = &[
     known("reload_time_file", &[PATH]),
     known("reload_repeat", &[]),
     known("reload_file", &[Optional(&PATH)]),
-    known(
+    acted(
         "include_check",
         &[Rest("[+-][readable match wildcard_match brace_match]")],
     ),

@@ -126,7 +126,7 @@ fn is_ipv6(statement: &Statement) -> bool {
 }
 
 /// A line of `virtual_routes` or `static_routes`.
-pub(super) fn route(context: &mut Context<'_>, statement: &Statement) -> Option<Route> {
+fn route(context: &mut Context<'_>, statement: &Statement) -> Option<Route> {
     let mut words = Words {
         context,
         words: statement.words.iter(),
@@ -253,6 +253,26 @@ pub(super) fn route(context: &mut Context<'_>, statement: &Statement) -> Option<
     })
 }
 
+/// A route that is put back when it vanishes: as keepalived's, if it names an interface
+/// before its first `nexthop`.
+pub(super) fn kept_route(context: &mut Context<'_>, statement: &Statement) -> Option<Route> {
+    let mut route = route(context, statement)?;
+    let mut whole = statement.words.iter().map(|word| &*word.text);
+    let names_interface = whole
+        .by_ref()
+        .take_while(|word| *word != "nexthop")
+        .any(|word| word == "dev" || word == "oif");
+    if route.restore && !names_interface {
+        context
+            .report
+            .warning(statement.name().span, "this route names no interface")
+            .label("when it vanishes it is not put back")
+            .help("add `dev INTERFACE`, or `no_track`");
+        route.restore = false;
+    }
+    Some(route)
+}
+
 /// The names of rt_protos(5), and numbers.
 fn protocol(word: &str) -> Option<u8> {
     Some(match word {
@@ -335,7 +355,7 @@ pub(super) fn rule(context: &mut Context<'_>, statement: &Statement) -> Option<R
         words
             .context
             .report
-            .advice(statement.name().span, "this rule has no `preference`")
+            .warning(statement.name().span, "this rule has no `preference`")
             .label("the kernel puts it before all others")
             .help("write `preference NUMBER`, so that its place does not depend on what is there");
     }

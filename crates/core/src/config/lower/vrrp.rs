@@ -197,7 +197,7 @@ impl ReadInstance {
             "virtual_routes" => {
                 let lines = directive.statements().iter();
                 self.routes
-                    .extend(lines.filter_map(|line| routing::route(context, line)));
+                    .extend(lines.filter_map(|line| routing::kept_route(context, line)));
             }
             "virtual_rules" => {
                 let lines = directive.statements().iter();

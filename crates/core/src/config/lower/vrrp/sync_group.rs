@@ -7,7 +7,7 @@ use super::is_taken;
 use crate::config::diagnostic::Report;
 use crate::config::directive::{Context, Directive};
 use crate::config::keyword::BlockKind;
-use crate::config::model::{NotifyScripts, SyncGroup, Tracked, VrrpInstance};
+use crate::config::model::{NotifyScripts, SyncGroup, Tracked, Tracker, VrrpInstance};
 use crate::config::reader::Word;
 
 /// A sync group with the places of its members.
@@ -143,8 +143,25 @@ fn track_in_group(
     weights: bool,
     report: &mut Report,
 ) {
-    let own = &mut instance.value.tracked;
+    let VrrpInstance {
+        name,
+        interface,
+        track_primary,
+        tracked: own,
+        ..
+    } = &mut instance.value;
     for tracked in tracked {
+        if let Tracker::Interface(other) = &tracked.tracker
+            && ((*track_primary && other == interface)
+                || own.iter().any(|own| own.tracker == tracked.tracker))
+        {
+            report
+                .warning(
+                    instance.span,
+                    format!("({name}) tracks interface {other} itself, and so does its sync group"),
+                )
+                .help("take it out of the track_interface block of one of the two");
+        }
         if !own.iter().any(|own| own.tracker == tracked.tracker) {
             own.push(tracked.clone());
         }
