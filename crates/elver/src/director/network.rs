@@ -138,6 +138,10 @@ mod tests {
             interface: interface.to_owned(),
             address: theirs,
             prefix_length: 32,
+            label: None,
+            scope: 0,
+            broadcast: None,
+            restore: false,
         };
         let held = |network: &Network, interface| network.held(&[by_vrrp(interface)]);
         assert_eq!(held(&network, "device2"), [ours].into());
