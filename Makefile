@@ -21,6 +21,7 @@ help:
 	@echo "make build          $(elver)"
 	@echo "make bench          packets, throughput, failover, and ipvsadm with large tables, printed"
 	@echo "                    and in target/bench.json"
+	@echo "make bench-oracle   instructions per packet, IPVS beside elver, on Debian 12's kernel"
 	@echo "make check          formatting, lints, the direction of dependencies, licences"
 	@echo "make setup          only install what the others need"
 
@@ -74,6 +75,19 @@ bench: build
 	@$(cargo) bench --locked -p elver --bench ipvsadm
 	$(call say,measuring failover)
 	@$(cargo) bench --locked -p elver-lab --bench failover
+
+# The emulator's clock counts instructions there, so what is measured does not depend on the
+# machine.
+.PHONY: bench-oracle
+bench-oracle:
+	$(call say,set-up)
+	@tools/set-up oracle
+	$(call say,building what runs on the other kernel)
+	@$(cargo) build --locked -p elver
+	@$(cargo) build --locked -p elver-lab --example oracle
+	$(call say,counting instructions)
+	@ORACLE_COUNTS_INSTRUCTIONS=1 tools/oracle-vm env ELVER_LAB_SLOWNESS=100 \
+	    target/debug/examples/oracle cost "$(CURDIR)/target/debug/elver"
 
 .PHONY: check
 check:

@@ -436,6 +436,7 @@ impl Director {
         self.configure_notifications();
         let checks = self.carry_out(plan);
         self.virtual_routers.retain(&self.configuration);
+        self.addresses_changed();
         self.look_at_firewall(&settings);
         match &self.vrrp.child {
             Some(child) => child.tell(self.virtual_routers.command(&self.configuration)),
