@@ -3,6 +3,8 @@
 //! One request, one response, each a JSON value on a line of its own, over a Unix
 //! stream socket that only root can open. A connection may carry several pairs.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use crate::service::{Edit, EditError};
@@ -14,6 +16,8 @@ pub enum Request {
     Edit(Edit),
     /// Read the configuration file again.
     Reload,
+    /// Tell what reading this file, by its absolute path, would change.
+    Difference(PathBuf),
     /// Tell what runs, for a person to read.
     Status,
 }
@@ -27,6 +31,9 @@ pub enum Response {
     Refused(EditError),
     /// The request failed for another reason, in words.
     Failed(String),
+    /// The answer to [`Request::Difference`]: a line for each change, in the order in which
+    /// they would be made.
+    Difference(Vec<String>),
     /// The answer to [`Request::Status`].
     Status(Status),
 }

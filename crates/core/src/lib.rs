@@ -22,5 +22,6 @@ pub mod estimator;
 pub mod ipvsadm;
 pub mod lb;
 pub mod notification;
+pub mod reload;
 pub mod service;
 pub mod vrrp;

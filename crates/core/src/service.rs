@@ -591,6 +591,14 @@ impl fmt::Display for ServiceKey {
 }
 
 impl Family {
+    /// The bits of an address.
+    pub fn address_bits(self) -> u8 {
+        match self {
+            Family::Inet => 32,
+            Family::Inet6 => 128,
+        }
+    }
+
     /// The family of an address.
     pub fn of(address: IpAddr) -> Family {
         match address {

@@ -257,6 +257,7 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                             protocol: Tcp,
                             address: 172.17.42.200:3306,
                         },
+                        group: None,
                         settings: ServiceSettings {
                             scheduler: Rr,
                             scheduler_flag_1: false,
@@ -535,6 +536,7 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                             protocol: Tcp,
                             address: 172.17.42.200:3306,
                         },
+                        group: None,
                         settings: ServiceSettings {
                             scheduler: Rr,
                             scheduler_flag_1: false,
@@ -699,6 +701,7 @@ fn the_container_directors_file_means_what_its_author_meant() {
                             protocol: Tcp,
                             address: 172.17.42.200:36000,
                         },
+                        group: None,
                         settings: ServiceSettings {
                             scheduler: Rr,
                             scheduler_flag_1: false,
@@ -1620,6 +1623,7 @@ mod property {
                             protocol,
                             address: SocketAddr::new(address, port),
                         },
+                        group: None,
                         settings: ServiceSettings {
                             scheduler: scheduler.0,
                             scheduler_flag_1: flags.0,

@@ -67,6 +67,9 @@ async fn serve(socket: UnixStream) -> io::Result<()> {
                 Some(ToChecks::Configure(assignments)) => {
                     checks.handle(Instant::now(), Input::Configure(assignments));
                 }
+                Some(ToChecks::Change(changes)) => {
+                    checks.handle(Instant::now(), Input::Change(changes));
+                }
                 Some(ToChecks::ScriptEnded(attempt, outcome)) => {
                     connections.scripts.remove(&attempt);
                     checks.handle(Instant::now(), Input::Ended(attempt, outcome.into()));

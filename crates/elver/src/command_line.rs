@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::instance::Instance;
 
@@ -11,7 +11,7 @@ pub(crate) const INSTANCE: &str = "ELVER_INSTANCE";
 /// The instance where neither does.
 pub(crate) const DEFAULT_INSTANCE: &str = "default";
 /// The configuration that keepalived would read.
-const DEFAULT_FILE: &str = "/etc/keepalived/keepalived.conf";
+pub(crate) const DEFAULT_FILE: &str = "/etc/keepalived/keepalived.conf";
 
 /// The Linux Virtual Server in Rust and eBPF: director, health checks, VRRP, ipvsadm.
 #[derive(Debug, Parser)]
@@ -46,6 +46,9 @@ pub(crate) enum Command {
         /// The configuration file
         #[arg(short, long, default_value = DEFAULT_FILE)]
         file: PathBuf,
+        /// The name that lines with @NAME hold for [default: the host name's first part]
+        #[arg(short = 'i', long, value_name = "ID")]
+        config_id: Option<String>,
         /// What that file cannot say: table sizes, settings of IPVS, marks, lists of access
         /// [default: /etc/elver/elver.toml, if it is there]
         #[arg(long, value_name = "FILE")]
@@ -56,6 +59,18 @@ pub(crate) enum Command {
         /// The configuration file
         #[arg(default_value = DEFAULT_FILE)]
         file: PathBuf,
+        /// Say in words what would run, and how soon it reacts
+        #[arg(long)]
+        explain: bool,
+        /// Print what is in force, with every default, without passwords
+        #[arg(long, value_enum, value_name = "FORM", conflicts_with = "explain")]
+        dump: Option<DumpForm>,
+        /// Print what there is to say as JSON
+        #[arg(long, conflicts_with_all = ["explain", "dump"])]
+        json: bool,
+        /// The name that lines with @NAME hold for [default: the host name's first part]
+        #[arg(short = 'i', long, value_name = "ID")]
+        config_id: Option<String>,
     },
     /// Talk to a running director
     Ctl {
@@ -83,6 +98,13 @@ pub(crate) enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<std::ffi::OsString>,
     },
+    /// Test a configuration or run, with the options of keepalived
+    #[command(disable_help_flag = true)]
+    Keepalived {
+        /// The arguments of keepalived(8)
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<std::ffi::OsString>,
+    },
     /// Remove what an instance that does not run has left in the kernel
     Unload,
     /// Show a director at work in a network of namespaces made for it
@@ -98,12 +120,28 @@ pub(crate) enum Command {
     },
 }
 
+/// How the configuration in force is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DumpForm {
+    /// As a keepalived.conf
+    Conf,
+    /// As JSON
+    Json,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Ctl {
     /// Show VRRP instances, checks, processes and devices
     Status,
     /// Read the configuration file again
     Reload,
+    /// Show what a reload would change, in the order in which it would, if this were the
+    /// configuration file
+    Diff {
+        /// The configuration file
+        #[arg(default_value = DEFAULT_FILE)]
+        file: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,66 +1,174 @@
 //! Reading the configuration file, and saying what is wrong with it.
 
-use std::io::{self, IsTerminal};
-use std::path::Path;
+mod host;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
 
 use elver_core::config::model::Configuration;
-use elver_core::config::{self, Loaded, Severity, Source};
+use elver_core::config::{
+    self, Diagnostic, Loaded, Secrets, Severity, Source, Verdict, without_secrets,
+};
+use serde::Serialize;
 
+use crate::command_line::DumpForm;
 use crate::failure::Failure;
 use crate::instance::Instance;
 
-/// Reads the configuration for `instance`. Whatever there is to say about the file goes
-/// to standard error; it fails only if the configuration cannot run.
-pub(crate) fn load(file: &Path, instance: &Instance) -> Result<Configuration, Failure> {
-    let loaded = read(file, instance)?;
+/// What a configuration is read from.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    /// keepalived.conf.
+    pub(crate) file: PathBuf,
+    /// The name that lines with `@` hold for, where it is not that of the host.
+    pub(crate) config_id: Option<String>,
+    /// Whose configuration it is.
+    pub(crate) instance: Instance,
+}
+
+/// Reads a configuration. Whatever there is to say about the file goes to standard error;
+/// it fails only if the configuration cannot run.
+pub(crate) fn load(origin: &Origin) -> Result<Configuration, Failure> {
+    let loaded = read(origin)?;
+    print(&loaded.diagnostics);
+    usable(loaded, origin)
+}
+
+/// [`load`], for somebody who reads the file as well and is told there.
+pub(crate) fn load_in_silence(origin: &Origin) -> Result<Configuration, Failure> {
+    usable(read(origin)?, origin)
+}
+
+fn usable(loaded: Loaded, origin: &Origin) -> Result<Configuration, Failure> {
     loaded
         .configuration
         .ok_or_else(|| Failure::ConfigurationUnusable {
-            path: file.to_owned(),
+            path: origin.file.clone(),
         })
 }
 
-/// `elver check`: [`load`], which also fails if there was something to say.
-pub(crate) fn check(file: &Path, instance: &Instance) -> Result<(), Failure> {
-    let loaded = read(file, instance)?;
-    let path = file.to_owned();
+/// What `elver check` shows beside what is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// A summary in one line.
+    Summary,
+    /// What would run, in words.
+    Explanation,
+    /// What is in force.
+    Dump(DumpForm),
+    /// Everything that there is to say, for programs.
+    Json,
+}
+
+/// `elver check`: [`load`], which also looks at this host, and fails if there was something
+/// to say.
+pub(crate) fn check(origin: &Origin, shown: Shown) -> Result<(), Failure> {
+    let mut loaded = read(origin)?;
+    loaded.diagnostics.extend(host::review(&loaded));
+    if shown == Shown::Json {
+        print_json(&loaded).map_err(Failure::system("output"))?;
+    } else {
+        print(&loaded.diagnostics);
+    }
+    let path = origin.file.clone();
     let worst = loaded.diagnostics.iter().map(|each| each.severity).max();
-    match (loaded.configuration, worst) {
-        (None, _) => Err(Failure::ConfigurationUnusable { path }),
-        (Some(_), Some(Severity::Warning | Severity::Error)) => {
-            Err(Failure::ConfigurationDoubtful { path })
+    let Some(configuration) = loaded.configuration else {
+        return Err(match shown {
+            Shown::Json => Failure::Told { code: 4 },
+            _ => Failure::ConfigurationUnusable { path },
+        });
+    };
+    let text = match shown {
+        Shown::Json => String::new(),
+        Shown::Explanation => config::explain(&configuration),
+        Shown::Dump(DumpForm::Conf) => config::dump(&configuration, Secrets::Hidden),
+        Shown::Dump(DumpForm::Json) => {
+            let json = serde_json::to_string_pretty(&without_secrets(&configuration));
+            json.map_err(|error| Failure::system("writing JSON")(error.into()))? + "\n"
         }
-        (Some(configuration), _) => {
-            println!(
-                "{}: runs: {} VRRP instances, {} virtual servers",
+        Shown::Summary => match worst {
+            Some(Severity::Warning | Severity::Error) => String::new(),
+            _ => format!(
+                "{}: runs: {} VRRP instances, {} virtual servers\n",
                 path.display(),
                 configuration.instances.len(),
                 configuration.virtual_servers.len()
-            );
-            Ok(())
+            ),
+        },
+    };
+    io::stdout()
+        .write_all(text.as_bytes())
+        .map_err(Failure::system("output"))?;
+    match worst {
+        Some(Severity::Warning | Severity::Error) if shown == Shown::Json => {
+            Err(Failure::Told { code: 5 })
         }
+        Some(Severity::Warning | Severity::Error) => Err(Failure::ConfigurationDoubtful { path }),
+        _ => Ok(()),
     }
 }
 
-fn read(file: &Path, instance: &Instance) -> Result<Loaded, Failure> {
-    // The language would say so as well, but not in a way that gives an exit code.
-    std::fs::File::open(file)
-        .and_then(|mut file| io::copy(&mut file, &mut io::sink()))
-        .map_err(|error| Failure::ConfigurationUnreadable {
-            path: file.to_owned(),
-            error,
-        })?;
-    let loaded = config::load(&Files { instance }, &file.to_string_lossy());
+/// `keepalived --config-test`: says what is wrong, and gives back keepalived's exit code.
+pub(crate) fn keepalived_test(origin: &Origin) -> Result<u8, Failure> {
+    let mut loaded = match read(origin) {
+        Ok(loaded) => loaded,
+        // keepalived-2.2.7: a file that is not there is no configuration.
+        Err(error @ Failure::ConfigurationUnreadable { .. }) => {
+            eprintln!("{error}");
+            return Ok(Verdict::NoConfiguration.exit_code());
+        }
+        Err(error) => return Err(error),
+    };
+    loaded.diagnostics.extend(host::review(&loaded));
+    print(&loaded.diagnostics);
+    Ok(loaded.keepalived().exit_code())
+}
+
+fn print(diagnostics: &[Diagnostic]) {
     let color = io::stderr().is_terminal();
-    for diagnostic in &loaded.diagnostics {
+    for diagnostic in diagnostics {
         eprintln!("{}", config::render(diagnostic, color));
     }
-    Ok(loaded)
+}
+
+/// What `elver check --json` prints.
+#[derive(Serialize)]
+struct Report<'a> {
+    /// Whether the configuration can run.
+    runs: bool,
+    /// What `keepalived --config-test` would exit with.
+    keepalived_exit_code: u8,
+    diagnostics: &'a [Diagnostic],
+}
+
+fn print_json(loaded: &Loaded) -> io::Result<()> {
+    let report = Report {
+        runs: loaded.configuration.is_some(),
+        keepalived_exit_code: loaded.keepalived().exit_code(),
+        diagnostics: &loaded.diagnostics,
+    };
+    let mut out = io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, &report)?;
+    writeln!(out)
+}
+
+fn read(origin: &Origin) -> Result<Loaded, Failure> {
+    // The language would say so as well, but not in a way that gives an exit code.
+    std::fs::File::open(&origin.file)
+        .and_then(|mut file| io::copy(&mut file, &mut io::sink()))
+        .map_err(|error| Failure::ConfigurationUnreadable {
+            path: origin.file.clone(),
+            error,
+        })?;
+    Ok(config::load(
+        &Files { origin },
+        &origin.file.to_string_lossy(),
+    ))
 }
 
 /// The world that a configuration is read in.
 struct Files<'a> {
-    instance: &'a Instance,
+    origin: &'a Origin,
 }
 
 impl Source for Files<'_> {
@@ -82,13 +190,16 @@ impl Source for Files<'_> {
     }
 
     fn config_id(&self) -> Option<String> {
+        if let Some(id) = &self.origin.config_id {
+            return Some(id.clone());
+        }
         let system = rustix::system::uname();
         let name = system.nodename().to_string_lossy();
         Some(name.split('.').next().unwrap_or_default().to_owned())
     }
 
     fn instance(&self) -> Option<String> {
-        Some(self.instance.name().to_owned())
+        Some(self.origin.instance.name().to_owned())
     }
 
     fn random(&self) -> u64 {

@@ -1,9 +1,11 @@
 //! `elver ctl`: talking to a running director.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use elver_core::api::{Request, Response, Status};
 
+use crate::configuration;
 use crate::control;
 use crate::failure::Failure;
 use crate::instance::Instance;
@@ -12,6 +14,30 @@ use crate::instance::Instance;
 pub(crate) fn reload(instance: &Instance) -> Result<(), Failure> {
     match control::ask(instance, &Request::Reload)? {
         Response::Done => Ok(()),
+        other => Err(refused(other)),
+    }
+}
+
+/// Shows what a reload would change if `file` were the configuration.
+pub(crate) fn difference(file: &Path, instance: &Instance) -> Result<(), Failure> {
+    // What there is to say about the file is said here, where it is asked for.
+    let origin = configuration::Origin {
+        file: file.to_owned(),
+        config_id: None,
+        instance: instance.clone(),
+    };
+    configuration::load(&origin)?;
+    let path = std::path::absolute(file).map_err(Failure::system(file.display().to_string()))?;
+    match control::ask(instance, &Request::Difference(path))? {
+        Response::Difference(lines) if lines.is_empty() => {
+            println!("A reload would change nothing.");
+            Ok(())
+        }
+        Response::Difference(lines) => {
+            let mut out = io::stdout().lock();
+            let write = lines.iter().try_for_each(|line| writeln!(out, "{line}"));
+            write.map_err(Failure::system("output"))
+        }
         other => Err(refused(other)),
     }
 }
@@ -30,7 +56,9 @@ fn refused(response: Response) -> Failure {
     Failure::Refused(match response {
         Response::Refused(error) => error.to_string(),
         Response::Failed(words) => words,
-        Response::Done | Response::Status(_) => "the director answered something else".to_owned(),
+        Response::Done | Response::Difference(_) | Response::Status(_) => {
+            "the director answered something else".to_owned()
+        }
     })
 }
 

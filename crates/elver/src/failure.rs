@@ -97,6 +97,9 @@ pub(crate) enum Failure {
     /// What went wrong has been logged already.
     #[error("")]
     Said,
+    /// What went wrong has been printed in the form that was asked for.
+    #[error("")]
+    Told { code: u8 },
     /// Something else of the system, and what it was needed for.
     #[error("{what}: {error}")]
     System { what: String, error: io::Error },
@@ -113,6 +116,7 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Failure::System { .. } | Failure::Refused(_) | Failure::Lab(_) | Failure::Said => 1,
+            Failure::Told { code } => *code,
             Failure::ConfigurationUnreadable { .. } => 3,
             Failure::ConfigurationUnusable { .. } | Failure::SettingsUnusable { .. } => 4,
             Failure::ConfigurationDoubtful { .. } => 5,

@@ -13,6 +13,7 @@ mod director;
 mod failure;
 mod instance;
 mod ipvsadm;
+mod keepalived;
 mod message_stream;
 mod notify_fifos;
 mod scripts;
@@ -30,6 +31,7 @@ use elver_sys::process;
 use tracing_subscriber::EnvFilter;
 
 use crate::command_line::{Command, CommandLine, Ctl, DEFAULT_INSTANCE, INSTANCE, Lab, Part};
+use crate::configuration::Shown;
 use crate::data_plane::Inventory;
 use crate::failure::Failure;
 use crate::instance::Instance;
@@ -47,17 +49,59 @@ pub fn main() -> ExitCode {
             }
         };
     }
+    if name.as_deref().is_some_and(keepalived::is_meant_by) {
+        return match named_instance() {
+            Ok(instance) => {
+                log_to_standard_error();
+                keepalived::main(&arguments.collect::<Vec<_>>(), &instance)
+            }
+            Err(words) => {
+                eprintln!("keepalived: {words}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let line = CommandLine::parse();
     let instance = &line.instance;
     log_to_standard_error();
     let result = match line.command {
-        Command::Run { file, settings } => {
-            director::run(director::Files { file, settings }, instance)
+        Command::Run {
+            file,
+            config_id,
+            settings,
+        } => {
+            let origin = configuration::Origin {
+                file,
+                config_id,
+                instance: instance.clone(),
+            };
+            director::run(director::Files { origin, settings }, instance)
         }
-        Command::Check { file } => configuration::check(&file, instance),
+        Command::Check {
+            file,
+            explain,
+            dump,
+            json,
+            config_id,
+        } => {
+            let origin = configuration::Origin {
+                file,
+                config_id,
+                instance: instance.clone(),
+            };
+            let shown = match dump {
+                _ if json => Shown::Json,
+                _ if explain => Shown::Explanation,
+                Some(form) => Shown::Dump(form),
+                None => Shown::Summary,
+            };
+            configuration::check(&origin, shown)
+        }
+        Command::Keepalived { arguments } => return keepalived::main(&arguments, instance),
         Command::Ctl { request } => match request {
             Ctl::Status => ctl::status(instance),
             Ctl::Reload => ctl::reload(instance),
+            Ctl::Diff { file } => ctl::difference(&file, instance),
         },
         Command::Ipvsadm { arguments } => {
             return run_ipvsadm(ipvsadm::Program::Ipvsadm, &arguments, instance);
@@ -77,7 +121,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            if !matches!(failure, Failure::Said) {
+            if !matches!(failure, Failure::Said | Failure::Told { .. }) {
                 eprintln!("elver: {failure}");
             }
             failure.exit_code()

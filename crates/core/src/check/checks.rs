@@ -1,13 +1,13 @@
 //! All checks of a process, and when each is due.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque, btree_map};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use super::machine::{BOOTSTRAP_DELAY, Due, Machine, Verdict, asks_the_same};
-use super::messages::{Assignment, Report};
+use super::messages::{Assignment, CheckChanges, Report};
 use super::{CheckName, Outcome};
 use crate::config::model::Check;
 
@@ -21,6 +21,8 @@ pub struct Attempt(u64);
 pub enum Input {
     /// These are the checks from now on.
     Configure(Vec<Assignment>),
+    /// They are others now as far as this says.
+    Change(CheckChanges),
     /// An attempt has ended.
     Ended(Attempt, Outcome),
 }
@@ -85,6 +87,7 @@ impl Checks {
     pub fn handle(&mut self, now: Instant, input: Input) {
         match input {
             Input::Configure(assignments) => self.configure(now, assignments),
+            Input::Change(changes) => self.change(now, changes),
             Input::Ended(attempt, outcome) => self.ended(now, attempt, outcome),
         }
     }
@@ -113,10 +116,27 @@ impl Checks {
     }
 
     fn configure(&mut self, now: Instant, assignments: Vec<Assignment>) {
-        let mut before = std::mem::take(&mut self.running);
-        self.deadlines.clear();
-        for Assignment { name, check, begin } in assignments {
-            let entry = match before.remove(&name) {
+        let named: BTreeSet<CheckName> = assignments.iter().map(|each| each.name).collect();
+        let running = self.running.keys().copied();
+        let changes = CheckChanges {
+            ended: running.filter(|name| !named.contains(name)).collect(),
+            assigned: assignments,
+        };
+        self.change(now, changes);
+    }
+
+    fn change(&mut self, now: Instant, changes: CheckChanges) {
+        for name in changes.ended {
+            let ended = self.take(name);
+            self.forget(ended);
+        }
+        let mut named = BTreeSet::new();
+        for Assignment { name, check, begin } in changes.assigned {
+            // Of two with one name the first counts.
+            if !named.insert(name) {
+                continue;
+            }
+            let entry = match self.take(name) {
                 Some(mut entry) if asks_the_same(entry.machine.check(), &check) => {
                     entry.machine.adopt(now, check);
                     entry
@@ -130,15 +150,16 @@ impl Checks {
                     }
                 }
             };
-            // Of two with one name the first counts.
-            if let btree_map::Entry::Vacant(place) = self.running.entry(name) {
-                self.deadlines.insert((entry.machine.poll_timeout(), name));
-                place.insert(entry);
-            }
+            self.deadlines.insert((entry.machine.poll_timeout(), name));
+            self.running.insert(name, entry);
         }
-        for (_, entry) in before {
-            self.forget(Some(entry));
-        }
+    }
+
+    /// Takes a check out of those that run, with its deadline.
+    fn take(&mut self, name: CheckName) -> Option<Entry> {
+        let entry = self.running.remove(&name)?;
+        self.deadlines.remove(&(entry.machine.poll_timeout(), name));
+        Some(entry)
     }
 
     /// Drops what is under way for a check that is no more.

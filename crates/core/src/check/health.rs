@@ -1,13 +1,14 @@
 //! What the director knows of its real servers.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::SocketAddr;
 
 use super::machine::asks_the_same;
-use super::messages::{Assignment, Begin, Report};
+use super::messages::{Assignment, Begin, CheckChanges, Report};
 use super::{CheckName, Health};
-use crate::config::model::{Check, Configuration};
-use crate::service::ServiceKey;
+use crate::config::model::{Check, Configuration, destination_of};
+use crate::service::{ForwardingMethod, ServiceKey};
 
 /// The last word of every check of a configuration.
 ///
@@ -38,10 +39,12 @@ impl HealthRecord {
         presumed: impl Fn(&ServiceKey, &SocketAddr) -> Health,
     ) -> HealthRecord {
         let mut record = HealthRecord::default();
-        for (name, check) in checks_of(configuration) {
+        for (name, method, check) in checks_of(configuration) {
+            // What is known of it is known by the place where it takes packets.
+            let destination = destination_of(&name.service, name.real_server, method);
             let health = match check.timing.alpha {
                 true => Health::Down,
-                false => presumed(&name.service, &name.real_server),
+                false => presumed(&name.service, &destination.unwrap_or(name.real_server)),
             };
             record.checks.entry(name).or_insert_with(|| Standing {
                 check: check.clone(),
@@ -55,19 +58,25 @@ impl HealthRecord {
 
     /// Goes on with the checks of another configuration. Those that ask the same as
     /// before keep their state; the real servers of others are taken to be up, or down where
-    /// the check is an `alpha` one.
-    pub fn reload(&mut self, configuration: &Configuration) {
+    /// the check is an `alpha` one. What a check process that runs has to be told of it is
+    /// given back.
+    pub fn reload(&mut self, configuration: &Configuration) -> CheckChanges {
         let mut before = std::mem::take(&mut self.checks);
-        for (name, check) in checks_of(configuration) {
-            let standing = before
-                .remove(&name)
-                .filter(|standing| asks_the_same(&standing.check, check));
-            let standing = match standing {
-                Some(standing) => Standing {
+        let mut assigned = Vec::new();
+        for (name, _, check) in checks_of(configuration) {
+            let Entry::Vacant(place) = self.checks.entry(name) else {
+                continue;
+            };
+            let standing = match before.remove(&name) {
+                Some(standing) if standing.check == *check => {
+                    place.insert(standing);
+                    continue;
+                }
+                Some(standing) if asks_the_same(&standing.check, check) => Standing {
                     check: check.clone(),
                     ..standing
                 },
-                None => {
+                _ => {
                     let health = match check.timing.alpha {
                         true => Health::Down,
                         false => Health::Up,
@@ -80,7 +89,19 @@ impl HealthRecord {
                     }
                 }
             };
-            self.checks.entry(name).or_insert(standing);
+            assigned.push(Assignment {
+                name,
+                check: standing.check.clone(),
+                begin: standing.begin,
+            });
+            place.insert(standing);
+        }
+        let ended = before.into_keys();
+        CheckChanges {
+            ended: ended
+                .filter(|name| !self.checks.contains_key(name))
+                .collect(),
+            assigned,
         }
     }
 
@@ -134,7 +155,9 @@ impl HealthRecord {
     }
 }
 
-fn checks_of(configuration: &Configuration) -> impl Iterator<Item = (CheckName, &Check)> {
+fn checks_of(
+    configuration: &Configuration,
+) -> impl Iterator<Item = (CheckName, ForwardingMethod, &Check)> {
     configuration.virtual_servers.iter().flat_map(|service| {
         service.real_servers.iter().flat_map(|real_server| {
             (0..).zip(&real_server.checks).map(|(number, check)| {
@@ -143,7 +166,7 @@ fn checks_of(configuration: &Configuration) -> impl Iterator<Item = (CheckName, 
                     real_server: real_server.address,
                     number,
                 };
-                (name, check)
+                (name, real_server.settings.method, check)
             })
         })
     })
@@ -156,7 +179,7 @@ mod tests {
     use super::super::messages::News;
     use super::*;
     use crate::config::model::{Connection, Probe, RealServer, Timing, VirtualServer};
-    use crate::service::{DestinationSettings, ForwardingMethod, Protocol, ServiceSettings};
+    use crate::service::{DestinationSettings, Protocol, ServiceSettings};
 
     fn address(text: &str) -> SocketAddr {
         text.parse().unwrap()
@@ -210,6 +233,7 @@ mod tests {
         Configuration {
             virtual_servers: vec![VirtualServer {
                 key: service(),
+                group: None,
                 settings: ServiceSettings::default(),
                 real_servers,
                 quorum: 1,

@@ -15,6 +15,24 @@ pub enum ToChecks {
     ScriptEnded(Attempt, ScriptOutcome),
     /// These are the checks from now on; those that go on as they were keep their state.
     Configure(Vec<Assignment>),
+    /// The checks are others now as far as this says; the rest go on as they are.
+    Change(CheckChanges),
+}
+
+/// How the checks of a configuration differ from those of the one before.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct CheckChanges {
+    /// Checks that are no more.
+    pub ended: Vec<CheckName>,
+    /// New ones, and those of the same name that ask something else or at other times.
+    pub assigned: Vec<Assignment>,
+}
+
+impl CheckChanges {
+    /// Whether nothing has changed.
+    pub fn is_empty(&self) -> bool {
+        self.ended.is_empty() && self.assigned.is_empty()
+    }
 }
 
 /// From the check process.

@@ -7,7 +7,7 @@ use std::ops::Range;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use serde::Serialize;
 
-use super::source::{Files, Span};
+use super::source::{FileId, Files, Span};
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -109,6 +109,21 @@ impl fmt::Display for Diagnostic {
             write!(f, "; {help}")?;
         }
         Ok(())
+    }
+}
+
+impl Diagnostic {
+    /// Something suspicious that concerns no line of a file.
+    pub fn about_the_host(message: impl Into<String>, help: impl Into<String>) -> Diagnostic {
+        Diagnostic {
+            severity: Severity::Warning,
+            message: message.into(),
+            place: None,
+            label: None,
+            related: Vec::new(),
+            help: Some(help.into()),
+            keepalived: Verdict::Accepts,
+        }
     }
 }
 
@@ -266,6 +281,15 @@ impl Report {
     /// No output shows the text of this place.
     pub(crate) fn keep_secret(&mut self, span: Span) {
         self.secrets.insert(span);
+    }
+
+    /// Paths of the files that have words which no output may show.
+    pub(crate) fn files_with_secrets(&self, files: &Files) -> Vec<String> {
+        let mut with: Vec<FileId> = self.secrets.iter().map(|secret| secret.file).collect();
+        with.dedup();
+        with.iter()
+            .map(|file| files.get(*file).path.clone())
+            .collect()
     }
 
     /// Whether there is anything because of which there is no configuration.

@@ -4,13 +4,14 @@ mod checks;
 mod scripts;
 mod tracking;
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::model::{
-    Authentication, Configuration, Global, InitialState, SyncGroup, VirtualAddress, VirtualServer,
-    VrrpInstance, VrrpVersion,
+    Authentication, Configuration, Global, GroupMember, InitialState, ServiceGroup, SyncGroup,
+    VirtualAddress, VirtualServer, VrrpInstance, VrrpVersion,
 };
 use crate::service::{
     Family, ForwardingMethod, Scheduler, ServiceKey, ServiceSettings, Tunnel, TunnelChecksum,
@@ -33,10 +34,11 @@ pub enum Secrets {
 
 /// The configuration as a file that, with [`Secrets::Shown`], loads as the same configuration.
 pub fn dump(configuration: &Configuration, secrets: Secrets) -> String {
+    let hidden = (secrets == Secrets::Hidden).then(|| without_secrets(configuration));
+    let configuration = hidden.as_ref().unwrap_or(configuration);
     let mut writer = Writer {
         text: String::new(),
         depth: 0,
-        secrets,
     };
     writer.global(&configuration.global);
     for group in &configuration.sync_groups {
@@ -46,16 +48,34 @@ pub fn dump(configuration: &Configuration, secrets: Secrets) -> String {
     for instance in &configuration.instances {
         writer.instance(instance);
     }
+    let mut groups = BTreeSet::new();
+    for server in &configuration.virtual_servers {
+        if let Some(group) = &server.group
+            && groups.insert(&group.name)
+        {
+            writer.service_group(group);
+        }
+    }
     for server in &configuration.virtual_servers {
         writer.virtual_server(server);
     }
     writer.text
 }
 
+/// The configuration with a word in the place of every password.
+pub fn without_secrets(configuration: &Configuration) -> Configuration {
+    let mut configuration = configuration.clone();
+    for instance in &mut configuration.instances {
+        if let Some(Authentication::Password(password)) = &mut instance.authentication {
+            password.copy_from_slice(REDACTED.as_bytes());
+        }
+    }
+    configuration
+}
+
 struct Writer {
     text: String,
     depth: usize,
-    secrets: Secrets,
 }
 
 /// A word as the language reads it, in double quotes where it has to be.
@@ -277,13 +297,9 @@ impl Writer {
         let Authentication::Password(octets) = authentication;
         let length = octets.iter().rposition(|octet| *octet != 0);
         let password = String::from_utf8_lossy(&octets[..length.map_or(0, |last| last + 1)]);
-        let password = match self.secrets {
-            Secrets::Hidden => REDACTED,
-            Secrets::Shown => &password,
-        };
         self.block(format_args!("authentication"), |w| {
             w.line(format_args!("auth_type PASS"));
-            w.line(format_args!("auth_pass {}", Quoted(password)));
+            w.line(format_args!("auth_pass {}", Quoted(&password)));
         });
     }
 
@@ -307,21 +323,43 @@ impl Writer {
         self.line(format_args!("{line}"));
     }
 
+    fn service_group(&mut self, group: &ServiceGroup) {
+        let head = format_args!("virtual_server_group {}", Quoted(&group.name));
+        self.block(head, |w| {
+            for member in &group.members {
+                match *member {
+                    GroupMember::Addresses { first, last, port } => {
+                        let range = match first == last {
+                            true => first.to_string(),
+                            false => format!("{first}-{last}"),
+                        };
+                        match port {
+                            0 => w.line(format_args!("{range}")),
+                            port => w.line(format_args!("{range} {port}")),
+                        }
+                    }
+                    GroupMember::Mark { mark, family } => {
+                        w.line(format_args!("fwmark {mark} {}", family_word(family)));
+                    }
+                }
+            }
+        });
+    }
+
     fn virtual_server(&mut self, server: &VirtualServer) {
-        let head = match server.key {
-            ServiceKey::Address { address, .. } => address_and_port(address),
-            ServiceKey::Mark { mark, .. } => format!("fwmark {mark}"),
+        let head = match (&server.group, server.key) {
+            (Some(group), _) => format!("group {}", Quoted(&group.name)),
+            (None, ServiceKey::Address { address, .. }) => address_and_port(address),
+            (None, ServiceKey::Mark { mark, .. }) => format!("fwmark {mark}"),
         };
         self.block(format_args!("virtual_server {head}"), |w| {
             match server.key {
                 ServiceKey::Address { protocol, .. } => w.line(format_args!("protocol {protocol}")),
-                ServiceKey::Mark { family, .. } => w.line(format_args!(
-                    "ip_family {}",
-                    match family {
-                        Family::Inet => "inet",
-                        Family::Inet6 => "inet6",
-                    }
-                )),
+                // The marks of a group say it themselves.
+                ServiceKey::Mark { .. } if server.group.is_some() => {}
+                ServiceKey::Mark { family, .. } => {
+                    w.line(format_args!("ip_family {}", family_word(family)));
+                }
             }
             w.service(&server.settings, server.key.family());
             w.quorum(server);
@@ -431,6 +469,13 @@ impl Writer {
                 self.line(format_args!("{keyword} TUN type gre {checksum}"));
             }
         }
+    }
+}
+
+fn family_word(family: Family) -> &'static str {
+    match family {
+        Family::Inet => "inet",
+        Family::Inet6 => "inet6",
     }
 }
 

@@ -4,6 +4,7 @@ mod address;
 mod check;
 mod election;
 mod forwarding;
+mod group;
 mod quorum;
 mod review;
 mod script;
@@ -41,6 +42,7 @@ pub(crate) struct Lowering {
     notify_fifo: ReadFifo,
     vrrp_notify_fifo: ReadFifo,
     lvs_notify_fifo: ReadFifo,
+    groups: Vec<group::ReadGroup>,
     virtual_servers: Vec<servers::ReadVirtualServer>,
     not_acted_on: NotActedOn,
     /// How many statements had a keyword that the language knows, and how many had none.
@@ -81,6 +83,10 @@ impl Lowering {
             "vrrp_instance" => {
                 self.instances
                     .extend(vrrp::instance(context, directive, &self.instances));
+            }
+            "virtual_server_group" => {
+                self.groups
+                    .extend(group::read(context, directive, &self.groups));
             }
             "virtual_server" => {
                 self.virtual_servers
@@ -159,7 +165,8 @@ impl Lowering {
             report,
         );
         let usual_user = self.script_user.as_ref();
-        let virtual_servers = servers::finish(self.virtual_servers, usual_user, report);
+        let virtual_servers =
+            servers::finish(self.virtual_servers, &self.groups, usual_user, report);
         let mut sync_groups =
             vrrp::finish_sync_groups(self.sync_groups, &mut instances, &self.trackers, report);
         let trackers = self.trackers.finish(usual_user, |tracker| {

@@ -11,6 +11,7 @@ mod definitions;
 mod diagnostic;
 mod directive;
 mod dump;
+mod explain;
 mod glob;
 pub mod keyword;
 mod line;
@@ -21,7 +22,8 @@ mod source;
 mod tree;
 
 pub use diagnostic::{Diagnostic, Place, Severity, Verdict, render};
-pub use dump::{Secrets, dump};
+pub use dump::{Secrets, dump, without_secrets};
+pub use explain::explain;
 pub use source::{FileId, Position, Source, Span};
 
 use lower::Lowering;
@@ -36,6 +38,8 @@ pub struct Loaded {
     pub configuration: Option<Configuration>,
     /// Everything that there is to say, in the order of the files.
     pub diagnostics: Vec<Diagnostic>,
+    /// Paths of the files with a password in them, in the order in which they were opened.
+    pub files_with_secrets: Vec<String>,
 }
 
 impl Loaded {
@@ -74,6 +78,7 @@ pub fn load(source: &dyn Source, path: &str) -> Loaded {
     let configuration = lowering.finish(start, &mut report);
     Loaded {
         configuration,
+        files_with_secrets: report.files_with_secrets(&files),
         diagnostics: report.into_diagnostics(&files),
     }
 }

@@ -1,6 +1,7 @@
 //! What a configuration file means, with every default filled in and every unit typed.
 
 mod check;
+mod group;
 mod tracking;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -12,6 +13,7 @@ pub use self::check::{
     Check, Connection, DnsProbe, HttpProbe, HttpVersion, MiscProbe, Probe, RECORD_TYPES, Regex,
     RegexOptions, Timing, Tls, UdpProbe, UdpReply, Url,
 };
+pub use self::group::{GroupMember, ServiceGroup, destination_of};
 pub use self::tracking::{
     InitialContent, ParameterMatch, Tracked, TrackedFile, TrackedProcess, TrackedScript, Tracker,
     Trackers,
@@ -333,8 +335,11 @@ impl VrrpInstance {
 /// `virtual_server`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VirtualServer {
-    /// What identifies it.
+    /// What identifies it; of a group, its first service.
     pub key: ServiceKey,
+    /// `virtual_server group`: the services that it stands for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<ServiceGroup>,
     /// What the data plane needs to know of it.
     pub settings: ServiceSettings,
     /// Its real servers, in the order of the file.

@@ -10,12 +10,13 @@ mod notification;
 mod plan;
 mod quorum;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-use crate::config::model::Configuration;
+use crate::config::model::{VirtualServer, destination_of};
 use crate::service::{DestinationSettings, ServiceKey, ServiceSettings};
 
-pub use names::{RealServerName, VirtualServerName};
+pub use names::{RealServerName, VirtualServerName, virtual_server_name};
 pub use notification::{quorum_notification, real_server_notification};
 pub use plan::plan;
 pub use quorum::{QuorumChange, Quorums};
@@ -31,27 +32,25 @@ pub struct DesiredService {
     pub destinations: Vec<(SocketAddr, DestinationSettings)>,
 }
 
-/// The services that `configuration` asks for, with those real servers that `is_up`.
+/// The services that `virtual_servers` ask for, with those real servers that `is_up`.
 ///
 /// A real server that is down is left out, or has weight 0 where the file wants it
 /// inhibited. A service without a quorum, by `quorums`, has its sorry server instead of
-/// all of its real servers, if the file names one.
+/// all of its real servers, if the file names one. The services of a group have the same
+/// real servers, as far as their packets can go there.
 ///
 /// A service whose real servers are all down is there nevertheless, without
 /// destinations, as with keepalived: its clients hear that the port is unreachable.
 /// Where the file names a service or a real server twice, the first counts.
-pub fn desired(
-    configuration: &Configuration,
+pub fn desired<'a>(
+    virtual_servers: impl IntoIterator<Item = &'a VirtualServer>,
     is_up: impl Fn(&ServiceKey, &SocketAddr) -> bool,
     quorums: &Quorums,
 ) -> Vec<DesiredService> {
     let mut services: Vec<DesiredService> = Vec::new();
-    let mut known = std::collections::BTreeSet::new();
-    for virtual_server in &configuration.virtual_servers {
+    let mut known = BTreeSet::new();
+    for virtual_server in virtual_servers {
         let key = virtual_server.key;
-        if !known.insert(key) {
-            continue;
-        }
         let is_sorry = virtual_server.sorry_server.is_some() && !quorums.has(&key);
         let real_servers = virtual_server.real_servers.iter().filter_map(|real| {
             let serves = !is_sorry && is_up(&key, &real.address);
@@ -62,18 +61,26 @@ pub fn desired(
             let settings = serving(sorry.settings, is_sorry, sorry.inhibit)?;
             Some((sorry.address, settings))
         });
-        let mut named = std::collections::BTreeSet::new();
-        let mut destinations: Vec<_> = if is_sorry {
+        let serving: Vec<_> = if is_sorry {
             sorry_server.chain(real_servers).collect()
         } else {
             real_servers.chain(sorry_server).collect()
         };
-        destinations.retain(|(address, _)| named.insert(*address));
-        services.push(DesiredService {
-            key,
-            settings: virtual_server.settings.clone(),
-            destinations,
-        });
+        for key in virtual_server.services() {
+            if !known.insert(key) {
+                continue;
+            }
+            let mut named = BTreeSet::new();
+            let destinations = serving.iter().filter_map(|(address, settings)| {
+                let address = destination_of(&key, *address, settings.method)?;
+                named.insert(address).then_some((address, *settings))
+            });
+            services.push(DesiredService {
+                key,
+                settings: virtual_server.settings_of(&key),
+                destinations: destinations.collect(),
+            });
+        }
     }
     services
 }

@@ -3,7 +3,17 @@
 use std::fmt;
 use std::net::SocketAddr;
 
+use crate::config::model::VirtualServer;
 use crate::service::{Protocol, ServiceKey};
+
+/// A virtual server as keepalived writes it: that of a group by the group's name, `[WEB]:0`
+/// (`check_data.c`, `format_vs`), any other one as its service.
+pub fn virtual_server_name(server: &VirtualServer) -> String {
+    match &server.group {
+        Some(group) => format!("[{}]:0", group.name),
+        None => VirtualServerName(&server.key).to_string(),
+    }
+}
 
 /// A virtual service as keepalived writes it: `[10.9.0.100]:tcp:80`, `FWM 7`.
 #[derive(Debug, Clone, Copy)]

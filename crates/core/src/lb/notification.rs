@@ -1,6 +1,6 @@
 //! What others are told of virtual and real servers, in the words of keepalived.
 
-use super::{RealServerName, VirtualServerName};
+use super::{RealServerName, virtual_server_name};
 use crate::config::model::{RealServer, VirtualServer};
 use crate::notification::Notification;
 
@@ -22,7 +22,7 @@ pub fn real_server_notification(
         address: &real_server.address,
     };
     Notification {
-        line: format!("RS {name} {} {word}", VirtualServerName(&server.key)),
+        line: format!("RS {name} {} {word}", virtual_server_name(server)),
         scripts: script.iter().cloned().collect(),
     }
 }
@@ -34,7 +34,7 @@ pub fn quorum_notification(server: &VirtualServer, has_quorum: bool) -> Notifica
         false => (DOWN, &server.quorum_down),
     };
     Notification {
-        line: format!("VS {} {word}", VirtualServerName(&server.key)),
+        line: format!("VS {} {word}", virtual_server_name(server)),
         scripts: script.iter().cloned().collect(),
     }
 }

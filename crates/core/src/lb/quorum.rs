@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 
-use super::VirtualServerName;
+use super::virtual_server_name;
 use crate::config::model::VirtualServer;
 use crate::service::ServiceKey;
 
@@ -18,10 +19,12 @@ pub struct Quorums {
 }
 
 /// A quorum that was gained or lost, in keepalived's words as its `Display`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuorumChange {
     /// Whose.
     pub service: ServiceKey,
+    /// Its name in keepalived's words.
+    name: String,
     /// Whether it is there now.
     pub has: bool,
     /// Whether the service is new, so that nothing was lost.
@@ -45,12 +48,28 @@ impl Quorums {
         let is_news = before.unwrap_or(false) != has || before.is_none();
         is_news.then_some(QuorumChange {
             service: server.key,
+            name: virtual_server_name(server),
             has,
             is_new: before.is_none(),
             quorum: server.quorum,
             hysteresis: server.hysteresis,
             weight,
         })
+    }
+
+    /// Adds up the weight of a service's real servers that are up. What has changed, if
+    /// anything.
+    pub fn count(
+        &mut self,
+        server: &VirtualServer,
+        is_up: impl Fn(&ServiceKey, &SocketAddr) -> bool,
+    ) -> Option<QuorumChange> {
+        let up = server
+            .real_servers
+            .iter()
+            .filter(|real| is_up(&server.key, &real.address));
+        let weight = up.map(|real| u64::from(real.settings.weight)).sum();
+        self.update(server, weight)
     }
 
     /// Forgets services that `stays` does not hold for.
@@ -67,12 +86,12 @@ impl Quorums {
 impl fmt::Display for QuorumChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let QuorumChange {
+            ref name,
             quorum,
             hysteresis,
             weight,
             ..
         } = *self;
-        let name = VirtualServerName(&self.service);
         let (quorum_wide, hysteresis_wide) = (i64::from(quorum), i64::from(hysteresis));
         match (self.has, self.is_new) {
             (true, _) => {
@@ -105,6 +124,7 @@ mod tests {
 
     fn server(quorum: u32, hysteresis: u32) -> VirtualServer {
         VirtualServer {
+            group: None,
             key: ServiceKey::Address {
                 protocol: Protocol::Tcp,
                 address: "10.9.0.100:80".parse().unwrap(),
@@ -127,7 +147,7 @@ mod tests {
             .iter()
             .map(|weight| {
                 let change = quorums.update(&server, *weight);
-                if let Some(change) = change {
+                if let Some(change) = &change {
                     assert_eq!(change.has, quorums.has(&server.key));
                 }
                 change.map_or(String::new(), |change| change.to_string())

@@ -269,6 +269,12 @@ impl DataPlane {
         self.inventory.services()
     }
 
+    /// One service, if it is there.
+    pub(crate) fn service(&self, key: &ServiceKey) -> Option<ServiceState> {
+        let slots = self.inventory.services.get(key)?;
+        self.inventory.state(key, slots)
+    }
+
     /// What became of packets, by name, where it happened at all.
     pub(crate) fn packets(&self) -> Vec<(String, u64)> {
         let counts = Reason::ALL.iter().map(|reason| {

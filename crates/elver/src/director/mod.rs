@@ -18,6 +18,7 @@ mod address_record;
 mod child;
 mod children;
 mod devices;
+mod difference;
 mod network;
 mod notifications;
 mod pings;
@@ -49,7 +50,7 @@ use self::child::{Ended, Role};
 use self::children::Post;
 use self::network::Network;
 use self::notifications::Notifications;
-use self::services::presumed;
+use self::services::{ServerPlaces, presumed};
 use self::virtual_routers::VirtualRouters;
 use crate::configuration;
 use crate::control::{self, Asked};
@@ -68,7 +69,7 @@ const SWEEP: Duration = Duration::from_secs(1);
 
 /// Runs a director in the foreground until it is told to stop.
 pub(crate) fn run(files: Files, instance: &Instance) -> Result<(), Failure> {
-    let configuration = configuration::load(&files.file, instance)?;
+    let configuration = configuration::load(&files.origin)?;
     let settings = Settings::load(files.settings.as_deref())?;
     permission()?;
     let pid_file = take(instance)?;
@@ -100,7 +101,7 @@ fn run_as_owner(
 /// What a director is configured by.
 pub(crate) struct Files {
     /// keepalived.conf.
-    pub(crate) file: PathBuf,
+    pub(crate) origin: configuration::Origin,
     /// elver.toml, if one is named.
     pub(crate) settings: Option<PathBuf>,
 }
@@ -121,6 +122,7 @@ struct Director {
     files: Files,
     instance: Instance,
     configuration: Configuration,
+    servers: ServerPlaces,
     data_plane: DataPlane,
     health: HealthRecord,
     quorums: Quorums,
@@ -216,6 +218,7 @@ impl Director {
                 presumed(&present, service, real_server)
             }),
             quorums: Quorums::default(),
+            servers: ServerPlaces::of(&configuration),
             configuration,
             data_plane,
             virtual_routers: VirtualRouters::default(),
@@ -236,7 +239,8 @@ impl Director {
         director.configure_notifications();
         director.addresses_changed();
         director.links_changed();
-        director.carry_out_plan(None);
+        // Services that are pinned and not in the file any more go as well.
+        director.carry_out(director.plan(&director.configuration));
         director.start_vrrp();
         director.start_check();
         let inbox = Inbox {
@@ -321,7 +325,7 @@ impl Director {
 
     /// Reads the file again. If it cannot run, everything stays as it is.
     fn reload(&mut self) -> Result<(), Failure> {
-        tracing::info!("Reloading {}", self.files.file.display());
+        tracing::info!("Reloading {}", self.files.origin.file.display());
         let result = self.take_up_file();
         match &result {
             Ok(()) => tracing::info!("Reload complete"),
@@ -331,7 +335,11 @@ impl Director {
     }
 
     fn take_up_file(&mut self) -> Result<(), Failure> {
-        let configuration = configuration::load(&self.files.file, &self.instance)?;
+        let configuration = configuration::load(&self.files.origin)?;
+        self.take_up(configuration)
+    }
+
+    fn take_up(&mut self, configuration: Configuration) -> Result<(), Failure> {
         let settings = Settings::load(self.files.settings.as_deref())?;
         preconditions::interfaces(&configuration, &self.network.links())?;
         // What can fail comes first.
@@ -342,32 +350,21 @@ impl Director {
         self.address_record
             .add(&addresses_of(&configuration))
             .map_err(Failure::system(RECORD))?;
-        self.tell_of_leaving(|server, real| {
-            let after = configuration.virtual_servers.iter();
-            let mut reals = after
-                .filter(|other| other.key == server.key)
-                .flat_map(|other| &other.real_servers);
-            !reals.any(|other| other.address == real.address)
-        });
+        let plan = self.plan(&configuration);
         self.configuration = configuration;
+        self.servers = ServerPlaces::of(&self.configuration);
         self.configure_notifications();
-        let stays = |key: &ServiceKey| {
-            let virtual_servers = &self.configuration.virtual_servers;
-            virtual_servers.iter().any(|server| server.key == *key)
-        };
-        self.quorums.retain(stays);
+        let checks = self.carry_out(plan);
         self.virtual_routers.retain(&self.configuration);
-        self.health.reload(&self.configuration);
-        self.carry_out_plan(None);
         match &self.vrrp.child {
             Some(child) => child.tell(self.virtual_routers.command(&self.configuration)),
             None => self.start_vrrp(),
         }
         match &self.check.child {
+            Some(_) if checks.is_empty() => {}
             Some(child) => {
-                let assignments = self.health.assignments();
-                pings::permit(&assignments);
-                child.tell(ToChecks::Configure(assignments));
+                pings::permit(&checks.assigned);
+                child.tell(ToChecks::Change(checks));
             }
             None => self.start_check(),
         }
@@ -384,6 +381,16 @@ impl Director {
                 Ok(()) => Response::Done,
                 Err(failure) => Response::Failed(failure.to_string()),
             },
+            Request::Difference(file) => {
+                let origin = configuration::Origin {
+                    file,
+                    ..self.files.origin.clone()
+                };
+                match configuration::load_in_silence(&origin) {
+                    Ok(configuration) => Response::Difference(self.difference(&configuration)),
+                    Err(failure) => Response::Failed(failure.to_string()),
+                }
+            }
             Request::Status => Response::Status(self.status()),
         }
     }

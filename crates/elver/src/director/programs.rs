@@ -128,6 +128,6 @@ impl Director {
     /// Carries out what reports have changed.
     pub(super) fn carry_out_changes(&mut self) {
         let changed = std::mem::take(&mut self.changed);
-        self.carry_out_plan(Some(&changed));
+        self.carry_out_plan(&changed);
     }
 }

@@ -1,13 +1,14 @@
 //! The part of the director that turns what the checks and the configuration say into the
 //! services of the data plane, and tells others of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use elver_core::check::Health;
-use elver_core::check::messages::Report;
-use elver_core::config::model::{RealServer, VirtualServer};
+use elver_core::check::messages::{CheckChanges, Report};
+use elver_core::config::model::{Configuration, VirtualServer};
 use elver_core::lb::{self, RealServerName};
+use elver_core::reload;
 use elver_core::service::{Edit, Origin, ServiceKey, ServiceState};
 
 use super::{Director, words};
@@ -29,9 +30,8 @@ impl Director {
         }
         if let Some(health) = self.health.report(report) {
             self.changed.insert(service);
-            let virtual_servers = &self.configuration.virtual_servers;
-            let server = virtual_servers.iter().find(|each| each.key == service);
-            if let Some(server) = server
+            let place = self.servers.find(&service);
+            if let Some(server) = place.map(|at| &self.configuration.virtual_servers[at])
                 && let Some(real) = server
                     .real_servers
                     .iter()
@@ -43,15 +43,12 @@ impl Director {
         }
     }
 
-    /// Says that real servers go down with all those that `concerns` holds for.
-    pub(super) fn tell_of_leaving(
-        &mut self,
-        concerns: impl Fn(&VirtualServer, &RealServer) -> bool,
-    ) {
-        for server in &self.configuration.virtual_servers {
+    /// Says that the real servers of virtual servers with `omega` go down with them.
+    fn tell_of_leaving(&mut self) {
+        let virtual_servers = &self.configuration.virtual_servers;
+        for server in virtual_servers.iter().filter(|server| server.omega) {
             for real in &server.real_servers {
-                let is_up = self.health.health(&server.key, &real.address) == Health::Up;
-                if is_up && concerns(server, real) {
+                if self.health.health(&server.key, &real.address) == Health::Up {
                     let notification = lb::real_server_notification(server, real, false);
                     self.notifications.tell(notification, &mut self.scripts);
                 }
@@ -59,44 +56,63 @@ impl Director {
         }
     }
 
-    /// Makes the data plane what the configuration and the checks say: all of it, or only
-    /// some services.
-    pub(super) fn carry_out_plan(&mut self, only: Option<&BTreeSet<ServiceKey>>) {
-        let concerns = |key: &ServiceKey| only.is_none_or(|only| only.contains(key));
-        if only.is_some_and(BTreeSet::is_empty) {
-            return;
+    /// What would change if `after` were the configuration.
+    pub(super) fn plan(&self, after: &Configuration) -> reload::Plan {
+        let running = reload::Running {
+            configuration: &self.configuration,
+            health: &self.health,
+            quorums: &self.quorums,
+            services: &self.data_plane.services(),
+        };
+        reload::plan(running, after)
+    }
+
+    /// Carries a plan out, but for the checks, which are given back.
+    pub(super) fn carry_out(&mut self, plan: reload::Plan) -> CheckChanges {
+        for notification in plan.leaving {
+            self.notifications.tell(notification, &mut self.scripts);
         }
-        self.count_quorums(concerns);
+        for (change, notification) in plan.quorum_changes {
+            tracing::info!("{change}");
+            self.notifications.tell(notification, &mut self.scripts);
+        }
+        self.quorums = plan.quorums;
+        self.health = plan.health;
+        self.apply(&plan.edits);
+        plan.checks
+    }
+
+    /// Makes the data plane what the configuration and the checks say of virtual servers, by
+    /// their keys.
+    pub(super) fn carry_out_plan(&mut self, changed: &BTreeSet<ServiceKey>) {
+        let virtual_servers = changed.iter().filter_map(|key| self.servers.find(key));
+        let virtual_servers: Vec<&VirtualServer> = virtual_servers
+            .map(|place| &self.configuration.virtual_servers[place])
+            .collect();
         let is_up = |service: &ServiceKey, real_server: &SocketAddr| {
             self.health.health(service, real_server) == Health::Up
         };
-        let mut desired = lb::desired(&self.configuration, is_up, &self.quorums);
-        desired.retain(|service| concerns(&service.key));
-        let mut actual = self.data_plane.services();
-        actual.retain(|service| concerns(&service.key));
-        self.apply(&lb::plan(&desired, &actual));
-    }
-
-    /// Adds up again the weight that is up of services that `concerns` holds for.
-    fn count_quorums(&mut self, concerns: impl Fn(&ServiceKey) -> bool) {
-        let virtual_servers = &self.configuration.virtual_servers;
-        for server in virtual_servers.iter().filter(|each| concerns(&each.key)) {
-            let up = server
-                .real_servers
-                .iter()
-                .filter(|real| self.health.health(&server.key, &real.address) == Health::Up);
-            let weight = up.map(|real| u64::from(real.settings.weight)).sum();
-            if let Some(change) = self.quorums.update(server, weight) {
+        for server in &virtual_servers {
+            if let Some(change) = self.quorums.count(server, is_up) {
                 tracing::info!("{change}");
                 let notification = lb::quorum_notification(server, change.has);
                 self.notifications.tell(notification, &mut self.scripts);
             }
         }
+        let desired = lb::desired(virtual_servers, is_up, &self.quorums);
+        let actual: Vec<ServiceState> = desired
+            .iter()
+            .filter_map(|service| self.data_plane.service(&service.key))
+            .collect();
+        self.apply(&lb::plan(&desired, &actual));
     }
 
     pub(super) fn apply(&mut self, edits: &[Edit]) {
         for edit in edits {
-            let line = words::of_edit(edit, &self.configuration);
+            let line = words::of_edit(edit, |service| {
+                let place = self.servers.find(service)?;
+                self.configuration.virtual_servers.get(place)
+            });
             match self.data_plane.apply(edit, Origin::Configuration) {
                 Ok(()) => tracing::info!("{line}"),
                 Err(error) => tracing::error!("{line}: {error}"),
@@ -106,7 +122,7 @@ impl Director {
 
     /// Says that the virtual servers with `omega` go down with their real servers.
     pub(super) fn tell_of_end(&mut self) {
-        self.tell_of_leaving(|server, _| server.omega);
+        self.tell_of_leaving();
         let virtual_servers = &self.configuration.virtual_servers;
         for server in virtual_servers.iter().filter(|server| server.omega) {
             if self.quorums.has(&server.key) {
@@ -114,6 +130,25 @@ impl Director {
                 self.notifications.tell(notification, &mut self.scripts);
             }
         }
+    }
+}
+
+/// Where the virtual servers of a configuration are in its list, by each of their services.
+#[derive(Debug, Default)]
+pub(super) struct ServerPlaces(BTreeMap<ServiceKey, usize>);
+
+impl ServerPlaces {
+    pub(super) fn of(configuration: &Configuration) -> ServerPlaces {
+        let servers = configuration.virtual_servers.iter().enumerate();
+        let services = servers.flat_map(|(place, server)| {
+            let services = server.services();
+            services.map(move |service| (service, place))
+        });
+        ServerPlaces(services.collect())
+    }
+
+    pub(super) fn find(&self, service: &ServiceKey) -> Option<usize> {
+        self.0.get(service).copied()
     }
 }
 

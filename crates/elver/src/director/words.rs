@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use elver_core::check::messages::{News, Report};
-use elver_core::config::model::{Configuration, HttpProbe, Probe};
+use elver_core::config::model::{HttpProbe, Probe, VirtualServer, destination_of};
 use elver_core::lb::{RealServerName, VirtualServerName};
 use elver_core::service::{Edit, ServiceKey};
 
@@ -67,10 +67,17 @@ fn of_program(report: &Report, command: &[String]) -> Option<String> {
     ))
 }
 
-/// The line for an edit that makes the data plane what `configuration` says.
-pub(crate) fn of_edit(edit: &Edit, configuration: &Configuration) -> String {
-    let role =
-        |service: &ServiceKey, address: &SocketAddr| Role::of(configuration, service, address);
+/// The line for an edit that makes the data plane what the configuration says, in which
+/// `server` finds the virtual server of a service.
+pub(crate) fn of_edit<'c>(
+    edit: &Edit,
+    server: impl Fn(&ServiceKey) -> Option<&'c VirtualServer>,
+) -> String {
+    let role = |service: &ServiceKey, address: &SocketAddr| {
+        server(service).map_or(Role::RealServer, |server| {
+            Role::of(server, service, address)
+        })
+    };
     match edit {
         Edit::AddService { service, .. } => {
             format!("Adding virtual service {}", VirtualServerName(service))
@@ -135,18 +142,19 @@ enum Role {
 }
 
 impl Role {
-    fn of(configuration: &Configuration, service: &ServiceKey, address: &SocketAddr) -> Role {
-        let virtual_servers = &configuration.virtual_servers;
-        let Some(server) = virtual_servers.iter().find(|each| each.key == *service) else {
-            return Role::RealServer;
+    fn of(server: &VirtualServer, service: &ServiceKey, address: &SocketAddr) -> Role {
+        let is_here = |written: SocketAddr, method| {
+            destination_of(service, written, method) == Some(*address)
         };
         let real_server = server
             .real_servers
             .iter()
-            .find(|real| real.address == *address);
+            .find(|real| is_here(real.address, real.settings.method));
         match (real_server, &server.sorry_server) {
             (Some(real_server), _) if real_server.inhibit_on_failure => Role::Inhibited,
-            (None, Some(sorry)) if sorry.address == *address => Role::SorryServer,
+            (None, Some(sorry)) if is_here(sorry.address, sorry.settings.method) => {
+                Role::SorryServer
+            }
             _ => Role::RealServer,
         }
     }
@@ -215,7 +223,7 @@ mod tests {
             address: real_server(),
         };
         assert_eq!(
-            of_edit(&removal, &Configuration::default()),
+            of_edit(&removal, |_| None),
             "Removing service [10.9.0.2]:tcp:80 from VS [10.9.0.100]:tcp:80"
         );
     }

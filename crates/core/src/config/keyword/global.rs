@@ -19,7 +19,7 @@ pub(super) const OUTERMOST: &[Keyword] = &[
         ],
     )
     .opens(BlockKind::VirtualServer),
-    known("virtual_server_group", &[NAME]).list(),
+    acted("virtual_server_group", &[NAME]).list(),
     acted("vrrp_script", &[NAME]).opens(BlockKind::Script),
     acted("track_file", &[NAME]).opens(BlockKind::TrackFile),
     acted("vrrp_track_file", &[NAME])

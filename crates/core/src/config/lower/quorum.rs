@@ -7,7 +7,7 @@ use super::forwarding::method;
 use super::servers::{ip_address, port};
 use crate::config::diagnostic::Report;
 use crate::config::directive::{Context, Directive};
-use crate::config::model::{RealServer, SorryServer};
+use crate::config::model::{RealServer, ServiceGroup, SorryServer};
 use crate::service::{DestinationSettings, ForwardingMethod, ServiceKey};
 
 /// keepalived's weight of a sorry server.
@@ -95,10 +95,11 @@ impl ReadQuorum {
         (quorum, hysteresis)
     }
 
-    /// The sorry server of the service `key`, whose method is `method`.
+    /// The sorry server of the service `key`, or of its group, whose method is `method`.
     pub(super) fn sorry_server(
         &self,
         key: &ServiceKey,
+        group: Option<&ServiceGroup>,
         method: ForwardingMethod,
     ) -> Option<SorryServer> {
         let (address, port) = self.sorry_server?;
@@ -106,6 +107,7 @@ impl ReadQuorum {
         let virtual_port = key.virtual_address().map_or(0, |address| address.port());
         // Only NAT translates ports.
         let port = match method {
+            _ if group.is_some() => port.unwrap_or(0),
             ForwardingMethod::Nat => port.unwrap_or(virtual_port),
             _ => virtual_port,
         };

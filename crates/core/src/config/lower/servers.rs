@@ -1,17 +1,21 @@
 //! Virtual servers, real servers and their checks.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::check::{Inherited, ReadCheck, check};
 use super::forwarding::{method, prefix_length, protocol, scheduler};
+use super::group::{self, ReadGroup};
 use super::quorum::ReadQuorum;
 use super::script::{run_as, script};
 use super::{Placed, address, review};
 use crate::config::diagnostic::{Report, Verdict};
 use crate::config::directive::{Context, Directive};
 use crate::config::keyword::BlockKind;
-use crate::config::model::{RealServer, Script, ScriptUser, VirtualServer};
+use crate::config::model::{
+    GroupMember, RealServer, Script, ScriptUser, ServiceGroup, VirtualServer,
+};
 use crate::config::reader::Word;
 use crate::config::source::Span;
 use crate::service::{
@@ -29,6 +33,8 @@ const LONGEST_PERSISTENCE: u64 = 31 * 86_400;
 enum Identity {
     Address(SocketAddr),
     Mark(u32),
+    /// `group NAME`.
+    Group(String),
 }
 
 /// A virtual server as the file has it.
@@ -99,17 +105,16 @@ fn identity(context: &mut Context<'_>, block: &Directive<'_>) -> Option<Placed<I
     let first = block.word(0)?;
     let span = block.statement.span();
     let value = match &*first.text {
-        "group" => {
-            context
-                .report
-                .advice(
-                    span,
-                    "virtual_server_group is accepted but not acted on yet",
-                )
-                .label("this virtual server does not run")
-                .help("write a virtual_server block for each address of the group");
-            return None;
-        }
+        "group" => match block.word(1) {
+            Some(name) => Identity::Group(name.text.to_string()),
+            None => {
+                context
+                    .report
+                    .error(span, "`group` needs the name of a virtual_server_group")
+                    .help("write `virtual_server group NAME`");
+                return None;
+            }
+        },
         "fwmark" => match block.word(1).map(|word| (word, word.text.parse::<u32>())) {
             Some((_, Ok(mark))) if mark != 0 => Identity::Mark(mark),
             _ => {
@@ -320,18 +325,19 @@ impl ReadVirtualServer {
     /// With everything that is inherited and not said.
     fn finish(
         mut self,
+        groups: &[ReadGroup],
         usual_user: Option<&ScriptUser>,
         report: &mut Report,
     ) -> Option<Placed<VirtualServer>> {
         let span = self.identity.span;
-        let key = self.key(report);
+        let (key, group) = self.services(groups, report)?;
         if self.scheduler.is_none() {
             report
                 .warning(span, "this virtual server names no scheduler")
                 .label("wlc is used")
                 .help("add `lb_algo wlc`, or another one");
         }
-        let persistence = self.persistence(&key, report);
+        let persistence = self.persistence(&key, group.as_ref(), report);
         let method = self.default_method(report);
         let settings = ServiceSettings {
             scheduler: self.scheduler.unwrap_or_default(),
@@ -341,7 +347,7 @@ impl ReadVirtualServer {
         };
         let mut real_servers: Vec<(Span, RealServer)> = Vec::new();
         for read in &self.real_servers {
-            let server = self.real_server(read, &key, method, usual_user, report);
+            let server = self.real_server(read, &key, group.as_ref(), method, usual_user, report);
             match real_servers
                 .iter()
                 .find(|(_, other)| other.address == server.address)
@@ -369,9 +375,10 @@ impl ReadVirtualServer {
         }
         let (places, real_servers): (Vec<Span>, Vec<RealServer>) = real_servers.into_iter().unzip();
         let (quorum, hysteresis) = self.quorum.finish(&real_servers, report);
-        let sorry_server = self.quorum.sorry_server(&key, method);
+        let sorry_server = self.quorum.sorry_server(&key, group.as_ref(), method);
         let value = VirtualServer {
             key,
+            group,
             settings,
             real_servers,
             quorum,
@@ -385,38 +392,86 @@ impl ReadVirtualServer {
         Some(Placed { value, span })
     }
 
-    fn key(&self, report: &mut Report) -> ServiceKey {
-        match self.identity.value {
-            Identity::Address(address) => ServiceKey::Address {
-                protocol: match &self.protocol {
-                    Some(protocol) => protocol.value,
-                    None => {
-                        report
-                            .warning(self.identity.span, "this virtual server names no protocol")
-                            .label("UDP is used, as keepalived does")
-                            .help("add `protocol TCP` or `protocol UDP`");
+    /// What identifies it, and the group that it is for, if it is for one.
+    fn services(
+        &self,
+        groups: &[ReadGroup],
+        report: &mut Report,
+    ) -> Option<(ServiceKey, Option<ServiceGroup>)> {
+        match &self.identity.value {
+            Identity::Address(address) => Some((
+                ServiceKey::Address {
+                    protocol: self.protocol(report),
+                    address: *address,
+                },
+                None,
+            )),
+            Identity::Mark(mark) => {
+                self.protocol_of_marks(report);
+                let mark = ServiceKey::Mark {
+                    mark: *mark,
+                    family: self.family(),
+                };
+                Some((mark, None))
+            }
+            Identity::Group(name) => {
+                let Some(read) = groups.iter().find(|group| group.name == *name) else {
+                    report
+                        .advice(
+                            self.identity.span,
+                            format!("there is no virtual_server_group {name}"),
+                        )
+                        .label("this virtual server does not run")
+                        .help("add the group, or correct its name");
+                    return None;
+                };
+                let group = read.finish(self.family());
+                let protocol = match group.members.first()? {
+                    GroupMember::Addresses { .. } => self.protocol(report),
+                    GroupMember::Mark { .. } => {
+                        if !read.names_family() {
+                            self.protocol_of_marks(report);
+                        }
                         Protocol::Udp
                     }
-                },
-                address,
-            },
-            Identity::Mark(mark) => {
-                if let Some(protocol) = &self.protocol {
-                    report
-                        .warning(
-                            protocol.span,
-                            "a firewall mark stands for every protocol: ignored",
-                        )
-                        .help("take the line away");
-                }
-                let first = self.real_servers.first().map(|server| server.address);
-                let family = self.family.unwrap_or(match first {
-                    Some(IpAddr::V6(_)) => Family::Inet6,
-                    _ => Family::Inet,
-                });
-                ServiceKey::Mark { mark, family }
+                };
+                let key = group.members.first()?.services(protocol).next()?;
+                Some((key, Some(group)))
             }
         }
+    }
+
+    fn protocol(&self, report: &mut Report) -> Protocol {
+        match &self.protocol {
+            Some(protocol) => protocol.value,
+            None => {
+                report
+                    .warning(self.identity.span, "this virtual server names no protocol")
+                    .label("UDP is used, as keepalived does")
+                    .help("add `protocol TCP` or `protocol UDP`");
+                Protocol::Udp
+            }
+        }
+    }
+
+    fn protocol_of_marks(&self, report: &mut Report) {
+        if let Some(protocol) = &self.protocol {
+            report
+                .warning(
+                    protocol.span,
+                    "a firewall mark stands for every protocol: ignored",
+                )
+                .help("take the line away");
+        }
+    }
+
+    /// The family of packets with a mark, where the file does not name one.
+    fn family(&self) -> Family {
+        let first = self.real_servers.first().map(|server| server.address);
+        self.family.unwrap_or(match first {
+            Some(IpAddr::V6(_)) => Family::Inet6,
+            _ => Family::Inet,
+        })
     }
 
     fn one_packet(&self, key: &ServiceKey, report: &mut Report) -> bool {
@@ -443,8 +498,19 @@ impl ReadVirtualServer {
         true
     }
 
-    fn persistence(&self, key: &ServiceKey, report: &mut Report) -> Option<Persistence> {
-        let every_port = matches!(key, ServiceKey::Address { address, .. } if address.port() == 0);
+    fn persistence(
+        &self,
+        key: &ServiceKey,
+        group: Option<&ServiceGroup>,
+        report: &mut Report,
+    ) -> Option<Persistence> {
+        let every_port = match group {
+            Some(group) => group
+                .members
+                .iter()
+                .any(|member| matches!(member, GroupMember::Addresses { port: 0, .. })),
+            None => matches!(key, ServiceKey::Address { address, .. } if address.port() == 0),
+        };
         let timeout = match &self.persistence_timeout {
             Some(timeout) => timeout.value,
             None if self.granularity.is_some() => PERSISTENCE_TIMEOUT,
@@ -460,10 +526,7 @@ impl ReadVirtualServer {
             }
             None => return None,
         };
-        let alone = match key.family() {
-            Family::Inet => 32,
-            Family::Inet6 => 128,
-        };
+        let alone = key.family().address_bits();
         let prefix_length = match &self.granularity {
             None => alone,
             Some(granularity) => match prefix_length(&granularity.value, key.family()) {
@@ -505,28 +568,19 @@ impl ReadVirtualServer {
         &self,
         read: &ReadRealServer,
         key: &ServiceKey,
+        group: Option<&ServiceGroup>,
         default_method: ForwardingMethod,
         usual_user: Option<&ScriptUser>,
         report: &mut Report,
     ) -> RealServer {
         let method = read.method.unwrap_or(default_method);
-        let keeps_port = method != ForwardingMethod::Nat;
-        let virtual_port = key.virtual_address().map_or(0, |address| address.port());
-        let port = match read.port {
-            None => virtual_port,
-            Some(port) if keeps_port && port != virtual_port => {
-                report
-                    .warning(
-                        read.span,
-                        format!(
-                            "only NAT translates ports, and the virtual server's is {virtual_port}"
-                        ),
-                    )
-                    .label(format!("port {virtual_port} is used"))
-                    .help("write the virtual server's port here, or use `lb_kind NAT`");
-                virtual_port
+        let port = match group {
+            // Each of its services may have another port: that of the file stands for all.
+            Some(group) => {
+                group::review_port(group, read.port, method, read.span, report);
+                read.port.unwrap_or(0)
             }
-            Some(port) => port,
+            None => port_of_real_server(read, key, method, report),
         };
         let address = SocketAddr::new(read.address, port);
         // A check connects to where the file says, even if packets go elsewhere.
@@ -551,18 +605,45 @@ impl ReadVirtualServer {
     }
 }
 
+/// The port of a real server of a single service.
+fn port_of_real_server(
+    read: &ReadRealServer,
+    key: &ServiceKey,
+    method: ForwardingMethod,
+    report: &mut Report,
+) -> u16 {
+    let virtual_port = key.virtual_address().map_or(0, |address| address.port());
+    match read.port {
+        None => virtual_port,
+        Some(port) if method != ForwardingMethod::Nat && port != virtual_port => {
+            report
+                .warning(
+                    read.span,
+                    format!(
+                        "only NAT translates ports, and the virtual server's is {virtual_port}"
+                    ),
+                )
+                .label(format!("port {virtual_port} is used"))
+                .help("write the virtual server's port here, or use `lb_kind NAT`");
+            virtual_port
+        }
+        Some(port) => port,
+    }
+}
+
 /// The virtual servers that are complete and there once.
 ///
 /// Scripts without a user run as `usual_user`.
 pub(super) fn finish(
     servers: Vec<ReadVirtualServer>,
+    groups: &[ReadGroup],
     usual_user: Option<&ScriptUser>,
     report: &mut Report,
 ) -> Vec<VirtualServer> {
-    let mut places = std::collections::BTreeMap::new();
+    let mut places: BTreeMap<ServiceKey, Span> = BTreeMap::new();
     let mut finished = Vec::new();
     for server in servers {
-        let Some(Placed { mut value, span }) = server.finish(usual_user, report) else {
+        let Some(Placed { mut value, span }) = server.finish(groups, usual_user, report) else {
             continue;
         };
         run_as(&mut value.quorum_up, usual_user);
@@ -571,22 +652,19 @@ pub(super) fn finish(
             run_as(&mut real.notify_up, usual_user);
             run_as(&mut real.notify_down, usual_user);
         }
-        match places.entry(value.key) {
-            std::collections::btree_map::Entry::Occupied(first) => {
-                report
-                    .error(
-                        span,
-                        format!("there is a virtual server for {} already", value.key),
-                    )
-                    .keepalived(Verdict::Accepts)
-                    .related(*first.get(), "the first one")
-                    .help("put the real servers of both into one block");
-            }
-            std::collections::btree_map::Entry::Vacant(entry) => {
-                entry.insert(span);
-                finished.push(value);
-            }
+        let first = value
+            .services()
+            .find_map(|key| Some((key, *places.get(&key)?)));
+        if let Some((key, first)) = first {
+            report
+                .error(span, format!("there is a virtual server for {key} already"))
+                .keepalived(Verdict::Accepts)
+                .related(first, "the first one")
+                .help("put the real servers of both into one block");
+            continue;
         }
+        places.extend(value.services().map(|key| (key, span)));
+        finished.push(value);
     }
     finished
 }

@@ -249,6 +249,7 @@ fn a_service_stays_for_the_sake_of_an_operators_destination() {
 fn a_real_server_that_is_down_is_not_desired() {
     let virtual_server = VirtualServer {
         key: key(80),
+        group: None,
         settings: scheduled(Scheduler::Rr),
         real_servers: [121, 122, 121]
             .map(|host| RealServer {
@@ -273,14 +274,18 @@ fn a_real_server_that_is_down_is_not_desired() {
     };
     assert_eq!(
         super::super::desired(
-            &configuration,
+            &configuration.virtual_servers,
             |_, address| *address == real_server(121),
             &Quorums::default()
         ),
         [service(80, Scheduler::Rr, &[(121, 1)])]
     );
     assert_eq!(
-        super::super::desired(&configuration, |_, _| false, &Quorums::default()),
+        super::super::desired(
+            &configuration.virtual_servers,
+            |_, _| false,
+            &Quorums::default()
+        ),
         [service(80, Scheduler::Rr, &[])]
     );
 }
@@ -289,6 +294,7 @@ fn a_real_server_that_is_down_is_not_desired() {
 fn without_a_quorum_the_sorry_server_serves_alone() {
     let mut virtual_server = VirtualServer {
         key: key(80),
+        group: None,
         settings: scheduled(Scheduler::Rr),
         real_servers: [121, 122]
             .map(|host| RealServer {
@@ -321,7 +327,7 @@ fn without_a_quorum_the_sorry_server_serves_alone() {
         let is_up = |_: &ServiceKey, address: &SocketAddr| {
             up.iter().any(|host| real_server(*host) == *address)
         };
-        desired(&configuration, is_up, &quorums)
+        desired(&configuration.virtual_servers, is_up, &quorums)
     };
     let with = |destinations: &[(u8, u32)]| vec![service(80, Scheduler::Rr, destinations)];
     assert_eq!(

@@ -1,0 +1,235 @@
+//! What this host has to say about a configuration: interfaces, programs and permissions.
+
+use std::net::IpAddr;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+use elver_core::config::model::{
+    Configuration, Probe, Script, Tracker, VirtualAddress, VrrpInstance,
+};
+use elver_core::config::{Diagnostic, Loaded, Severity, Verdict};
+use elver_sys::netlink::{InterfaceAddress, Link, Netlink};
+
+/// What is doubtful about a configuration on this host. Nothing of it keeps a file from
+/// being read, since it may be meant for another host.
+pub(super) fn review(loaded: &Loaded) -> Vec<Diagnostic> {
+    let mut diagnostics: Vec<Diagnostic> = loaded
+        .files_with_secrets
+        .iter()
+        .filter_map(|path| readable_by_others(path))
+        .collect();
+    let Some(configuration) = &loaded.configuration else {
+        return diagnostics;
+    };
+    if let Ok(mut netlink) = Netlink::open()
+        && let (Ok(links), Ok(addresses)) = (netlink.links(), netlink.addresses())
+    {
+        for instance in &configuration.instances {
+            interfaces(instance, &links, &mut diagnostics);
+            networks(instance, &links, &addresses, &mut diagnostics);
+        }
+    }
+    diagnostics.extend(scripts(configuration));
+    diagnostics
+}
+
+/// A password in a file that everybody can read is none.
+fn readable_by_others(path: &str) -> Option<Diagnostic> {
+    let mode = std::fs::metadata(path).ok()?.permissions().mode();
+    (mode & 0o004 != 0).then(|| {
+        Diagnostic::about_the_host(
+            format!("{path} has a password in it, and everybody on this host can read it"),
+            format!("chmod 600 {path}"),
+        )
+    })
+}
+
+fn addresses(instance: &VrrpInstance) -> impl Iterator<Item = &VirtualAddress> {
+    instance
+        .virtual_addresses
+        .iter()
+        .chain(&instance.excluded_addresses)
+}
+
+fn interfaces(instance: &VrrpInstance, links: &[Link], diagnostics: &mut Vec<Diagnostic>) {
+    let tracked = instance
+        .tracked
+        .iter()
+        .filter_map(|each| match &each.tracker {
+            Tracker::Interface(name) => Some(name),
+            Tracker::Script(_) | Tracker::File(_) | Tracker::Process(_) => None,
+        });
+    let mut named: Vec<&String> = std::iter::once(&instance.interface)
+        .chain(addresses(instance).filter_map(|address| address.interface.as_ref()))
+        .chain(tracked)
+        .collect();
+    named.sort();
+    named.dedup();
+    for name in named {
+        if links.iter().all(|link| link.name != *name) {
+            let present: Vec<&str> = links.iter().map(|link| link.name.as_str()).collect();
+            diagnostics.push(Diagnostic {
+                keepalived: Verdict::Complains,
+                ..Diagnostic::about_the_host(
+                    format!(
+                        "vrrp_instance {}: there is no interface {name} here",
+                        instance.name
+                    ),
+                    format!("here are {}", present.join(", ")),
+                )
+            });
+        }
+    }
+}
+
+/// A virtual address that its interface has no network for is one that no neighbour asks for.
+fn networks(
+    instance: &VrrpInstance,
+    links: &[Link],
+    present: &[InterfaceAddress],
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    for address in addresses(instance) {
+        let interface = address.interface.as_ref().unwrap_or(&instance.interface);
+        let Some(link) = links.iter().find(|link| link.name == *interface) else {
+            continue;
+        };
+        let full = if address.address.is_ipv4() { 32 } else { 128 };
+        let mut networks = present
+            .iter()
+            .filter(|each| each.interface == link.index)
+            .filter(|each| each.address.is_ipv4() == address.address.is_ipv4())
+            .filter(|each| each.prefix_length < full && !is_link_local(each.address))
+            .peekable();
+        if address.prefix_length < full
+            || is_link_local(address.address)
+            || networks.peek().is_none()
+        {
+            continue;
+        }
+        if !networks.any(|each| is_within(address.address, each.address, each.prefix_length)) {
+            diagnostics.push(Diagnostic {
+                severity: Severity::Warning,
+                ..Diagnostic::about_the_host(
+                    format!(
+                        "vrrp_instance {}: {} is in no network of {interface}",
+                        instance.name, address.address
+                    ),
+                    "unless a router sends packets for it here, nobody will find it; a prefix \
+                     length behind the address brings its network along",
+                )
+            });
+        }
+    }
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    }
+}
+
+fn is_within(address: IpAddr, network: IpAddr, length: u8) -> bool {
+    let (one, other, bits) = match (address, network) {
+        (IpAddr::V4(one), IpAddr::V4(other)) => {
+            (u128::from(u32::from(one)), u128::from(u32::from(other)), 32)
+        }
+        (IpAddr::V6(one), IpAddr::V6(other)) => (u128::from(one), u128::from(other), 128),
+        _ => return false,
+    };
+    let shift = u32::from(bits - length.min(bits));
+    (one ^ other).checked_shr(shift).unwrap_or(0) == 0
+}
+
+/// keepalived's warning of scripts that run without `enable_script_security`.
+fn scripts(configuration: &Configuration) -> Option<Diagnostic> {
+    if configuration.global.script_security {
+        return None;
+    }
+    let mut executable = all_scripts(configuration)
+        .into_iter()
+        .filter_map(|script| script.command.first())
+        .filter(|path| is_executable(path));
+    let first = executable.next()?;
+    Some(Diagnostic {
+        keepalived: Verdict::Insecure,
+        severity: Severity::Note,
+        ..Diagnostic::about_the_host(
+            format!(
+                "{first} runs, and others, without enable_script_security: whoever may change it \
+                 becomes its user"
+            ),
+            "add `enable_script_security` to global_defs",
+        )
+    })
+}
+
+fn is_executable(path: &str) -> bool {
+    std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.mode() & 0o111 != 0)
+}
+
+fn all_scripts(configuration: &Configuration) -> Vec<&Script> {
+    let global = &configuration.global;
+    let fifos = [
+        &global.notify_fifo,
+        &global.vrrp_notify_fifo,
+        &global.lvs_notify_fifo,
+    ];
+    let readers = fifos
+        .into_iter()
+        .flatten()
+        .filter_map(|fifo| fifo.reader.as_ref());
+    let groups = configuration.sync_groups.iter().map(|group| &group.notify);
+    let instances = configuration.instances.iter().map(|each| &each.notify);
+    let notify = groups.chain(instances).flat_map(|notify| {
+        [
+            &notify.master,
+            &notify.backup,
+            &notify.fault,
+            &notify.stop,
+            notify.deleted.as_ref().unwrap_or(&None),
+            &notify.lower_priority,
+            &notify.any,
+        ]
+    });
+    let tracked = configuration
+        .trackers
+        .scripts
+        .iter()
+        .map(|each| &each.script);
+    let servers = &configuration.virtual_servers;
+    let quorums = servers
+        .iter()
+        .flat_map(|each| [&each.quorum_up, &each.quorum_down]);
+    let reals = || servers.iter().flat_map(|each| &each.real_servers);
+    let real_notify = reals().flat_map(|real| [&real.notify_up, &real.notify_down]);
+    let programs = reals()
+        .flat_map(|real| &real.checks)
+        .filter_map(|check| match &check.probe {
+            Probe::Misc(program) => Some(&program.script),
+            _ => None,
+        });
+    readers
+        .chain(tracked)
+        .chain(programs)
+        .chain(notify.chain(quorums).chain(real_notify).flatten())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_is_the_first_bits_of_its_addresses() {
+        let within = |address: &str, network: &str, length| {
+            is_within(address.parse().unwrap(), network.parse().unwrap(), length)
+        };
+        assert!(within("192.0.2.9", "192.0.2.1", 24));
+        assert!(!within("192.0.3.9", "192.0.2.1", 24));
+        assert!(within("192.0.3.9", "10.0.0.0", 0));
+        assert!(!within("192.0.2.9", "192.0.2.8", 32));
+        assert!(within("2001:db8::9", "2001:db8::1", 64));
+        assert!(!within("2001:db8::9", "192.0.2.1", 0));
+    }
+}
