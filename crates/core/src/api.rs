@@ -4,9 +4,11 @@
 //! stream socket that only root can open. A connection may carry several pairs.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::lb::RealServerPattern;
 use crate::service::{Edit, EditError};
 
 /// What a client asks of the running director.
@@ -18,6 +20,15 @@ pub enum Request {
     Reload,
     /// Tell what reading this file, by its absolute path, would change.
     Difference(PathBuf),
+    /// Let real servers have no more new connections.
+    Drain {
+        /// Which ones.
+        which: RealServerPattern,
+        /// When they are taken out, with what connections they have left.
+        deadline: Option<Duration>,
+    },
+    /// Let them serve again.
+    Undrain(RealServerPattern),
     /// Tell what runs, for a person to read.
     Status,
 }
@@ -49,8 +60,21 @@ pub struct Status {
     pub processes: Vec<(String, u32)>,
     /// Devices with the kind of attachment.
     pub devices: Vec<(String, String)>,
+    /// Who is drained.
+    pub drains: Vec<DrainStatus>,
     /// What became of packets, by name, where it happened at all.
     pub packets: Vec<(String, u64)>,
+}
+
+/// Real servers that are drained.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainStatus {
+    /// Which ones.
+    pub which: RealServerPattern,
+    /// The connections that they have left, of all services.
+    pub connections: u64,
+    /// Whether the deadline has come, and they were taken out.
+    pub is_over: bool,
 }
 
 /// One real server under check.

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
 
-use super::virtual_server_name;
-use crate::config::model::VirtualServer;
+use super::{Part, virtual_server_name};
+use crate::config::model::{RealServer, VirtualServer};
 use crate::service::ServiceKey;
 
 /// Which services have their quorum.
@@ -57,19 +56,21 @@ impl Quorums {
         })
     }
 
-    /// Adds up the weight of a service's real servers that are up. What has changed, if
-    /// anything.
+    /// Adds up the weight of a service's real servers that serve, also where they have only
+    /// a part of it yet. What has changed, if anything.
     pub fn count(
         &mut self,
         server: &VirtualServer,
-        is_up: impl Fn(&ServiceKey, &SocketAddr) -> bool,
+        part_of: impl Fn(&VirtualServer, &RealServer) -> Part,
     ) -> Option<QuorumChange> {
-        let up = server
+        let weights = server
             .real_servers
             .iter()
-            .filter(|real| is_up(&server.key, &real.address));
-        let weight = up.map(|real| u64::from(real.settings.weight)).sum();
-        self.update(server, weight)
+            .map(|real| match part_of(server, real) {
+                Part::Serving { weight, .. } => u64::from(weight),
+                Part::Down | Part::Draining | Part::Out => 0,
+            });
+        self.update(server, weights.sum())
     }
 
     /// Forgets services that `stays` does not hold for.
@@ -137,6 +138,7 @@ mod tests {
             quorum_up: None,
             quorum_down: None,
             omega: false,
+            ha_suspend: false,
         }
     }
 

@@ -29,8 +29,10 @@ pub(super) async fn attempt(
 ) -> Outcome {
     let mut dialogue = Dialogue::new(check, question, random);
     let held = match &check.probe {
-        // The director runs it.
-        Probe::Misc(_) => return Outcome::NotRun("no connection".to_owned()),
+        // The director runs it, or sees what it follows.
+        Probe::Misc(_) | Probe::File(_) | Probe::Bfd { .. } => {
+            return Outcome::NotRun("no connection".to_owned());
+        }
         Probe::Tcp | Probe::Smtp { .. } | Probe::Http(HttpProbe { tls: None, .. }) => {
             match connect(&check.connection).await {
                 Ok(mut stream) => converse(&mut stream, &mut dialogue).await,

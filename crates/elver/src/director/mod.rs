@@ -21,6 +21,7 @@ mod devices;
 mod difference;
 mod network;
 mod notifications;
+mod parts;
 mod pings;
 mod preconditions;
 mod programs;
@@ -35,10 +36,10 @@ use std::time::{Duration, Instant};
 
 use elver_core::api::{CheckStatus, Request, Response, Status};
 use elver_core::check::messages::{FromChecks, ToChecks};
-use elver_core::check::{Attempt, CheckName, Health, HealthRecord};
+use elver_core::check::{Attempt, CheckName, Health, HealthRecord, Seen};
 use elver_core::config::model::Configuration;
 use elver_core::estimator;
-use elver_core::lb::{self, Quorums, RealServerName, VirtualServerName};
+use elver_core::lb::{self, Parts, Quorums, RealServerName, VirtualServerName};
 use elver_core::service::{Origin, ServiceKey};
 use elver_core::vrrp::messages::{Command, Dump, Notice};
 use elver_sys::netlink::{Netlink, NetlinkEvents, Topic};
@@ -59,6 +60,7 @@ use crate::failure::Failure;
 use crate::instance::{Instance, PidFile, Taken};
 use crate::scripts::Scripts;
 use crate::settings::Settings;
+use crate::vrrp_process::trackers::{Observation, Watches};
 
 pub(crate) use self::address_record::{AddressRecord, withdraw, words as address_words};
 pub(crate) use self::preconditions::permission;
@@ -126,6 +128,8 @@ struct Director {
     data_plane: DataPlane,
     health: HealthRecord,
     quorums: Quorums,
+    parts: Parts,
+    watches: Watches,
     virtual_routers: VirtualRouters,
     address_record: AddressRecord,
     netlink: Netlink,
@@ -218,6 +222,8 @@ impl Director {
                 presumed(&present, service, real_server)
             }),
             quorums: Quorums::default(),
+            parts: Parts::default(),
+            watches: Watches::new(),
             servers: ServerPlaces::of(&configuration),
             configuration,
             data_plane,
@@ -242,6 +248,7 @@ impl Director {
         // Services that are pinned and not in the file any more go as well.
         director.carry_out(director.plan(&director.configuration));
         director.start_vrrp();
+        director.watch_files();
         director.start_check();
         let inbox = Inbox {
             vrrp: from_vrrp,
@@ -285,6 +292,11 @@ impl Director {
                         self.check_said(said);
                     }
                     self.carry_out_changes();
+                }
+                Some(observed) = self.watches.next() => {
+                    if let Observation::File { name, value } = observed {
+                        self.seen(&Seen::File(name, value));
+                    }
                 }
                 Some(ended) = self.scripts.next() => self.script_ended(&ended),
                 Some(asked) = inbox.asked.recv() => {
@@ -360,14 +372,9 @@ impl Director {
             Some(child) => child.tell(self.virtual_routers.command(&self.configuration)),
             None => self.start_vrrp(),
         }
-        match &self.check.child {
-            Some(_) if checks.is_empty() => {}
-            Some(child) => {
-                pings::permit(&checks.assigned);
-                child.tell(ToChecks::Change(checks));
-            }
-            None => self.start_check(),
-        }
+        self.tell_checks(checks);
+        self.suspend_checks();
+        self.watch_files();
         Ok(())
     }
 
@@ -391,6 +398,8 @@ impl Director {
                     Err(failure) => Response::Failed(failure.to_string()),
                 }
             }
+            Request::Drain { which, deadline } => self.drain(which, deadline),
+            Request::Undrain(which) => self.undrain(&which),
             Request::Status => Response::Status(self.status()),
         }
     }
@@ -433,6 +442,7 @@ impl Director {
                 .values()
                 .map(|(name, kind)| (name.clone(), (*kind).to_owned()))
                 .collect(),
+            drains: self.drains(),
             packets: self.data_plane.packets(),
         }
     }

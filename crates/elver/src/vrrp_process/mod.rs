@@ -8,7 +8,7 @@
 
 mod dumps;
 mod host;
-mod trackers;
+pub(crate) mod trackers;
 
 use std::io;
 use std::os::unix::net::UnixStream;

@@ -96,7 +96,7 @@ pub(super) const MISC_CHECK: &[Keyword] = &[
 
 /// `BFD_CHECK`.
 pub(super) const BFD_CHECK: &[Keyword] =
-    &[known("name", &[NAME]), known("alpha", &[OPTIONAL_BOOLEAN])];
+    &[acted("name", &[NAME]), acted("alpha", &[OPTIONAL_BOOLEAN])];
 
 /// `PING_CHECK`.
 pub(super) const PING_CHECK: &[Keyword] = connecting![acted;];
@@ -111,8 +111,8 @@ pub(super) const UDP_CHECK: &[Keyword] = connecting![acted;
 
 /// `FILE_CHECK`.
 pub(super) const FILE_CHECK: &[Keyword] = &[
-    known("track_file", &[NAME]),
-    known(
+    acted("track_file", &[NAME]),
+    acted(
         "weight",
         &[
             number(-(i32::MAX as i64), i32::MAX as i64),

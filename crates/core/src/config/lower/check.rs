@@ -6,11 +6,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::script::{command, user};
+use super::servers::RestOfFile;
+use super::tracking::ReadTrackers;
 use crate::config::diagnostic::Report;
 use crate::config::directive::{Context, Directive};
 use crate::config::keyword::{BlockKind, Body};
 use crate::config::model::{
-    self, Check, Connection, DnsProbe, MiscProbe, Probe, RECORD_TYPES, Script, ScriptUser,
+    self, Check, Connection, DnsProbe, FileProbe, MiscProbe, Probe, RECORD_TYPES, Script, Tracker,
     UdpProbe, UdpReply,
 };
 use crate::config::reader::Word;
@@ -84,6 +86,8 @@ pub(super) struct ReadCheck {
     log_all_failures: bool,
     /// How long a program may run.
     timeout: Option<Duration>,
+    /// Whether a `FILE_CHECK` says its weight.
+    has_weight: bool,
     settings: Inherited,
     probe: Probe,
 }
@@ -122,6 +126,14 @@ pub(super) fn check(context: &mut Context<'_>, block: &Directive<'_>) -> Option<
             },
             dynamic: false,
         }),
+        (BlockKind::FileCheck, _) => Probe::File(FileProbe {
+            file: String::new(),
+            weight: 0,
+            reverse: false,
+        }),
+        (BlockKind::BfdCheck, _) => Probe::Bfd {
+            instance: String::new(),
+        },
         _ => return None,
     };
     let mut check = ReadCheck {
@@ -133,6 +145,7 @@ pub(super) fn check(context: &mut Context<'_>, block: &Directive<'_>) -> Option<
         interface: None,
         log_all_failures: false,
         timeout: None,
+        has_weight: false,
         settings: Inherited::default(),
         probe,
     };
@@ -162,6 +175,20 @@ pub(super) fn check(context: &mut Context<'_>, block: &Directive<'_>) -> Option<
                 Probe::Misc(probe) => {
                     check.timeout = misc_timeout(&directive).or(check.timeout);
                     take_misc(probe, &directive);
+                }
+                Probe::File(probe) => match directive.keyword.name {
+                    "track_file" => probe.file = directive.word(0).map(text).unwrap_or_default(),
+                    "weight" => {
+                        let weight = directive.number().and_then(|n| i32::try_from(n).ok());
+                        let mut options = directive.rest(1).iter();
+                        probe.weight = weight.unwrap_or(0);
+                        probe.reverse = options.any(|word| &*word.text == "reverse");
+                        check.has_weight = true;
+                    }
+                    _ => {}
+                },
+                Probe::Bfd { instance } => {
+                    *instance = directive.word(0).map(text).unwrap_or_default();
                 }
                 Probe::Tcp | Probe::Ping => {}
             },
@@ -323,7 +350,41 @@ impl ReadCheck {
                         .help("no reply can have both");
                 }
             }
+            Probe::File(probe) if probe.file.is_empty() => {
+                context
+                    .report
+                    .error(self.span, "this check has no file")
+                    .help("add `track_file NAME`, with the name of a track_file block");
+            }
+            Probe::Bfd { instance } if instance.is_empty() => {
+                context
+                    .report
+                    .error(self.span, "this check has no BFD session")
+                    .help("add `name NAME`, with the name of a bfd_instance block");
+            }
             _ => {}
+        }
+    }
+
+    /// Gives a check of a file the weight that the file has for everybody.
+    fn finish_file(&self, probe: &mut FileProbe, trackers: &ReadTrackers, report: &mut Report) {
+        match trackers.usual_weight(&Tracker::File(probe.file.clone())) {
+            Some((weight, reverse)) if !self.has_weight => {
+                (probe.weight, probe.reverse) = (i32::from(weight), reverse);
+            }
+            Some(_) => {}
+            None if probe.file.is_empty() => {}
+            None => {
+                report
+                    .error(
+                        self.span,
+                        format!("there is no track_file `{}`", probe.file),
+                    )
+                    .help(format!(
+                        "add `track_file {} {{ file /path/to/it }}` beside the virtual servers",
+                        probe.file
+                    ));
+            }
         }
     }
 
@@ -332,7 +393,7 @@ impl ReadCheck {
         &self,
         server: SocketAddr,
         outer: &Inherited,
-        usual_user: Option<&ScriptUser>,
+        rest: RestOfFile<'_>,
         report: &mut Report,
     ) -> Check {
         let settings = self.settings.or(outer);
@@ -342,7 +403,8 @@ impl ReadCheck {
             self.connect_port.unwrap_or(server.port()),
         );
         let mut probe = self.probe.clone();
-        if to.port() == 0 && !matches!(probe, Probe::Ping | Probe::Misc(_)) {
+        let is_portless = matches!(probe, Probe::Ping | Probe::Misc(_)) || probe.follows();
+        if to.port() == 0 && !is_portless {
             report
                 .error(
                     self.span,
@@ -365,10 +427,14 @@ impl ReadCheck {
             Probe::Dns(_) => (DNS_RETRIES, interval),
             Probe::Misc(probe) => {
                 let script = &mut probe.script;
-                script.user = script.user.take().or_else(|| usual_user.cloned());
+                script.user = script.user.take().or_else(|| rest.usual_user.cloned());
                 (MISC_RETRIES, DELAY_BEFORE_RETRY)
             }
-            Probe::Tcp | Probe::Smtp { .. } | Probe::Udp(_) | Probe::Ping => {
+            Probe::File(probe) => {
+                self.finish_file(probe, rest.trackers, report);
+                (RETRIES, DELAY_BEFORE_RETRY)
+            }
+            Probe::Tcp | Probe::Smtp { .. } | Probe::Udp(_) | Probe::Ping | Probe::Bfd { .. } => {
                 (RETRIES, DELAY_BEFORE_RETRY)
             }
         };
@@ -390,7 +456,8 @@ impl ReadCheck {
                 retries: settings.retries.unwrap_or(retries),
                 delay_before_retry: settings.delay_before_retry.unwrap_or(delay_before_retry),
                 warmup: settings.warmup.unwrap_or(interval),
-                alpha: settings.alpha.unwrap_or(false),
+                // check_file.c: "Clear Alpha mode - we know the state of the checker immediately"
+                alpha: settings.alpha.unwrap_or(false) && !matches!(self.probe, Probe::File(_)),
                 log_all_failures: self.log_all_failures,
             },
         }

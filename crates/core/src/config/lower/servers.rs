@@ -9,6 +9,7 @@ use super::forwarding::{method, prefix_length, protocol, scheduler};
 use super::group::{self, ReadGroup};
 use super::quorum::ReadQuorum;
 use super::script::{run_as, script};
+use super::tracking::ReadTrackers;
 use super::{Placed, address, review};
 use crate::config::diagnostic::{Report, Verdict};
 use crate::config::directive::{Context, Directive};
@@ -28,6 +29,15 @@ const WEIGHT: u32 = 1;
 const PERSISTENCE_TIMEOUT: Duration = Duration::from_secs(360);
 /// keepalived's largest persistence_timeout: 31 days.
 const LONGEST_PERSISTENCE: u64 = 31 * 86_400;
+
+/// What virtual servers take from the rest of the file.
+#[derive(Clone, Copy)]
+pub(super) struct RestOfFile<'a> {
+    /// As whom scripts run that name nobody.
+    pub(super) usual_user: Option<&'a ScriptUser>,
+    /// What checks can follow.
+    pub(super) trackers: &'a ReadTrackers,
+}
 
 /// What a virtual server identifies itself by, as far as its first line says.
 enum Identity {
@@ -54,6 +64,8 @@ pub(super) struct ReadVirtualServer {
     quorum_up: Option<Script>,
     quorum_down: Option<Script>,
     omega: bool,
+    ha_suspend: Option<Span>,
+    slow_start: Duration,
     inherited: Inherited,
     real_servers: Vec<ReadRealServer>,
 }
@@ -69,6 +81,7 @@ struct ReadRealServer {
     lower_threshold: u32,
     notify_up: Option<Script>,
     notify_down: Option<Script>,
+    slow_start: Option<Duration>,
     inherited: Inherited,
     checks: Vec<ReadCheck>,
 }
@@ -159,6 +172,8 @@ pub(super) fn virtual_server(
         quorum_up: None,
         quorum_down: None,
         omega: false,
+        ha_suspend: None,
+        slow_start: Duration::ZERO,
         inherited: Inherited::default(),
         real_servers: Vec::new(),
     };
@@ -222,6 +237,8 @@ impl ReadVirtualServer {
             "quorum_up" => self.quorum_up = script(context, directive),
             "quorum_down" => self.quorum_down = script(context, directive),
             "omega" => self.omega = directive.boolean(),
+            "ha_suspend" => self.ha_suspend = Some(directive.name().span),
+            "slow_start" => self.slow_start = directive.time().unwrap_or_default(),
             "real_server" => self.real_servers.extend(real_server(context, directive)),
             _ => {}
         }
@@ -297,6 +314,7 @@ fn real_server(context: &mut Context<'_>, block: &Directive<'_>) -> Option<ReadR
         lower_threshold: 0,
         notify_up: None,
         notify_down: None,
+        slow_start: None,
         inherited: Inherited::default(),
         checks: Vec::new(),
     };
@@ -311,6 +329,7 @@ fn real_server(context: &mut Context<'_>, block: &Directive<'_>) -> Option<ReadR
             "lvs_method" => server.method = method(context, &directive),
             "uthreshold" => server.upper_threshold = number().unwrap_or(0),
             "lthreshold" => server.lower_threshold = number().unwrap_or(0),
+            "slow_start" => server.slow_start = directive.time(),
             "notify_up" => server.notify_up = script(context, &directive),
             "notify_down" => server.notify_down = script(context, &directive),
             _ => server.checks.extend(check(context, &directive)),
@@ -326,7 +345,7 @@ impl ReadVirtualServer {
     fn finish(
         mut self,
         groups: &[ReadGroup],
-        usual_user: Option<&ScriptUser>,
+        rest: RestOfFile<'_>,
         report: &mut Report,
     ) -> Option<Placed<VirtualServer>> {
         let span = self.identity.span;
@@ -347,7 +366,7 @@ impl ReadVirtualServer {
         };
         let mut real_servers: Vec<(Span, RealServer)> = Vec::new();
         for read in &self.real_servers {
-            let server = self.real_server(read, &key, group.as_ref(), method, usual_user, report);
+            let server = self.real_server(read, &key, group.as_ref(), method, rest, report);
             match real_servers
                 .iter()
                 .find(|(_, other)| other.address == server.address)
@@ -376,6 +395,7 @@ impl ReadVirtualServer {
         let (places, real_servers): (Vec<Span>, Vec<RealServer>) = real_servers.into_iter().unzip();
         let (quorum, hysteresis) = self.quorum.finish(&real_servers, report);
         let sorry_server = self.quorum.sorry_server(&key, group.as_ref(), method);
+        let ha_suspend = self.ha_suspend(&key, report);
         let value = VirtualServer {
             key,
             group,
@@ -387,6 +407,7 @@ impl ReadVirtualServer {
             quorum_up: self.quorum_up.take(),
             quorum_down: self.quorum_down.take(),
             omega: self.omega,
+            ha_suspend,
         };
         review::virtual_server(&value, span, &places, report);
         Some(Placed { value, span })
@@ -472,6 +493,19 @@ impl ReadVirtualServer {
             Some(IpAddr::V6(_)) => Family::Inet6,
             _ => Family::Inet,
         })
+    }
+
+    fn ha_suspend(&self, key: &ServiceKey, report: &mut Report) -> bool {
+        if let (ServiceKey::Mark { .. }, Some(span)) = (key, self.ha_suspend) {
+            report
+                .warning(
+                    span,
+                    "a firewall mark has no address that could be elsewhere: ignored",
+                )
+                .help("take the line away");
+            return false;
+        }
+        self.ha_suspend.is_some()
     }
 
     fn one_packet(&self, key: &ServiceKey, report: &mut Report) -> bool {
@@ -570,7 +604,7 @@ impl ReadVirtualServer {
         key: &ServiceKey,
         group: Option<&ServiceGroup>,
         default_method: ForwardingMethod,
-        usual_user: Option<&ScriptUser>,
+        rest: RestOfFile<'_>,
         report: &mut Report,
     ) -> RealServer {
         let method = read.method.unwrap_or(default_method);
@@ -596,10 +630,11 @@ impl ReadVirtualServer {
             inhibit_on_failure: read.inhibit_on_failure.unwrap_or(self.inhibit_on_failure),
             notify_up: read.notify_up.clone(),
             notify_down: read.notify_down.clone(),
+            slow_start: read.slow_start.unwrap_or(self.slow_start),
             checks: read
                 .checks
                 .iter()
-                .map(|check| check.finish(address, &inherited, usual_user, report))
+                .map(|check| check.finish(address, &inherited, rest, report))
                 .collect(),
         }
     }
@@ -633,17 +668,18 @@ fn port_of_real_server(
 
 /// The virtual servers that are complete and there once.
 ///
-/// Scripts without a user run as `usual_user`.
+/// Scripts without a user run as that of `rest`.
 pub(super) fn finish(
     servers: Vec<ReadVirtualServer>,
     groups: &[ReadGroup],
-    usual_user: Option<&ScriptUser>,
+    rest: RestOfFile<'_>,
     report: &mut Report,
 ) -> Vec<VirtualServer> {
     let mut places: BTreeMap<ServiceKey, Span> = BTreeMap::new();
+    let usual_user = rest.usual_user;
     let mut finished = Vec::new();
     for server in servers {
-        let Some(Placed { mut value, span }) = server.finish(groups, usual_user, report) else {
+        let Some(Placed { mut value, span }) = server.finish(groups, rest, report) else {
             continue;
         };
         run_as(&mut value.quorum_up, usual_user);
