@@ -13,6 +13,7 @@
 
 mod attachment;
 mod balanced;
+mod checks;
 mod differential;
 mod kernel_table;
 mod listing;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         run(&elver, &["lab", "nat", "--once"]);
     });
     attachment::steps(&mut steps, &elver);
+    checks::steps(&mut steps, &elver);
     differential::steps(&mut steps, &elver, seed);
     packets::steps(&mut steps, &elver, seed);
     steps.end()

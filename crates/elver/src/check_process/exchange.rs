@@ -219,6 +219,7 @@ fn outcome_of(error: &io::Error) -> Outcome {
         libc::EPERM,
         libc::EACCES,
         libc::EINVAL,
+        libc::ENODEV,
         libc::EAFNOSUPPORT,
     ];
     match error.raw_os_error() {

@@ -13,7 +13,8 @@ pub(crate) struct Site {
     pub(crate) director: Program,
     pub(crate) host: Host,
     pub(crate) real_server: Host,
-    _services: Program,
+    /// What runs on the real server.
+    pub(crate) programs: Vec<Program>,
     pub(crate) lab: Lab,
 }
 
@@ -36,6 +37,15 @@ pub(crate) fn virtual_server(port: u16, check: &str) -> String {
 
 impl Site {
     pub(crate) fn new(name: &str, configuration: &str) -> Site {
+        Site::with(name, configuration, |_, _| Vec::new())
+    }
+
+    /// With programs on the real server that `prepare` starts and waits for.
+    pub(crate) fn with(
+        name: &str,
+        configuration: &str,
+        prepare: impl FnOnce(&Lab, &Host) -> Vec<Program>,
+    ) -> Site {
         let lab = Lab::new(name).expect("a lab");
         let host = lab.host("director").expect("a host");
         let real_server = lab.host("real-server").expect("a host");
@@ -70,6 +80,8 @@ impl Site {
         let looks = || Ok(services.log().contains("everything listens"));
         until_true("services", LIMIT, looks, || services.log()).expect("services");
 
+        let mut programs = prepare(&lab, &real_server);
+        programs.push(services);
         let file = lab.directory().join("elver.conf");
         let directory = lab.directory().display().to_string();
         std::fs::write(&file, configuration.replace("LAB", &directory)).expect("a file");
@@ -81,7 +93,7 @@ impl Site {
             director,
             host,
             real_server,
-            _services: services,
+            programs,
             lab,
         };
         site.wait_for_log(" runs");
@@ -115,13 +127,28 @@ impl Site {
         until_true(&awaited, LIMIT, looks, || self.director.log()).expect("destinations");
     }
 
-    pub(crate) fn destinations(&self, port: u16) -> Vec<String> {
+    /// What `elver` with these arguments prints, or why it fails.
+    pub(crate) fn elver(&self, arguments: &[&str]) -> Result<String, String> {
         let mut command = self.host.command(ELVER).expect("a command");
-        command.args(["ipvsadm", "-Ln", "-t", &format!("10.66.0.100:{port}")]);
+        command.args(arguments);
         command.env("ELVER_INSTANCE", self.host.namespace_name());
         let output = self.host.output(command, LIMIT).expect("elver runs");
-        let mut found: Vec<String> = output
-            .success()
+        output.success().map_err(|error| error.to_string())
+    }
+
+    /// Starts a program that listens on a port of the real server.
+    pub(crate) fn listen(&self, port: u16) -> Program {
+        let mut command = self.real_server.command("python3").expect("a command");
+        command.args(["-m", "http.server", &port.to_string()]);
+        self.real_server
+            .start(&format!("listener-{port}"), command)
+            .expect("it starts")
+    }
+
+    pub(crate) fn destinations(&self, port: u16) -> Vec<String> {
+        let service = format!("10.66.0.100:{port}");
+        let mut found: Vec<String> = self
+            .elver(&["ipvsadm", "-Ln", "-t", &service])
             .expect("a list")
             .lines()
             .filter_map(|line| {
@@ -138,4 +165,3 @@ impl Site {
         found
     }
 }
-
