@@ -65,6 +65,8 @@ oracle:
 bench: build
 	$(call say,measuring packets)
 	@$(cargo) bench --locked -p elver-sys --bench packet
+	$(call say,measuring checks)
+	@$(cargo) bench --locked -p elver --bench checks
 	$(call say,measuring throughput)
 	@$(cargo) bench --locked -p elver-lab --bench throughput
 

@@ -3,6 +3,7 @@
 //! One request, one response, each a JSON value on a line of its own, over a Unix
 //! stream socket that only root can open. A connection may carry several pairs.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -60,10 +61,25 @@ pub struct Status {
     pub processes: Vec<(String, u32)>,
     /// Devices with the kind of attachment.
     pub devices: Vec<(String, String)>,
+    /// How connections of real servers have ended.
+    pub endings: Vec<EndingStatus>,
     /// Who is drained.
     pub drains: Vec<DrainStatus>,
     /// What became of packets, by name, where it happened at all.
     pub packets: Vec<(String, u64)>,
+}
+
+/// How the TCP connections of a real server have ended, since the director started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndingStatus {
+    /// The real server.
+    pub real_server: SocketAddr,
+    /// In order.
+    pub completed: u64,
+    /// Before there was one: the real server did not answer, or the client did not go on.
+    pub unanswered: u64,
+    /// By a reset.
+    pub reset: u64,
 }
 
 /// Real servers that are drained.

@@ -118,6 +118,7 @@ fn write_status(out: &mut impl Write, status: &Status) -> io::Result<()> {
         checks,
         processes,
         devices,
+        endings,
         drains,
         packets,
     } = status;
@@ -145,6 +146,19 @@ fn write_status(out: &mut impl Write, status: &Status) -> io::Result<()> {
             out,
             "  {:<24} {:<24} {health:<5} {detail}",
             check.service, check.real_server
+        )?;
+    }
+    if !endings.is_empty() {
+        writeln!(out, "Connections that have ended")?;
+    }
+    for ending in endings {
+        writeln!(
+            out,
+            "  {:<24} {} in order, {} unanswered, {} reset",
+            ending.real_server.to_string(),
+            ending.completed,
+            ending.unanswered,
+            ending.reset
         )?;
     }
     if !drains.is_empty() {

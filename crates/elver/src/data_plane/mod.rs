@@ -11,6 +11,7 @@ mod estimates;
 mod layout;
 mod marks;
 mod member_places;
+mod observation;
 mod sweep;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

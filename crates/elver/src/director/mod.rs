@@ -442,6 +442,7 @@ impl Director {
                 .values()
                 .map(|(name, kind)| (name.clone(), (*kind).to_owned()))
                 .collect(),
+            endings: self.endings(),
             drains: self.drains(),
             packets: self.data_plane.packets(),
         }

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use elver_core::api::{DrainStatus, Response};
+use elver_core::api::{DrainStatus, EndingStatus, Response};
 use elver_core::check::Seen;
 use elver_core::check::messages::{CheckChanges, ToChecks};
 use elver_core::config::model::{Configuration, Probe, RealServer, Trackers, VirtualServer};
@@ -132,6 +132,17 @@ impl Director {
         self.changed.extend(concerned);
         self.carry_out_changes();
         Response::Done
+    }
+
+    pub(super) fn endings(&self) -> Vec<EndingStatus> {
+        let endings = self.data_plane.endings();
+        let status = endings.map(|(real_server, endings)| EndingStatus {
+            real_server: *real_server,
+            completed: endings.completed,
+            unanswered: endings.unanswered,
+            reset: endings.reset,
+        });
+        status.collect()
     }
 
     pub(super) fn drains(&self) -> Vec<DrainStatus> {

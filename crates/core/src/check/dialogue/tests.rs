@@ -36,6 +36,7 @@ fn url() -> Url {
         status_codes: vec![(200, 299)],
         digest: None,
         regex: None,
+        tls_compliant: None,
     }
 }
 

@@ -108,6 +108,9 @@ fn http(w: &mut Writer, probe: &HttpProbe) {
         if let Some(name) = &tls.sni_name {
             w.line(format_args!("sni_name {}", Quoted(name)));
         }
+        if tls.compliant {
+            w.line(format_args!("tls_compliant"));
+        }
     }
     if probe.fast_recovery {
         w.line(format_args!("fast_recovery"));
@@ -127,6 +130,9 @@ fn url(w: &mut Writer, url: &Url) {
     }
     if let Some(digest) = url.digest {
         w.line(format_args!("digest {:032x}", u128::from_be_bytes(digest)));
+    }
+    if let Some(compliant) = url.tls_compliant {
+        w.line(format_args!("tls_compliant {compliant}"));
     }
     let Some(regex) = &url.regex else {
         return;

@@ -76,6 +76,7 @@ impl Inherited {
 }
 
 /// A check as the file has it.
+#[derive(Clone)]
 pub(super) struct ReadCheck {
     span: Span,
     connect_ip: Option<IpAddr>,
@@ -96,8 +97,19 @@ fn text(word: &Word) -> String {
     word.text.to_string()
 }
 
-/// A check, where `block` is one that elver carries out.
-pub(super) fn check(context: &mut Context<'_>, block: &Directive<'_>) -> Option<ReadCheck> {
+/// The checks of `block`, if it is one of a kind that elver carries out: one, unless a
+/// `SMTP_CHECK` names several hosts.
+pub(super) fn checks(context: &mut Context<'_>, block: &Directive<'_>) -> Vec<ReadCheck> {
+    let Some((check, hosts)) = check(context, block) else {
+        return Vec::new();
+    };
+    // check_smtp.c, smtp_check_end_handler: a check of the real server itself is left out
+    // where there are hosts and nothing says how to reach it.
+    let itself = (hosts.is_empty() || check.says_how()).then_some(check);
+    itself.into_iter().chain(hosts).collect()
+}
+
+fn check(context: &mut Context<'_>, block: &Directive<'_>) -> Option<(ReadCheck, Vec<ReadCheck>)> {
     let Body::Keywords(kind) = block.keyword.body else {
         return None;
     };
@@ -150,17 +162,13 @@ pub(super) fn check(context: &mut Context<'_>, block: &Directive<'_>) -> Option<
         probe,
     };
     let mut lengths = (0, GREATEST_REPLY);
+    let mut hosts = Vec::new();
     for directive in context.directives(kind, block.statements()) {
-        if check.settings.take(&directive) {
+        if check.take(&directive) {
             continue;
         }
         match directive.keyword.name {
-            "connect_ip" => check.connect_ip = directive.address(),
-            "connect_port" => check.connect_port = directive.port(),
-            "bindto" => check.source = directive.address(),
-            "bind_port" => check.source_port = directive.port(),
-            "bind_if" => check.interface = directive.word(0).map(text),
-            "log_all_failures" => check.log_all_failures = directive.boolean(),
+            "host" => hosts.push(host(context, &directive, &check)),
             "min_reply_length" => lengths.0 = length(&directive),
             "max_reply_length" => lengths.1 = length(&directive),
             _ => match &mut check.probe {
@@ -195,7 +203,31 @@ pub(super) fn check(context: &mut Context<'_>, block: &Directive<'_>) -> Option<
         }
     }
     check.review(context, lengths);
-    Some(check)
+    for host in &mut hosts {
+        host.probe = check.probe.clone();
+        host.settings = host.settings.or(&check.settings);
+        host.log_all_failures |= check.log_all_failures;
+    }
+    Some((check, hosts))
+}
+
+/// `host` in `SMTP_CHECK`: another check that differs in how it is reached.
+fn host(context: &mut Context<'_>, block: &Directive<'_>, check: &ReadCheck) -> ReadCheck {
+    let mut host = ReadCheck {
+        span: block.name().span,
+        connect_ip: None,
+        connect_port: None,
+        source: None,
+        source_port: None,
+        interface: None,
+        log_all_failures: false,
+        settings: Inherited::default(),
+        ..check.clone()
+    };
+    for directive in context.directives(BlockKind::SmtpHost, block.statements()) {
+        host.take(&directive);
+    }
+    host
 }
 
 fn length(directive: &Directive<'_>) -> usize {
@@ -318,6 +350,33 @@ fn take_dns(context: &mut Context<'_>, probe: &mut DnsProbe, directive: &Directi
 }
 
 impl ReadCheck {
+    /// Takes a directive in that every check understands. Whether it was one.
+    fn take(&mut self, directive: &Directive<'_>) -> bool {
+        if self.settings.take(directive) {
+            return true;
+        }
+        match directive.keyword.name {
+            "connect_ip" => self.connect_ip = directive.address(),
+            "connect_port" => self.connect_port = directive.port(),
+            "bindto" => self.source = directive.address(),
+            "bind_port" => self.source_port = directive.port(),
+            "bind_if" => self.interface = directive.word(0).map(text),
+            "log_all_failures" => self.log_all_failures = directive.boolean(),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Whether anything is said about how the real server is reached.
+    fn says_how(&self) -> bool {
+        self.connect_ip.is_some()
+            || self.connect_port.is_some()
+            || self.source.is_some()
+            || self.source_port.is_some()
+            || self.interface.is_some()
+            || self.settings.connect_timeout.is_some()
+    }
+
     /// What shows only when the whole block has been read.
     fn review(&mut self, context: &mut Context<'_>, (least, greatest): (usize, usize)) {
         match &mut self.probe {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::check::{Inherited, ReadCheck, check};
+use super::check::{Inherited, ReadCheck, checks};
 use super::forwarding::{method, prefix_length, protocol, scheduler};
 use super::group::{self, ReadGroup};
 use super::quorum::ReadQuorum;
@@ -332,7 +332,7 @@ fn real_server(context: &mut Context<'_>, block: &Directive<'_>) -> Option<ReadR
             "slow_start" => server.slow_start = directive.time(),
             "notify_up" => server.notify_up = script(context, &directive),
             "notify_down" => server.notify_down = script(context, &directive),
-            _ => server.checks.extend(check(context, &directive)),
+            _ => server.checks.extend(checks(context, &directive)),
         }
     }
     address?;

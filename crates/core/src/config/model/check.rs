@@ -159,6 +159,8 @@ pub struct Tls {
     pub enable_sni: bool,
     /// `sni_name`.
     pub sni_name: Option<String>,
+    /// `tls_compliant`: a server that ends a connection without the farewell of TLS fails.
+    pub compliant: bool,
 }
 
 /// `url`.
@@ -174,6 +176,8 @@ pub struct Url {
     pub digest: Option<[u8; 16]>,
     /// What the body must match.
     pub regex: Option<Regex>,
+    /// `tls_compliant`, where the page says it for itself.
+    pub tls_compliant: Option<bool>,
 }
 
 /// `regex` with what belongs to it.
