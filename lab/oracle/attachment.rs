@@ -3,6 +3,8 @@
 use std::net::SocketAddrV4;
 use std::path::Path;
 
+use elver_lab::director::kill;
+use elver_lab::wait::{self, Look};
 use rustix::process::Signal;
 
 use crate::balanced::{Balancer, LIMIT};
@@ -12,6 +14,9 @@ use crate::steps::Steps;
 
 /// The interfaces of the director.
 const INTERFACES: [&str; CLIENTS + 1] = ["eth0", "eth1", "eth2", "back"];
+
+/// How many connections outlive processes at once.
+const CONNECTIONS: u32 = 200;
 
 /// From the first start to the last trace.
 pub(crate) fn steps(steps: &mut Steps, elver: &Path) {
@@ -46,6 +51,9 @@ pub(crate) fn steps(steps: &mut Steps, elver: &Path) {
         assert_ne!(before, after, "the filters run the programs of the next");
         expect_answer(&side);
     });
+    steps.step("elver: connections with data outlive every process", || {
+        outlive(&mut side, elver);
+    });
     steps.step("elver: SIGTERM leaves nothing", || {
         side.director.list(&["-C"]);
         let stopped = side.director.take_elver();
@@ -64,6 +72,54 @@ pub(crate) fn steps(steps: &mut Steps, elver: &Path) {
         assert_eq!(said.status, Some(0), "{said:?}");
         expect_nothing(&side);
     });
+}
+
+/// Kills every process and starts the next under the traffic of many connections.
+fn outlive(side: &mut Side, elver: &Path) {
+    let traffic = side.traffic(0, service(), CONNECTIONS);
+    let flows_on = || traffic.flows_on(LIMIT).expect("data flows");
+    flows_on();
+    let before = counted(side);
+    let director = side.director.elver();
+    for victim in director.children() {
+        kill(victim).expect("a signal");
+        flows_on();
+        wait::until("another process in its place", LIMIT, || {
+            director.check_running()?;
+            let now = director.children();
+            Ok(if now.len() == 2 && !now.contains(&victim) {
+                Look::Met(())
+            } else {
+                Look::NotYet(format!("children {now:?}"))
+            })
+        })
+        .expect("another process");
+    }
+    let killed = side.director.take_elver();
+    killed.program().signal(Signal::KILL).expect("a signal");
+    killed.program().wait(LIMIT).expect("an end");
+    flows_on();
+    side.start(elver);
+    flows_on();
+    let after = counted(side);
+    assert_eq!(after[0], before[0], "no connection is new");
+    for (after, before) in after.iter().zip(&before).skip(1) {
+        assert!(after > before, "{before:?}, then {after:?}");
+    }
+    traffic.finish().expect("every octet came back");
+}
+
+/// Connections, packets in and out, octets in and out of the real server.
+fn counted(side: &Side) -> Vec<u64> {
+    let listing = side.director.list(&["-Ln", "--stats", "--exact"]);
+    let server = listing
+        .lines()
+        .find(|line| line.contains(&format!("-> {}", server(0))))
+        .unwrap_or_else(|| panic!("{listing}"));
+    let numbers = server.split_whitespace().skip(2);
+    numbers
+        .map(|number| number.parse().expect("a number"))
+        .collect()
 }
 
 fn service() -> SocketAddrV4 {

@@ -71,9 +71,21 @@ impl BalancedHost {
 
     /// Starts elver and waits until it serves so many interfaces.
     pub(crate) fn start(&mut self, lab: &Lab, elver: &Path, interfaces: usize) {
+        self.start_with(lab, elver, interfaces, &[]);
+    }
+
+    /// [`BalancedHost::start`] with further options of `elver run`.
+    pub(crate) fn start_with(
+        &mut self,
+        lab: &Lab,
+        elver: &Path,
+        interfaces: usize,
+        options: &[&str],
+    ) {
         let configuration = lab.directory().join("keepalived.conf");
         std::fs::write(&configuration, "global_defs {\n}\n").expect("a file");
-        let director = Director::start(lab, &self.host, elver, &configuration).expect("a director");
+        let director = Director::start_with(lab, &self.host, elver, &configuration, options)
+            .expect("a director");
         wait::until("elver to attach to its devices", LIMIT * 3, || {
             director.check_running()?;
             let output = director.command(&["ctl", "status"])?;
@@ -91,6 +103,14 @@ impl BalancedHost {
         })
         .expect("elver serves");
         self.elver = Some(director);
+    }
+
+    /// Waits until the balancer knows of every change to the network so far. The kernel
+    /// does at once; elver has heard of it when it answers what it was asked later.
+    pub(crate) fn settle(&self) {
+        if let Some(elver) = &self.elver {
+            elver.status().expect("a status");
+        }
     }
 
     /// The elver that balances here.

@@ -4,7 +4,11 @@
 //!
 //! ```text
 //! oracle ELVER LOAD-TEST
+//! oracle cost ELVER
 //! ```
+//!
+//! The second prints what a packet costs, where the clock counts instructions (`make
+//! bench-oracle`).
 //!
 //! ELVER is the program, LOAD-TEST the test `load` of elver-sys. A seed in `ORACLE_SEED`
 //! replays a generated run, and `ORACLE_ONLY` is what the names of the only steps to run begin
@@ -37,6 +41,12 @@ fn main() -> ExitCode {
         eprintln!("usage: oracle ELVER LOAD-TEST; `make oracle` runs it");
         return ExitCode::from(2);
     };
+    if elver == Path::new("cost") {
+        let elver = load_test;
+        kernel_has_ipvs();
+        packets::cost::print(&elver);
+        return ExitCode::SUCCESS;
+    }
     let only = std::env::var("ORACLE_ONLY").unwrap_or_default();
     let mut steps = Steps::new((!only.is_empty()).then_some(&*only));
     let seed = seed();

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use elver_lab::client::Conversation;
 use elver_lab::service::Service;
+use elver_lab::traffic::Traffic;
 use elver_lab::{Host, Lab};
 
 use crate::balanced::{BalancedHost, Balancer, LIMIT};
@@ -134,6 +135,11 @@ impl Side {
     /// Starts elver and waits until it serves.
     pub(crate) fn start(&mut self, elver: &Path) {
         self.director.start(&self.lab, elver, CLIENTS + 1);
+    }
+
+    /// So many connections of a client to a service over which data flows.
+    pub(crate) fn traffic(&self, client: usize, to: SocketAddrV4, connections: u32) -> Traffic {
+        Traffic::start(&self.clients[client], to, connections, LIMIT).expect("the connections")
     }
 
     /// Connects a client to a service; the error is in words that do not depend on

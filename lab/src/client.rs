@@ -121,6 +121,13 @@ impl Conversation {
         )
     }
 
+    /// Has the service give back all that is sent from now on, over the connection itself.
+    pub(crate) fn mirror(self) -> Result<TcpStream> {
+        let failed = |error| Error::system(format!("talk to {}", self.peer))(error);
+        say(self.input.get_ref(), "mirror").map_err(failed)?;
+        Ok(self.input.into_inner())
+    }
+
     fn ask(&mut self, line: &str) -> Result<String> {
         let failed = |error| Error::system(format!("talk to {}", self.peer))(error);
         say(self.input.get_ref(), line).map_err(failed)?;

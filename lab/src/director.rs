@@ -1,11 +1,12 @@
 //! elver as the director of a lab.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use elver_sys::namespace::NetworkNamespace;
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::program::run_to_end;
 use crate::{Error, Host, Lab, Output, Program, Result, leftovers};
@@ -27,6 +28,17 @@ impl Director {
     ///
     /// When the lab goes, so does whatever of the instance is still pinned by then.
     pub fn start(lab: &Lab, host: &Host, elver: &Path, configuration: &Path) -> Result<Self> {
+        Self::start_with(lab, host, elver, configuration, &[])
+    }
+
+    /// [`Director::start`] with further options of `elver run`.
+    pub fn start_with(
+        lab: &Lab,
+        host: &Host,
+        elver: &Path,
+        configuration: &Path,
+        options: &[&str],
+    ) -> Result<Self> {
         let (leaver, binary) = (host.clone(), elver.to_owned());
         lab.on_farewell(move || {
             let unload = leaver.command(&binary).and_then(|mut command| {
@@ -39,6 +51,7 @@ impl Director {
         })?;
         let mut command = host.command(elver)?;
         command.arg("run").arg("-f").arg(configuration);
+        command.args(options);
         command.args(["--instance", host.namespace_name()]);
         let program = host.start("elver", command)?;
         Ok(Self {
@@ -51,6 +64,11 @@ impl Director {
     /// The supervisor.
     pub fn program(&self) -> &Program {
         &self.program
+    }
+
+    /// Its processes but the supervisor: that for VRRP, and that for checks.
+    pub fn children(&self) -> BTreeSet<u32> {
+        children(self.program.id())
     }
 
     /// The host that it runs in.
@@ -95,6 +113,30 @@ impl Director {
             ),
         })
     }
+}
+
+/// The direct children of a process.
+fn children(process: u32) -> BTreeSet<u32> {
+    // Each thread has its own list (proc(5)).
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{process}/task")) else {
+        return BTreeSet::new();
+    };
+    threads
+        .filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("children")).ok())
+        .flat_map(|list| {
+            list.split_whitespace()
+                .filter_map(|child| child.parse().ok())
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// Kills a process of a lab's director (SIGKILL).
+pub fn kill(process: u32) -> Result<()> {
+    let doing = || Error::system(format!("kill process {process}"));
+    let id = Pid::from_raw(process.cast_signed())
+        .ok_or_else(|| doing()(std::io::ErrorKind::InvalidInput.into()))?;
+    kill_process(id, Signal::KILL).map_err(|error| doing()(error.into()))
 }
 
 /// Unloads what the directors of killed runs of the lab `name` left in the kernel. To be

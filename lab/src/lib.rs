@@ -28,6 +28,7 @@ mod leftovers;
 pub mod nat;
 mod program;
 pub mod service;
+pub mod traffic;
 pub mod wait;
 
 pub use error::{Error, Result};

@@ -9,6 +9,7 @@
 //! | `echo TEXT` | `TEXT` |
 //! | `send BYTES` | that many bytes of [`Stream`], then `CHECKSUM` |
 //! | `receive BYTES` | after that many bytes: `CHECKSUM` of them |
+//! | `mirror` | all that follows, as it comes, until the client has sent its last |
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -189,8 +190,22 @@ fn serve(name: &str, connection: &TcpStream, client: SocketAddr) -> io::Result<(
                 let checksum = receive(&mut input, bytes)?;
                 say(output, &format!("{checksum:08x}"))?;
             }
+            ("mirror", _) => return mirror(&mut input, output),
             _ => say(output, "unknown command")?,
         }
+    }
+}
+
+/// Gives back all that comes until there is no more.
+fn mirror(input: &mut impl BufRead, mut output: &TcpStream) -> io::Result<()> {
+    loop {
+        let block = input.fill_buf()?;
+        if block.is_empty() {
+            return output.shutdown(Shutdown::Write);
+        }
+        output.write_all(block)?;
+        let length = block.len();
+        input.consume(length);
     }
 }
 
@@ -240,13 +255,18 @@ pub struct Stream {
 
 impl Stream {
     fn new() -> Self {
+        Self::numbered(0)
+    }
+
+    /// One of many that differ from each other.
+    pub(crate) fn numbered(number: u32) -> Self {
         Self {
-            state: 0x9e37_79b9_7f4a_7c15,
+            state: 0x9e37_79b9_7f4a_7c15 ^ u64::from(number),
         }
     }
 
     /// Fills `block`, whose length is a multiple of 8 except at the stream's end.
-    fn fill(&mut self, block: &mut [u8]) {
+    pub(crate) fn fill(&mut self, block: &mut [u8]) {
         for word in block.chunks_mut(8) {
             self.state ^= self.state >> 12;
             self.state ^= self.state << 25;

@@ -15,11 +15,21 @@
 #[cfg(target_arch = "bpf")]
 mod maps;
 #[cfg(target_arch = "bpf")]
+mod notes;
+#[cfg(target_arch = "bpf")]
+mod octets;
+#[cfg(target_arch = "bpf")]
 mod programs;
+#[cfg(target_arch = "bpf")]
+mod route;
 #[cfg(target_arch = "bpf")]
 mod shared;
 #[cfg(target_arch = "bpf")]
 mod skb;
+#[cfg(target_arch = "bpf")]
+mod xdp;
+#[cfg(target_arch = "bpf")]
+mod xdp_programs;
 
 #[cfg(not(target_arch = "bpf"))]
 fn main() {}

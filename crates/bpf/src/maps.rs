@@ -2,12 +2,13 @@
 
 use core::mem::size_of;
 
-use aya_ebpf::bindings::BPF_F_MMAPABLE;
+use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::lpm_trie::{Key, LpmTrie};
-use aya_ebpf::maps::{Array, HashMap, PerCpuArray};
+use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray};
 use elver_packet::reason::Reason;
 use elver_packet::table::access::AccessKey;
+use elver_packet::table::fragment::{Endpoint, FRAGMENTS, FragmentKey, Remembered};
 use elver_packet::table::service::ServiceKey;
 use elver_packet::table::{Tables, Traffic, connection, destination, mark, service, settings};
 
@@ -21,6 +22,10 @@ static SERVICE_INDEX: HashMap<ServiceKey, u32> = HashMap::pinned(1, 0);
 static MARK_RULES: Array<[u64; mark::WORDS]> = Array::pinned(mark::RULES, BPF_F_MMAPABLE);
 #[map]
 static ACCESS: LpmTrie<AccessKey, u32> = LpmTrie::pinned(1, 0);
+#[map(name = "FRAGMENTS")]
+static FIRST_FRAGMENTS: LruHashMap<FragmentKey, u64> = LruHashMap::pinned(FRAGMENTS, 0);
+#[map]
+static ENDPOINTS: HashMap<Endpoint, u32> = HashMap::pinned(1, BPF_F_NO_PREALLOC);
 #[map]
 static SERVICES: Array<[u64; service::WORDS]> = Array::pinned(1, BPF_F_MMAPABLE);
 #[map]
@@ -61,6 +66,23 @@ impl Tables for Maps {
             .get(Key::new(8 * size_of::<AccessKey>() as u32, *key))
             .copied()
             .unwrap_or(0)
+    }
+
+    #[inline(always)]
+    fn fragment(&self, key: &FragmentKey) -> Option<Remembered> {
+        // SAFETY: the value is an aligned word.
+        unsafe { FIRST_FRAGMENTS.get(key) }.copied().map(Remembered)
+    }
+
+    #[inline(always)]
+    fn remember_fragment(&self, key: &FragmentKey, remembered: Remembered) {
+        // Without room the later ones are held until they are given up.
+        let _ = FIRST_FRAGMENTS.insert(key, &remembered.0, 0);
+    }
+
+    #[inline(always)]
+    fn is_endpoint(&self, endpoint: &Endpoint) -> bool {
+        ENDPOINTS.get_ptr(endpoint).is_some()
     }
 
     #[inline(always)]
@@ -110,10 +132,12 @@ impl Tables for Maps {
                 *packets_in = packets_in.wrapping_add(1);
                 *octets_in = octets_in.wrapping_add(u64::from(octets));
             }
+            Traffic::MoreIn(octets) => *octets_in = octets_in.wrapping_add(u64::from(octets)),
             Traffic::Out(octets) => {
                 *packets_out = packets_out.wrapping_add(1);
                 *octets_out = octets_out.wrapping_add(u64::from(octets));
             }
+            Traffic::MoreOut(octets) => *octets_out = octets_out.wrapping_add(u64::from(octets)),
         }
     }
 

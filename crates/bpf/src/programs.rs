@@ -1,4 +1,4 @@
-//! The entry points.
+//! The entry points at tc hooks.
 
 use aya_ebpf::bindings::{TC_ACT_REDIRECT, TC_ACT_SHOT, TC_ACT_UNSPEC};
 use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_ns};
@@ -7,7 +7,7 @@ use aya_ebpf::maps::ProgramArray;
 use aya_ebpf::programs::TcContext;
 use elver_packet::frame::Verdict;
 use elver_packet::process::{Stage, Step, step};
-use elver_packet::table::settings::Settings;
+use elver_packet::table::settings::{Settings, Ticks};
 use elver_packet::table::{Tables, Words};
 
 use crate::maps::Maps;
@@ -167,17 +167,57 @@ pub(crate) fn elver_to_tunnel_6(context: TcContext) -> i32 {
     run(Stage::ToTunnel6, context)
 }
 
+/// See [`Stage::Fragment4`].
+#[classifier]
+pub(crate) fn elver_fragment_4(context: TcContext) -> i32 {
+    run(Stage::Fragment4, context)
+}
+
+/// See [`Stage::Fragment6`].
+#[classifier]
+pub(crate) fn elver_fragment_6(context: TcContext) -> i32 {
+    run(Stage::Fragment6, context)
+}
+
+/// See [`Stage::Piece4`].
+#[classifier]
+pub(crate) fn elver_piece_4(context: TcContext) -> i32 {
+    run(Stage::Piece4, context)
+}
+
+/// See [`Stage::Piece6`].
+#[classifier]
+pub(crate) fn elver_piece_6(context: TcContext) -> i32 {
+    run(Stage::Piece6, context)
+}
+
+/// See [`Stage::PieceReply6`].
+#[classifier]
+pub(crate) fn elver_piece_reply_6(context: TcContext) -> i32 {
+    run(Stage::PieceReply6, context)
+}
+
+/// See [`Stage::PieceToTunnel6`].
+#[classifier]
+pub(crate) fn elver_piece_to_tunnel_6(context: TcContext) -> i32 {
+    run(Stage::PieceToTunnel6, context)
+}
+
+/// See [`Stage::Cut4`].
+#[classifier]
+pub(crate) fn elver_cut_4(context: TcContext) -> i32 {
+    run(Stage::Cut4, context)
+}
+
 #[inline(always)]
 fn run(stage: Stage, context: TcContext) -> i32 {
-    let Some(settings) = Maps.settings() else {
+    let Some(now) = now() else {
         return TC_ACT_UNSPEC;
     };
-    // SAFETY: a helper without arguments.
-    let now = unsafe { bpf_jiffies64() } >> Settings(settings).tick_shift();
     let mut frame = Skb::new(context.skb.skb, stage.reach());
-    match step(stage, &mut frame, &Maps, now as u32) {
+    match step(stage, &mut frame, &Maps, now) {
         // Other programs on the device, and then the stack.
-        Step::Done(Verdict::Pass) => TC_ACT_UNSPEC,
+        Step::Done(Verdict::Pass | Verdict::Punt) => TC_ACT_UNSPEC,
         Step::Done(Verdict::Drop) => TC_ACT_SHOT,
         Step::Done(Verdict::Leave) => TC_ACT_REDIRECT,
         Step::Next(stage) => {
@@ -186,6 +226,15 @@ fn run(stage: Stage, context: TcContext) -> i32 {
             TC_ACT_UNSPEC
         }
     }
+}
+
+/// The time.
+#[inline(always)]
+pub(crate) fn now() -> Option<Ticks> {
+    let settings = Maps.settings()?;
+    // SAFETY: a helper without arguments.
+    let jiffies = unsafe { bpf_jiffies64() };
+    Some((jiffies >> Settings(settings).tick_shift()) as Ticks)
 }
 
 /// Shows the controller the clock of the programs: jiffies and nanoseconds of the same

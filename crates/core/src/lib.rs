@@ -19,6 +19,8 @@ pub mod check;
 pub mod config;
 pub mod edit_rules;
 pub mod estimator;
+pub mod firewall;
+pub mod fragment;
 pub mod ipvsadm;
 pub mod lb;
 pub mod notification;

@@ -1,5 +1,7 @@
 //! What others are told when something changes.
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::model::Script;
 
 /// What others are told.
@@ -9,4 +11,17 @@ pub struct Notification {
     pub line: String,
     /// To be started in this order; nobody waits for their ends.
     pub scripts: Vec<Script>,
+    /// For those who get mail, where they are to.
+    pub mail: Option<Mail>,
+}
+
+/// A mail, in keepalived's words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mail {
+    /// Its subject, without the name of the director.
+    pub subject: String,
+    /// Its text.
+    pub text: String,
+    /// Whether it is about a fault, of which not everybody wants to hear.
+    pub about_fault: bool,
 }

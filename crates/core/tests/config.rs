@@ -112,6 +112,22 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                     smtp_connect_timeout: Some(
                         30s,
                     ),
+                    vrrp_process: ProcessSettings {
+                        nice: 0,
+                        real_time: None,
+                        real_time_limit: None,
+                        no_swap: false,
+                        processors: [],
+                    },
+                    check_process: ProcessSettings {
+                        nice: 0,
+                        real_time: None,
+                        real_time_limit: None,
+                        no_swap: false,
+                        processors: [],
+                    },
+                    smtp_helo_name: None,
+                    no_mail_of_faults: false,
                     script_security: false,
                     notify_fifo: None,
                     vrrp_notify_fifo: None,
@@ -125,6 +141,7 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                             "VI_GATEWAY",
                         ],
                         weights: false,
+                        smtp_alert: false,
                         notify: NotifyScripts {
                             master: None,
                             backup: None,
@@ -161,6 +178,8 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                         ],
                         preempt: true,
                         preempt_delay: 0ns,
+                        routes: [],
+                        rules: [],
                         excluded_addresses: [],
                         source: None,
                         unicast_peers: [],
@@ -215,6 +234,8 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                         ],
                         preempt: true,
                         preempt_delay: 0ns,
+                        routes: [],
+                        rules: [],
                         excluded_addresses: [],
                         source: None,
                         unicast_peers: [],
@@ -246,6 +267,11 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                         notify_priority_changes: false,
                     },
                 ],
+                statics: Statics {
+                    addresses: [],
+                    routes: [],
+                    rules: [],
+                },
                 trackers: Trackers {
                     scripts: [],
                     files: [],
@@ -283,6 +309,7 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                                     lower_threshold: 0,
                                 },
                                 inhibit_on_failure: false,
+                                smtp_alert: true,
                                 notify_up: None,
                                 notify_down: None,
                                 slow_start: 0ns,
@@ -313,6 +340,7 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                         sorry_server: None,
                         quorum_up: None,
                         quorum_down: None,
+                        smtp_alert: false,
                         omega: false,
                         ha_suspend: false,
                     },
@@ -333,36 +361,6 @@ fn the_nat_directors_flaws_are_explained_and_harmless() {
             .all(|d| d.severity != Severity::Error)
     );
     expect![[r#"
-        note: `notification_email` is accepted but not acted on yet
-         --> keepalived.conf:2:4
-          |
-        2 |    notification_email {
-          |    ^^^^^^^^^^^^^^^^^^
-
-        note: `notification_email_from` is accepted but not acted on yet
-         --> keepalived.conf:7:4
-          |
-        7 |    notification_email_from Alexandre.Cassen@firewall.loc
-          |    ^^^^^^^^^^^^^^^^^^^^^^^
-
-        note: `smtp_server` is accepted but not acted on yet
-         --> keepalived.conf:8:4
-          |
-        8 |    smtp_server 192.168.200.1
-          |    ^^^^^^^^^^^
-
-        note: `smtp_connect_timeout` is accepted but not acted on yet
-         --> keepalived.conf:9:4
-          |
-        9 |    smtp_connect_timeout 30
-          |    ^^^^^^^^^^^^^^^^^^^^
-
-        note: `router_id` is accepted but not acted on yet
-          --> keepalived.conf:10:4
-           |
-        10 |    router_id LVS_DEVEL
-           |    ^^^^^^^^^
-
         note: (VI_1) the password is sent in the clear in every advertisement
           --> keepalived.conf:28:19
            |
@@ -378,12 +376,6 @@ fn the_nat_directors_flaws_are_explained_and_harmless() {
            |         ^^^^^^^^^^^^^^^^^^^^^^^^ did you mean `lvs_sync_daemon_interface`?
            |
            = help: write `lvs_sync_daemon_interface`
-
-        note: `smtp_alert` is accepted but not acted on yet
-          --> keepalived.conf:42:9
-           |
-        42 |         smtp_alert 
-           |         ^^^^^^^^^^
 
         note: (VI_GATEWAY) the password is sent in the clear in every advertisement
           --> keepalived.conf:45:27
@@ -465,6 +457,22 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                     smtp_connect_timeout: Some(
                         30s,
                     ),
+                    vrrp_process: ProcessSettings {
+                        nice: 0,
+                        real_time: None,
+                        real_time_limit: None,
+                        no_swap: false,
+                        processors: [],
+                    },
+                    check_process: ProcessSettings {
+                        nice: 0,
+                        real_time: None,
+                        real_time_limit: None,
+                        no_swap: false,
+                        processors: [],
+                    },
+                    smtp_helo_name: None,
+                    no_mail_of_faults: false,
                     script_security: false,
                     notify_fifo: None,
                     vrrp_notify_fifo: None,
@@ -496,6 +504,8 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                         ],
                         preempt: true,
                         preempt_delay: 0ns,
+                        routes: [],
+                        rules: [],
                         excluded_addresses: [],
                         source: None,
                         unicast_peers: [],
@@ -527,6 +537,11 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                         notify_priority_changes: false,
                     },
                 ],
+                statics: Statics {
+                    addresses: [],
+                    routes: [],
+                    rules: [],
+                },
                 trackers: Trackers {
                     scripts: [],
                     files: [],
@@ -566,6 +581,7 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                                     lower_threshold: 0,
                                 },
                                 inhibit_on_failure: false,
+                                smtp_alert: true,
                                 notify_up: None,
                                 notify_down: None,
                                 slow_start: 0ns,
@@ -596,6 +612,7 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                         sorry_server: None,
                         quorum_up: None,
                         quorum_down: None,
+                        smtp_alert: false,
                         omega: false,
                         ha_suspend: false,
                     },
@@ -632,6 +649,22 @@ fn the_container_directors_file_means_what_its_author_meant() {
                     smtp_connect_timeout: Some(
                         30s,
                     ),
+                    vrrp_process: ProcessSettings {
+                        nice: 0,
+                        real_time: None,
+                        real_time_limit: None,
+                        no_swap: false,
+                        processors: [],
+                    },
+                    check_process: ProcessSettings {
+                        nice: 0,
+                        real_time: None,
+                        real_time_limit: None,
+                        no_swap: false,
+                        processors: [],
+                    },
+                    smtp_helo_name: None,
+                    no_mail_of_faults: false,
                     script_security: false,
                     notify_fifo: None,
                     vrrp_notify_fifo: None,
@@ -663,6 +696,8 @@ fn the_container_directors_file_means_what_its_author_meant() {
                         ],
                         preempt: true,
                         preempt_delay: 0ns,
+                        routes: [],
+                        rules: [],
                         excluded_addresses: [],
                         source: None,
                         unicast_peers: [],
@@ -694,6 +729,11 @@ fn the_container_directors_file_means_what_its_author_meant() {
                         notify_priority_changes: false,
                     },
                 ],
+                statics: Statics {
+                    addresses: [],
+                    routes: [],
+                    rules: [],
+                },
                 trackers: Trackers {
                     scripts: [],
                     files: [],
@@ -733,6 +773,7 @@ fn the_container_directors_file_means_what_its_author_meant() {
                                     lower_threshold: 0,
                                 },
                                 inhibit_on_failure: false,
+                                smtp_alert: true,
                                 notify_up: None,
                                 notify_down: None,
                                 slow_start: 0ns,
@@ -763,6 +804,7 @@ fn the_container_directors_file_means_what_its_author_meant() {
                         sorry_server: None,
                         quorum_up: None,
                         quorum_down: None,
+                        smtp_alert: false,
                         omega: false,
                         ha_suspend: false,
                     },
@@ -775,22 +817,12 @@ fn the_container_directors_file_means_what_its_author_meant() {
 #[test]
 fn the_other_files_of_the_seed_have_three_flaws_each() {
     expect![[r#"
-        keepalived.conf:2:4: note: `notification_email` is accepted but not acted on yet
-        keepalived.conf:7:4: note: `notification_email_from` is accepted but not acted on yet
-        keepalived.conf:8:4: note: `smtp_server` is accepted but not acted on yet
-        keepalived.conf:9:4: note: `smtp_connect_timeout` is accepted but not acted on yet
-        keepalived.conf:10:4: note: `router_id` is accepted but not acted on yet
         keepalived.conf:21:19: note: (VI_1) the password is sent in the clear in every advertisement; it keeps misconfigured directors apart, not attackers
         keepalived.conf:32:5: warning: `nat_mask` is ignored: keepalived has dropped it; take the line away: NAT never needs the netmask of an address
         keepalived.conf:40:17: warning: `nb_get_retry` is ignored: TCP_CHECK never had it; write `retry` if a failed check is to be repeated that often; nb_get_retry was the name of `retry` in HTTP_GET and SSL_GET only, and old versions of keepalived skipped it here without a word
         keepalived.conf:46:1: warning: this `}` closes nothing: every block is closed already; take one of the two braces away
     "#]].assert_eq(&summary(&loaded(TUN)));
     expect![[r#"
-        keepalived.conf:2:4: note: `notification_email` is accepted but not acted on yet
-        keepalived.conf:7:4: note: `notification_email_from` is accepted but not acted on yet
-        keepalived.conf:8:4: note: `smtp_server` is accepted but not acted on yet
-        keepalived.conf:9:4: note: `smtp_connect_timeout` is accepted but not acted on yet
-        keepalived.conf:10:4: note: `router_id` is accepted but not acted on yet
         keepalived.conf:21:19: note: (VI_1) the password is sent in the clear in every advertisement; it keeps misconfigured directors apart, not attackers
         keepalived.conf:32:5: warning: `nat_mask` is ignored: keepalived has dropped it; take the line away: NAT never needs the netmask of an address
         keepalived.conf:36:5: note: port 36000 of this real server is never checked; while that port answers, clients are sent here even if their own port is dead
@@ -895,6 +927,7 @@ fn a_dump_reads_like_a_file() {
             lower_prio_no_advert false
             higher_prio_send_advert false
             skip_check_adv_addr false
+            smtp_alert false
             authentication {
                 auth_type PASS
                 auth_pass redacted
@@ -908,11 +941,13 @@ fn a_dump_reads_like_a_file() {
             protocol TCP
             lvs_sched rr
             persistence_timeout 50
+            smtp_alert false
             quorum 1
             hysteresis 0
             real_server 172.17.42.120 3306 {
                 weight 1
                 lvs_method TUN type ipip
+                smtp_alert true
                 TCP_CHECK {
                     connect_ip 172.17.42.120
                     connect_port 3306
@@ -1026,7 +1061,6 @@ fn included_files_are_found_beside_the_file_that_names_them() {
     assert_eq!(configuration.global.router_id.as_deref(), Some("b"));
     expect![[r#"
         /etc/keepalived/keepalived.conf:2:9: warning: no file matches /etc/keepalived/missing.conf; keepalived goes on without the file; `includea` insists on it
-        /etc/keepalived/conf.d/a.conf:3:3: note: `router_id` is accepted but not acted on yet (2 times in this configuration)
     "#]].assert_eq(&summary(&loaded));
 }
 
@@ -1382,6 +1416,31 @@ mod property {
         }
     }
 
+    fn route(kind: RouteKind, hops: &[(&str, Option<u16>)]) -> Route {
+        let hop = |(interface, weight): &(&str, Option<u16>)| NextHop {
+            router: Some(Ipv4Addr::new(192, 0, 2, 254).into()),
+            interface: Some((*interface).to_owned()),
+            on_link: true,
+            weight: *weight,
+        };
+        Route {
+            kind,
+            destination: Prefix {
+                address: Ipv4Addr::new(198, 51, 100, 0).into(),
+                length: 24,
+            },
+            hops: hops.iter().map(hop).collect(),
+            source: Some(Ipv4Addr::new(192, 0, 2, 1).into()),
+            table: 100,
+            metric: Some(5),
+            scope: Some(0),
+            protocol: Some(4),
+            mtu: Some(1400),
+            advertised_segment_size: Some(1360),
+            restore: false,
+        }
+    }
+
     fn instance(id: u8) -> impl Strategy<Value = VrrpInstance> {
         let addresses = any::<bool>().prop_flat_map(|ipv6| {
             let one = (
@@ -1460,6 +1519,32 @@ mod property {
                         } else {
                             Duration::from_millis(u64::from(interval))
                         },
+                        routes: vec![
+                            route(RouteKind::Unicast, &[("eth0", None)]),
+                            route(
+                                RouteKind::Unicast,
+                                &[("eth0", Some(1)), ("eth1", Some(256))],
+                            ),
+                            route(RouteKind::Blackhole, &[]),
+                        ],
+                        rules: vec![Rule {
+                            ipv6: false,
+                            inverted: false,
+                            from: Some(Prefix {
+                                address: Ipv4Addr::new(192, 0, 2, 0).into(),
+                                length: 25,
+                            }),
+                            to: Some(Prefix {
+                                address: Ipv4Addr::UNSPECIFIED.into(),
+                                length: 0,
+                            }),
+                            input: None,
+                            output: None,
+                            mark: None,
+                            preference: None,
+                            action: RuleAction::Table(100),
+                            restore: true,
+                        }],
                         excluded_addresses: excluded
                             .then(|| VirtualAddress::new("192.0.2.99".parse().unwrap(), 24))
                             .into_iter()
@@ -1584,6 +1669,7 @@ mod property {
                                         lower_threshold: limits.1,
                                     },
                                     inhibit_on_failure: false,
+                                    smtp_alert: true,
                                     notify_up: None,
                                     notify_down: Some(script(&["/bin/down"])),
                                     slow_start: Duration::from_secs(u64::from(limits.0)),
@@ -1648,6 +1734,7 @@ mod property {
                         quorum: 1,
                         hysteresis: 0,
                         sorry_server: None,
+                        smtp_alert: true,
                         quorum_up: None,
                         quorum_down: flags.0.then(|| script(&["/bin/down", "a b"])),
                         omega: flags.1,
@@ -1678,10 +1765,18 @@ mod property {
                         user: None,
                         reader: Some(script(&["/bin/reader", "-v"])),
                     }),
+                    vrrp_process: ProcessSettings {
+                        nice: -5,
+                        real_time: Some(50),
+                        real_time_limit: Some(Duration::from_millis(10)),
+                        no_swap: true,
+                        processors: vec![0, 1],
+                    },
                     ..Global::default()
                 },
                 sync_groups: vec![SyncGroup {
                     weights: true,
+                    smtp_alert: true,
                     name: "both".to_owned(),
                     members: vec![first.name.clone(), second.name.clone()],
                     notify: NotifyScripts {
@@ -1690,6 +1785,25 @@ mod property {
                     },
                 }],
                 instances: vec![first, second],
+                statics: Statics {
+                    addresses: vec![VirtualAddress {
+                        interface: Some("eth2".to_owned()),
+                        ..VirtualAddress::new(Ipv4Addr::new(192, 0, 2, 77).into(), 24)
+                    }],
+                    routes: vec![route(RouteKind::Throw, &[])],
+                    rules: vec![Rule {
+                        ipv6: true,
+                        inverted: true,
+                        from: None,
+                        to: None,
+                        input: Some("eth2".to_owned()),
+                        output: Some("eth3".to_owned()),
+                        mark: Some((7, 0xff)),
+                        preference: Some(100),
+                        action: RuleAction::Goto(200),
+                        restore: false,
+                    }],
+                },
                 trackers: Trackers {
                 scripts: vec![TrackedScript {
                     name: "check".to_owned(),

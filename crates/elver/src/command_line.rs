@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use elver_core::lb::RealServerPattern;
 
+use crate::director::Hook;
 use crate::instance::Instance;
 
 /// The environment variable that names the instance where no option does.
@@ -38,7 +39,8 @@ Exit codes:
    3  configuration: cannot be read   13  the instance runs already
    4  configuration: cannot run       14  a keepalived runs beside it
    5  check: runs, with doubts        15  the kernel's own IPVS has services
-  10  an interface does not exist     16  the instance does not run";
+  10  an interface does not exist     16  the instance does not run
+                                      17  another version left its tables";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -50,22 +52,37 @@ pub(crate) enum Command {
         /// The name that lines with @NAME hold for [default: the host name's first part]
         #[arg(short = 'i', long, value_name = "ID")]
         config_id: Option<String>,
+        /// Where packets are met
+        #[arg(long, value_enum, default_value_t = Hook::Auto)]
+        hook: Hook,
         /// What that file cannot say: table sizes, settings of IPVS, marks, lists of access
         /// [default: /etc/elver/elver.toml, if it is there]
         #[arg(long, value_name = "FILE")]
         settings: Option<PathBuf>,
     },
-    /// Read a configuration file and say what is wrong with it
+    /// Read the configuration files and say what is wrong with them, and which rules of
+    /// netfilter in this network namespace will not hold for virtual services
     Check {
         /// The configuration file
         #[arg(default_value = DEFAULT_FILE)]
         file: PathBuf,
+        /// What that file cannot say
+        /// [default: /etc/elver/elver.toml, if it is there]
+        #[arg(long, value_name = "FILE")]
+        settings: Option<PathBuf>,
         /// Say in words what would run, and how soon it reacts
         #[arg(long)]
         explain: bool,
         /// Print what is in force, with every default, without passwords
         #[arg(long, value_enum, value_name = "FORM", conflicts_with = "explain")]
         dump: Option<DumpForm>,
+        /// The configuration file of the other director: say what keeps the two from being a
+        /// pair, such as the same priority
+        #[arg(long, value_name = "FILE")]
+        peer: Option<PathBuf>,
+        /// The name that lines with @NAME hold for in the other director's file
+        #[arg(long, value_name = "ID", requires = "peer")]
+        peer_config_id: Option<String>,
         /// Print what there is to say as JSON
         #[arg(long, conflicts_with_all = ["explain", "dump"])]
         json: bool,

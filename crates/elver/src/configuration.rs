@@ -3,7 +3,7 @@
 mod host;
 
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use elver_core::config::model::Configuration;
 use elver_core::config::{
@@ -13,7 +13,9 @@ use serde::Serialize;
 
 use crate::command_line::DumpForm;
 use crate::failure::Failure;
+use crate::firewall;
 use crate::instance::Instance;
+use crate::settings::Settings;
 
 /// What a configuration is read from.
 #[derive(Debug, Clone)]
@@ -60,11 +62,25 @@ pub(crate) enum Shown {
     Json,
 }
 
-/// `elver check`: [`load`], which also looks at this host, and fails if there was something
-/// to say.
-pub(crate) fn check(origin: &Origin, shown: Shown) -> Result<(), Failure> {
+/// `elver check`: [`load`], which also looks at this host and its rules of netfilter, and fails
+/// if there was something to say.
+///
+/// With the file of another director, `peer`, what does not go together in the two is
+/// said as well.
+pub(crate) fn check(
+    origin: &Origin,
+    settings: Option<&Path>,
+    peer: Option<&Origin>,
+    shown: Shown,
+) -> Result<(), Failure> {
     let mut loaded = read(origin)?;
     loaded.diagnostics.extend(host::review(&loaded));
+    if let (Some(peer), Some(configuration)) = (peer, &loaded.configuration) {
+        let other = load(peer)?;
+        let name = peer.file.display().to_string();
+        let found = config::compare(configuration, &other, &name);
+        loaded.diagnostics.extend(found);
+    }
     if shown == Shown::Json {
         print_json(&loaded).map_err(Failure::system("output"))?;
     } else {
@@ -78,6 +94,16 @@ pub(crate) fn check(origin: &Origin, shown: Shown) -> Result<(), Failure> {
             _ => Failure::ConfigurationUnusable { path },
         });
     };
+    let settings = Settings::load(settings)?;
+    let look = firewall::look(&firewall::services(&configuration), &settings);
+    for failure in &look.failures {
+        eprintln!("rules of netfilter could not be looked at: {failure}");
+    }
+    for finding in &look.findings {
+        eprintln!("{finding}");
+    }
+    let is_doubtful =
+        matches!(worst, Some(Severity::Warning | Severity::Error)) || !look.findings.is_empty();
     let text = match shown {
         Shown::Json => String::new(),
         Shown::Explanation => config::explain(&configuration),
@@ -86,26 +112,24 @@ pub(crate) fn check(origin: &Origin, shown: Shown) -> Result<(), Failure> {
             let json = serde_json::to_string_pretty(&without_secrets(&configuration));
             json.map_err(|error| Failure::system("writing JSON")(error.into()))? + "\n"
         }
-        Shown::Summary => match worst {
-            Some(Severity::Warning | Severity::Error) => String::new(),
-            _ => format!(
-                "{}: runs: {} VRRP instances, {} virtual servers\n",
-                path.display(),
-                configuration.instances.len(),
-                configuration.virtual_servers.len()
-            ),
-        },
+        Shown::Summary if is_doubtful => String::new(),
+        Shown::Summary => format!(
+            "{}: runs: {} VRRP instances, {} virtual servers\n",
+            path.display(),
+            configuration.instances.len(),
+            configuration.virtual_servers.len()
+        ),
     };
     io::stdout()
         .write_all(text.as_bytes())
         .map_err(Failure::system("output"))?;
-    match worst {
-        Some(Severity::Warning | Severity::Error) if shown == Shown::Json => {
-            Err(Failure::Told { code: 5 })
-        }
-        Some(Severity::Warning | Severity::Error) => Err(Failure::ConfigurationDoubtful { path }),
-        _ => Ok(()),
+    if !is_doubtful {
+        return Ok(());
     }
+    Err(match shown {
+        Shown::Json => Failure::Told { code: 5 },
+        _ => Failure::ConfigurationDoubtful { path },
+    })
 }
 
 /// `keepalived --config-test`: says what is wrong, and gives back keepalived's exit code.

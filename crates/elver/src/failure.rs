@@ -15,6 +15,7 @@
 //! | 14 | a keepalived runs beside it |
 //! | 15 | the kernel's own IPVS has services |
 //! | 16 | the instance does not run |
+//! | 17 | another version of elver left tables that this one does not read |
 //!
 //! 4 and 5 are those of `keepalived --config-test`.
 
@@ -59,6 +60,12 @@ pub(crate) enum Failure {
     /// The kernel lacks something.
     #[error("this kernel cannot run the data plane: {0}")]
     Kernel(String),
+    /// XDP was asked for, and a device cannot have it.
+    #[error("--hook xdp: {device} cannot have XDP: {cause}; --hook auto leaves such devices to tc")]
+    NoXdp { device: String, cause: String },
+    /// The pinned tables are another version's.
+    #[error("{0}")]
+    OtherLayout(BpfError),
     /// Another director has the instance.
     #[error(
         "instance {instance} runs already{}; another one on this host needs a name of its \
@@ -122,17 +129,21 @@ impl Failure {
             Failure::ConfigurationDoubtful { .. } => 5,
             Failure::NoSuchInterface { .. } => 10,
             Failure::NoPermission { .. } => 11,
-            Failure::Kernel(_) => 12,
+            Failure::Kernel(_) | Failure::NoXdp { .. } => 12,
             Failure::AlreadyRunning { .. } => 13,
             Failure::KeepalivedRuns { .. } => 14,
             Failure::KernelIpvsInUse { .. } => 15,
             Failure::NotRunning { .. } => 16,
+            Failure::OtherLayout(_) => 17,
         })
     }
 }
 
 impl From<BpfError> for Failure {
     fn from(error: BpfError) -> Failure {
-        Failure::Kernel(error.to_string())
+        match error {
+            BpfError::Layout { .. } => Failure::OtherLayout(error),
+            _ => Failure::Kernel(error.to_string()),
+        }
     }
 }

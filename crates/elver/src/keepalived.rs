@@ -82,7 +82,7 @@ pub(crate) fn main(arguments: &[OsString], instance: &Instance) -> ExitCode {
                 origin,
                 settings: None,
             };
-            director::run(files, instance).map(|()| ExitCode::SUCCESS)
+            director::run(files, director::Hook::Auto, instance).map(|()| ExitCode::SUCCESS)
         }
     };
     result.unwrap_or_else(|failure| {

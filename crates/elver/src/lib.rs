@@ -11,9 +11,11 @@ mod ctl;
 mod data_plane;
 mod director;
 mod failure;
+mod firewall;
 mod instance;
 mod ipvsadm;
 mod keepalived;
+mod mailer;
 mod message_stream;
 mod notify_fifos;
 mod scripts;
@@ -64,38 +66,40 @@ pub fn main() -> ExitCode {
     let line = CommandLine::parse();
     let instance = &line.instance;
     log_to_standard_error();
+    let origin = |file, config_id| configuration::Origin {
+        file,
+        config_id,
+        instance: instance.clone(),
+    };
     let result = match line.command {
         Command::Run {
             file,
             config_id,
             settings,
+            hook,
         } => {
-            let origin = configuration::Origin {
-                file,
-                config_id,
-                instance: instance.clone(),
-            };
-            director::run(director::Files { origin, settings }, instance)
+            let origin = origin(file, config_id);
+            director::run(director::Files { origin, settings }, hook, instance)
         }
         Command::Check {
             file,
+            settings,
             explain,
             dump,
             json,
             config_id,
+            peer,
+            peer_config_id,
         } => {
-            let origin = configuration::Origin {
-                file,
-                config_id,
-                instance: instance.clone(),
-            };
+            let peer = peer.map(|file| origin(file, peer_config_id));
+            let origin = origin(file, config_id);
             let shown = match dump {
                 _ if json => Shown::Json,
                 _ if explain => Shown::Explanation,
                 Some(form) => Shown::Dump(form),
                 None => Shown::Summary,
             };
-            configuration::check(&origin, shown)
+            configuration::check(&origin, settings.as_deref(), peer.as_ref(), shown)
         }
         Command::Keepalived { arguments } => return keepalived::main(&arguments, instance),
         Command::Ctl { request } => match request {

@@ -204,6 +204,27 @@ fn the_director_withdraws_for_a_vrrp_process_that_does_not_come_back() {
     site.wait_for_vip(true);
 }
 
+/// Its address goes before a peer can have it, and does not come back with the process.
+#[test]
+fn a_vrrp_process_that_was_stopped_loses_its_addresses() {
+    let site = Site::new("stopped");
+    let first = site.child("vrrp");
+    kill_process(first, Signal::STOP).expect("stopped");
+    site.wait_for_vip(false);
+    site.wait_for_log("the vrrp process has not answered for");
+    site.wait_for_vip(true);
+    assert_ne!(site.child("vrrp"), first);
+    assert!(kill_process(first, Signal::CONT).is_err(), "it has ended");
+    // It was backup in between, and has waited for a master.
+    let log = site.director.log();
+    assert_eq!(
+        log.matches("Entering BACKUP STATE (init)").count(),
+        2,
+        "{log}"
+    );
+    assert!(!log.contains("Resuming MASTER"), "{log}");
+}
+
 #[test]
 fn an_interrupt_of_the_terminal_is_the_directors_alone() {
     let site = Site::new("children-group");

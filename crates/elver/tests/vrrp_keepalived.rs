@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use elver::vrrp_process::{monotonic_now, withdraw_addresses};
 use elver_core::config::model::{
-    Authentication, NotifyScripts, Script, ScriptUser, SyncGroup, Tracked, TrackedScript, Tracker,
-    Trackers, UnicastPeer, VirtualAddress, VrrpInstance, VrrpVersion,
+    Authentication, NotifyScripts, Script, ScriptUser, Statics, SyncGroup, Tracked, TrackedScript,
+    Tracker, Trackers, UnicastPeer, VirtualAddress, VrrpInstance, VrrpVersion,
 };
 use elver_core::config::{self, Source};
 use elver_core::vrrp::messages::{Command, Dump, Notice, Notifying, Resume};
@@ -373,10 +373,12 @@ fn a_tracked_script_decides_who_is_master() {
     elver.order(&Command::Configure {
         instances: vec![ours],
         sync_groups: Vec::new(),
+        statics: Statics::default(),
         trackers: Trackers {
             scripts: vec![script],
             ..Trackers::default()
         },
+        no_swap: false,
         notifying: Notifying::default(),
         resume: Vec::new(),
     });
@@ -421,7 +423,9 @@ fn order(configuration: config::model::Configuration) -> Command {
     Command::Configure {
         instances: configuration.instances,
         sync_groups: configuration.sync_groups,
+        statics: configuration.statics,
         trackers: configuration.trackers,
+        no_swap: false,
         notifying: Notifying::default(),
         resume: Vec::new(),
     }
@@ -514,10 +518,97 @@ fn a_tracked_process_that_ends_gives_the_address_away() {
     keepalived.says("Master received advert from 10.66.0.1 with higher priority 150, ours 100");
 }
 
+/// What the kernel shows of routes and rules that were made for keepalived.
+fn routing(network: &Network, router: usize) -> String {
+    let router = &network.routers[router];
+    sh(&format!(
+        "ip -n {router} route show table all proto keepalived
+         ip -n {router} -6 route show table all proto keepalived
+         ip -n {router} rule show | grep -e 'pref\\|lookup 1\\|5..:' || true
+         ip -n {router} -6 rule show | grep -e '5..:' || true"
+    ))
+}
+
+/// keepalived and then ours, with the same lines: the kernel shows the same.
+#[test]
+fn virtual_routes_and_rules_are_those_of_keepalived() {
+    let lines = "virtual_routes {
+      10.1.0.0/24 via 10.77.0.9 dev eth1 src 10.66.0.100 metric 7
+      src 10.66.0.100 to 10.2.0.0/16 via 10.77.0.9 table 100
+      10.3.0.0/24 dev eth1 mtu 1400
+      blackhole 10.4.0.0/24
+      10.5.0.0/24 nexthop via 10.77.0.8 dev eth1 weight 2 nexthop via 10.77.0.9 dev eth1 weight 3
+      2001:db8:9::/48 via fe80::2 dev eth1
+      default via 10.77.0.9 table 101
+    }
+    virtual_rules {
+      from 10.66.0.0/24 table 100 preference 500
+      to 10.9.0.0/16 iif eth1 fwmark 0x7/0xff table 101 preference 501
+      from 2001:db8::/32 table 102 preference 502
+    }";
+    let network = Network::new();
+    let keepalived = network.keepalived(
+        0,
+        &with(
+            &keepalived_instance(&instance("VI_1", "eth0", 51, 150, VIP)),
+            lines,
+        ),
+    );
+    keepalived.says("Entering MASTER STATE");
+    eventually("keepalived has set its rules", || {
+        routing(&network, 0).contains("502:")
+    });
+    std::thread::sleep(Duration::from_millis(300));
+    let theirs = routing(&network, 0);
+    keepalived.stop();
+    assert_eq!(routing(&network, 0), "");
+    assert_eq!(theirs.lines().count(), 13, "{theirs}");
+
+    let statics = "static_routes {\n 10.8.0.0/24 dev eth1 proto static\n}";
+    let configuration = tracked(statics, lines);
+    let elver = network.elver(0);
+    elver.order(&order(configuration));
+    elver.state("VI_1", State::Master);
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(routing(&network, 0), theirs);
+
+    // What somebody takes away comes back.
+    let router = &network.routers[0];
+    let is_static =
+        || sh(&format!("ip -n {router} route show proto static")).contains("10.8.0.0/24");
+    assert!(is_static());
+    sh(&format!(
+        "ip -n {router} route del 10.1.0.0/24; ip -n {router} route del 10.8.0.0/24
+         ip -n {router} rule del preference 500"
+    ));
+    eventually("all are back", || {
+        routing(&network, 0) == theirs && is_static()
+    });
+    sh(&format!(
+        "ip -n {router} link set eth1 down; ip -n {router} link set eth1 up"
+    ));
+    eventually("all are back with their interface", || {
+        routing(&network, 0) == theirs && is_static()
+    });
+
+    // They go with the role, and what is static does not.
+    let other = network.keepalived(
+        1,
+        &keepalived_instance(&instance("VI_1", "eth0", 51, 200, VIP)),
+    );
+    other.says("Entering MASTER STATE");
+    elver.state("VI_1", State::Backup);
+    eventually("nothing is left", || routing(&network, 0).is_empty());
+    assert!(is_static());
+    elver.shut_down();
+    assert!(!is_static());
+}
+
 fn group(members: [&str; 2]) -> SyncGroup {
     SyncGroup {
         name: "VG1".to_owned(),
         weights: false,
+        smtp_alert: false,
         members: members.map(str::to_owned).to_vec(),
         notify: NotifyScripts::default(),
     }
@@ -1301,6 +1392,47 @@ fn normalised(dump: &str) -> Vec<String> {
     dump.split([',', '\n']).map(line).collect()
 }
 
+/// The sections of a `keepalived.data` that are about instances, groups and scripts, without
+/// what time makes of them and what is keepalived's own inside.
+fn topology(dump: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut section = "";
+    for line in dump.lines() {
+        if let Some(title) = line.strip_prefix("------< ") {
+            section = title;
+        }
+        let inside = [
+            "   fd_in ",
+            // Who runs a script, and counts of a script that is run once a second.
+            "   Weight = ",
+            "   Result = ",
+            "   Insecure = ",
+            "   Script uid:gid = ",
+            "   Timeout = ",
+            "   State = ",
+        ];
+        let of_scripts = section.starts_with("VRRP Scripts");
+        let is_inside = |start: &&str| line.starts_with(*start);
+        let skipped =
+            line.starts_with(inside[0]) || of_scripts && inside.iter().any(|s| is_inside(&s));
+        if !["VRRP Topology", "VRRP Sync groups", "VRRP Scripts"]
+            .iter()
+            .any(|known| section.starts_with(known))
+            || skipped
+        {
+            continue;
+        }
+        let line = line.split(", uid:gid").next().unwrap();
+        let timed = ["   Last transition = ", "   Read timeout = "];
+        let line = match timed.iter().find(|timed| line.starts_with(**timed)) {
+            Some(timed) if line.contains("20") => (*timed).to_owned(),
+            _ => line.to_owned(),
+        };
+        lines.push(line);
+    }
+    lines
+}
+
 #[test]
 fn dumps_are_those_of_keepalived() {
     let mut network = Network::new();
@@ -1314,12 +1446,15 @@ fn dumps_are_those_of_keepalived() {
     keepalived.says("(M) Entering MASTER STATE");
     std::thread::sleep(Duration::from_secs(3));
     let json_signal = sh("keepalived --signum=JSON");
+    keepalived.signal("USR1");
     keepalived.signal("USR2");
     keepalived.signal(json_signal.trim());
     let whole = |text: &str| text.ends_with("}}]\n") || text.ends_with("}}]");
     let theirs = left_in_tmp(keepalived.id(), "keepalived.json", whole);
     let counted = |text: &str| text.matches("Priority Zero:\n    Received: ").count() == 4;
     let theirs_counted = left_in_tmp(keepalived.id(), "keepalived.stats", counted);
+    let finished = |text: &str| text.contains("---< VRRP Scripts >---") && text.ends_with('\n');
+    let their_data = left_in_tmp(keepalived.id(), "keepalived.data", finished);
     keepalived.stop();
     assert!(theirs.contains("secret12"), "{theirs}");
 
@@ -1329,7 +1464,9 @@ fn dumps_are_those_of_keepalived() {
     elver.order(&Command::Configure {
         instances: configuration.instances,
         sync_groups: configuration.sync_groups,
+        statics: configuration.statics,
         trackers: configuration.trackers,
+        no_swap: false,
         notifying: Notifying::default(),
         resume: Vec::new(),
     });
@@ -1338,6 +1475,7 @@ fn dumps_are_those_of_keepalived() {
     elver.state("L", State::Backup);
     elver.state("F", State::Fault);
     std::thread::sleep(Duration::from_secs(3));
+    elver.order(&Command::Dump(Dump::Data));
     elver.order(&Command::Dump(Dump::Statistics));
     elver.order(&Command::Dump(Dump::Json));
     let ours = left_in_tmp(elver.child.id(), "keepalived.json", whole);
@@ -1347,4 +1485,18 @@ fn dumps_are_those_of_keepalived() {
     let theirs = theirs.replace("secret12", "redacted");
     assert_eq!(normalised(&ours), normalised(&theirs));
     assert_eq!(normalised(&ours_counted), normalised(&theirs_counted));
+
+    let our_data = left_in_tmp(elver.child.id(), "keepalived.data", finished);
+    assert!(!our_data.contains("secret12"), "{our_data}");
+    let their_data = their_data.replace("secret12", "redacted");
+    let (ours, theirs) = (topology(&our_data), topology(&their_data));
+    assert!(theirs.len() > 150, "{their_data}");
+    assert_eq!(ours.join("\n"), theirs.join("\n"));
+
+    // What is written once begins anew.
+    elver.order(&Command::Dump(Dump::StatisticsOnce));
+    elver.order(&Command::Dump(Dump::Statistics));
+    left_in_tmp(elver.child.id(), "keepalived.stats", |text| {
+        text.matches("Became master: 0").count() == 4
+    });
 }

@@ -7,7 +7,7 @@ use crate::frame::Frame;
 use crate::reason::Reason;
 use crate::table::Words;
 use crate::table::connection::Hash;
-use crate::wire::{EtherType, Ethernet, Ipv4, Ipv6, protocol};
+use crate::wire::{EtherType, Ethernet, Ipv4, Ipv6, Ipv6Fragment, protocol};
 
 /// A packet whose network header has been read.
 #[derive(Clone, Copy)]
@@ -24,6 +24,25 @@ pub struct Packet<F: Family> {
     pub transport: u32,
     /// Octets from the network header to the end of the packet.
     pub length: u32,
+}
+
+/// What a packet is of the one that was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Piece {
+    /// Tells which fragments belong together.
+    pub identification: u32,
+    /// Where it begins, in octets; 0 of the first, in which the transport header is.
+    pub offset: u32,
+    /// Whether there are others behind it.
+    pub more: bool,
+}
+
+impl Piece {
+    /// Whether it is not the whole.
+    #[inline(always)]
+    pub fn is_fragment(self) -> bool {
+        self.more || self.offset != 0
+    }
 }
 
 /// An Internet protocol.
@@ -44,8 +63,21 @@ pub trait Family: Copy {
     /// Reads the network header that begins after the Ethernet header.
     ///
     /// # Errors
-    /// Why the packet is no business of ours.
+    /// Why the packet is no business of ours; [`Reason::Fragment`] of every fragment.
     fn parse<P: Frame>(frame: &P) -> Result<Packet<Self>, Reason>;
+
+    /// The same, of the first fragment of a packet too.
+    ///
+    /// # Errors
+    /// Why the packet is no business of ours; [`Reason::Fragment`] of later fragments.
+    fn parse_first<P: Frame>(frame: &P) -> Result<Packet<Self>, Reason>;
+
+    /// The same, of all fragments. In those behind the first no transport header stands where
+    /// it should.
+    ///
+    /// # Errors
+    /// Why the packet is no business of ours.
+    fn parse_piece<P: Frame>(frame: &P) -> Result<(Packet<Self>, Piece), Reason>;
 
     /// Writes a new source and destination address, takes `hops` away, and keeps the
     /// header's own checksum right. False if the frame cannot be written.
@@ -156,6 +188,22 @@ impl Family for V4 {
 
     #[inline(always)]
     fn parse<P: Frame>(frame: &P) -> Result<Packet<V4>, Reason> {
+        match Self::parse_piece(frame)? {
+            (_, piece) if piece.is_fragment() => Err(Reason::Fragment),
+            (packet, _) => Ok(packet),
+        }
+    }
+
+    #[inline(always)]
+    fn parse_first<P: Frame>(frame: &P) -> Result<Packet<V4>, Reason> {
+        match Self::parse_piece(frame)? {
+            (_, piece) if piece.offset != 0 => Err(Reason::Fragment),
+            (packet, _) => Ok(packet),
+        }
+    }
+
+    #[inline(always)]
+    fn parse_piece<P: Frame>(frame: &P) -> Result<(Packet<V4>, Piece), Reason> {
         let header: Ipv4 = frame.read(Ethernet::LENGTH).ok_or(Reason::Malformed)?;
         let header_length = header.header_length();
         let total = u32::from(header.total_length.get());
@@ -167,17 +215,20 @@ impl Family for V4 {
         {
             return Err(Reason::Malformed);
         }
-        if header.is_fragment() {
-            return Err(Reason::Fragment);
-        }
-        Ok(Packet {
+        let packet = Packet {
             source: u32::from_ne_bytes(header.source),
             destination: u32::from_ne_bytes(header.destination),
             protocol: header.protocol,
             time_to_live: header.time_to_live,
             transport: Ethernet::LENGTH + header_length,
             length: total,
-        })
+        };
+        let piece = Piece {
+            identification: header.identification.get().into(),
+            offset: header.fragment_offset(),
+            more: header.more_fragments(),
+        };
+        Ok((packet, piece))
     }
 
     #[inline(always)]
@@ -325,24 +376,47 @@ impl Family for V6 {
 
     #[inline(always)]
     fn parse<P: Frame>(frame: &P) -> Result<Packet<V6>, Reason> {
-        let header: Ipv6 = frame.read(Ethernet::LENGTH).ok_or(Reason::Malformed)?;
-        let total = Ipv6::LENGTH + u32::from(header.payload_length.get());
-        let room = frame.length().wrapping_sub(Ethernet::LENGTH);
-        if header.version() != 6 || total > room {
+        match V6::parse_contents(frame)? {
+            (_, true) => Err(Reason::Fragment),
+            (packet, _) if packet.protocol == protocol::FRAGMENT => Err(Reason::Fragment),
+            (packet, _) => Ok(packet),
+        }
+    }
+
+    #[inline(always)]
+    fn parse_first<P: Frame>(frame: &P) -> Result<Packet<V6>, Reason> {
+        let (packet, _) = V6::parse_contents(frame)?;
+        if packet.protocol == protocol::FRAGMENT {
+            return Err(Reason::Fragment);
+        }
+        Ok(packet)
+    }
+
+    #[inline(always)]
+    fn parse_piece<P: Frame>(frame: &P) -> Result<(Packet<V6>, Piece), Reason> {
+        let (mut packet, is_first) = V6::parse_contents(frame)?;
+        let mut piece = Piece {
+            identification: 0,
+            offset: 0,
+            more: false,
+        };
+        if is_first {
+            let at = packet.transport - Ipv6Fragment::LENGTH;
+            let header: Ipv6Fragment = frame.read(at).ok_or(Reason::Malformed)?;
+            piece.identification = u32::from_ne_bytes(header.identification);
+            piece.more = header.more_fragments();
+        } else if packet.protocol == protocol::FRAGMENT {
+            let header: Ipv6Fragment = frame.read(packet.transport).ok_or(Reason::Malformed)?;
+            packet.protocol = header.next_header;
+            packet.transport += Ipv6Fragment::LENGTH;
+            piece.identification = u32::from_ne_bytes(header.identification);
+            piece.offset = header.fragment_offset();
+            piece.more = header.more_fragments();
+        }
+        if packet.transport > Ethernet::LENGTH + packet.length {
             return Err(Reason::Malformed);
         }
-        let (protocol, transport) = extension::transport(frame, header.next_header)?;
-        if transport > Ethernet::LENGTH + total {
-            return Err(Reason::Malformed);
-        }
-        Ok(Packet {
-            source: words(header.source),
-            destination: words(header.destination),
-            protocol,
-            time_to_live: header.hop_limit,
-            transport,
-            length: total,
-        })
+        Ok((packet, piece))
     }
 
     #[inline(always)]
@@ -471,6 +545,31 @@ impl Family for V6 {
 }
 
 impl V6 {
+    /// Reads the headers up to the transport's, or to that of a later fragment; tells whether
+    /// there is one of a first fragment among them.
+    #[inline(always)]
+    fn parse_contents<P: Frame>(frame: &P) -> Result<(Packet<V6>, bool), Reason> {
+        let header: Ipv6 = frame.read(Ethernet::LENGTH).ok_or(Reason::Malformed)?;
+        let total = Ipv6::LENGTH + u32::from(header.payload_length.get());
+        let room = frame.length().wrapping_sub(Ethernet::LENGTH);
+        if header.version() != 6 || total > room {
+            return Err(Reason::Malformed);
+        }
+        let contents = extension::transport(frame, header.next_header)?;
+        if contents.offset > Ethernet::LENGTH + total {
+            return Err(Reason::Malformed);
+        }
+        let packet = Packet {
+            source: words(header.source),
+            destination: words(header.destination),
+            protocol: contents.protocol,
+            time_to_live: header.hop_limit,
+            transport: contents.offset,
+            length: total,
+        };
+        Ok((packet, contents.is_first_fragment))
+    }
+
     /// An address as it stands in a packet.
     #[inline(always)]
     pub fn from_octets(octets: [u8; 16]) -> [u64; 2] {

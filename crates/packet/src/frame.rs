@@ -1,6 +1,6 @@
 //! What the packet function needs of a packet and of the network around it.
 
-use zerocopy::{FromBytes, Immutable, IntoBytes};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::checksum::Difference;
 use crate::family::Family;
@@ -9,10 +9,34 @@ use crate::wire::MacAddress;
 /// No header is read or written that begins beyond this many octets of a frame.
 pub const FARTHEST_HEADER: u32 = 256;
 
+/// No frame with more octets is given to the controller.
+pub const LARGEST_HANDED_OVER: u32 = 9216;
+
+/// Octets of the ring through which frames are given to the controller.
+pub const HANDED_OVER_ROOM: u32 = 1 << 21;
+
+/// A frame that is given to the controller.
+#[derive(FromBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct HandedOver {
+    /// Octets that the fragments may have into which it is to be cut; 0 if it is to be held
+    /// until the first fragment of its packet has come.
+    pub largest: u32,
+    /// Octets of the frame.
+    pub length: u32,
+    /// The frame, and then anything.
+    pub octets: [u8; LARGEST_HANDED_OVER as usize],
+}
+
 /// A packet that begins with an Ethernet header and can be rewritten.
 ///
 /// Offsets are octets from the start of that header.
 pub trait Frame {
+    /// Whether another hook sees the frame after this one, and does everything. Then only
+    /// what is sure to leave from here is touched here; all else is left to that hook, before
+    /// anything has been changed or counted that anybody could notice.
+    const IS_FAST_PATH: bool;
+
     /// Whether the link layer delivered the frame to this host, not past it.
     fn addressed_to_us(&self) -> bool;
 
@@ -54,7 +78,7 @@ pub trait Frame {
     ) -> bool;
 
     /// Makes room behind the Ethernet header, for headers that encapsulate what was there.
-    /// False if there is none.
+    /// False if there is none. On the fast path the Ethernet header is void after that.
     fn grow(&mut self, room: Encapsulation) -> bool;
 
     /// The device over which the frame came, by its index.
@@ -69,7 +93,8 @@ pub trait Frame {
     fn is_unfinished(&mut self, offset: u32) -> bool;
 
     /// Cuts the frame off after so many octets. It will not be cut into segments any more.
-    /// False if it is shorter, or cannot be cut.
+    /// False if it is shorter, or cannot be cut. Not asked of the fast path, which makes no
+    /// packets of its own; so with what follows.
     fn cut(&mut self, length: u32) -> bool;
 
     /// Makes room for so many octets behind the Ethernet header. False if there is none.
@@ -89,13 +114,23 @@ pub trait Frame {
     /// What the stage before has told.
     fn noted(&self) -> Notes;
 
+    /// Whether a device, by its index, takes frames from this hook. To be asked before
+    /// [`Frame::transmit`].
+    fn can_leave_by(&self, device: u32) -> bool;
+
     /// The frame is to leave over a device, by its index, with the Ethernet header that it
     /// has now.
     fn transmit(&mut self, device: u32);
 
     /// The frame is to leave to a neighbour that the kernel resolves, and to which it writes
-    /// the Ethernet header.
+    /// the Ethernet header. Not asked of the fast path.
     fn resolve(&mut self, way: &Way);
+
+    /// Gives the frame to the controller, which hands it in again over the loopback device: as
+    /// it is once the first fragment of its packet has come, for `largest` 0, else in
+    /// fragments of at most so many octets. False if the controller has no room. Not asked of
+    /// the fast path.
+    fn hand_over(&mut self, largest: u32) -> bool;
 
     /// Where the host's routes lead a packet that came in with this frame.
     fn route<F: Family>(&self, query: &RouteQuery<F>) -> Route;
@@ -232,4 +267,19 @@ pub enum Verdict {
     Drop,
     /// Leaves, as the frame has been told.
     Leave,
+    /// Goes on, as it came, to the hook behind this one, which decides.
+    Punt,
+}
+
+/// A complete checksum after what it covers has changed (RFC 1624).
+#[inline(always)]
+pub fn updated_checksum(old: u16, kind: InternetChecksum, difference: Difference) -> u16 {
+    let zero_is_none = kind == InternetChecksum::ZeroIsNone;
+    if zero_is_none && old == 0 {
+        return 0;
+    }
+    match difference.apply(old) {
+        0 if zero_is_none => 0xffff,
+        new => new,
+    }
 }

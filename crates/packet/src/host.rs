@@ -7,13 +7,14 @@ mod frame;
 pub use configure::{Ground, Method, Persistence, RealServer, VirtualService, folded};
 pub use frame::{Departure, HostFrame, Journey};
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::reason::Reason;
 use crate::table::access::{Access, AccessKey};
+use crate::table::fragment::{Endpoint, FragmentKey, Remembered};
 use crate::table::service::ServiceKey;
 use crate::table::{Tables, Traffic, Words, connection, destination, mark, service, settings};
 
@@ -104,6 +105,10 @@ pub struct HostTables {
     pub index: Mutex<HashMap<ServiceKey, u32>>,
     /// `MARK_RULES`.
     pub mark_rules: SharedWords,
+    /// `FRAGMENTS`.
+    pub fragments: Mutex<HashMap<FragmentKey, Remembered>>,
+    /// `ENDPOINTS`.
+    pub endpoints: Mutex<HashSet<Endpoint>>,
     /// `ACCESS`: networks, each with the length of its prefix in bits.
     pub access: Mutex<Vec<(AccessKey, u32, Access)>>,
 }
@@ -122,6 +127,8 @@ impl HostTables {
             reasons: SharedWords::new(Reason::COUNT),
             index: Mutex::new(HashMap::new()),
             mark_rules: SharedWords::new(mark::RULES as usize * mark::WORDS),
+            fragments: Mutex::new(HashMap::new()),
+            endpoints: Mutex::new(HashSet::new()),
             access: Mutex::new(Vec::new()),
         }
     }
@@ -155,10 +162,13 @@ impl<'a> Tables for &'a HostTables {
 
     fn access(&self, key: &AccessKey) -> u32 {
         let networks = self.access.lock().unwrap_or_else(PoisonError::into_inner);
-        let address = u128::from_be_bytes(key.address);
+        let number = |[first, second]: [u64; 2]| {
+            u128::from(u64::from_be(first)) << 64 | u128::from(u64::from_be(second))
+        };
+        let address = number(key.address);
         let holds = |(network, length, _): &&(AccessKey, u32, Access)| {
             let shift = 128u32.saturating_sub(*length);
-            let network_address = u128::from_be_bytes(network.address);
+            let network_address = number(network.address);
             (network.service, network.family) == (key.service, key.family)
                 && address.checked_shr(shift) == network_address.checked_shr(shift)
         };
@@ -167,6 +177,24 @@ impl<'a> Tables for &'a HostTables {
             .filter(holds)
             .max_by_key(|(_, length, _)| *length);
         longest.map_or(0, |(_, _, access)| *access as u32)
+    }
+
+    fn fragment(&self, key: &FragmentKey) -> Option<Remembered> {
+        let fragments = self.fragments.lock();
+        let fragments = fragments.unwrap_or_else(PoisonError::into_inner);
+        fragments.get(key).copied()
+    }
+
+    fn remember_fragment(&self, key: &FragmentKey, remembered: Remembered) {
+        let fragments = self.fragments.lock();
+        let mut fragments = fragments.unwrap_or_else(PoisonError::into_inner);
+        fragments.insert(*key, remembered);
+    }
+
+    fn is_endpoint(&self, endpoint: &Endpoint) -> bool {
+        let endpoints = self.endpoints.lock();
+        let endpoints = endpoints.unwrap_or_else(PoisonError::into_inner);
+        endpoints.contains(endpoint)
     }
 
     fn mark_rule(&self, number: u32) -> Option<Slice<'a>> {
@@ -204,8 +232,14 @@ impl<'a> Tables for &'a HostTables {
                 totals.fetch_add(1, 1);
                 totals.fetch_add(3, u64::from(octets));
             }
+            Traffic::MoreIn(octets) => {
+                totals.fetch_add(3, u64::from(octets));
+            }
             Traffic::Out(octets) => {
                 totals.fetch_add(2, 1);
+                totals.fetch_add(4, u64::from(octets));
+            }
+            Traffic::MoreOut(octets) => {
                 totals.fetch_add(4, u64::from(octets));
             }
         }

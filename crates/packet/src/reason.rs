@@ -39,7 +39,7 @@ reasons! {
     Malformed = 5, "pass_malformed";
     /// Passed: no connection and no virtual service.
     NoService = 6, "pass_no_service";
-    /// Passed: a fragment.
+    /// Passed: a fragment of a packet that is no connection's, or whose ports are not known.
     Fragment = 7, "pass_fragment";
     /// Passed: a virtual service, but its address is not held here.
     NotHeld = 8, "pass_not_held";
@@ -71,32 +71,99 @@ reasons! {
     NotWritable = 20, "drop_not_writable";
     /// Dropped: a list of access keeps the client from the virtual service.
     AccessDenied = 21, "drop_access_denied";
+    /// Given to the director: a fragment that came before the first of its packet, or a packet to be cut into fragments.
+    HandedOver = 22, "handed_over";
+    /// Dropped: a fragment that came before the first of its packet, or a packet to be cut into fragments; the director had no room for it.
+    NotHandedOver = 23, "drop_not_handed_over";
 
     /// Delivered to this host, which is the real server itself.
-    DeliveredHere = 22, "delivered_here";
+    DeliveredHere = 24, "delivered_here";
 
     /// Counted beside the outcome: an expired entry gave its place to a new one.
-    ReplacedExpired = 23, "replaced_expired";
+    ReplacedExpired = 25, "replaced_expired";
     /// Counted beside the outcome: a connection that never came about gave its place to a new one.
-    ReplacedEmbryonic = 24, "replaced_embryonic";
+    ReplacedEmbryonic = 26, "replaced_embryonic";
     /// Counted beside the outcome: a live connection, the one idle longest, gave its place to a new one.
-    ReplacedLive = 25, "replaced_live";
+    ReplacedLive = 27, "replaced_live";
     /// Counted beside the outcome: a persistence template gave its place to a new entry.
-    ReplacedTemplate = 26, "replaced_template";
+    ReplacedTemplate = 28, "replaced_template";
 
     /// Counted beside the outcome: the sender was told by ICMP why its packet was dropped.
-    Answered = 27, "answered";
+    Answered = 29, "answered";
     /// Counted beside the outcome: the sender would have been told, but others were told too often.
-    AnswerWithheld = 28, "answer_withheld";
+    AnswerWithheld = 30, "answer_withheld";
     /// Counted beside the outcome: an ICMP error about a connection.
-    RelatedError = 29, "related_error";
+    RelatedError = 31, "related_error";
     /// The client was told of an error about a packet in a tunnel.
-    TunnelError = 30, "tunnel_error_to_client";
+    TunnelError = 32, "tunnel_error_to_client";
+
+    /// Left by the fast path to the hook behind: the destination MAC is none of this host's on the device.
+    PuntNotForUs = 33, "punt_not_for_us";
+    /// Left by the fast path: a VLAN tag.
+    PuntTagged = 34, "punt_tagged";
+    /// Left by the fast path: neither IPv4 nor IPv6.
+    PuntNotIp = 35, "punt_not_ip";
+    /// Left by the fast path: neither TCP nor UDP.
+    PuntNotTransport = 36, "punt_not_transport";
+    /// Left by the fast path: a fragment.
+    PuntFragment = 37, "punt_fragment";
+    /// Left by the fast path: headers that are cut off or contradict themselves, or a frame in several buffers.
+    PuntMalformed = 38, "punt_malformed";
+    /// Left by the fast path: no connection, and no virtual service that is held here and could open one.
+    PuntNoService = 39, "punt_no_service";
+    /// Left by the fast path: no connection, and its firewall mark, which only a later hook sees, may be a service's.
+    PuntMark = 40, "punt_mark";
+    /// Left by the fast path: the data plane has not been set up yet.
+    PuntNotReady = 41, "punt_not_ready";
+    /// Left by the fast path: no real server that can take it.
+    PuntNoDestination = 42, "punt_no_destination";
+    /// Left by the fast path: this host is the real server.
+    PuntLocal = 43, "punt_local";
+    /// Left by the fast path: the time to live runs out here.
+    PuntTimeToLive = 44, "punt_time_to_live";
+    /// Left by the fast path: no route to the real server or client.
+    PuntNoRoute = 45, "punt_no_route";
+    /// Left by the fast path: larger than the next link takes.
+    PuntTooBig = 46, "punt_too_big";
+    /// Left by the fast path: the link-layer address of the next hop is not known, or the device does not forward.
+    PuntUnresolved = 47, "punt_unresolved";
+    /// Left by the fast path: the device that it would leave by takes no frames from XDP.
+    PuntDevice = 48, "punt_device";
 }
 
 impl Reason {
     /// How many reasons there are.
     pub const COUNT: usize = Self::ALL.len();
+
+    /// As what a packet is counted that the fast path, which only forwards, leaves to the hook
+    /// behind it, where it comes to this outcome or a better one. None for what has been
+    /// changed already, or would fare no better there.
+    #[inline(always)]
+    pub(crate) const fn punt(self) -> Option<Reason> {
+        Some(match self {
+            Reason::NotForUs => Reason::PuntNotForUs,
+            Reason::Tagged => Reason::PuntTagged,
+            Reason::NotIp => Reason::PuntNotIp,
+            Reason::NotTransport => Reason::PuntNotTransport,
+            Reason::Fragment => Reason::PuntFragment,
+            Reason::Malformed => Reason::PuntMalformed,
+            Reason::NoService | Reason::NotFirst | Reason::NotHeld => Reason::PuntNoService,
+            Reason::NotReady => Reason::PuntNotReady,
+            Reason::DestinationRemoved | Reason::NoDestination => Reason::PuntNoDestination,
+            Reason::DeliveredHere => Reason::PuntLocal,
+            Reason::TimeToLive => Reason::PuntTimeToLive,
+            Reason::NoRoute => Reason::PuntNoRoute,
+            Reason::TooBig => Reason::PuntTooBig,
+            Reason::PuntMark | Reason::PuntUnresolved | Reason::PuntDevice => self,
+            _ => return None,
+        })
+    }
+
+    /// Whether it tells why the fast path left a packet to the hook behind it; what became of
+    /// the packet there is counted beside it.
+    pub const fn is_punt(self) -> bool {
+        self as u8 >= Reason::PuntNotForUs as u8
+    }
 }
 
 #[cfg(test)]

@@ -17,8 +17,7 @@ impl Director {
         let settings = (&self.tables).settings().unwrap();
         let word = settings.load(BEHAVIOUR_WORD);
         settings.store(BEHAVIOUR_WORD, word | 1 << 32);
-        let mut address = [0; 16];
-        address[..4].copy_from_slice(&network);
+        let address = [u32::from_ne_bytes(network).into(), 0];
         let key = AccessKey {
             service,
             family: 4,

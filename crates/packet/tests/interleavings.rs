@@ -48,6 +48,7 @@ fn arrive(
         match process(&mut frame, tables, now) {
             Verdict::Pass => Done::Passed,
             Verdict::Drop => Done::Dropped,
+            Verdict::Punt => panic!("there is no hook behind this one"),
             Verdict::Leave => {
                 assert!(describe(&frame.octets).contains("header sum right"));
                 let address = |at: usize| {

@@ -16,7 +16,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use aya::maps::{Array, HashMap, MapData};
-use aya::programs::{SchedClassifier, TestRun, TestRunOptions};
+use aya::programs::{SchedClassifier, TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use elver_packet::flow::tcp::TcpState;
 use elver_packet::reason::Reason;
@@ -25,7 +25,7 @@ use elver_packet::table::service::{self, ServiceKey};
 use elver_packet::table::settings::{SIZE_AND_EPOCH_WORD, TCP_TIMEOUTS_WORD};
 use elver_packet::table::{Words, connection};
 use elver_packet::wire::{TcpFlags, protocol};
-use elver_sys::bpf::{Clock, Maps, Sizes, load, unload};
+use elver_sys::bpf::{Attachments, Clock, Maps, Sizes, load, unload};
 use rustix::thread::{CpuSet, UnshareFlags, sched_getaffinity, sched_setaffinity, unshare_unsafe};
 use serde_json::json;
 
@@ -54,6 +54,10 @@ const PLAIN: u16 = 80;
 const PERSISTENT: u16 = 81;
 /// No service.
 const NO_SERVICE: u16 = 82;
+/// A service without persistence, by direct routing.
+const DIRECT: u16 = 83;
+/// A service without persistence, by an ipip tunnel.
+const TUNNEL: u16 = 84;
 
 const SYN: u8 = TcpFlags::SYN;
 const ACK: u8 = TcpFlags::ACK;
@@ -78,9 +82,17 @@ enum Before {
     Room,
 }
 
+/// Where a packet arrives.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hook {
+    Tc,
+    Xdp,
+}
+
 /// A line of the table.
 struct Case {
     name: &'static str,
+    hook: Hook,
     deed: u64,
     sender: Sender,
     port: u16,
@@ -158,6 +170,68 @@ const CASES: &[Case] = &[
         ..Case::ESTABLISHED
     },
     Case {
+        name: "XDP: established, client to real server, 1 flow",
+        hook: Hook::Xdp,
+        ..Case::ESTABLISHED
+    },
+    Case {
+        name: "XDP: established, real server to client, 1 flow",
+        hook: Hook::Xdp,
+        ..Case::ANSWER
+    },
+    Case {
+        name: "XDP: established, client to real server, 64k flows",
+        hook: Hook::Xdp,
+        flows: MANY,
+        packets: MANY,
+        before: Before::ATick,
+        ..Case::ESTABLISHED
+    },
+    Case {
+        name: "XDP: established, real server to client, 64k flows",
+        hook: Hook::Xdp,
+        flows: MANY,
+        packets: MANY,
+        before: Before::ATick,
+        ..Case::ANSWER
+    },
+    Case {
+        name: "XDP: established by direct routing, 1 flow",
+        hook: Hook::Xdp,
+        port: DIRECT,
+        ..Case::ESTABLISHED
+    },
+    Case {
+        name: "XDP: established through an ipip tunnel, 1 flow",
+        hook: Hook::Xdp,
+        port: TUNNEL,
+        ..Case::ESTABLISHED
+    },
+    Case {
+        name: "XDP: new flow",
+        hook: Hook::Xdp,
+        ..Case::OPENING
+    },
+    Case {
+        name: "XDP: new flow by direct routing",
+        hook: Hook::Xdp,
+        port: DIRECT,
+        ..Case::OPENING
+    },
+    Case {
+        name: "XDP: new flow through an ipip tunnel",
+        hook: Hook::Xdp,
+        port: TUNNEL,
+        ..Case::OPENING
+    },
+    Case {
+        name: "XDP: no virtual service, amid a connection: punted",
+        hook: Hook::Xdp,
+        port: NO_SERVICE,
+        reason: Some(Reason::PuntNoService),
+        ..Case::ESTABLISHED
+    },
+    Case {
         name: "yardstick: LRU_HASH look-up, hot 16-byte key",
         deed: script::LOOK_UP,
         reason: None,
@@ -168,6 +242,7 @@ const CASES: &[Case] = &[
 impl Case {
     const ESTABLISHED: Case = Case {
         name: "",
+        hook: Hook::Tc,
         deed: script::ARRIVE,
         sender: Sender::Client,
         port: PLAIN,
@@ -297,9 +372,10 @@ impl Drop for Pinned {
 impl<'a> Bench<'a> {
     fn new(network: &'a Network) -> Bench<'a> {
         let pinned = Pinned(format!("bench-{}", std::process::id()));
-        let (mut maps, attachments) =
+        let (mut maps, mut attachments) =
             load(&pinned.0, Sizes::default()).unwrap_or_else(|error| panic!("{error}"));
         write_services(&mut maps);
+        attach_xdp(&mut attachments, network);
         let mut verified = attachments.verified_instructions();
         verified.sort();
         let mut driver = EbpfLoader::new()
@@ -309,6 +385,9 @@ impl<'a> Bench<'a> {
         classifier(&mut driver)
             .load()
             .expect("the kernel takes the driver");
+        xdp(&mut driver)
+            .load()
+            .expect("the kernel takes the driver at XDP");
         let script = driver.take_map("SCRIPT").expect("the driver has a script");
         let script = Array::try_from(script).expect("the script is an array");
         let yardstick = driver
@@ -332,20 +411,17 @@ impl<'a> Bench<'a> {
 
     /// Opens the connections that the lines about established ones need.
     fn establish(&mut self) {
-        for case in [
-            Case {
-                flags: SYN,
-                flows: MANY,
-                packets: MANY,
-                ..Case::ESTABLISHED
-            },
-            Case {
-                flows: MANY,
-                packets: MANY,
-                ..Case::ESTABLISHED
-            },
-        ] {
-            self.run(&case, case.deed, 0);
+        for (port, flows) in [(PLAIN, MANY), (DIRECT, 1), (TUNNEL, 1)] {
+            for flags in [SYN, ACK] {
+                let case = Case {
+                    port,
+                    flags,
+                    flows,
+                    packets: flows,
+                    ..Case::ESTABLISHED
+                };
+                self.run(&case, case.deed, 0);
+            }
         }
         self.entries = 2 * MANY;
     }
@@ -399,7 +475,7 @@ impl<'a> Bench<'a> {
                 self.maps.connection(line).expect("a line").store(word, 0);
             }
         }
-        for id in [0, 1] {
+        for id in 0..SERVICES.len() as u32 {
             let words = self.maps.destination(id).expect("a destination");
             words.store(destination::CONNECTIONS_WORD, 0);
             words.store(destination::TEMPLATES_WORD, 0);
@@ -425,10 +501,11 @@ impl<'a> Bench<'a> {
             padded[..octets.len()].copy_from_slice(octets);
             *word = u64::from_ne_bytes(padded);
         }
+        let mut packet = [0; 64];
+        words[script::OCTETS_WORD] = packet.len() as u64;
         self.script
             .set(0, words, 0)
             .expect("the script has an entry");
-        let mut packet = [0; 64];
         packet[..script::HEADERS].copy_from_slice(&headers);
         let device = match case.sender {
             Sender::Client => self.network.front.index,
@@ -436,14 +513,19 @@ impl<'a> Bench<'a> {
         };
         let mut options = TestRunOptions::new();
         options.data_in = Some(&packet);
-        let context = context(device);
+        let context = match case.hook {
+            Hook::Tc => tc_context(device),
+            Hook::Xdp => xdp_context(device, packet.len() as u32),
+        };
         options.ctx_in = Some(&context);
         options.repeat = case.packets;
         let reason = case.reason.filter(|_| deed == script::ARRIVE);
         let before = reason.map(|reason| self.maps.reason(reason));
-        let result = classifier(&mut self.driver)
-            .test_run(options)
-            .expect("a run");
+        let (result, gave_up) = match case.hook {
+            Hook::Tc => (classifier(&mut self.driver).test_run(options), 2),
+            Hook::Xdp => (xdp(&mut self.driver).test_run(options), 0),
+        };
+        let result = result.expect("a run");
         if let (Some(reason), Some(before)) = (reason, before) {
             let counted = self.maps.reason(reason) - before;
             // New connections may meet two full sets whose entries all live.
@@ -455,7 +537,11 @@ impl<'a> Bench<'a> {
                 reason.name(),
             );
         }
-        assert_ne!(result.return_value, 2, "{}: the driver gave up", case.name);
+        assert_ne!(
+            result.return_value, gave_up,
+            "{}: the driver gave up",
+            case.name
+        );
         result.duration.as_nanos() as f64
     }
 }
@@ -467,14 +553,53 @@ fn classifier(driver: &mut Ebpf) -> &mut SchedClassifier {
     program.try_into().expect("the driver is a classifier")
 }
 
+fn xdp(driver: &mut Ebpf) -> &mut Xdp {
+    let program = driver
+        .program_mut("elver_drive_xdp")
+        .expect("the driver has a program for XDP");
+    program.try_into().expect("the driver is a program for XDP")
+}
+
 /// A `__sk_buff` in which only the device is set.
-fn context(device: u32) -> [u8; 192] {
-    let mut context = [0; 192];
+fn tc_context(device: u32) -> Vec<u8> {
+    let mut context = vec![0; 192];
     context[40..44].copy_from_slice(&device.to_ne_bytes());
     context
 }
 
-/// Two services with a real server each, which is the same for both.
+/// An `xdp_md` of a frame of so many octets.
+fn xdp_context(device: u32, octets: u32) -> Vec<u8> {
+    let mut context = vec![0; 24];
+    context[4..8].copy_from_slice(&octets.to_ne_bytes());
+    context[12..16].copy_from_slice(&device.to_ne_bytes());
+    context
+}
+
+/// Attaches XDP on both sides, without which the kernel runs it for neither, and lets it send
+/// to both.
+fn attach_xdp(attachments: &mut Attachments, network: &Network) {
+    let sides = [("front", &network.front), ("back", &network.back)];
+    for (name, side) in sides {
+        attachments
+            .attach_xdp(side.index, name)
+            .unwrap_or_else(|error| panic!("{error}"));
+    }
+    let stations = sides.map(|(_, side)| (side.index, side.mac));
+    attachments
+        .set_stations(&stations.into())
+        .and_then(|()| attachments.set_redirects(&sides.map(|(_, side)| side.index).into()))
+        .unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// The ports of the services, and how packets for them are forwarded.
+const SERVICES: [(u16, u8); 4] = [
+    (PLAIN, method::NAT),
+    (PERSISTENT, method::NAT),
+    (DIRECT, method::DIRECT),
+    (TUNNEL, method::TUNNEL),
+];
+
+/// The services, with a real server each, which is the same for all.
 fn write_services(maps: &mut Maps) {
     let settings = maps.settings().expect("settings");
     let clock = Clock::from_settings(settings);
@@ -482,7 +607,7 @@ fn write_services(maps: &mut Maps) {
         let ticks = clock.ticks(Duration::from_secs(seconds.into()));
         settings.store(TCP_TIMEOUTS_WORD + state, u64::from(ticks));
     }
-    for (id, port) in (0..).zip([PLAIN, PERSISTENT]) {
+    for (id, (port, method)) in (0..).zip(SERVICES) {
         let words = maps.destination(id).expect("a destination");
         let port_word = u64::from(port.to_be());
         words.store(destination::SERVICE_WORD, u64::from(id) | port_word << 32);
@@ -490,7 +615,7 @@ fn write_services(maps: &mut Maps) {
         words.store(destination::WEIGHT_WORD, 1);
         let flags =
             destination::flags::LIVE | destination::flags::AVAILABLE | destination::flags::HELD;
-        let heading = u64::from(flags) | u64::from(method::NAT) << 48 | 4 << 56;
+        let heading = u64::from(flags) | u64::from(method) << 48 | 4 << 56;
         words.exchange(destination::FLAGS_WORD, heading);
         maps.set_member(id, id);
         let words = maps.service(id).expect("a service");

@@ -2,6 +2,7 @@
 
 pub mod bpf;
 pub mod capture;
+pub mod driver;
 pub mod dump_file;
 pub mod file_watch;
 pub mod frame_sender;
@@ -13,6 +14,7 @@ pub mod notify_fifo;
 pub mod privilege;
 pub mod process;
 pub mod process_watch;
+pub mod scheduling;
 pub mod script;
 pub mod timer;
 pub mod vrrp_socket;

@@ -8,8 +8,10 @@
 //! Everything is spelt in this module's own types: the crates that know the message
 //! formats appear nowhere else.
 
+mod policy;
 mod route;
 
+pub use policy::{NextHop, Route, RouteKind, Rule, RuleAction};
 pub use route::RouteTo;
 
 use std::collections::VecDeque;
@@ -26,7 +28,7 @@ use netlink_packet_route::address::{
 };
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 use netlink_packet_route::neighbour::{
-    NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
+    NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use rustix::net::netlink::SocketAddrNetlink;
@@ -63,6 +65,9 @@ pub struct Link {
     pub kind: Option<String>,
     /// Index of the bridge or bond that it is a port of.
     pub controller: Option<u32>,
+    /// Index of the device that this one stands on: of a VLAN or macvlan, for instance; of a
+    /// veth, its peer.
+    pub lower: Option<u32>,
 }
 
 /// How far an address is valid.
@@ -119,6 +124,8 @@ pub enum Topic {
     Addresses,
     /// Routes, of both families.
     Routes,
+    /// Rules that choose their table, of both families.
+    Rules,
     /// Neighbours (ARP and neighbour discovery).
     Neighbours,
 }
@@ -131,6 +138,7 @@ impl Topic {
             Topic::Neighbours => 0x4,
             Topic::Addresses => 0x10 | 0x100,
             Topic::Routes => 0x40 | 0x400,
+            Topic::Rules => 0x80 | 0x4_0000,
         }
     }
 }
@@ -146,7 +154,7 @@ pub enum NetlinkEvent {
     AddressAdded(InterfaceAddress),
     /// An address is gone.
     AddressRemoved(InterfaceAddress),
-    /// Some route has appeared, changed or gone.
+    /// Some route, or some rule, has appeared, changed or gone.
     RoutesChanged,
     /// A neighbour has changed.
     NeighbourChanged(Neighbour),
@@ -163,6 +171,8 @@ pub struct Neighbour {
     pub address: IpAddr,
     /// Its hardware address, while it is known to be right, or believed to be.
     pub mac: Option<[u8; 6]>,
+    /// It was right once, and nobody has confirmed it of late.
+    pub stale: bool,
 }
 
 /// A socket to ask and to change.
@@ -292,6 +302,50 @@ impl Netlink {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// All neighbours, of both families.
+    ///
+    /// # Errors
+    /// What the kernel answers.
+    pub fn neighbours(&mut self) -> io::Result<Vec<Neighbour>> {
+        let messages = self.dump(RouteNetlinkMessage::GetNeighbour(
+            NeighbourMessage::default(),
+        ))?;
+        Ok(messages
+            .into_iter()
+            .filter_map(|message| match message {
+                RouteNetlinkMessage::NewNeighbour(neighbour) => read_neighbour(&neighbour, true),
+                _ => None,
+            })
+            .collect())
+    }
+
+    /// Has the kernel confirm a neighbour that it knows, as if something had been sent to it.
+    ///
+    /// # Errors
+    /// `EPERM` without the right, and what else the kernel answers.
+    pub fn confirm_neighbour(&mut self, interface: u32, address: IpAddr) -> io::Result<()> {
+        let mut message = NeighbourMessage::default();
+        message.header.ifindex = interface;
+        message.header.flags = NeighbourFlags::Use;
+        let destination = match address {
+            IpAddr::V4(address) => {
+                message.header.family = AddressFamily::Inet;
+                NeighbourAddress::Inet(address)
+            }
+            IpAddr::V6(address) => {
+                message.header.family = AddressFamily::Inet6;
+                NeighbourAddress::Inet6(address)
+            }
+        };
+        message
+            .attributes
+            .push(NeighbourAttribute::Destination(destination));
+        self.request(
+            RouteNetlinkMessage::NewNeighbour(message),
+            NLM_F_REQUEST | NLM_F_ACK,
+        )
     }
 
     fn request(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
@@ -503,9 +557,10 @@ fn read_event(message: NetlinkMessage<RouteNetlinkMessage>) -> Option<NetlinkEve
         RouteNetlinkMessage::DelAddress(address) => {
             read_address(&address).map(NetlinkEvent::AddressRemoved)
         }
-        RouteNetlinkMessage::NewRoute(_) | RouteNetlinkMessage::DelRoute(_) => {
-            Some(NetlinkEvent::RoutesChanged)
-        }
+        RouteNetlinkMessage::NewRoute(_)
+        | RouteNetlinkMessage::DelRoute(_)
+        | RouteNetlinkMessage::NewRule(_)
+        | RouteNetlinkMessage::DelRule(_) => Some(NetlinkEvent::RoutesChanged),
         RouteNetlinkMessage::NewNeighbour(neighbour) => {
             read_neighbour(&neighbour, true).map(NetlinkEvent::NeighbourChanged)
         }
@@ -529,6 +584,7 @@ fn read_link(message: &LinkMessage) -> Link {
         no_arp: flags.contains(LinkFlags::Noarp),
         kind: None,
         controller: None,
+        lower: None,
     };
     for attribute in &message.attributes {
         match attribute {
@@ -536,6 +592,7 @@ fn read_link(message: &LinkMessage) -> Link {
             LinkAttribute::Address(octets) => link.mac = octets.as_slice().try_into().ok(),
             LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
             LinkAttribute::Controller(index) => link.controller = Some(*index),
+            LinkAttribute::Link(index) => link.lower = Some(*index),
             LinkAttribute::LinkInfo(info) => {
                 link.kind = info.iter().find_map(|info| match info {
                     LinkInfo::Kind(kind) => Some(kind.to_string()),
@@ -607,5 +664,6 @@ fn read_neighbour(message: &NeighbourMessage, present: bool) -> Option<Neighbour
         interface: message.header.ifindex,
         address: address?,
         mac,
+        stale: present && message.header.state == NeighbourState::Stale,
     })
 }

@@ -5,12 +5,16 @@
 //! - The source port of GUE packets, which is a hash of the kernel's own.
 //! - The checksum of UDP datagrams that came without one: IPVS computes it.
 //! - What an Ethernet frame has after its packet.
+//! - In the packet that an ICMP error quotes, the transport's checksum, which IPVS leaves as it
+//!   was when it translates the rest; and with it that of the error, which Linux 6.1 makes wrong
+//!   for "packet too big" in any case. Those of elver have to be right.
+//! - The flow label of ICMPv6 errors, which is a hash of the kernel's own.
 
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::packet::{
-    DONT_FRAGMENT, GRE, ICMP, IPIP, IPV6, TCP, UDP, internet_checksum, pseudo_header,
+    DONT_FRAGMENT, GRE, ICMP, ICMPV6, IPIP, IPV6, SCTP, TCP, UDP, internet_checksum, pseudo_header,
 };
 
 /// Octets of an Ethernet header.
@@ -28,6 +32,8 @@ struct Comparable {
     /// Where the transport's header begins.
     transport: usize,
     protocol: u8,
+    /// Whether the checksums of an ICMP error and of what it quotes are right.
+    is_right: bool,
 }
 
 /// What is different in the frames that came out, if anything. `unchecked` says that what
@@ -76,6 +82,12 @@ pub(super) fn text(frames: &[Vec<u8>]) -> String {
 fn is_same(kernel: &[u8], elver: &[u8], unchecked: bool) -> Result<bool, String> {
     let mut kernel = comparable(kernel)?;
     let elver = comparable(elver)?;
+    if !elver.is_right {
+        return Err(format!(
+            "an ICMP error with a wrong checksum, with which it came:\n{}",
+            text(&[elver.octets])
+        ));
+    }
     if unchecked && kernel.protocol == UDP && elver.protocol == UDP {
         let place = kernel.transport + 6;
         let has_none = elver.octets.get(place..place + 2) == Some(&[0; 2]);
@@ -128,11 +140,70 @@ fn comparable(frame: &[u8]) -> Result<Comparable, String> {
         }
         octets[transport..transport + 2].fill(0);
     }
-    Ok(Comparable {
+    let mut comparable = Comparable {
         octets,
         transport,
         protocol,
-    })
+        is_right: true,
+    };
+    comparable.level_error();
+    Ok(comparable)
+}
+
+impl Comparable {
+    /// Of an ICMP error, looks at the checksums and makes those that may differ the same.
+    fn level_error(&mut self) {
+        let start = self.transport;
+        let is_error = match (self.protocol, self.octets.get(start)) {
+            (ICMP, Some(kind)) => matches!(kind, 3 | 4 | 11 | 12),
+            (ICMPV6, Some(kind)) => *kind < 128,
+            _ => false,
+        };
+        let quoted = start + 8;
+        if !is_error || self.octets.len() < quoted + 20 {
+            return;
+        }
+        let pseudo = if self.protocol == ICMPV6 {
+            let (source, destination) = addresses(&self.octets);
+            pseudo_header(source, destination, ICMPV6, self.octets.len() - start)
+        } else {
+            Vec::new()
+        };
+        if self.protocol == ICMPV6 {
+            self.octets[ETHERNET + 1] &= 0xf0;
+            self.octets[ETHERNET + 2..ETHERNET + 4].fill(0);
+        }
+        self.is_right = internet_checksum(&[&pseudo, &self.octets[start..]]) == 0;
+        self.octets[start + 2..start + 4].fill(0);
+        let (protocol, header) = match self.octets[quoted] >> 4 {
+            4 => {
+                let header = usize::from(self.octets[quoted] & 15) * 4;
+                (self.octets[quoted + 9], header)
+            }
+            _ => (self.octets[quoted + 6], 40),
+        };
+        let checksum = match protocol {
+            TCP => 16..18,
+            UDP => 6..8,
+            SCTP => 8..12,
+            _ => return,
+        };
+        let place = quoted + header + checksum.start..quoted + header + checksum.end;
+        if place.end <= self.octets.len() {
+            self.octets[place].fill(0);
+        }
+    }
+}
+
+/// The packet in a frame, without what stands behind it.
+pub(super) fn packet(frame: &[u8]) -> &[u8] {
+    let word = |place: usize| usize::from(u16::from_be_bytes([frame[place], frame[place + 1]]));
+    let length = if frame[ETHERNET] >> 4 == 6 {
+        40 + word(ETHERNET + 4)
+    } else {
+        word(ETHERNET + 2)
+    };
+    &frame[ETHERNET..(ETHERNET + length).min(frame.len())]
 }
 
 fn addresses(frame: &[u8]) -> (IpAddr, IpAddr) {
@@ -163,8 +234,9 @@ pub(super) fn destination(frame: &[u8]) -> Option<(u8, std::net::SocketAddr)> {
         octets,
         transport,
         protocol,
+        ..
     } = comparable(frame).ok()?;
-    let has_ports = matches!(protocol, TCP | UDP | super::packet::SCTP);
+    let has_ports = matches!(protocol, TCP | UDP | SCTP);
     let port = has_ports.then(|| octets[transport + 2..].first_chunk())??;
     let (_, address) = addresses(frame);
     Some((protocol, (address, u16::from_be_bytes(*port)).into()))

@@ -3,6 +3,9 @@
 
 mod cases;
 mod compare;
+mod complaint;
+pub(crate) mod cost;
+mod errors;
 mod generate;
 mod network;
 mod packet;
@@ -16,6 +19,7 @@ use std::time::Duration;
 
 use elver_lab::wait::{self, Look};
 
+use self::complaint::Complaint;
 use self::network::{End, Family, Network, Out, RUNS, at};
 use self::packet::Packet;
 use crate::balanced::Balancer;
@@ -46,6 +50,13 @@ enum Action {
     /// The real server sends a packet to which the client's packets of this connection went;
     /// the source is the virtual service.
     Answer(Packet),
+    /// Somebody sends an ICMP error.
+    Complain(Complaint),
+    /// So large may packets towards the real servers be from now on.
+    Mtu(u16),
+    /// From now on the tables are compared without statistics: IPVS counts ICMP that it makes
+    /// itself as answers, where real servers do not answer through it.
+    NoStatistics,
     /// Compares the tables.
     Tables,
 }
@@ -58,6 +69,9 @@ impl fmt::Display for Action {
             Action::Send(packet) => write!(f, "client {packet}"),
             Action::SendPadded(packet) => write!(f, "client {packet}, padded"),
             Action::Answer(packet) => write!(f, "server {packet}"),
+            Action::Complain(complaint) => write!(f, "{complaint}"),
+            Action::Mtu(mtu) => write!(f, "packets of {mtu} octets"),
+            Action::NoStatistics => write!(f, "no statistics"),
             Action::Tables => write!(f, "tables"),
         }
     }
@@ -115,8 +129,12 @@ struct Pair {
     runs: u8,
     /// Where packets of a connection went last: by protocol, client and service.
     servers: BTreeMap<(u8, SocketAddr, SocketAddr), SocketAddr>,
+    /// The last packet that came out of either director, the kernel's first.
+    last: BTreeMap<End, [Vec<u8>; 2]>,
     /// How many frames came out in this run.
     passed: usize,
+    /// Whether statistics are compared in this run.
+    has_statistics: bool,
 }
 
 /// The written and the generated runs.
@@ -129,10 +147,14 @@ pub(crate) fn steps(steps: &mut Steps, elver: &Path, seed: u64) {
         elver: Network::new("elver-packets", Balancer::Elver(elver)),
         runs: 0,
         servers: BTreeMap::new(),
+        last: BTreeMap::new(),
         passed: 0,
+        has_statistics: true,
     };
     pair.elver.start(elver);
-    for case in cases::all().into_iter().chain(walks::all()) {
+    let cases = cases::all().into_iter().chain(walks::all());
+    // What they leave lies in the kernel's memory of routes, so they come last.
+    for case in cases.chain(errors::all()) {
         for family in case.families {
             let place = pair.next(*family);
             let name = format!("packets: {}, {family}", case.name);
@@ -161,10 +183,13 @@ impl Pair {
     /// the tables at the end.
     fn play(&mut self, place: Place, actions: &[Action]) {
         self.servers.clear();
+        self.last.clear();
         self.passed = 0;
+        self.has_statistics = true;
         for side in [&mut self.kernel, &mut self.elver] {
             side.director.list(&["-C"]);
             side.unmark();
+            side.reset_mtu();
         }
         for (number, action) in actions.iter().enumerate() {
             println!("{number:3} {action}");
@@ -203,7 +228,26 @@ impl Pair {
                     None => println!("      no real server has the connection"),
                 }
             }
+            Action::Complain(complaint) => self.complain(complaint),
+            Action::Mtu(mtu) => {
+                for side in [&mut self.kernel, &mut self.elver] {
+                    side.set_mtu(*mtu);
+                }
+            }
+            Action::NoStatistics => self.has_statistics = false,
             Action::Tables => self.tables(place),
+        }
+    }
+
+    fn complain(&mut self, complaint: &Complaint) {
+        let last = self.last.get(&complaint.end);
+        let packets = [0, 1]
+            .map(|side| complaint.octets(last.map(|packets: &[Vec<u8>; 2]| &packets[side][..])));
+        if complaint.is_compared {
+            self.pass(complaint.end, &packets, false);
+        } else {
+            self.kernel.send(complaint.end, &packets[0]);
+            self.elver.send(complaint.end, &packets[1]);
         }
     }
 
@@ -212,24 +256,36 @@ impl Pair {
     fn exchange(&mut self, end: End, packet: &Packet, padding: usize) {
         let mut octets = packet.octets();
         octets.resize(octets.len() + padding, 0);
-        let kernel = self.kernel.send(end, &octets);
-        let elver = self.elver.send(end, &octets);
+        let kernel = self.pass(end, &[octets.clone(), octets], packet.is_unchecked());
+        if end == End::Clients {
+            self.learn(packet, &kernel);
+        }
+    }
+
+    /// Sends octets into either side, the kernel's first, and compares what comes out.
+    /// `unchecked` says that they are a UDP datagram without a checksum. Gives what came out of
+    /// the kernel.
+    fn pass(&mut self, end: End, packets: &[Vec<u8>; 2], unchecked: bool) -> Out {
+        let kernel = self.kernel.send(end, &packets[0]);
+        let elver = self.elver.send(end, &packets[1]);
         println!(
             "      {} to servers, {} to clients",
             kernel.servers.len(),
             kernel.clients.len()
         );
         self.passed += kernel.servers.len() + kernel.clients.len();
-        if end == End::Clients {
-            self.learn(packet, &kernel);
-        }
         for (who, kernel, elver) in [
-            ("real servers", &kernel.servers, &elver.servers),
-            ("clients", &kernel.clients, &elver.clients),
+            (End::Servers, &kernel.servers, &elver.servers),
+            (End::Clients, &kernel.clients, &elver.clients),
         ] {
-            compare::difference(kernel, elver, packet.is_unchecked())
-                .unwrap_or_else(|difference| panic!("to {who}: {difference}"));
+            compare::difference(kernel, elver, unchecked)
+                .unwrap_or_else(|difference| panic!("to the end of {who:?}: {difference}"));
+            if let (Some(kernel), Some(elver)) = (kernel.last(), elver.last()) {
+                let packets = [kernel, elver].map(|frame| compare::packet(frame).to_vec());
+                self.last.insert(who, packets);
+            }
         }
+        kernel
     }
 
     /// Notes where a packet went.
@@ -249,8 +305,10 @@ impl Pair {
     fn tables(&self, place: Place) {
         wait::until("the tables of both to be the same", SETTLED, || {
             let [kernel, elver] = [&self.kernel, &self.elver].map(|side| {
-                let services = side.director.list(&["-Ln"])
-                    + &side.director.list(&["-Ln", "--stats", "--exact"]);
+                let mut services = side.director.list(&["-Ln"]);
+                if self.has_statistics {
+                    services += &side.director.list(&["-Ln", "--stats", "--exact"]);
+                }
                 (services, connections(side, place))
             });
             Ok(

@@ -35,6 +35,9 @@ pub(super) const SERVERS: u8 = 3;
 /// How long the director may take to answer, on a machine that is not slow.
 const LIMIT: Duration = Duration::from_secs(10);
 
+/// How large packets are at first.
+const MTU: u16 = 1500;
+
 /// The longest frame that passes.
 const FRAME: usize = 2048;
 
@@ -90,7 +93,7 @@ impl fmt::Display for Family {
 }
 
 /// An end of the director's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum End {
     /// Where clients are.
     Clients,
@@ -118,6 +121,16 @@ impl End {
         }
     }
 
+    /// A router there that is not the sender of what the director gets.
+    pub(super) fn router(self, is_ipv6: bool) -> IpAddr {
+        match (self, is_ipv6) {
+            (End::Clients, false) => Ipv4Addr::new(10, 0, 1, 2).into(),
+            (End::Clients, true) => Ipv6Addr::new(0xfd00, 1, 0, 0, 0, 0, 0, 2).into(),
+            (End::Servers, false) => Ipv4Addr::new(10, 2, 0, 99).into(),
+            (End::Servers, true) => Ipv6Addr::new(0xfd02, 0, 0, 0, 0, 0, 0, 99).into(),
+        }
+    }
+
     /// The director's address there, and that of a neighbour.
     fn neighbours(self) -> (Ipv4Addr, Ipv4Addr) {
         match self {
@@ -140,7 +153,8 @@ impl End {
 struct Port {
     index: u32,
     sender: FrameSender,
-    captured: CaptureSocket,
+    /// What hears what comes out; without it that costs nothing.
+    captured: Option<CaptureSocket>,
 }
 
 /// What came out of a director, in order, from the Ethernet header on.
@@ -162,6 +176,9 @@ pub(super) struct Network {
     questions: u16,
     /// Whether what comes from clients gets a mark.
     is_marked: bool,
+    /// How large packets towards the real servers may be.
+    mtu: u16,
+    peers: Host,
     lab: Lab,
 }
 
@@ -192,6 +209,8 @@ impl Network {
             servers,
             questions: 0,
             is_marked: false,
+            mtu: MTU,
+            peers,
             lab,
         };
         network.tc("qdisc add dev eth0 clsact");
@@ -200,7 +219,80 @@ impl Network {
 
     /// Starts elver and waits until it serves.
     pub(super) fn start(&mut self, elver: &Path) {
-        self.director.start(&self.lab, elver, ENDS.len());
+        self.start_with(elver, &[]);
+    }
+
+    /// [`Network::start`] with further options of `elver run`.
+    pub(super) fn start_with(&mut self, elver: &Path, options: &[&str]) {
+        self.director
+            .start_with(&self.lab, elver, ENDS.len(), options);
+    }
+
+    /// Lets the peers receive several packets at a time, as they have to where XDP sends to
+    /// them.
+    pub(super) fn receive_in_batches(&self) {
+        for end in ENDS {
+            let mut command = self.peers.command("ethtool").expect("a command");
+            command.args(["-K", end.peers(), "gro", "on"]);
+            let output = self.peers.output(command, LIMIT).expect("ethtool ends");
+            output.success().expect("GRO is on");
+        }
+    }
+
+    /// Hears nothing any more of what comes out.
+    pub(super) fn deafen(&mut self) {
+        self.clients.captured = None;
+        self.servers.captured = None;
+    }
+
+    /// Hears what comes out from now on.
+    pub(super) fn listen(&mut self) {
+        self.clients = Port::open(&self.peers, End::Clients);
+        self.servers = Port::open(&self.peers, End::Servers);
+    }
+
+    /// Sends a packet to the director, and waits for nothing.
+    pub(super) fn send_only(&self, end: End, packet: &[u8]) {
+        self.port(end).send(end, packet);
+    }
+
+    /// Sends the director a frame that nobody takes, as long as that of a packet of so many
+    /// octets.
+    pub(super) fn send_in_vain(&self, end: End, length: usize) {
+        /// For experiments (IEEE 802, table 2).
+        const NOBODY: [u8; 2] = [0x88, 0xb5];
+        let port = self.port(end);
+        let (director, peer) = (end.hardware(1), end.hardware(2));
+        let frame = [&director[..], &peer, &NOBODY, &vec![0; length]].concat();
+        port.sender
+            .send(port.index, &frame)
+            .expect("the frame is sent");
+    }
+
+    /// How many frames the director has sent out of an end.
+    pub(super) fn sent(&self, end: End) -> u64 {
+        let counters = self
+            .director
+            .host()
+            .run(|| std::fs::read_to_string("/proc/thread-self/net/dev"))
+            .expect("a namespace")
+            .expect("counters");
+        let name = format!("{}:", end.interface());
+        let line = counters
+            .lines()
+            .find(|line| line.trim_start().starts_with(&name))
+            .expect("the interface is there");
+        // Eight numbers of what was received come first (proc(5)).
+        let sent = line.split_whitespace().nth(1 + 8 + 1);
+        sent.and_then(|number| number.parse().ok())
+            .expect("a number")
+    }
+
+    fn port(&self, end: End) -> &Port {
+        match end {
+            End::Clients => &self.clients,
+            End::Servers => &self.servers,
+        }
     }
 
     /// Gives what comes from clients a firewall mark, before IPVS or elver sees it.
@@ -209,6 +301,24 @@ impl Network {
         self.tc(&format!(
             "filter add dev eth0 ingress prio 1 matchall action skbedit mark {mark} continue"
         ));
+    }
+
+    /// How large packets towards the real servers may be.
+    pub(super) fn set_mtu(&mut self, mtu: u16) {
+        self.mtu = mtu;
+        let link = End::Servers.interface();
+        self.director
+            .host()
+            .ip(&["link", "set", link, "mtu", &mtu.to_string()])
+            .expect("the size is set");
+        self.director.settle();
+    }
+
+    /// Undoes [`Network::set_mtu`].
+    pub(super) fn reset_mtu(&mut self) {
+        if self.mtu != MTU {
+            self.set_mtu(MTU);
+        }
     }
 
     /// Takes the mark away again.
@@ -232,10 +342,7 @@ impl Network {
         self.questions += 1;
         let (director, neighbour) = end.neighbours();
         let question = echo_request(neighbour, director, 0xe1fe, self.questions);
-        let port = match end {
-            End::Clients => &self.clients,
-            End::Servers => &self.servers,
-        };
+        let port = self.port(end);
         port.send(end, packet);
         port.send(end, &question);
         let mut out = Out::default();
@@ -267,8 +374,8 @@ impl Network {
                 "the director answers no echo request; it sent {out:02x?}"
             );
             let mut ready = [
-                PollFd::new(&self.clients.captured, PollFlags::IN),
-                PollFd::new(&self.servers.captured, PollFlags::IN),
+                PollFd::new(self.clients.captured(), PollFlags::IN),
+                PollFd::new(self.servers.captured(), PollFlags::IN),
             ];
             let left = Timespec::try_from(left).expect("a short time");
             // An interrupted wait is begun anew.
@@ -291,8 +398,12 @@ impl Port {
         Port {
             index,
             sender,
-            captured,
+            captured: Some(captured),
         }
+    }
+
+    fn captured(&self) -> &CaptureSocket {
+        self.captured.as_ref().expect("somebody listens")
     }
 
     /// Sends a packet to the director, from its neighbour there.
@@ -308,7 +419,7 @@ impl Port {
     /// makes itself known.
     fn drain(&self, mut take: impl FnMut(&[u8])) {
         let mut buffer = [0; FRAME];
-        while let Ok(received) = self.captured.receive(&mut buffer) {
+        while let Ok(received) = self.captured().receive(&mut buffer) {
             let frame = &buffer[..received.length.min(FRAME)];
             if !received.outgoing && is_traffic(frame) {
                 take(frame);

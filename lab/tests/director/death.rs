@@ -4,17 +4,13 @@ use std::collections::BTreeSet;
 
 use elver_lab::capture::Capture;
 use elver_lab::decode::Decoded;
+use elver_lab::director::kill;
 use elver_lab::nat::SERVICE;
 use elver_lab::wait::{self, Look};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use crate::configuration::Configuration;
-use crate::site::{LIMIT, Site, children, wait_for_real_servers, wait_until_master};
-
-fn kill(process: u32) {
-    let process = Pid::from_raw(process.cast_signed()).expect("a process number");
-    kill_process(process, Signal::KILL).expect("a signal");
-}
+use crate::site::{LIMIT, Site, wait_for_real_servers, wait_until_master};
 
 /// A capture in which no connection may have been reset.
 struct NoResets(Capture);
@@ -34,17 +30,17 @@ impl NoResets {
 fn each_child_is_replaced_and_connections_go_on() {
     let site = Site::new("child-killed", 1);
     let director = site.serve();
-    let supervisor = director.program().id();
-    let born = children(supervisor);
+    let born = director.children();
     assert_eq!(born.len(), 2, "one process for VRRP, one for checks");
     let front = NoResets(Capture::start(&site.client, "eth0").expect("a capture"));
     let mut conversation = site.connect().expect("a connection");
     for victim in born {
-        let others: BTreeSet<_> = children(supervisor)
+        let others: BTreeSet<_> = director
+            .children()
             .into_iter()
             .filter(|&child| child != victim)
             .collect();
-        kill(victim);
+        kill(victim).expect("a signal");
         conversation
             .echo("right after")
             .expect("the connection goes on");
@@ -57,7 +53,7 @@ fn each_child_is_replaced_and_connections_go_on() {
             LIMIT,
             || {
                 director.check_running()?;
-                let now = children(supervisor);
+                let now = director.children();
                 let replaced = now.len() == 2 && !now.contains(&victim) && now.is_superset(&others);
                 Ok(if replaced {
                     Look::Met(())
@@ -94,7 +90,7 @@ fn the_next_director_takes_up_what_a_killed_one_left() {
     // more: let both real servers meet the DIP first.
     let met: BTreeSet<_> = (0..4).map(|_| site.who_answers()).collect();
     assert_eq!(met.len(), 2, "{met:?}");
-    let orphans = children(director.program().id());
+    let orphans = director.children();
 
     director.program().signal(Signal::KILL).expect("a signal");
     director.program().wait(LIMIT).expect("an end");

@@ -7,14 +7,14 @@ use elver_lab::decode::Decoded;
 use elver_lab::nat::{DIP, VIP};
 use rustix::process::Signal;
 
-use crate::site::{LIMIT, Site, children, holds_addresses, is_named_below};
+use crate::site::{LIMIT, Site, holds_addresses, is_named_below};
 
 #[test]
 fn sigterm_gives_everything_up() {
     let site = Site::new("sigterm", 1);
     let director = site.serve();
     site.connect().expect("a connection");
-    let children = children(director.program().id());
+    let children = director.children();
     assert!(
         !children.is_empty(),
         "VRRP and checks have processes of their own"
@@ -66,7 +66,7 @@ fn unload_removes_what_a_killed_director_left() {
         is_named_below(pins, &instance),
         "the tables are pinned under the instance's name"
     );
-    for child in children(director.program().id()) {
+    for child in director.children() {
         let child = rustix::process::Pid::from_raw(child.cast_signed()).expect("a process");
         // Stopped first, they cannot tidy up when the supervisor dies.
         rustix::process::kill_process(child, Signal::STOP).expect("a signal");

@@ -6,9 +6,11 @@
 mod checks;
 mod configuration;
 mod death;
+mod firewall;
 mod forwarding;
 mod leaving;
 mod peers;
 mod refusals;
 mod reload;
 mod site;
+mod upgrade;

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
+use elver_lab::director::kill;
 use elver_lab::nat::VIP;
 use elver_lab::wait::{self, Look};
 use elver_lab::{Host, Program};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use crate::configuration::Configuration;
 use crate::site::{
-    LIMIT, Site, children, holds_addresses, wait_for_addresses, wait_for_real_servers,
-    wait_until_master,
+    LIMIT, Site, holds_addresses, wait_for_addresses, wait_for_real_servers, wait_until_master,
 };
 
 /// The interval of advertisements: until the next one, an old master may not know of a new one.
@@ -263,10 +263,8 @@ fn no_death_leaves_the_vip_in_two_places() {
         Holding::watch(&site.directors[1]),
     ];
 
-    let supervisor = elver.program().id();
-    for victim in children(supervisor) {
-        let victim = Pid::from_raw(victim.cast_signed()).expect("a process number");
-        kill_process(victim, Signal::KILL).expect("a signal");
+    for victim in elver.children() {
+        kill(victim).expect("a signal");
         // Whoever takes over meanwhile, in the end it is the one of the higher priority.
         wait_until_one_holds(&site);
         wait_until_master(&elver);

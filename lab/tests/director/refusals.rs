@@ -10,6 +10,29 @@ use crate::configuration::Configuration;
 use crate::peers::start_keepalived;
 use crate::site::{LIMIT, Site, elver, holds_addresses, wait_for_addresses};
 
+/// Runs a program for which the system call bpf(2) does not exist: a filter of system calls
+/// (seccomp(2)) answers it with ENOSYS, as a kernel without it does.
+const WITHOUT_BPF: &str = r#"
+import ctypes, errno, os, platform, struct, sys
+number = {"x86_64": 321, "aarch64": 280}[platform.machine()]
+LOAD_NUMBER, IF_EQUAL, RETURN = 0x20, 0x15, 0x06
+REFUSE, ALLOW = 0x00050000, 0x7FFF0000
+filter = b"".join(struct.pack("HBBI", *instruction) for instruction in [
+    (LOAD_NUMBER, 0, 0, 0),
+    (IF_EQUAL, 0, 1, number),
+    (RETURN, 0, 0, REFUSE | errno.ENOSYS),
+    (RETURN, 0, 0, ALLOW),
+])
+class Program(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
+PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
+libc = ctypes.CDLL(None, use_errno=True)
+program = Program(4, filter)
+if libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0) != 0:
+    sys.exit("prctl: " + os.strerror(ctypes.get_errno()))
+os.execv(sys.argv[1], sys.argv[1:])
+"#;
+
 /// Runs `elver run -f configuration` in `host`, which is to end by itself.
 fn refusal(host: &Host, wrapper: &[&str], configuration: &Path) -> (i32, String) {
     let program = elver();
@@ -70,6 +93,11 @@ fn each_refusal_has_a_message_and_a_code() {
         refusal(host, &without, &path),
         "CAP_NET_ADMIN",
     );
+
+    let (code, message) = refusal(host, &["python3", "-c", WITHOUT_BPF], &path);
+    assert_eq!(code, 12, "{message}");
+    let named = "this kernel cannot run the data plane: ";
+    check("no BPF", (code, message), named);
 
     let keepalived = start_keepalived(&site, 0, &good);
     wait_for_addresses(host, true);

@@ -49,6 +49,52 @@ fn real_servers_come_and_go_without_disturbing_the_others() {
 }
 
 #[test]
+fn a_difference_says_what_the_reload_then_does() {
+    let site = Site::new("reload-diff", 1);
+    let [first, second] = site.addresses()[..] else {
+        panic!("two real servers")
+    };
+    let director = site.start(0, &Configuration::new(&[first]));
+    wait_until_master(&director);
+    wait_for_real_servers(&director, &[first]);
+    let after = Configuration {
+        priority: 160,
+        persistence: Some(50),
+        ..Configuration::new(&[second])
+    };
+    let path = site.write(0, &after.text());
+    let difference = || {
+        let arguments = ["ctl", "diff", &*path.to_string_lossy()];
+        let output = director.command(&arguments).expect("elver runs");
+        output.success().expect("a difference")
+    };
+    let said = difference();
+    let before = director.program().log().len();
+    wait_for_real_servers(&director, &[first]);
+    director.program().signal(Signal::HUP).expect("a signal");
+    wait_for_real_servers(&director, &[second]);
+
+    let is_edit = |line: &&str| line.contains("service");
+    let announced: Vec<&str> = said.lines().filter(is_edit).collect();
+    assert_eq!(announced.len(), 3, "{said}");
+    let log = director.program().log();
+    let done: Vec<&str> = log[before..]
+        .lines()
+        .filter_map(|line| line.split_once(" INFO ").map(|(_, words)| words.trim()))
+        .filter(|words| announced.contains(words))
+        .collect();
+    assert_eq!(done, announced, "{log}");
+    for line in [
+        "-     priority 150",
+        "+     priority 160",
+        "Beginning TCP_CHECK",
+    ] {
+        assert!(said.contains(line), "{line}: {said}");
+    }
+    assert_eq!(difference(), "A reload would change nothing.\n");
+}
+
+#[test]
 fn an_unreadable_configuration_changes_nothing() {
     let site = Site::new("reload-broken", 1);
     let director = site.serve();

@@ -261,22 +261,6 @@ pub(crate) fn wait_for_real_servers(director: &Director, expected: &[Ipv4Addr]) 
     .expect("the real servers");
 }
 
-/// The direct children of a process.
-pub(crate) fn children(process: u32) -> BTreeSet<u32> {
-    // Each thread has its own list (proc(5)).
-    let Ok(threads) = std::fs::read_dir(format!("/proc/{process}/task")) else {
-        return BTreeSet::new();
-    };
-    threads
-        .filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("children")).ok())
-        .flat_map(|list| {
-            list.split_whitespace()
-                .filter_map(|child| child.parse().ok())
-                .collect::<Vec<_>>()
-        })
-        .collect()
-}
-
 /// Whether anything below `directory` has `name` in its path.
 pub(crate) fn is_named_below(directory: &Path, name: &str) -> bool {
     let Ok(entries) = std::fs::read_dir(directory) else {

@@ -14,10 +14,14 @@ fn main() {}
 
 #[cfg(target_arch = "bpf")]
 mod program {
+    use core::hint::black_box;
+
+    use aya_ebpf::bindings::xdp_action::{XDP_ABORTED, XDP_PASS};
     use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC};
-    use aya_ebpf::macros::{classifier, map};
+    use aya_ebpf::helpers::generated::bpf_xdp_adjust_head;
+    use aya_ebpf::macros::{classifier, map, xdp};
     use aya_ebpf::maps::{Array, LruHashMap, ProgramArray};
-    use aya_ebpf::programs::TcContext;
+    use aya_ebpf::programs::{TcContext, XdpContext};
     use elver_packet::process::Stage;
 
     use crate::script;
@@ -31,16 +35,65 @@ mod program {
     #[map]
     static YARDSTICK: LruHashMap<[u64; 2], u64> = LruHashMap::with_max_entries(1 << 16, 0);
 
+    /// The stages at XDP hooks.
+    #[map]
+    static XDP_STAGES: ProgramArray = ProgramArray::pinned(Stage::COUNT, 0);
+
     #[classifier]
     fn elver_drive(context: TcContext) -> i32 {
-        let Some(script) = SCRIPT.get_ptr_mut(0) else {
-            return TC_ACT_SHOT;
-        };
+        match next(context.data(), context.data_end()) {
+            Some(script::ARRIVE) => {
+                // SAFETY: does not come back, unless there is no such stage.
+                unsafe { STAGES.tail_call(&context, Stage::Arrive as u32) };
+                TC_ACT_SHOT
+            }
+            Some(script::LOOK_UP) => {
+                if YARDSTICK.get_ptr(&script::KEY).is_some() {
+                    TC_ACT_UNSPEC
+                } else {
+                    TC_ACT_SHOT
+                }
+            }
+            Some(_) => TC_ACT_UNSPEC,
+            None => TC_ACT_SHOT,
+        }
+    }
+
+    #[xdp(frags)]
+    fn elver_drive_xdp(context: XdpContext) -> u32 {
+        // What a tunnel has put in front of the packet goes again.
+        // SAFETY: the entry is this program's alone while it runs.
+        let octets = SCRIPT
+            .get_ptr(0)
+            .map_or(0, |script| unsafe { (*script)[script::OCTETS_WORD] });
+        // The compiler would subtract from the pointer, which the verifier does not allow.
+        let length = black_box(context.data_end() - context.data()) as u64;
+        // SAFETY: the context is valid.
+        if length > octets
+            && unsafe { bpf_xdp_adjust_head(context.ctx, (length - octets) as i32) } != 0
+        {
+            return XDP_ABORTED;
+        }
+        match next(context.data(), context.data_end()) {
+            Some(script::ARRIVE) => {
+                // SAFETY: does not come back, unless there is no such stage.
+                unsafe { XDP_STAGES.tail_call(&context, Stage::Arrive as u32) };
+                XDP_ABORTED
+            }
+            Some(_) => XDP_PASS,
+            None => XDP_ABORTED,
+        }
+    }
+
+    /// Writes the next packet's headers; gives what is to be done with it, or none if it is
+    /// too short.
+    #[inline(always)]
+    fn next(data: usize, end: usize) -> Option<u64> {
+        let script = SCRIPT.get_ptr_mut(0)?;
         // SAFETY: the entry is this program's alone while it runs.
         let script = unsafe { &mut *script };
-        let (data, end) = (context.data(), context.data_end());
         if data + script::HEADERS > end {
-            return TC_ACT_SHOT;
+            return None;
         }
         let turn = script[script::PACKETS_WORD];
         script[script::PACKETS_WORD] = turn + 1;
@@ -75,21 +128,7 @@ mod program {
             let port = packet.byte_add(port).cast::<u16>();
             port.write_unaligned(port.read_unaligned() ^ (flow as u16 & 0xff).to_be());
         }
-        match script[script::DEED_WORD] {
-            script::ARRIVE => {
-                // SAFETY: does not come back, unless there is no such stage.
-                unsafe { STAGES.tail_call(&context, Stage::Arrive as u32) };
-                TC_ACT_SHOT
-            }
-            script::LOOK_UP => {
-                if YARDSTICK.get_ptr(&script::KEY).is_some() {
-                    TC_ACT_UNSPEC
-                } else {
-                    TC_ACT_SHOT
-                }
-            }
-            _ => TC_ACT_UNSPEC,
-        }
+        Some(script[script::DEED_WORD])
     }
 
     #[panic_handler]

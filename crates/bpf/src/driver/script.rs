@@ -6,6 +6,7 @@
 //! word 2    a flow's number is shifted left by this
 //! word 3    packets so far
 //! word 4    the end that is varied: 0 the source, 1 the destination
+//! word 5    octets of a packet
 //! words 8…14   the headers, 54 octets
 //! ```
 
@@ -21,6 +22,8 @@ pub(crate) const SHIFT_WORD: usize = 2;
 pub(crate) const PACKETS_WORD: usize = 3;
 /// The word that tells which end is varied.
 pub(crate) const END_WORD: usize = 4;
+/// The word with the length of a packet.
+pub(crate) const OCTETS_WORD: usize = 5;
 /// The first word of the headers.
 pub(crate) const HEADERS_WORD: usize = 8;
 

@@ -311,7 +311,7 @@ impl Context<'_> {
                     break;
                 }
                 self.unusable(keyword, statement.name().span, || {
-                    format!("`{}` needs {}", keyword.name, described(argument))
+                    format!("`{}` needs {}", keyword.name, argument)
                 })
                 .keepalived(Verdict::Stops);
                 return None;
@@ -320,7 +320,7 @@ impl Context<'_> {
                 Ok(value) => values.push(value),
                 Err(why) => {
                     self.unusable(keyword, word.span, || {
-                        let wanted = described(argument);
+                        let wanted = argument;
                         match why {
                             Unreadable::Is(what) => {
                                 format!(
@@ -369,43 +369,6 @@ impl Context<'_> {
         } else {
             self.report.warning(span, message())
         }
-    }
-}
-
-/// An argument in the words of a message.
-fn described(argument: &Argument) -> String {
-    match argument {
-        Argument::Word(what) | Argument::Secret(what) | Argument::Rest(what) => (*what).to_owned(),
-        Argument::Number { least, most } if *most >= i64::from(i32::MAX) => {
-            format!("a number from {least} up")
-        }
-        Argument::Number { least, most } => format!("a number from {least} to {most}"),
-        Argument::Seconds {
-            least,
-            most,
-            decimal,
-        } => {
-            let kind = if *decimal {
-                "a number of seconds"
-            } else {
-                "a whole number of seconds"
-            };
-            let seconds = |micros: u64| micros as f64 / 1e6;
-            if *most > 1_000_000_000 {
-                match least {
-                    0 => kind.to_owned(),
-                    1 => format!("{kind} above 0"),
-                    least => format!("{kind} from {} up", seconds(*least)),
-                }
-            } else {
-                format!("{kind} from {} to {}", seconds(*least), seconds(*most))
-            }
-        }
-        Argument::Boolean => "on, off, true, false, yes or no".to_owned(),
-        Argument::Choice(words) => words.join(" or "),
-        Argument::Address => "an IPv4 or IPv6 address".to_owned(),
-        Argument::Port => "a port from 1 to 65535".to_owned(),
-        Argument::Optional(argument) => described(argument),
     }
 }
 

@@ -1,6 +1,7 @@
 //! A configuration in the words of `keepalived.conf`, with every default written out.
 
 mod checks;
+mod routing;
 mod scripts;
 mod tracking;
 
@@ -10,8 +11,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::model::{
-    Authentication, Configuration, Global, GroupMember, InitialState, ServiceGroup, SyncGroup,
-    VirtualAddress, VirtualServer, VrrpInstance, VrrpVersion,
+    Authentication, Configuration, Global, GroupMember, InitialState, ProcessSettings,
+    ServiceGroup, SyncGroup, VirtualAddress, VirtualServer, VrrpInstance, VrrpVersion,
 };
 use crate::service::{
     Family, ForwardingMethod, Scheduler, ServiceKey, ServiceSettings, Tunnel, TunnelChecksum,
@@ -44,6 +45,7 @@ pub fn dump(configuration: &Configuration, secrets: Secrets) -> String {
     for group in &configuration.sync_groups {
         writer.sync_group(group);
     }
+    routing::statics(&mut writer, &configuration.statics);
     tracking::trackers(&mut writer, &configuration.trackers);
     for instance in &configuration.instances {
         writer.instance(instance);
@@ -151,11 +153,46 @@ impl Writer {
             if let Some((host, port)) = &global.smtp_server {
                 w.line(format_args!("smtp_server {} {port}", Quoted(host)));
             }
+            if let Some(name) = &global.smtp_helo_name {
+                w.line(format_args!("smtp_helo_name {}", Quoted(name)));
+            }
+            if global.no_mail_of_faults {
+                w.line(format_args!("no_email_faults"));
+            }
             if let Some(timeout) = global.smtp_connect_timeout {
                 w.line(format_args!("smtp_connect_timeout {}", Seconds(timeout)));
             }
+            for (prefix, process) in [
+                ("vrrp", &global.vrrp_process),
+                ("checker", &global.check_process),
+            ] {
+                w.process(prefix, process);
+            }
             scripts::global(w, global);
         });
+    }
+
+    fn process(&mut self, prefix: &str, process: &ProcessSettings) {
+        if process.nice != 0 {
+            self.line(format_args!("{prefix}_priority {}", process.nice));
+        }
+        if let Some(priority) = process.real_time {
+            self.line(format_args!("{prefix}_rt_priority {priority}"));
+        }
+        if let Some(limit) = process.real_time_limit {
+            let limit = limit.as_micros();
+            self.line(format_args!("{prefix}_rlimit_rttime {limit}"));
+        }
+        if process.no_swap {
+            self.line(format_args!("{prefix}_no_swap"));
+        }
+        if !process.processors.is_empty() {
+            let processors: Vec<String> = process.processors.iter().map(u16::to_string).collect();
+            self.line(format_args!(
+                "{prefix}_cpu_affinity {}",
+                processors.join(" ")
+            ));
+        }
     }
 
     fn sync_group(&mut self, group: &SyncGroup) {
@@ -167,6 +204,7 @@ impl Writer {
                         w.line(format_args!("{}", Quoted(member)));
                     }
                 });
+                w.line(format_args!("smtp_alert {}", group.smtp_alert));
                 if group.weights {
                     w.line(format_args!("sync_group_tracking_weight"));
                 }
@@ -206,9 +244,7 @@ impl Writer {
                 w.line(format_args!("nopreempt"));
             }
             w.election(instance);
-            if instance.smtp_alert {
-                w.line(format_args!("smtp_alert"));
-            }
+            w.line(format_args!("smtp_alert {}", instance.smtp_alert));
             scripts::notify(w, &instance.notify);
             if instance.notify_priority_changes {
                 w.line(format_args!("notify_priority_changes"));
@@ -228,6 +264,8 @@ impl Writer {
                     });
                 }
             }
+            routing::routes(w, "virtual_routes", &instance.routes);
+            routing::rules(w, "virtual_rules", &instance.rules);
         });
     }
 
@@ -380,6 +418,7 @@ impl Writer {
                     if !real.slow_start.is_zero() {
                         w.line(format_args!("slow_start {}", Seconds(real.slow_start)));
                     }
+                    w.line(format_args!("smtp_alert {}", real.smtp_alert));
                     scripts::script(w, "notify_up", real.notify_up.as_ref());
                     scripts::script(w, "notify_down", real.notify_down.as_ref());
                     for check in &real.checks {
@@ -391,6 +430,7 @@ impl Writer {
     }
 
     fn quorum(&mut self, server: &VirtualServer) {
+        self.line(format_args!("smtp_alert {}", server.smtp_alert));
         scripts::script(self, "quorum_up", server.quorum_up.as_ref());
         scripts::script(self, "quorum_down", server.quorum_down.as_ref());
         if server.omega {

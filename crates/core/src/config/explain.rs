@@ -109,6 +109,14 @@ fn write_instance(out: &mut String, instance: &VrrpInstance) -> fmt::Result {
     for tracked in &instance.tracked {
         writeln!(out, "  {}", tracking(tracked))?;
     }
+    for (count, what) in [
+        (instance.routes.len(), "routes"),
+        (instance.rules.len(), "rules for routes"),
+    ] {
+        if count > 0 {
+            writeln!(out, "  the master has {count} {what} with it")?;
+        }
+    }
     for (addresses, words) in [
         (&instance.virtual_addresses, ""),
         (&instance.excluded_addresses, ", which is not advertised"),
@@ -134,14 +142,17 @@ fn tracking(tracked: &Tracked) -> String {
         Tracker::Interface(name) => (format!("interface {name}"), "is up", "is down"),
         Tracker::Script(name) => (format!("script {name}"), "succeeds", "fails"),
         Tracker::Process(name) => (format!("process {name}"), "runs", "does not run"),
-        Tracker::File(name) if tracked.weight != 0 => {
-            let sign = if tracked.reverse { "-" } else { "" };
-            return format!(
-                "{sign}{} times the number in file {name} is added to its priority",
-                tracked.weight
-            );
+        Tracker::File(name) => {
+            let sign = if tracked.reverse { "minus " } else { "" };
+            return match tracked.weight {
+                0 => format!("it is in fault while the number in file {name} is not 0"),
+                weight => {
+                    format!(
+                        "{sign}{weight} times the number in file {name} is added to its priority"
+                    )
+                }
+            };
         }
-        Tracker::File(name) => (format!("the number in file {name}"), "is 0", "is not 0"),
     };
     let (good, bad) = match tracked.reverse {
         true => (bad, good),
@@ -250,7 +261,12 @@ fn write_real_server(out: &mut String, real: &RealServer) -> fmt::Result {
             "    dead, it still gets connections: no check would notice"
         ),
     }?;
-    if let Some(latest) = real.checks.iter().map(latest_return).max() {
+    let noticing = || {
+        real.checks
+            .iter()
+            .filter(|check| latest_exit(check).is_some())
+    };
+    if let Some(latest) = noticing().map(latest_return).max() {
         writeln!(
             out,
             "    alive again, it is back {} later at the latest",

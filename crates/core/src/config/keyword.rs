@@ -7,6 +7,8 @@ mod global;
 mod servers;
 mod vrrp;
 
+use std::fmt;
+
 /// A kind of block, by the keyword that opens it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs, reason = "the names are those of the keywords")]
@@ -86,6 +88,46 @@ pub enum Argument {
     Port,
     /// May be left out.
     Optional(&'static Argument),
+}
+
+impl fmt::Display for Argument {
+    /// In the words of a message.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Argument::Word(what) | Argument::Secret(what) | Argument::Rest(what) => {
+                f.write_str(what)
+            }
+            Argument::Number { least, most } if *most >= i64::from(i32::MAX) => {
+                write!(f, "a number from {least} up")
+            }
+            Argument::Number { least, most } => write!(f, "a number from {least} to {most}"),
+            Argument::Seconds {
+                least,
+                most,
+                decimal,
+            } => {
+                f.write_str(if *decimal {
+                    "a number of seconds"
+                } else {
+                    "a whole number of seconds"
+                })?;
+                let seconds = |micros: u64| micros as f64 / 1e6;
+                match (least, most) {
+                    (least, ..=1_000_000_000) => {
+                        write!(f, " from {} to {}", seconds(*least), seconds(*most))
+                    }
+                    (0, _) => Ok(()),
+                    (1, _) => f.write_str(" above 0"),
+                    (least, _) => write!(f, " from {} up", seconds(*least)),
+                }
+            }
+            Argument::Boolean => f.write_str("on, off, true, false, yes or no"),
+            Argument::Choice(words) => f.write_str(&words.join(" or ")),
+            Argument::Address => f.write_str("an IPv4 or IPv6 address"),
+            Argument::Port => f.write_str("a port from 1 to 65535"),
+            Argument::Optional(argument) => argument.fmt(f),
+        }
+    }
 }
 
 /// What becomes of a keyword.
@@ -294,7 +336,7 @@ pub(crate) fn only_outermost(name: &str) -> bool {
 }
 
 /// The keywords that open a kind of block.
-pub(crate) fn opener(block: BlockKind) -> &'static str {
+pub fn opener(block: BlockKind) -> &'static str {
     BLOCKS
         .iter()
         .flat_map(|outer| keywords(*outer))

@@ -1,12 +1,14 @@
 //! From statements to the model.
 
 mod address;
+mod alerts;
 mod check;
 mod election;
 mod forwarding;
 mod group;
 mod quorum;
 mod review;
+mod routing;
 mod script;
 mod servers;
 mod tracking;
@@ -15,11 +17,14 @@ mod vrrp;
 use super::diagnostic::Report;
 use super::directive::{Context, Directive, NotActedOn};
 use super::keyword::BlockKind;
-use super::model::{Configuration, Global, Probe, ScriptUser, Tracker, VirtualServer, VrrpVersion};
+use super::model::{
+    Configuration, Global, Probe, ScriptUser, Statics, Tracker, VirtualServer, VrrpVersion,
+};
 use super::reader::Word;
 use super::source::Span;
 use super::tree::Statement;
 use script::ReadFifo;
+use std::time::Duration;
 
 /// A value with the place that it was read at.
 #[derive(Debug, Clone)]
@@ -34,9 +39,11 @@ pub(crate) struct Lowering {
     global: Global,
     version: VrrpVersion,
     election: election::Election,
+    alerts: alerts::Alerts,
     sync_groups: Vec<vrrp::ReadSyncGroup>,
     instances: Vec<vrrp::ReadInstance>,
     trackers: tracking::ReadTrackers,
+    statics: Statics,
     script_user: Option<ScriptUser>,
     notify_priority_changes: bool,
     notify_fifo: ReadFifo,
@@ -92,6 +99,25 @@ impl Lowering {
                 self.virtual_servers
                     .extend(servers::virtual_server(context, directive));
             }
+            "static_ipaddress" => {
+                for line in directive.statements() {
+                    self.statics
+                        .addresses
+                        .extend(address::static_address(context, line));
+                }
+            }
+            "static_routes" => {
+                for line in directive.statements() {
+                    self.statics
+                        .routes
+                        .extend(routing::kept_route(context, line));
+                }
+            }
+            "static_rules" => {
+                for line in directive.statements() {
+                    self.statics.rules.extend(routing::rule(context, line));
+                }
+            }
             _ => self.trackers.take(context, directive),
         }
     }
@@ -99,7 +125,10 @@ impl Lowering {
     fn global(&mut self, context: &mut Context<'_>, block: &Directive<'_>) {
         let global = &mut self.global;
         for directive in context.directives(BlockKind::GlobalDefs, block.statements()) {
-            if self.election.take(&directive) {
+            if take_process(global, context, &directive)
+                || self.election.take(&directive)
+                || self.alerts.take(&directive)
+            {
                 continue;
             }
             let word = directive.word(0).map(|word| word.text.to_string());
@@ -113,6 +142,8 @@ impl Lowering {
                 "smtp_server" => {
                     global.smtp_server = word.map(|host| (host, smtp_port(context, &directive)));
                 }
+                "smtp_helo_name" => global.smtp_helo_name = word,
+                "no_email_faults" => global.no_mail_of_faults = true,
                 "script_user" => self.script_user = script::user(directive.rest(0)),
                 "enable_script_security" => global.script_security = true,
                 "vrrp_notify_priority_changes" => {
@@ -161,17 +192,25 @@ impl Lowering {
             self.version,
             &self.election,
             self.notify_priority_changes,
+            self.alerts,
             &self.trackers,
             report,
         );
+        review::instances(&instances, report);
         let usual_user = self.script_user.as_ref();
         let rest = servers::RestOfFile {
+            alerts: self.alerts,
             usual_user,
             trackers: &self.trackers,
         };
         let virtual_servers = servers::finish(self.virtual_servers, &self.groups, rest, report);
-        let mut sync_groups =
-            vrrp::finish_sync_groups(self.sync_groups, &mut instances, &self.trackers, report);
+        let mut sync_groups = vrrp::finish_sync_groups(
+            self.sync_groups,
+            &mut instances,
+            self.alerts,
+            &self.trackers,
+            report,
+        );
         let trackers = self.trackers.finish(usual_user, |tracker| {
             instances
                 .iter()
@@ -196,6 +235,7 @@ impl Lowering {
             },
             sync_groups,
             instances: instances.into_iter().map(|read| read.value).collect(),
+            statics: self.statics,
             trackers,
             virtual_servers,
         })
@@ -212,6 +252,47 @@ fn is_checked(virtual_servers: &[VirtualServer], tracker: &Tracker) -> bool {
         .flat_map(|server| &server.real_servers)
         .flat_map(|real| &real.checks)
         .any(|check| matches!(&check.probe, Probe::File(probe) if probe.file == *name))
+}
+
+/// Whether the directive is about how a process runs, and is taken in.
+fn take_process(global: &mut Global, context: &mut Context<'_>, directive: &Directive<'_>) -> bool {
+    let Some((process, what)) = directive.keyword.name.split_once('_') else {
+        return false;
+    };
+    let process = match process {
+        "vrrp" => &mut global.vrrp_process,
+        "checker" => &mut global.check_process,
+        _ => return false,
+    };
+    let number = directive.number();
+    match what {
+        "priority" => process.nice = number.and_then(|n| i8::try_from(n).ok()).unwrap_or(0),
+        "rt_priority" => {
+            let priority = number.and_then(|n| u8::try_from(n).ok());
+            process.real_time = priority.filter(|priority| *priority != 0);
+        }
+        "rlimit_rttime" | "rlimit_rtime" => {
+            let microseconds = number.and_then(|n| u64::try_from(n).ok());
+            process.real_time_limit = microseconds.map(Duration::from_micros);
+        }
+        "no_swap" => process.no_swap = true,
+        "cpu_affinity" => {
+            process.processors.clear();
+            for word in directive.rest(0) {
+                match word.text.parse() {
+                    Ok(processor) => process.processors.push(processor),
+                    Err(_) => {
+                        context
+                            .report
+                            .error(word.span, format!("`{}` is no processor", word.text))
+                            .help("processors are numbered from 0");
+                    }
+                }
+            }
+        }
+        _ => return false,
+    }
+    true
 }
 
 /// The name behind the keyword of a block.

@@ -17,6 +17,7 @@ pub mod keyword;
 mod line;
 mod lower;
 pub mod model;
+mod peers;
 mod reader;
 mod source;
 mod tree;
@@ -24,6 +25,7 @@ mod tree;
 pub use diagnostic::{Diagnostic, Place, Severity, Verdict, render};
 pub use dump::{Secrets, dump, without_secrets};
 pub use explain::explain;
+pub use peers::compare;
 pub use source::{FileId, Position, Source, Span};
 
 use lower::Lowering;

@@ -2,6 +2,7 @@
 
 mod check;
 mod group;
+mod routing;
 mod tracking;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -14,6 +15,7 @@ pub use self::check::{
     RECORD_TYPES, Regex, RegexOptions, Timing, Tls, UdpProbe, UdpReply, Url,
 };
 pub use self::group::{GroupMember, ServiceGroup, destination_of};
+pub use self::routing::{NextHop, Prefix, Route, RouteKind, Rule, RuleAction, Statics};
 pub use self::tracking::{
     InitialContent, ParameterMatch, Tracked, TrackedFile, TrackedProcess, TrackedScript, Tracker,
     Trackers,
@@ -29,6 +31,8 @@ pub struct Configuration {
     pub sync_groups: Vec<SyncGroup>,
     /// `vrrp_instance` blocks, in the order of the file.
     pub instances: Vec<VrrpInstance>,
+    /// What is held whoever is master.
+    pub statics: Statics,
     /// What instances track, besides interfaces.
     pub trackers: Trackers,
     /// `virtual_server` blocks, in the order of the file.
@@ -48,6 +52,14 @@ pub struct Global {
     pub smtp_server: Option<(String, u16)>,
     /// How long a mail connection may take to be made.
     pub smtp_connect_timeout: Option<Duration>,
+    /// How the vrrp process runs.
+    pub vrrp_process: ProcessSettings,
+    /// How the check process runs.
+    pub check_process: ProcessSettings,
+    /// What this host calls itself to the mail server; its own name without one.
+    pub smtp_helo_name: Option<String>,
+    /// `no_email_faults`: faults are not mailed.
+    pub no_mail_of_faults: bool,
     /// `enable_script_security`: what others than root could change does not run as root.
     pub script_security: bool,
     /// `notify_fifo`: all events.
@@ -56,6 +68,21 @@ pub struct Global {
     pub vrrp_notify_fifo: Option<NotifyFifo>,
     /// `lvs_notify_fifo`: those of virtual and real servers.
     pub lvs_notify_fifo: Option<NotifyFifo>,
+}
+
+/// How a process runs.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ProcessSettings {
+    /// `…_priority`: its nice value, -20 to 19.
+    pub nice: i8,
+    /// `…_rt_priority`: its real-time priority, 1 to 99.
+    pub real_time: Option<u8>,
+    /// `…_rlimit_rttime`: how long it may compute in real time without waiting.
+    pub real_time_limit: Option<Duration>,
+    /// `…_no_swap`: its memory is not swapped out.
+    pub no_swap: bool,
+    /// `…_cpu_affinity`: the processors that it runs on; any, where there are none.
+    pub processors: Vec<u16>,
 }
 
 /// VRRP instances that change state together.
@@ -67,6 +94,8 @@ pub struct SyncGroup {
     pub members: Vec<String>,
     /// `sync_group_tracking_weight`: what has a weight counts for its members too.
     pub weights: bool,
+    /// Whether changes of state are mailed.
+    pub smtp_alert: bool,
     /// What is run when it changes its state.
     pub notify: NotifyScripts,
 }
@@ -268,6 +297,10 @@ pub struct VrrpInstance {
     pub preempt: bool,
     /// Time that a lower priority stays master after it was first heard.
     pub preempt_delay: Duration,
+    /// Routes that it holds as master.
+    pub routes: Vec<Route>,
+    /// Rules that it holds as master.
+    pub rules: Vec<Rule>,
     /// Addresses that it holds as master and does not advertise, of any family.
     pub excluded_addresses: Vec<VirtualAddress>,
     /// The address that advertisements come from, where it is not the interface's own.
@@ -314,6 +347,8 @@ impl VrrpInstance {
             virtual_addresses: Vec::new(),
             preempt: true,
             preempt_delay: Duration::ZERO,
+            routes: Vec::new(),
+            rules: Vec::new(),
             excluded_addresses: Vec::new(),
             source: None,
             unicast_peers: Vec::new(),
@@ -354,6 +389,8 @@ pub struct VirtualServer {
     pub quorum_up: Option<Script>,
     /// `quorum_down`: run when it is lost.
     pub quorum_down: Option<Script>,
+    /// Whether it is mailed that the quorum is there, or lost.
+    pub smtp_alert: bool,
     /// `omega`: at the end, real servers and quorums count as lost.
     pub omega: bool,
     /// `ha_suspend`: its checks rest while none of its addresses is held here.
@@ -380,6 +417,8 @@ pub struct RealServer {
     pub settings: DestinationSettings,
     /// `inhibit_on_failure`: while it is down it is there with weight 0.
     pub inhibit_on_failure: bool,
+    /// Whether it is mailed that it comes up or goes down.
+    pub smtp_alert: bool,
     /// `notify_up`: run when it comes up.
     pub notify_up: Option<Script>,
     /// `notify_down`: run when it goes down.

@@ -3,17 +3,17 @@
 //! Two things follow from keepalived's parser and hold here too: a statement is a
 //! line, and a brace outside double quotes is a line of its own, wherever it stands.
 
+mod inclusion;
+mod statements;
+
 use std::collections::VecDeque;
-use std::ops::Range;
 
 use super::definitions::{self, Definition, Definitions, Repetition};
 use super::diagnostic::{Report, Verdict};
-use super::glob;
 use super::line::{BLANKS, Line};
 use super::source::{FileId, Files, Source, Span, Text};
+use inclusion::Strictness;
 
-/// Files may include files this deep.
-const DEEPEST_INCLUDE: usize = 32;
 /// As many lines may come out of definitions and repetitions.
 const MOST_GENERATED_LINES: usize = 1_000_000;
 /// A line may have this many bytes, as it stands or grown by definitions; keepalived
@@ -56,6 +56,8 @@ enum Input {
         file: FileId,
         next: usize,
         directory: String,
+        /// What `include` insisted on before the file was opened, and does again after it.
+        strictness: Strictness,
     },
     Lines(VecDeque<Line>),
     Repetition(Repetition),
@@ -72,6 +74,7 @@ pub(crate) struct Reader<'s> {
     defining: Option<(String, Vec<Line>)>,
     tokens: VecDeque<Token>,
     generated_lines: usize,
+    strictness: Strictness,
 }
 
 impl<'s> Reader<'s> {
@@ -86,6 +89,7 @@ impl<'s> Reader<'s> {
             defining: None,
             tokens: VecDeque::new(),
             generated_lines: 0,
+            strictness: Strictness::default(),
         };
         if let Err(why) = reader.open(path) {
             reader
@@ -138,6 +142,7 @@ impl<'s> Reader<'s> {
             file,
             next: byte_order_mark,
             directory,
+            strictness: self.strictness,
         });
         Ok(())
     }
@@ -180,7 +185,9 @@ impl<'s> Reader<'s> {
                     }
                 }
             }
-            self.inputs.pop();
+            if let Some(Input::File { strictness, .. }) = self.inputs.pop() {
+                self.strictness = strictness;
+            }
         }
     }
 
@@ -251,6 +258,9 @@ impl<'s> Reader<'s> {
                 Some(expanded) => line = self.decommented(expanded),
                 None => {
                     if !self.include(&line) {
+                        if line.text.starts_with("include_check") {
+                            self.include_check(&line);
+                        }
                         self.tokenize(line);
                     }
                     return;
@@ -419,201 +429,5 @@ impl<'s> Reader<'s> {
             }
             _ => None,
         }
-    }
-
-    /// Opens what an `include` line names. Whether it is such a line is the answer.
-    fn include(&mut self, line: &Line) -> bool {
-        let Some(rest) = line.text.strip_prefix("include") else {
-            return false;
-        };
-        let variant = rest.chars().next().filter(|c| "rmwba".contains(*c));
-        let rest = &rest[variant.map_or(0, char::len_utf8)..];
-        if !rest.starts_with(BLANKS) {
-            return false;
-        }
-        let path = rest.trim_matches(BLANKS);
-        let start = line.text.len() - rest.trim_start_matches(BLANKS).len();
-        let span = line.span(start..start + path.len());
-        let path = path.trim_matches('"');
-        let (depth, directory) = self.place_of_inclusion();
-        if depth >= DEEPEST_INCLUDE {
-            self.report.error(
-                span,
-                format!("files are included more than {DEEPEST_INCLUDE} deep"),
-            );
-            return true;
-        }
-        let pattern = glob::join(&directory, path);
-        let mut found = glob::matches(&pattern, &|directory| self.source.list(directory));
-        found.retain(|path| self.exists(path));
-        if found.is_empty() {
-            let insists = match variant {
-                None | Some('r') => false,
-                Some('b') => path.contains('{'),
-                Some(_) => true,
-            };
-            self.not_included(span, insists, format!("no file matches {pattern}"));
-        }
-        // The last one opened is the first one read.
-        found.reverse();
-        for path in found {
-            if self.is_open(&path) {
-                self.report
-                    .error(span, format!("{path} includes itself"))
-                    .help("take this line away");
-            } else if let Err(why) = self.open(&path) {
-                let message = format!("{path} cannot be read: {why}");
-                self.not_included(span, variant.is_some(), message);
-            }
-        }
-        true
-    }
-
-    fn exists(&self, path: &str) -> bool {
-        let (directory, name) = match path.rfind('/') {
-            Some(0) => ("/", &path[1..]),
-            Some(at) => path.split_at(at),
-            None => (".", path),
-        };
-        let name = name.trim_start_matches('/');
-        self.source
-            .list(directory)
-            .iter()
-            .any(|there| there == name)
-    }
-
-    /// How many files are open, and the directory of the innermost.
-    fn place_of_inclusion(&self) -> (usize, String) {
-        let mut directories = self.inputs.iter().filter_map(|input| match input {
-            Input::File { directory, .. } => Some(directory),
-            _ => None,
-        });
-        let innermost = directories.next_back().cloned().unwrap_or_default();
-        (directories.count() + 1, innermost)
-    }
-
-    fn is_open(&self, path: &str) -> bool {
-        self.inputs.iter().any(|input| match input {
-            Input::File { file, .. } => self.files.get(*file).path == path,
-            _ => false,
-        })
-    }
-
-    /// keepalived.conf(5): plain `include` never fails; `includer` wants the files readable,
-    /// `includem`, `includew`, `includeb` and `includea` want the pattern to match.
-    fn not_included(&mut self, span: Span, insists: bool, message: String) {
-        if insists {
-            self.report
-                .error(span, message)
-                .keepalived(Verdict::NoConfiguration)
-                .help("plain `include` goes on without the file");
-        } else {
-            self.report
-                .advice(span, message)
-                .help("keepalived goes on without the file; `includea` insists on it");
-        }
-    }
-
-    /// Splits a line into statements and braces.
-    fn tokenize(&mut self, line: Line) {
-        let bytes = line.text.as_bytes();
-        let indentation = match bytes.first() {
-            Some(_) => self.indentation(line.span(0..1)),
-            None => return,
-        };
-        let mut quoted = false;
-        let mut from = 0;
-        // The byte after a `${NAME}` that nothing defines: its braces are no braces.
-        let mut reference_end = 0;
-        for (at, byte) in bytes.iter().enumerate() {
-            match byte {
-                b'"' => quoted = !quoted,
-                b'$' if !quoted && bytes.get(at + 1) == Some(&b'{') => {
-                    let reference = definitions::reference(&line.text[at..]);
-                    reference_end = at + reference.map_or(0, |reference| reference.length);
-                }
-                b'{' if !quoted && at >= reference_end => {
-                    self.statement(&line, from..at, indentation);
-                    self.tokens.push_back(Token::Open(line.span(at..at + 1)));
-                    from = at + 1;
-                }
-                b'}' if !quoted && at >= reference_end => {
-                    self.statement(&line, from..at, indentation);
-                    let span = line.span(at..at + 1);
-                    self.tokens.push_back(Token::Close {
-                        span,
-                        indentation: (at == 0).then_some(indentation),
-                    });
-                    from = at + 1;
-                }
-                _ => {}
-            }
-        }
-        self.statement(&line, from..bytes.len(), indentation);
-    }
-
-    fn indentation(&self, span: Span) -> u32 {
-        self.files.get(span.file).indentation(span.start)
-    }
-
-    fn statement(&mut self, line: &Line, part: Range<usize>, indentation: u32) {
-        let words = words(line, part);
-        if words.is_empty() {
-            return;
-        }
-        for word in words.iter().filter(|word| !word.quoted) {
-            if let Some(reference) = word
-                .text
-                .find('$')
-                .and_then(|at| definitions::reference(&word.text[at..]))
-                && word.text.len() == reference.length
-            {
-                self.report
-                    .advice(word.span, format!("`{}` is not defined", word.text))
-                    .help(format!(
-                        "define it before this line: ${}=value; as it is, it stands for itself",
-                        reference.name
-                    ));
-            }
-        }
-        self.tokens.push_back(Token::Words { words, indentation });
-    }
-}
-
-/// The words of a part of a line: separated by blanks and by double quotes,
-/// within which blanks are part of the word.
-fn words(line: &Line, part: Range<usize>) -> Vec<Word> {
-    let Range {
-        start: from,
-        end: to,
-    } = part;
-    let text = &line.text;
-    let mut words = Vec::new();
-    let mut at = from;
-    loop {
-        let rest = &text[at..to];
-        at += rest.len() - rest.trim_start_matches(BLANKS).len();
-        if at >= to {
-            return words;
-        }
-        let rest = &text[at..to];
-        let (range, next, quoted) = match rest.strip_prefix('"') {
-            Some(inner) => {
-                let length = inner.find('"').unwrap_or(inner.len());
-                let end = at + 1 + length;
-                (at + 1..end, (end + 1).min(to), true)
-            }
-            None => {
-                let separator = |c: char| BLANKS.contains(&c) || c == '"';
-                let end = at + rest.find(separator).unwrap_or(rest.len());
-                (at..end, end, false)
-            }
-        };
-        words.push(Word {
-            text: text.part(range.clone()),
-            span: line.span(if quoted { at..next } else { range }),
-            quoted,
-        });
-        at = next;
     }
 }

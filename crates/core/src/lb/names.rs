@@ -6,11 +6,11 @@ use std::net::SocketAddr;
 use crate::config::model::VirtualServer;
 use crate::service::{Protocol, ServiceKey};
 
-/// A virtual server as keepalived writes it: that of a group by the group's name, `[WEB]:0`
-/// (`check_data.c`, `format_vs`), any other one as its service.
+/// A virtual server as keepalived writes it: that of a group by the group's name and its number
+/// there, `[WEB]:0`, any other one as its service.
 pub fn virtual_server_name(server: &VirtualServer) -> String {
     match &server.group {
-        Some(group) => format!("[{}]:0", group.name),
+        Some(group) => format!("[{}]:{}", group.name, group.number),
         None => VirtualServerName(&server.key).to_string(),
     }
 }

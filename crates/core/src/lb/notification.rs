@@ -2,7 +2,7 @@
 
 use super::{RealServerName, virtual_server_name};
 use crate::config::model::{RealServer, VirtualServer};
-use crate::notification::Notification;
+use crate::notification::{Mail, Notification};
 
 const UP: &str = "UP";
 const DOWN: &str = "DOWN";
@@ -24,6 +24,17 @@ pub fn real_server_notification(
     Notification {
         line: format!("RS {name} {} {word}", virtual_server_name(server)),
         scripts: script.iter().cloned().collect(),
+        mail: real_server.smtp_alert.then(|| Mail {
+            subject: format!(
+                "Realserver {name} of virtual server {} - {word}",
+                virtual_server_name(server)
+            ),
+            text: match is_up {
+                true => "=> CHECK succeed on service <=".to_owned(),
+                false => "=> CHECK failed on service <=".to_owned(),
+            },
+            about_fault: false,
+        }),
     }
 }
 
@@ -36,5 +47,13 @@ pub fn quorum_notification(server: &VirtualServer, has_quorum: bool) -> Notifica
     Notification {
         line: format!("VS {} {word}", virtual_server_name(server)),
         scripts: script.iter().cloned().collect(),
+        mail: server.smtp_alert.then(|| Mail {
+            subject: format!("Virtualserver {} - {word}", virtual_server_name(server)),
+            text: match has_quorum {
+                true => "=> Virtual server has got its quorum <=".to_owned(),
+                false => "=> Virtual server has lost its quorum <=".to_owned(),
+            },
+            about_fault: false,
+        }),
     }
 }

@@ -135,6 +135,7 @@ mod tests {
             quorum,
             hysteresis,
             sorry_server: None,
+            smtp_alert: false,
             quorum_up: None,
             quorum_down: None,
             omega: false,

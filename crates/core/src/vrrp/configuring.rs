@@ -120,7 +120,8 @@ impl VirtualRouters {
             name,
             members,
             notify,
-            weights: _,
+            weights,
+            smtp_alert,
         } in sync_groups
         {
             let position = self.groups.len();
@@ -143,6 +144,8 @@ impl VirtualRouters {
                 name,
                 members: bound,
                 state,
+                weights,
+                smtp_alert,
                 scripts: notify,
             });
         }

@@ -1,6 +1,8 @@
-//! What the instances are doing, in the two forms that keepalived 2.2.7 writes it to files
-//! in, so that programs that read those files can read these: `keepalived.stats` and
-//! `keepalived.json`. Passwords are left out.
+//! What the instances are doing, in the forms that keepalived 2.2.7 writes it to files in, so
+//! that programs that read those files can read these: `keepalived.stats`, `keepalived.json`
+//! and `keepalived.data`. Passwords are left out.
+
+mod data;
 
 use std::fmt::Write;
 use std::time::{Duration, Instant};
@@ -188,10 +190,7 @@ impl<'a> Data<'a> {
             addresses.iter().map(line).collect()
         };
         let trackers = || configuration.tracked.iter().map(|tracked| &tracked.tracker);
-        let wanted = match instance.state {
-            State::Backup if instance.wants_master => State::Master,
-            state => state,
-        };
+        let wanted = instance.wanted_state();
         let transition = instance.entered_at.map(|at| moment.at(at));
         Data {
             iname: &configuration.name,

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::State;
 use super::receipt::Rejection;
 use super::script::ScriptAction;
+use crate::config::model::{Route, Rule};
 use crate::notification::Notification;
 
 /// A virtual address with the interface that it lives on.
@@ -59,6 +60,24 @@ pub enum Effect {
         instance: String,
         /// What is removed.
         addresses: Vec<HeldAddress>,
+    },
+    /// Put routes and rules in force; those that are there already are in order.
+    AddRoutes {
+        /// The instance that holds them; none for those that are held whoever is master.
+        instance: Option<String>,
+        /// Routes that are added.
+        routes: Vec<Route>,
+        /// Rules that are added.
+        rules: Vec<Rule>,
+    },
+    /// Take routes and rules out of force; those that are gone already are in order.
+    RemoveRoutes {
+        /// The instance that does not hold them.
+        instance: Option<String>,
+        /// Routes that are removed.
+        routes: Vec<Route>,
+        /// Rules that are removed.
+        rules: Vec<Rule>,
     },
     /// Tell the neighbours where the addresses live: gratuitous ARP, or unsolicited
     /// neighbour advertisements.

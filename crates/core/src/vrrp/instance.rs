@@ -17,8 +17,8 @@ use super::effect::{Effect, Event, HeldAddress, Report};
 use super::notification::{Occasion, of_instance};
 use super::receipt::RejectionKind;
 use super::timers::master_down_interval;
-use super::{InterfaceCondition, State};
-use crate::config::model::{Announcements, VrrpInstance, VrrpVersion};
+use super::{InstanceView, InterfaceCondition, State};
+use crate::config::model::{Announcements, VirtualAddress, VrrpInstance, VrrpVersion};
 
 /// What an instance has counted since it was configured.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -107,6 +107,20 @@ impl Instance {
         }
     }
 
+    /// What can be seen of it from outside.
+    pub(super) fn view(&self) -> InstanceView<'_> {
+        InstanceView {
+            configuration: &self.configuration,
+            state: self.state,
+            priority: self.priority,
+            wants_master: self.wants_master,
+            entered_at: self.entered_at,
+            master_priority: self.master_priority,
+            master_interval: self.master_interval,
+            statistics: &self.statistics,
+        }
+    }
+
     /// Whether its virtual addresses are IPv6.
     pub(super) fn is_ipv6(&self) -> bool {
         is_ipv6(&self.configuration)
@@ -172,7 +186,7 @@ impl Instance {
         effects.extend(notification.map(Effect::Notify));
     }
 
-    fn master_down_interval(&self) -> Duration {
+    pub(super) fn master_down_interval(&self) -> Duration {
         master_down_interval(
             self.configuration.version,
             self.priority,
@@ -238,6 +252,7 @@ impl Instance {
         self.report(effects, Event::Entering(State::Master));
         self.report(effects, Event::SettingAddresses);
         self.add_addresses(self.addresses(), effects);
+        self.add_routes(effects);
         let Announcements { repeat, delay, .. } = self.configuration.announcements;
         self.announce(self.addresses(), repeat, effects);
         self.announce_again(now, delay, repeat);
@@ -250,6 +265,7 @@ impl Instance {
         self.take_over(now, effects);
         self.report(effects, Event::Resuming);
         self.add_addresses(self.addresses(), effects);
+        self.add_routes(effects);
         self.state_changed(effects);
     }
 
@@ -303,6 +319,7 @@ impl Instance {
     /// Takes the addresses off, wherever they come from.
     pub(super) fn remove_addresses(&self, effects: &mut VecDeque<Effect>) {
         self.report(effects, Event::RemovingAddresses);
+        self.remove_routes(effects);
         effects.push_back(Effect::RemoveAddresses {
             instance: self.configuration.name.clone(),
             addresses: self.addresses(),
@@ -499,6 +516,7 @@ impl Instance {
             self.base_priority = self.configuration.priority;
         }
         if self.state == State::Master {
+            self.remove_old_routes(&previous, effects);
             let after = self.addresses();
             let gone: Vec<_> = before
                 .iter()
@@ -518,6 +536,7 @@ impl Instance {
                 let repeat = self.configuration.announcements.repeat;
                 self.announce(new, repeat, effects);
             }
+            self.add_new_routes(&previous, effects);
         }
     }
 
@@ -562,18 +581,19 @@ pub fn addresses_of(configuration: &VrrpInstance) -> Vec<HeldAddress> {
         .virtual_addresses
         .iter()
         .chain(&configuration.excluded_addresses)
-        .map(|address| HeldAddress {
-            interface: address
-                .interface
-                .as_ref()
-                .unwrap_or(&configuration.interface)
-                .clone(),
-            address: address.address,
-            prefix_length: address.prefix_length,
-            label: address.label.clone(),
-            scope: address.scope,
-            broadcast: address.broadcast,
-            restore: address.restore,
-        })
+        .map(|address| held(address, &configuration.interface))
         .collect()
+}
+
+/// An address as it is held, on `interface` unless it has its own.
+pub(super) fn held(address: &VirtualAddress, interface: &str) -> HeldAddress {
+    HeldAddress {
+        interface: address.interface.as_deref().unwrap_or(interface).to_owned(),
+        address: address.address,
+        prefix_length: address.prefix_length,
+        label: address.label.clone(),
+        scope: address.scope,
+        broadcast: address.broadcast,
+        restore: address.restore,
+    }
 }

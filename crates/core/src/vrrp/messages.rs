@@ -8,7 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{State, Statistics};
-use crate::config::model::{SyncGroup, Trackers, VrrpInstance};
+use crate::config::model::{Statics, SyncGroup, Trackers, VrrpInstance};
+use crate::notification::Mail;
 
 /// From the director to the vrrp process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,13 +22,19 @@ pub enum Command {
         instances: Vec<VrrpInstance>,
         /// The groups that bind them.
         sync_groups: Vec<SyncGroup>,
+        /// What is held whoever is master.
+        statics: Statics,
         /// What they track.
         trackers: Trackers,
+        /// Whether its memory must not be swapped out.
+        no_swap: bool,
         /// How others are told of changes.
         notifying: Notifying,
         /// What is known of the instances of a vrrp process that has just died.
         resume: Vec<Resume>,
     },
+    /// Answer with [`Notice::Alive`].
+    ReportAlive,
     /// Answer with [`Notice::Statistics`].
     ReportStatistics,
     /// Write a file of what the instances are and do.
@@ -39,8 +46,12 @@ pub enum Command {
 /// A file that an operator asks for by a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Dump {
+    /// What the instances, groups and trackers are and do, as text.
+    Data,
     /// What the instances have counted, as text.
     Statistics,
+    /// The same, and then they begin to count anew.
+    StatisticsOnce,
     /// What they are, do and have counted, as JSON.
     Json,
 }
@@ -90,6 +101,10 @@ pub enum Notice {
     /// Something that an operator must know: what is wrong and what follows from it, in
     /// words that name instance and interface.
     Problem(String),
+    /// The process is there, and comes to read its commands.
+    Alive,
+    /// Something to be mailed.
+    Mail(Mail),
     /// What each instance has counted.
     Statistics(Vec<(String, Statistics)>),
 }

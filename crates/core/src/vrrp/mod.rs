@@ -42,6 +42,7 @@ mod configuring;
 mod dump;
 mod effect;
 mod hearing;
+mod holding;
 mod instance;
 pub mod messages;
 mod notification;

@@ -7,7 +7,7 @@
 
 use super::State;
 use crate::config::model::{NotifyScripts, VrrpInstance};
-use crate::notification::Notification;
+use crate::notification::{Mail, Notification};
 
 /// A group has no priority; keepalived writes this.
 const PRIORITY_OF_GROUPS: u8 = 0;
@@ -36,22 +36,57 @@ pub(super) fn of_instance(
     if matches!(occasion, Occasion::PriorityChanged(_)) && !instance.notify_priority_changes {
         return None;
     }
-    of(
+    let mut notification = of(
         "INSTANCE",
         &instance.name,
         &instance.notify,
         occasion,
         priority,
-    )
+    )?;
+    if instance.smtp_alert {
+        notification.mail = mail(
+            &format!("VRRP Instance {}", instance.name),
+            occasion,
+            |state| match state {
+                State::Master => "VRRP Instance is now owning VRRP VIPs".to_owned(),
+                _ => "VRRP Instance is no longer owning VRRP VIPs".to_owned(),
+            },
+        );
+    }
+    Some(notification)
+}
+
+/// What is mailed: `what` with what it has done, and `state_text` of the state that it has
+/// entered.
+fn mail(what: &str, occasion: Occasion, state_text: impl Fn(State) -> String) -> Option<Mail> {
+    let (doing, text) = match occasion {
+        Occasion::Entered(State::Initialize) => return None,
+        Occasion::Entered(state) => (format!("Entering {state} state"), state_text(state)),
+        Occasion::Stopped => ("Stopping".to_owned(), "VRRP Instance stopping".to_owned()),
+        Occasion::Deleted => ("Deleted".to_owned(), "VRRP Deleted at reload".to_owned()),
+        Occasion::PriorityChanged(_) | Occasion::HeardLowerPriority => return None,
+    };
+    Some(Mail {
+        subject: format!("{what} - {doing}"),
+        text: format!("=> {text} <="),
+        about_fault: occasion == Occasion::Entered(State::Fault),
+    })
 }
 
 /// What is told of a sync group, if anything.
 pub(super) fn of_group(
     name: &str,
     scripts: &NotifyScripts,
+    smtp_alert: bool,
     occasion: Occasion,
 ) -> Option<Notification> {
-    of("GROUP", name, scripts, occasion, PRIORITY_OF_GROUPS)
+    let mut notification = of("GROUP", name, scripts, occasion, PRIORITY_OF_GROUPS)?;
+    if smtp_alert {
+        notification.mail = mail(&format!("VRRP Group {name}"), occasion, |state| {
+            format!("All VRRP group instances are now in {state} state")
+        });
+    }
+    Some(notification)
 }
 
 fn of(
@@ -89,6 +124,7 @@ fn of(
     Some(Notification {
         line: format!("{kind} \"{name}\" {word} {priority}"),
         scripts: one.cloned().into_iter().chain(any).collect(),
+        mail: None,
     })
 }
 
@@ -98,7 +134,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::config::model::{Script, SyncGroup, Trackers, VirtualAddress};
+    use crate::config::model::{Script, Statics, SyncGroup, Trackers, VirtualAddress};
     use crate::vrrp::{Effect, Input, InterfaceCondition, VirtualRouters};
 
     fn script(words: &str) -> Script {
@@ -136,6 +172,7 @@ mod tests {
             self.handle(Input::Configure {
                 instances: instances.to_vec(),
                 sync_groups: vec![group.clone()],
+                statics: Statics::default(),
                 trackers: Trackers::default(),
                 resume: Vec::new(),
             })
@@ -167,7 +204,7 @@ mod tests {
         fn told(&mut self) -> Vec<String> {
             let mut told = Vec::new();
             while let Some(effect) = self.routers.poll_effect() {
-                if let Effect::Notify(Notification { line, scripts }) = effect {
+                if let Effect::Notify(Notification { line, scripts, .. }) = effect {
                     let commands: Vec<String> =
                         scripts.iter().map(|s| s.command.join(" ")).collect();
                     told.push(format!("{line}: {}", commands.join(", ")));
@@ -189,6 +226,7 @@ mod tests {
         c.notify.deleted = Some(Some(script("delC")));
         let group = SyncGroup {
             weights: false,
+            smtp_alert: false,
             name: "G1".to_owned(),
             members: vec!["A".to_owned(), "B".to_owned()],
             notify: NotifyScripts {

@@ -18,8 +18,8 @@ use super::notification::{Occasion, of_group};
 use super::process::ProcessTracker;
 use super::receipt::Packet;
 use super::script::ScriptTracker;
-use super::tracking::{Reading, weigh};
-use crate::config::model::{NotifyScripts, SyncGroup, Tracker, Trackers, VrrpInstance};
+use super::tracking::{Reading, Verdict, weigh};
+use crate::config::model::{NotifyScripts, Statics, SyncGroup, Tracker, Trackers, VrrpInstance};
 
 /// What is known of an interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +42,8 @@ pub enum Input<'a> {
         instances: Vec<VrrpInstance>,
         /// The groups.
         sync_groups: Vec<SyncGroup>,
+        /// What is held whoever is master.
+        statics: Statics,
         /// What they track.
         trackers: Trackers,
         /// The last states of a process that has just died, and how long ago it did.
@@ -75,6 +77,8 @@ pub enum Input<'a> {
         /// Whether it has succeeded.
         succeeded: bool,
     },
+    /// Some route or rule has come or gone, or an interface by which routes went.
+    RoutesChanged,
     /// A tracked file was read, after its content changed or when it was first looked at.
     FileRead {
         /// Its name.
@@ -115,6 +119,14 @@ pub struct InstanceView<'a> {
 }
 
 impl InstanceView<'_> {
+    /// The state that it would be in without its group.
+    pub(super) fn wanted_state(&self) -> State {
+        match self.state {
+            State::Backup if self.wants_master => State::Master,
+            state => state,
+        }
+    }
+
     /// Its virtual addresses, with their interfaces.
     pub fn addresses(&self) -> Vec<HeldAddress> {
         instance::addresses_of(self.configuration)
@@ -127,6 +139,9 @@ pub(super) struct Group {
     /// Positions of its members.
     pub(super) members: Vec<usize>,
     pub(super) state: State,
+    /// Whether what has a weight counts for its members.
+    pub(super) weights: bool,
+    pub(super) smtp_alert: bool,
     pub(super) scripts: NotifyScripts,
 }
 
@@ -141,7 +156,7 @@ impl Group {
     }
 
     fn notify(&self, occasion: Occasion, effects: &mut VecDeque<Effect>) {
-        let notification = of_group(&self.name, &self.scripts, occasion);
+        let notification = of_group(&self.name, &self.scripts, self.smtp_alert, occasion);
         effects.extend(notification.map(Effect::Notify));
     }
 }
@@ -151,6 +166,9 @@ impl Group {
 pub struct VirtualRouters {
     pub(super) interfaces: BTreeMap<String, InterfaceCondition>,
     pub(super) scripts: Vec<ScriptTracker>,
+    /// What is held whoever is master.
+    pub(super) statics: Statics,
+    pub(super) look_after_routes_at: Option<Instant>,
     /// The numbers in files, by name.
     pub(super) files: BTreeMap<String, i64>,
     pub(super) processes: Vec<ProcessTracker>,
@@ -171,9 +189,11 @@ impl VirtualRouters {
             Input::Configure {
                 instances,
                 sync_groups,
+                statics,
                 trackers,
                 resume,
             } => {
+                self.hold(statics);
                 self.configure_trackers(now, trackers);
                 self.configure(now, instances, sync_groups, &resume);
             }
@@ -188,6 +208,7 @@ impl VirtualRouters {
                 for instance in &self.instances {
                     instance.restore_address(&interface, address, &mut self.effects);
                 }
+                self.restore_static_address(&interface, address);
             }
             Input::ScriptEnded { name, succeeded } => {
                 let ended = |script: &&mut ScriptTracker| script.configuration.name == name;
@@ -197,6 +218,7 @@ impl VirtualRouters {
                     self.assess_trackers(now, &Tracker::Script(name.to_owned()));
                 }
             }
+            Input::RoutesChanged => self.routes_changed(now),
             Input::FileRead { name, value } => {
                 if self.files.insert(name.to_owned(), value) != Some(value) {
                     self.assess_trackers(now, &Tracker::File(name.to_owned()));
@@ -219,6 +241,7 @@ impl VirtualRouters {
                         group.notify(Occasion::Stopped, &mut self.effects);
                     }
                 }
+                self.hold(Statics::default());
                 self.instances.clear();
                 self.groups.clear();
                 self.scripts.clear();
@@ -240,6 +263,7 @@ impl VirtualRouters {
                     .iter()
                     .filter_map(ProcessTracker::next_timeout),
             )
+            .chain(self.look_after_routes_at)
             .min()
     }
 
@@ -249,6 +273,7 @@ impl VirtualRouters {
             instance.handle_announce_timeout(now, &mut self.effects);
         }
         self.handle_tracker_timeouts(now);
+        self.look_after_routes(now);
         // The earliest first: in a group, the order decides who waits for whom.
         while let Some(position) = self.most_overdue(now) {
             let instance = &mut self.instances[position];
@@ -287,16 +312,7 @@ impl VirtualRouters {
 
     /// The instances, in the order of the configuration.
     pub fn instances(&self) -> impl Iterator<Item = InstanceView<'_>> {
-        self.instances.iter().map(|instance| InstanceView {
-            configuration: &instance.configuration,
-            state: instance.state,
-            priority: instance.priority,
-            wants_master: instance.wants_master,
-            entered_at: instance.entered_at,
-            master_priority: instance.master_priority,
-            master_interval: instance.master_interval,
-            statistics: &instance.statistics,
-        })
+        self.instances.iter().map(Instance::view)
     }
 
     /// The sync groups with their states, in the order of the configuration.
@@ -433,16 +449,28 @@ impl VirtualRouters {
         }
     }
 
+    /// What all that an instance tracks comes to.
+    pub(super) fn verdict(&self, instance: &Instance) -> Verdict {
+        let tracked = &instance.configuration.tracked;
+        weigh(instance.base_priority, tracked, |t| self.reading(t))
+    }
+
+    /// Begins to count anew.
+    pub fn clear_statistics(&mut self) {
+        for instance in &mut self.instances {
+            instance.statistics = Statistics::default();
+        }
+    }
+
     /// What an instance's interface and all that it tracks make of it.
     pub(super) fn assess(&mut self, now: Instant, position: usize) {
         let instance = &self.instances[position];
         let condition = self.interfaces.get(&instance.configuration.interface);
         let source = instance.source_on(condition);
-        let tracked = &instance.configuration.tracked;
-        let verdict = weigh(instance.base_priority, tracked, |t| self.reading(t));
+        let verdict = self.verdict(instance);
         let instance = &mut self.instances[position];
         instance.set_priority(verdict.priority, &mut self.effects);
-        let falls = instance.is_usable() && (source.is_none() || verdict.fault);
+        let falls = instance.is_usable() && (source.is_none() || verdict.faults > 0);
         if falls && instance.state == State::Master {
             // Sent while the old source is still known: the interface may work in this
             // direction, or only the address may be gone.
@@ -451,8 +479,8 @@ impl VirtualRouters {
             instance.enter_fault(now, &mut self.effects);
         }
         instance.source = source;
-        instance.tracks_fault = verdict.fault;
-        instance.tracks_unknown = verdict.unknown;
+        instance.tracks_fault = verdict.faults > 0;
+        instance.tracks_unknown = verdict.unknown > 0;
         match instance.state {
             State::Fault if falls => self.lead_group(now, position, State::Fault),
             State::Fault if instance.is_usable() => self.leave_fault(now, position),

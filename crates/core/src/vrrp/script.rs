@@ -50,6 +50,16 @@ impl ScriptTracker {
         }
     }
 
+    /// What it does now, in keepalived's words.
+    pub(super) fn doing(&self) -> &'static str {
+        match self.running.as_ref().map(|running| running.asked) {
+            None => "idle",
+            Some(None | Some(ScriptAction::Run)) => "running",
+            Some(Some(ScriptAction::Terminate)) => "requested termination",
+            Some(Some(ScriptAction::Kill)) => "forcing termination",
+        }
+    }
+
     pub(super) fn next_timeout(&self) -> Option<Instant> {
         match &self.running {
             None => Some(self.due),

@@ -10,8 +10,9 @@ use proptest::prelude::*;
 use super::messages::Resume;
 use super::*;
 use crate::config::model::{
-    Announcements, Authentication, NotifyScripts, Script, SyncGroup, Tracked, TrackedScript,
-    Tracker, Trackers, UnicastPeer, VirtualAddress, VrrpInstance, VrrpVersion,
+    Announcements, Authentication, NotifyScripts, Prefix, Route, RouteKind, Script, Statics,
+    SyncGroup, Tracked, TrackedScript, Tracker, Trackers, UnicastPeer, VirtualAddress,
+    VrrpInstance, VrrpVersion,
 };
 
 const OURS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
@@ -75,6 +76,7 @@ impl Bench {
         self.handle(Input::Configure {
             instances: instances.to_vec(),
             sync_groups: groups.to_vec(),
+            statics: Statics::default(),
             trackers: Trackers::default(),
             resume: Vec::new(),
         })
@@ -109,6 +111,10 @@ impl Bench {
         let mut line = String::new();
         while let Some(effect) = self.routers.poll_effect() {
             let _ = match effect {
+                Effect::AddRoutes { routes, .. } => write!(line, " add({} routes)", routes.len()),
+                Effect::RemoveRoutes { routes, .. } => {
+                    write!(line, " remove({} routes)", routes.len())
+                }
                 Effect::Send { payload, .. } => write!(line, " send({})", payload[2]),
                 Effect::AddAddresses { .. } => write!(line, " add"),
                 Effect::RemoveAddresses { addresses, .. } if addresses.is_empty() => Ok(()),
@@ -545,6 +551,7 @@ fn a_rejection_is_reported_once_a_minute_and_counted_always() {
 fn group() -> SyncGroup {
     SyncGroup {
         weights: false,
+        smtp_alert: false,
         notify: NotifyScripts::default(),
         name: "G".to_owned(),
         members: vec!["A".to_owned(), "B".to_owned()],
@@ -730,6 +737,7 @@ fn resuming() {
         let came = bench.handle(Input::Configure {
             instances: vec![configuration],
             sync_groups: Vec::new(),
+            statics: Statics::default(),
             trackers: Trackers::default(),
             resume: vec![(last.clone(), Duration::from_millis(elapsed))],
         });
@@ -762,6 +770,7 @@ fn a_group_of_which_one_member_was_not_master_does_not_resume() {
         let came = bench.handle(Input::Configure {
             instances: vec![instance("A", 51, 100), instance("B", 52, 150)],
             sync_groups: vec![group()],
+            statics: Statics::default(),
             trackers: Trackers::default(),
             resume: resume.to_vec(),
         });
@@ -1068,6 +1077,7 @@ fn tracking(weight: i16) -> Bench {
     bench.handle(Input::Configure {
         instances: vec![configuration],
         sync_groups: Vec::new(),
+        statics: Statics::default(),
         trackers: Trackers {
             scripts: vec![script("s")],
             ..Trackers::default()
@@ -1277,6 +1287,7 @@ fn apply(bench: &mut Bench, happening: &Happening) {
             let input = Input::Configure {
                 instances,
                 sync_groups,
+                statics: Statics::default(),
                 trackers: Trackers::default(),
                 resume: Vec::new(),
             };
@@ -1332,4 +1343,54 @@ proptest! {
             }
         }
     }
+}
+
+/// A route to a network that is 10.0.N.0/24.
+fn route(number: u8) -> Route {
+    Route {
+        kind: RouteKind::Blackhole,
+        destination: Prefix {
+            address: Ipv4Addr::new(10, 0, number, 0).into(),
+            length: 24,
+        },
+        hops: Vec::new(),
+        source: None,
+        table: 254,
+        metric: None,
+        scope: None,
+        protocol: None,
+        mtu: None,
+        advertised_segment_size: None,
+        restore: true,
+    }
+}
+
+#[test]
+fn routes_go_with_the_addresses_and_come_back_when_they_vanish() {
+    let mut bench = Bench::new();
+    let with = |bench: &mut Bench, routes: &[u8]| {
+        let mut configuration = instance("A", 51, 255);
+        configuration.routes = routes.iter().copied().map(route).collect();
+        bench.configure(&[configuration], &[])
+    };
+    let started = with(&mut bench, &[1]);
+    assert!(started.contains(" add add(1 routes) announce"), "{started}");
+    let reloaded = with(&mut bench, &[2, 3]);
+    assert!(
+        reloaded.contains(" remove(1 routes) add(2 routes)"),
+        "{reloaded}"
+    );
+
+    // However many changes there are, one look follows them, a moment later.
+    for _ in 0..3 {
+        assert!(!bench.handle(Input::RoutesChanged).contains("routes)"));
+    }
+    bench.now = bench.routers.poll_timeout().unwrap();
+    bench.routers.handle_timeout(bench.now);
+    let looked = bench.effects();
+    assert!(looked.contains(" add(2 routes)"), "{looked}");
+    let left = bench.handle(Input::Shutdown);
+    assert!(left.contains(" remove(2 routes) remove"), "{left}");
+    bench.handle(Input::RoutesChanged);
+    assert_eq!(bench.routers.poll_timeout(), None);
 }

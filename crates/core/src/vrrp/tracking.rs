@@ -8,10 +8,12 @@ use crate::config::model::{Tracked, Tracker};
 pub(super) struct Verdict {
     /// The priority with all weights.
     pub(super) priority: u8,
-    /// Something without a weight is bad: the instance is in fault.
-    pub(super) fault: bool,
-    /// Something is not known yet without which the instance does not start.
-    pub(super) unknown: bool,
+    /// The same without the bounds of a priority.
+    pub(super) total: i64,
+    /// Things that take the instance to fault.
+    pub(super) faults: u32,
+    /// Things that are not known yet without which the instance does not start.
+    pub(super) unknown: u32,
 }
 
 /// What something that is tracked says.
@@ -37,8 +39,8 @@ pub(super) fn weigh(
     tracked: &[Tracked],
     known: impl Fn(&Tracker) -> Option<Reading>,
 ) -> Verdict {
-    let mut priority = i64::from(base);
-    let (mut fault, mut unknown) = (false, false);
+    let mut total = i64::from(base);
+    let (mut faults, mut unknown) = (0, 0);
     for Tracked {
         tracker,
         weight,
@@ -48,30 +50,31 @@ pub(super) fn weigh(
         let Some(reading) = known(tracker) else {
             // What can take the instance to fault holds its start back, and what will be
             // known in a moment. A script may take long.
-            unknown |= *weight == 0 || !matches!(tracker, Tracker::Script(_));
+            unknown += u32::from(*weight == 0 || !matches!(tracker, Tracker::Script(_)));
             continue;
         };
         let sign = if *reverse { -1 } else { 1 };
         let signed = i64::from(*weight) * sign;
         match (reading, *weight) {
-            (Reading::Good(good), 0) => fault |= good == *reverse,
-            (Reading::Number(number), 0) => fault |= (number != 0) != *reverse,
-            (Reading::Good(good), weight) if (weight > 0) == good => priority += signed,
+            (Reading::Good(good), 0) => faults += u32::from(good == *reverse),
+            (Reading::Number(number), 0) => faults += u32::from((number != 0) != *reverse),
+            (Reading::Good(good), weight) if (weight > 0) == good => total += signed,
             (Reading::Good(_), _) => {}
             (Reading::Number(number), _) => match number.saturating_mul(signed) {
-                sum if sum <= FAULT => fault = true,
-                sum => priority += sum.min(MOST),
+                sum if sum <= FAULT => faults += 1,
+                sum => total += sum.min(MOST),
             },
         }
     }
     let priority = if base == PRIORITY_OWNER {
         PRIORITY_OWNER
     } else {
-        u8::try_from(priority.clamp(1, 254)).unwrap_or(base)
+        u8::try_from(total.clamp(1, 254)).unwrap_or(base)
     };
     Verdict {
         priority,
-        fault,
+        total,
+        faults,
         unknown,
     }
 }
@@ -115,14 +118,19 @@ mod tests {
             (100, 0, false, None, 100, false),
         ];
         for (base, weight, reverse, good, priority, fault) in cases {
-            let expected = Verdict {
-                priority,
-                fault,
-                // keepalived starts instances before the weight of a script is known.
-                unknown: good.is_none() && weight == 0,
-            };
-            let verdict = verdict(base, weight, reverse, good.map(Reading::Good));
-            assert_eq!(verdict, expected, "{base} {weight} {reverse} {good:?}");
+            let Verdict {
+                priority: got,
+                faults,
+                unknown,
+                ..
+            } = verdict(base, weight, reverse, good.map(Reading::Good));
+            // keepalived starts instances before the weight of a script is known.
+            let waits = good.is_none() && weight == 0;
+            assert_eq!(
+                (got, faults > 0, unknown > 0),
+                (priority, fault, waits),
+                "{base} {weight} {reverse} {good:?}"
+            );
         }
     }
 
@@ -147,13 +155,12 @@ mod tests {
             (0, true, -1, 100, false),
         ];
         for (weight, reverse, number, priority, fault) in cases {
-            let expected = Verdict {
-                priority,
-                fault,
-                unknown: false,
-            };
             let verdict = verdict(100, weight, reverse, Some(Reading::Number(number)));
-            assert_eq!(verdict, expected, "{weight} {reverse} {number}");
+            assert_eq!(
+                (verdict.priority, verdict.faults > 0, verdict.unknown),
+                (priority, fault, 0),
+                "{weight} {reverse} {number}"
+            );
         }
     }
 
@@ -164,6 +171,6 @@ mod tests {
             weight: 10,
             reverse: false,
         }];
-        assert!(weigh(100, &tracked, |_| None).unknown);
+        assert_eq!(weigh(100, &tracked, |_| None).unknown, 1);
     }
 }

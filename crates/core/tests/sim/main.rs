@@ -95,6 +95,7 @@ impl Simulation {
                     .collect();
                 vec![SyncGroup {
                     weights: false,
+                    smtp_alert: false,
                     notify: NotifyScripts::default(),
                     name: "VG".to_owned(),
                     members,

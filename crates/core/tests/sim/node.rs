@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
-use elver_core::config::model::{SyncGroup, Trackers, VrrpInstance};
+use elver_core::config::model::{Statics, SyncGroup, Trackers, VrrpInstance};
 use elver_core::vrrp::messages::Resume;
 use elver_core::vrrp::{
     Effect, HeldAddress, Input, InterfaceCondition, Packet, State, VirtualRouters, addresses_of,
@@ -132,6 +132,7 @@ impl Node {
             Input::Configure {
                 instances,
                 sync_groups,
+                statics: Statics::default(),
                 trackers: Trackers::default(),
                 resume,
             },
@@ -147,6 +148,7 @@ impl Node {
             Input::Configure {
                 instances,
                 sync_groups,
+                statics: Statics::default(),
                 trackers: Trackers::default(),
                 resume: Vec::new(),
             },
@@ -296,6 +298,7 @@ impl Node {
         let mut sent = Vec::new();
         while let Some(effect) = self.routers.poll_effect() {
             match effect {
+                Effect::AddRoutes { .. } | Effect::RemoveRoutes { .. } => {}
                 Effect::Send {
                     interface,
                     source,

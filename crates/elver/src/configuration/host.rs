@@ -56,7 +56,7 @@ fn interfaces(instance: &VrrpInstance, links: &[Link], diagnostics: &mut Vec<Dia
         .iter()
         .filter_map(|each| match &each.tracker {
             Tracker::Interface(name) => Some(name),
-            Tracker::Script(_) | Tracker::File(_) | Tracker::Process(_) => None,
+            _ => None,
         });
     let mut named: Vec<&String> = std::iter::once(&instance.interface)
         .chain(addresses(instance).filter_map(|address| address.interface.as_ref()))

@@ -5,11 +5,10 @@ use std::net::IpAddr;
 
 use elver_core::service::ServiceKey;
 use elver_packet::host::Slice;
-use elver_packet::table::Words;
 use elver_packet::table::access::{Access, AccessKey, EVERY_SERVICE};
 use elver_packet::table::connection::{Direction, Entry, STRIDE, control, reclaim};
 use elver_packet::table::destination::Destination;
-use elver_packet::table::settings::{BEHAVIOUR_WORD, HAS_ACCESS_LISTS};
+use elver_packet::table::settings::HAS_ACCESS_LISTS;
 use elver_sys::bpf::{AccessNetwork, BpfError, Maps};
 
 use super::{DataPlane, layout};
@@ -71,15 +70,12 @@ impl DataPlane {
                 maps.clear_access(&network)?;
             }
         }
-        if let Some(settings) = maps.settings() {
-            let others = settings.load(BEHAVIOUR_WORD) & !HAS_ACCESS_LISTS;
-            let has_lists = if wanted.is_empty() {
-                0
-            } else {
-                HAS_ACCESS_LISTS
-            };
-            settings.exchange(BEHAVIOUR_WORD, others | has_lists);
-        }
+        let has_lists = if wanted.is_empty() {
+            0
+        } else {
+            HAS_ACCESS_LISTS
+        };
+        self.replace_behaviour(HAS_ACCESS_LISTS, has_lists);
         Ok(())
     }
 
@@ -153,7 +149,7 @@ fn network(service: u32, address: IpAddr, length: u8) -> AccessNetwork {
     let key = AccessKey {
         service,
         family: if address.is_ipv4() { 4 } else { 6 },
-        address: layout::octets(address),
+        address: layout::address_words(address).into(),
     };
     (key, length.into())
 }

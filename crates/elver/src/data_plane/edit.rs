@@ -65,27 +65,48 @@ impl DataPlane {
     /// Those of `ipvsadm`, a table that is full, or what this data plane cannot do.
     pub(crate) fn apply(&mut self, edit: &Edit, origin: Origin) -> Result<(), EditError> {
         edit_rules::check(edit, self)?;
+        let result = self.carry_out(edit, origin);
+        self.tell_marks();
+        result
+    }
+
+    fn carry_out(&mut self, edit: &Edit, origin: Origin) -> Result<(), EditError> {
         match edit {
             Edit::AddService { service, settings } => {
                 self.add_service(service, settings, origin)?;
+                self.tell_of_service(service).map_err(system)?;
                 self.write_access().map_err(system)
             }
             Edit::EditService { service, settings } => self.edit_service(service, settings),
-            Edit::RemoveService { service } => self.remove_service(service),
+            Edit::RemoveService { service } => {
+                self.endpoint_may_go();
+                self.remove_service(service)
+            }
             Edit::AddDestination {
                 service,
                 address,
                 settings,
-            } => self.add_destination(service, *address, settings, origin),
+            } => {
+                self.add_destination(service, *address, settings, origin)?;
+                self.tell_of_real_server(address.ip(), settings)
+                    .map_err(system)
+            }
             Edit::EditDestination {
                 service,
                 address,
                 settings,
-            } => self.edit_destination(service, *address, settings),
+            } => {
+                self.edit_destination(service, *address, settings)?;
+                self.endpoint_may_go();
+                self.tell_of_real_server(address.ip(), settings)
+                    .map_err(system)
+            }
             Edit::RemoveDestination { service, address } => {
+                self.endpoint_may_go();
                 self.remove_destination(service, *address)
             }
             Edit::Flush => {
+                self.endpoint_may_go();
                 let keys: Vec<ServiceKey> = self.inventory.services.keys().copied().collect();
                 keys.iter().try_for_each(|key| self.remove_service(key))
             }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use elver_core::service::Protocol;
 use elver_packet::table::Words;
 use elver_packet::table::mark::RULES;
-use elver_packet::table::settings::{BEHAVIOUR_WORD, HAS_MARK_RULES};
+use elver_packet::table::settings::HAS_MARK_RULES;
 
 use super::access::masked;
 use super::{DataPlane, Network, layout};
@@ -32,14 +32,8 @@ impl DataPlane {
     /// Makes these rules those that the programs follow, [`MOST_RULES`] at the most.
     pub(crate) fn set_mark_rules(&mut self, rules: &[MarkRule]) {
         let maps = &self.inventory.maps;
-        let Some(settings) = maps.settings() else {
-            return;
-        };
         // A packet may come between any two stores: it finds the old rules, none, or the new.
-        settings.exchange(
-            BEHAVIOUR_WORD,
-            settings.load(BEHAVIOUR_WORD) & !HAS_MARK_RULES,
-        );
+        self.replace_behaviour(HAS_MARK_RULES, 0);
         for number in 0..RULES {
             let Some(words) = maps.mark_rule(number) else {
                 continue;
@@ -50,10 +44,7 @@ impl DataPlane {
             }
         }
         if !rules.is_empty() {
-            settings.exchange(
-                BEHAVIOUR_WORD,
-                settings.load(BEHAVIOUR_WORD) | HAS_MARK_RULES,
-            );
+            self.replace_behaviour(HAS_MARK_RULES, HAS_MARK_RULES);
         }
     }
 }

@@ -7,7 +7,9 @@
 
 mod access;
 mod edit;
+mod endpoints;
 mod estimates;
+mod fast_path;
 mod layout;
 mod marks;
 mod member_places;
@@ -74,6 +76,7 @@ pub(crate) struct DataPlane {
     places: MemberPlaces,
     held: BTreeSet<IpAddr>,
     access: AccessLists,
+    endpoints: endpoints::Endpoints,
     sequence: u32,
     /// Slots to be used next, from the end.
     free_services: Vec<u32>,
@@ -255,6 +258,7 @@ impl DataPlane {
             places,
             held: BTreeSet::new(),
             access: AccessLists::default(),
+            endpoints: endpoints::Endpoints::default(),
             sequence,
             free_services,
             free_destinations,
@@ -262,6 +266,7 @@ impl DataPlane {
             sweep: sweep::Sweep::default(),
         };
         data_plane.find_ways();
+        data_plane.collect_endpoints()?;
         Ok(data_plane)
     }
 
@@ -274,6 +279,11 @@ impl DataPlane {
     pub(crate) fn service(&self, key: &ServiceKey) -> Option<ServiceState> {
         let slots = self.inventory.services.get(key)?;
         self.inventory.state(key, slots)
+    }
+
+    /// The maps, to be read.
+    pub(crate) fn maps(&self) -> &Maps {
+        &self.inventory.maps
     }
 
     /// What became of packets, by name, where it happened at all.
@@ -305,9 +315,14 @@ impl DataPlane {
     /// How packets are treated where IPVS has a setting for it; flags of
     /// [`behaviour`](elver_packet::table::settings::behaviour).
     pub(crate) fn set_behaviour(&mut self, flags: u32) {
+        self.replace_behaviour(u32::MAX.into(), flags.into());
+    }
+
+    /// Replaces what the settings' word of behaviour has in the places of `mask`.
+    fn replace_behaviour(&self, mask: u64, bits: u64) {
         if let Some(settings) = self.inventory.maps.settings() {
-            let others = settings.load(BEHAVIOUR_WORD) & !0xffff_ffff;
-            settings.exchange(BEHAVIOUR_WORD, others | u64::from(flags));
+            let others = settings.load(BEHAVIOUR_WORD) & !mask;
+            settings.exchange(BEHAVIOUR_WORD, others | bits);
         }
     }
 
@@ -319,6 +334,13 @@ impl DataPlane {
         self.attachments
             .attach(device.index, &device.name)
             .map(|attachment| attachment.name())
+    }
+
+    /// Ends the programs of earlier directors, once no device has them any more.
+    pub(crate) fn end_succeeded(&mut self) {
+        if let Err(error) = self.attachments.end_succeeded() {
+            tracing::warn!("{error}");
+        }
     }
 
     /// Takes the data plane off a device.

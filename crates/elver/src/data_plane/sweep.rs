@@ -90,6 +90,7 @@ impl DataPlane {
         }
         self.judge_overloads();
         self.bury();
+        self.forget_endpoints();
     }
 }
 

@@ -4,7 +4,9 @@
 use std::time::{Duration, Instant};
 
 use elver_core::check::messages::ToChecks;
+use elver_core::config::model::Statics;
 use elver_core::vrrp::messages::{Command, Notice};
+use elver_sys::scheduling::{Scheduling, schedule};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::UnboundedSender;
@@ -12,10 +14,11 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::address_record::{self, addresses_of, withdraw};
 use super::child::{Child, Ended, Restarts, Role};
 use super::pings;
+use super::pulse::{Beat, Pulse};
 use super::{Director, Inbox, RECORD};
 use crate::failure::Failure;
 use crate::instance::Instance;
-use crate::vrrp_process::monotonic_now;
+use crate::vrrp_process::{monotonic_now, withdraw_routes};
 
 /// How long a child may take to leave (keepalived's `child_wait_time`).
 const LEAVE: Duration = Duration::from_secs(5);
@@ -79,11 +82,36 @@ impl Director {
     /// Starts a vrrp process, if there is anything for it to do.
     pub(super) fn start_vrrp(&mut self) {
         self.vrrp.start_at = None;
-        if !self.configuration.instances.is_empty() {
+        if !self.configuration.instances.is_empty()
+            || self.configuration.statics != Statics::default()
+        {
             let command = self.virtual_routers.command(&self.configuration);
             let (said, ended) = (&self.outbox.vrrp, &self.outbox.ended);
             self.vrrp
                 .start(Role::Vrrp, &self.instance, said, ended, command);
+            self.schedule_children();
+        }
+    }
+
+    /// Lets the children run as the configuration says.
+    pub(super) fn schedule_children(&self) {
+        let global = &self.configuration.global;
+        let vrrp = self.vrrp.child.as_ref().map(Child::id);
+        let check = self.check.child.as_ref().map(Child::id);
+        for (role, process, settings) in [
+            (Role::Vrrp, vrrp, &global.vrrp_process),
+            (Role::Check, check, &global.check_process),
+        ] {
+            let scheduling = Scheduling {
+                nice: settings.nice.into(),
+                real_time: settings.real_time,
+                real_time_limit: settings.real_time_limit,
+                processors: settings.processors.clone(),
+            };
+            let done = process.map(|process| schedule(process, &scheduling));
+            if let Some(Err(error)) = done {
+                tracing::error!("the {role} process is not scheduled as configured: {error}");
+            }
         }
     }
 
@@ -97,11 +125,21 @@ impl Director {
             let (said, ended) = (&self.outbox.check, &self.outbox.ended);
             self.check
                 .start(Role::Check, &self.instance, said, ended, command);
+            self.schedule_children();
         }
     }
 
     pub(super) fn vrrp_said(&mut self, notice: Notice) {
+        if let Notice::Mail(mail) = notice {
+            self.notifications.mail(mail);
+            return;
+        }
+        if notice == Notice::Alive {
+            self.pulse.answered(Instant::now());
+            return;
+        }
         let settled = self.virtual_routers.heard(notice);
+        self.watch_vrrp();
         if settled {
             let now_ours = addresses_of(&self.configuration);
             if let Err(error) = self.address_record.write(&now_ours) {
@@ -115,6 +153,7 @@ impl Director {
         match ended.role {
             Role::Vrrp => {
                 self.virtual_routers.died(monotonic_now(), Instant::now());
+                self.pulse = Pulse::default();
                 if let Err(error) = self.withdraw_leftovers() {
                     tracing::error!("{error}");
                 }
@@ -135,6 +174,7 @@ impl Director {
     pub(super) fn deadline(&self) -> Option<Instant> {
         [
             self.virtual_routers.deadline(),
+            self.pulse.deadline(),
             self.notifications.deadline(),
             self.vrrp.start_at,
             self.check.start_at,
@@ -148,6 +188,15 @@ impl Director {
     pub(super) fn deadline_reached(&mut self) {
         let now = Instant::now();
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        match self.pulse.deadline_reached(now) {
+            Beat::Wait => {}
+            Beat::Ask => {
+                if let Some(child) = &self.vrrp.child {
+                    child.tell(Command::ReportAlive);
+                }
+            }
+            Beat::Hung(since) => self.end_hung_vrrp(now, since),
+        }
         if due(self.virtual_routers.deadline()) {
             self.withdraw_for_vrrp();
         }
@@ -165,11 +214,33 @@ impl Director {
         }
     }
 
+    /// Watches the vrrp process as closely as the addresses that it holds need it.
+    pub(super) fn watch_vrrp(&mut self) {
+        let interval = self.virtual_routers.shortest_interval(&self.configuration);
+        self.pulse.watch(Instant::now(), interval);
+    }
+
+    /// The vrrp process hangs, or was stopped: a peer is about to take its addresses over, so
+    /// they go at once, and it must not come back to them.
+    fn end_hung_vrrp(&mut self, now: Instant, since: Instant) {
+        let silent = now.saturating_duration_since(since);
+        tracing::error!(
+            "the vrrp process has not answered for {} ms: killed",
+            silent.as_millis()
+        );
+        // It has been dead since then: the next one resumes nothing.
+        let died = monotonic_now().saturating_sub(silent);
+        self.virtual_routers.died(died, since);
+    }
+
     /// No vrrp process has taken the addresses over in time: nobody must hold them.
     fn withdraw_for_vrrp(&mut self) {
         // One that is not settled by now must not put them back.
         if let Some(child) = &self.vrrp.child {
             child.kill();
+        }
+        if let Err(error) = withdraw_routes(&mut self.netlink, &self.configuration) {
+            tracing::error!("removing virtual routes: {error}");
         }
         let (removed, result) = withdraw(&mut self.netlink, &addresses_of(&self.configuration));
         tracing::error!(
@@ -237,6 +308,9 @@ impl Director {
 
     /// Takes addresses away that the vrrp process has not, since something went wrong with it.
     pub(super) fn withdraw_rest(&mut self) {
+        if let Err(error) = withdraw_routes(&mut self.netlink, &self.configuration) {
+            tracing::error!("removing virtual routes: {error}");
+        }
         let (removed, result) = withdraw(&mut self.netlink, &addresses_of(&self.configuration));
         if !removed.is_empty() {
             tracing::error!(

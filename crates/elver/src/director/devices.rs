@@ -1,10 +1,14 @@
 //! The part of the director that follows the devices and addresses of the host, and puts
 //! the data plane on them.
 
-use elver_sys::netlink::{NetlinkEvent, NetlinkEvents};
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::Director;
-use crate::data_plane::Device;
+use elver_sys::netlink::{Link, Neighbour, NetlinkEvent, NetlinkEvents};
+
+use super::fragments::LOOPBACK;
+use super::hook::{self, FastPath, Hook};
+use super::{AttachedDevice, Director};
+use crate::data_plane::{DataPlane, Device};
 use crate::failure::Failure;
 
 impl Director {
@@ -21,6 +25,9 @@ impl Director {
                 NetlinkEvent::LinkChanged(_) | NetlinkEvent::LinkRemoved(_) | NetlinkEvent::Overrun
             );
             ways |= !matches!(event, NetlinkEvent::NeighbourChanged(_));
+            if let NetlinkEvent::NeighbourChanged(neighbour) = &event {
+                self.confirm(neighbour);
+            }
             self.network
                 .follow(event, &mut self.netlink)
                 .map_err(Failure::system("reading interfaces and addresses"))?;
@@ -54,7 +61,7 @@ impl Director {
 
     pub(super) fn links_changed(&mut self) {
         let suitable = self.network.suitable();
-        self.attached.retain(|index, (name, _)| {
+        self.attached.retain(|index, AttachedDevice { name, .. }| {
             let stays = suitable.get(index).is_some_and(|link| link.name == *name);
             if !stays {
                 self.data_plane.detach(*index);
@@ -63,19 +70,43 @@ impl Director {
             stays
         });
         self.refused.retain(|index, _| suitable.contains_key(index));
+        let links = self.network.by_index();
         for (index, link) in suitable {
-            if self.attached.contains_key(&index) {
-                continue;
-            }
             let device = Device {
                 index,
                 name: link.name.clone(),
             };
+            if let Some(attached) = self.attached.get_mut(&index) {
+                // A VLAN may have been put on it.
+                if attached.fast_path == FastPath::Attached
+                    && let Some(objection) = self.hook.objection(link, &links)
+                {
+                    self.data_plane.detach_xdp(index);
+                    tracing::info!("{}: XDP detached: {objection}", device.name);
+                    attached.fast_path = FastPath::Absent(objection);
+                }
+                continue;
+            }
             match self.data_plane.attach(&device) {
                 Ok(kind) => {
-                    tracing::info!("{}: attached ({kind})", device.name);
+                    let fast_path = put_xdp(&mut self.data_plane, self.hook, &device, &links);
+                    match &fast_path {
+                        FastPath::Attached => {
+                            tracing::info!("{}: attached (XDP, {kind})", device.name);
+                        }
+                        FastPath::Absent(why) => {
+                            tracing::info!("{}: attached ({kind}), no XDP: {why}", device.name);
+                        }
+                    }
                     self.refused.remove(&index);
-                    self.attached.insert(index, (device.name, kind));
+                    self.attached.insert(
+                        index,
+                        AttachedDevice {
+                            name: device.name,
+                            kind,
+                            fast_path,
+                        },
+                    );
                 }
                 Err(error) => {
                     let words = error.to_string();
@@ -86,5 +117,94 @@ impl Director {
                 }
             }
         }
+        self.tell_xdp();
+    }
+
+    /// Tells XDP whom it serves and where it may send to. Some of what a driver can do changes
+    /// without a word.
+    pub(super) fn tell_xdp(&mut self) {
+        let has_xdp = self.devices_with_xdp();
+        if has_xdp.is_empty() && self.redirects.is_empty() {
+            return;
+        }
+        let stations = hook::stations(&self.network.by_index(), &has_xdp);
+        let redirects = if has_xdp.is_empty() {
+            BTreeSet::new()
+        } else {
+            hook::redirects(&self.network.suitable(), &has_xdp)
+        };
+        if self.stations == stations && self.redirects == redirects {
+            return;
+        }
+        if let Err(error) = self.data_plane.tell_xdp(&stations, &redirects) {
+            tracing::error!("{error}");
+            return;
+        }
+        (self.stations, self.redirects) = (stations, redirects);
+        for neighbour in self.netlink.neighbours().unwrap_or_default() {
+            self.confirm(&neighbour);
+        }
+    }
+
+    /// XDP sends to neighbours behind the kernel's back, and so the kernel would never ask
+    /// whether they are still there.
+    fn confirm(&mut self, neighbour: &Neighbour) {
+        if neighbour.stale && self.redirects.contains(&neighbour.interface) {
+            let Neighbour {
+                interface, address, ..
+            } = *neighbour;
+            // It may be gone; then XDP does not send to it either.
+            if let Err(error) = self.netlink.confirm_neighbour(interface, address) {
+                tracing::debug!("confirming the neighbour {address}: {error}");
+            }
+        }
+    }
+
+    fn devices_with_xdp(&self) -> BTreeSet<u32> {
+        self.attached
+            .iter()
+            .filter(|(_, device)| device.fast_path == FastPath::Attached)
+            .map(|(index, _)| *index)
+            .collect()
+    }
+
+    /// Ends the start, and leaves nothing behind, if a device has no XDP.
+    pub(super) fn insist_on_xdp(&mut self) -> Result<(), Failure> {
+        let cards = self
+            .attached
+            .iter()
+            .filter(|(index, _)| **index != LOOPBACK);
+        let without = cards.map(|(_, device)| device).find_map(|device| {
+            let FastPath::Absent(why) = &device.fast_path else {
+                return None;
+            };
+            Some((device.name.clone(), why.clone()))
+        });
+        let Some((device, cause)) = without else {
+            return Ok(());
+        };
+        if self.data_plane.services().is_empty() {
+            DataPlane::unload(self.instance.name())?;
+        }
+        Err(Failure::NoXdp { device, cause })
+    }
+}
+
+/// Attaches XDP to a device, if that is to be, or takes off what an earlier director attached.
+fn put_xdp(
+    data_plane: &mut DataPlane,
+    hook: Hook,
+    device: &Device,
+    links: &BTreeMap<u32, &Link>,
+) -> FastPath {
+    let link = links.get(&device.index);
+    let objection = link.and_then(|link| hook.objection(link, links));
+    if let Some(objection) = objection {
+        data_plane.detach_xdp(device.index);
+        return FastPath::Absent(objection);
+    }
+    match data_plane.attach_xdp(device) {
+        Ok(()) => FastPath::Attached,
+        Err(error) => FastPath::Absent(error.to_string()),
     }
 }

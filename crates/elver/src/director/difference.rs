@@ -13,7 +13,7 @@ use super::services::ServerPlaces;
 use super::words;
 
 impl Director {
-    /// The changes that [`Director::take_up`] makes for `after`, a line for each and in its
+    /// The changes that `take_up` makes for `after`, a line for each and in its
     /// order.
     pub(super) fn difference(&self, after: &Configuration) -> Vec<String> {
         let plan = self.plan(after);
@@ -33,6 +33,7 @@ impl Director {
                 new.or_else(|| Some(&self.configuration.virtual_servers[old?]))
             })
         }));
+        lines.extend(blocks(&self.configuration, after));
         lines.extend(self.checks(after, &places, &plan));
         lines
     }

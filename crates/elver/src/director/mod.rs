@@ -19,12 +19,15 @@ mod child;
 mod children;
 mod devices;
 mod difference;
+mod fragments;
+mod hook;
 mod network;
 mod notifications;
 mod parts;
 mod pings;
 mod preconditions;
 mod programs;
+mod pulse;
 mod services;
 mod virtual_routers;
 mod words;
@@ -49,20 +52,25 @@ use tokio::sync::mpsc;
 use self::address_record::addresses_of;
 use self::child::{Ended, Role};
 use self::children::Post;
+use self::fragments::Fragments;
+use self::hook::FastPath;
 use self::network::Network;
 use self::notifications::Notifications;
+use self::pulse::Pulse;
 use self::services::{ServerPlaces, presumed};
 use self::virtual_routers::VirtualRouters;
 use crate::configuration;
 use crate::control::{self, Asked};
 use crate::data_plane::DataPlane;
 use crate::failure::Failure;
+use crate::firewall;
 use crate::instance::{Instance, PidFile, Taken};
 use crate::scripts::Scripts;
 use crate::settings::Settings;
 use crate::vrrp_process::trackers::{Observation, Watches};
 
 pub(crate) use self::address_record::{AddressRecord, withdraw, words as address_words};
+pub(crate) use self::hook::Hook;
 pub(crate) use self::preconditions::permission;
 
 const RECORD: &str = "the record of virtual addresses";
@@ -70,12 +78,12 @@ const RECORD: &str = "the record of virtual addresses";
 const SWEEP: Duration = Duration::from_secs(1);
 
 /// Runs a director in the foreground until it is told to stop.
-pub(crate) fn run(files: Files, instance: &Instance) -> Result<(), Failure> {
+pub(crate) fn run(files: Files, hook: Hook, instance: &Instance) -> Result<(), Failure> {
     let configuration = configuration::load(&files.origin)?;
     let settings = Settings::load(files.settings.as_deref())?;
     permission()?;
     let pid_file = take(instance)?;
-    let stopped = run_as_owner(files, instance, configuration, settings);
+    let stopped = run_as_owner(files, hook, instance, configuration, settings);
     pid_file
         .remove(instance)
         .map_err(Failure::system("removing the files of the instance"))?;
@@ -85,6 +93,7 @@ pub(crate) fn run(files: Files, instance: &Instance) -> Result<(), Failure> {
 /// [`run`] once the instance is this process's.
 fn run_as_owner(
     files: Files,
+    hook: Hook,
     instance: &Instance,
     configuration: Configuration,
     settings: Settings,
@@ -95,7 +104,8 @@ fn run_as_owner(
         .build()
         .map_err(Failure::system("starting the runtime"))?
         .block_on(async {
-            let (director, inbox) = Director::start(files, instance, configuration, &settings)?;
+            let (director, inbox) =
+                Director::start(files, hook, instance, configuration, &settings)?;
             director.run(inbox).await
         })
 }
@@ -135,17 +145,33 @@ struct Director {
     netlink: Netlink,
     network: Network,
     held: BTreeSet<IpAddr>,
-    /// By index: the name of the device and the kind of attachment.
-    attached: BTreeMap<u32, (String, &'static str)>,
+    hook: Hook,
+    /// By index.
+    attached: BTreeMap<u32, AttachedDevice>,
+    /// The link-layer addresses that XDP has been told of, by device.
+    stations: BTreeSet<(u32, [u8; 6])>,
+    /// The devices that XDP sends to, by index.
+    redirects: BTreeSet<u32>,
     /// By index: devices that cannot be attached to, and why, so that it is said once.
     refused: BTreeMap<u32, String>,
     vrrp: Post<Command>,
     check: Post<ToChecks>,
+    /// Of the vrrp process.
+    pulse: Pulse,
     outbox: Outbox,
     notifications: Notifications,
     scripts: Scripts<ScriptName>,
+    fragments: Fragments,
     /// Services of which a real server has come or gone since the last plan.
     changed: BTreeSet<ServiceKey>,
+}
+
+/// A device that packets are met on.
+struct AttachedDevice {
+    name: String,
+    /// The kind of attachment at tc.
+    kind: &'static str,
+    fast_path: FastPath,
 }
 
 /// What a script is run for.
@@ -180,6 +206,7 @@ struct Outbox {
 impl Director {
     fn start(
         files: Files,
+        hook: Hook,
         instance: &Instance,
         configuration: Configuration,
         settings: &Settings,
@@ -232,21 +259,34 @@ impl Director {
             netlink,
             network,
             held: BTreeSet::new(),
+            hook,
             attached: BTreeMap::new(),
+            stations: BTreeSet::new(),
+            redirects: BTreeSet::new(),
             refused: BTreeMap::new(),
             vrrp: Post::default(),
             check: Post::default(),
+            pulse: Pulse::default(),
             outbox: Outbox { vrrp, check, ended },
             notifications: Notifications::default(),
             scripts: Scripts::new(),
+            fragments: Fragments::open(instance.name())?,
             changed: BTreeSet::new(),
         };
         director.withdraw_leftovers()?;
         director.configure_notifications();
         director.addresses_changed();
         director.links_changed();
+        if hook == Hook::Xdp {
+            director.insist_on_xdp()?;
+        }
+        // What has not been taken over runs on with what it has.
+        if director.refused.is_empty() {
+            director.data_plane.end_succeeded();
+        }
         // Services that are pinned and not in the file any more go as well.
         director.carry_out(director.plan(&director.configuration));
+        director.look_at_firewall(settings);
         director.start_vrrp();
         director.watch_files();
         director.start_check();
@@ -268,6 +308,8 @@ impl Director {
         let mut data = signal(SignalKind::user_defined1()).map_err(Failure::system(signals))?;
         let mut statistics =
             signal(SignalKind::user_defined2()).map_err(Failure::system(signals))?;
+        let mut statistics_once =
+            signal(statistics_once_signal()).map_err(Failure::system(signals))?;
         let mut json = signal(json_signal()).map_err(Failure::system(signals))?;
         let mut sweep = tokio::time::interval(SWEEP);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -298,23 +340,27 @@ impl Director {
                         self.seen(&Seen::File(name, value));
                     }
                 }
+                task = self.fragments.next() => {
+                    let task = task.map_err(Failure::system("taking fragments"))?;
+                    self.fragments.carry_out(task, self.data_plane.maps());
+                }
                 Some(ended) = self.scripts.next() => self.script_ended(&ended),
                 Some(asked) = inbox.asked.recv() => {
                     let response = self.answer(asked.request);
                     // Who asked may have gone.
                     let _ = asked.answer.send(response);
                 }
-                _ = sweep.tick() => self.data_plane.sweep(),
+                _ = sweep.tick() => {
+                    self.data_plane.sweep();
+                    self.tell_xdp();
+                }
                 _ = estimate.tick() => self.data_plane.estimate(),
                 _ = hangup.recv() => {
                     // What went wrong is in the log.
                     let _ = self.reload();
                 }
-                _ = data.recv() => tracing::warn!(
-                    "SIGUSR1: keepalived.data is not written by elver yet; SIGUSR2 writes \
-                     keepalived.stats, signal {} keepalived.json",
-                    json_signal().as_raw_value()
-                ),
+                _ = data.recv() => self.dump(Dump::Data),
+                _ = statistics_once.recv() => self.dump(Dump::StatisticsOnce),
                 _ = statistics.recv() => self.dump(Dump::Statistics),
                 _ = json.recv() => self.dump(Dump::Json),
                 _ = terminate.recv() => break,
@@ -322,6 +368,16 @@ impl Director {
             }
         }
         self.stop(inbox).await
+    }
+
+    /// Says which rules of netfilter do not hold for the services that there are now.
+    fn look_at_firewall(&self, settings: &Settings) {
+        let services = self.data_plane.services();
+        let mut keys = firewall::services(&self.configuration);
+        keys.extend(services.iter().map(|service| service.key));
+        keys.sort_unstable();
+        keys.dedup();
+        firewall::look_aside(keys, settings.clone());
     }
 
     fn configure_notifications(&mut self) {
@@ -368,6 +424,7 @@ impl Director {
         self.configure_notifications();
         let checks = self.carry_out(plan);
         self.virtual_routers.retain(&self.configuration);
+        self.look_at_firewall(&settings);
         match &self.vrrp.child {
             Some(child) => child.tell(self.virtual_routers.command(&self.configuration)),
             None => self.start_vrrp(),
@@ -375,6 +432,8 @@ impl Director {
         self.tell_checks(checks);
         self.suspend_checks();
         self.watch_files();
+        self.schedule_children();
+        self.watch_vrrp();
         Ok(())
     }
 
@@ -440,7 +499,14 @@ impl Director {
             devices: self
                 .attached
                 .values()
-                .map(|(name, kind)| (name.clone(), (*kind).to_owned()))
+                .map(|device| {
+                    let AttachedDevice { name, kind, .. } = device;
+                    let words = match &device.fast_path {
+                        FastPath::Attached => format!("XDP, {kind}"),
+                        FastPath::Absent(why) => format!("{kind}, no XDP: {why}"),
+                    };
+                    (name.clone(), words)
+                })
                 .collect(),
             endings: self.endings(),
             drains: self.drains(),
@@ -480,6 +546,11 @@ impl Director {
 /// The signal that `keepalived --signum=JSON` names.
 fn json_signal() -> SignalKind {
     SignalKind::from_raw(libc::SIGRTMIN() + 2)
+}
+
+/// The signal that `keepalived --signum=STATS_CLEAR` names.
+fn statistics_once_signal() -> SignalKind {
+    SignalKind::from_raw(libc::SIGRTMAX() - 1)
 }
 
 async fn sleep_until(at: Option<Instant>) {

@@ -60,7 +60,8 @@ impl Network {
     }
 
     /// The links where packets are to be looked at, by index: Ethernet, except for ports of
-    /// a bridge or bond, whose packets are seen on the bridge or bond itself.
+    /// a bridge or bond, whose packets are seen on the bridge or bond itself; and the loopback
+    /// device, for clients on this host and for what is handed in again.
     pub(crate) fn suitable(&self) -> BTreeMap<u32, &Link> {
         let is_port = |link: &Link| {
             let controller = link.controller.and_then(|index| self.links.get(&index));
@@ -70,7 +71,15 @@ impl Network {
         };
         self.links
             .iter()
-            .filter(|(_, link)| link.mac.is_some() && !link.loopback && !is_port(link))
+            .filter(|(_, link)| link.mac.is_some() && !is_port(link))
+            .map(|(index, link)| (*index, link))
+            .collect()
+    }
+
+    /// All links, by index.
+    pub(crate) fn by_index(&self) -> BTreeMap<u32, &Link> {
+        self.links
+            .iter()
             .map(|(index, link)| (*index, link))
             .collect()
     }
@@ -97,6 +106,7 @@ mod tests {
             no_arp: false,
             kind: kind.map(str::to_owned),
             controller,
+            lower: None,
         };
         (index, link)
     }
@@ -117,6 +127,6 @@ mod tests {
         ]);
         network.links.get_mut(&9).unwrap().mac = None;
         let suitable: Vec<u32> = network.suitable().into_keys().collect();
-        assert_eq!(suitable, [2, 3, 5, 7, 8]);
+        assert_eq!(suitable, [1, 2, 3, 5, 7, 8]);
     }
 }

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use elver_core::config::model::{Global, NotifyFifo, Script};
-use elver_core::notification::Notification;
+use elver_core::notification::{Mail, Notification};
 use elver_sys::script::Signal;
 
 use super::ScriptName;
+use crate::mailer::Mailer;
 use crate::notify_fifos::NotifyFifos;
 use crate::scripts::{Scripts, script_user};
 
@@ -25,6 +26,7 @@ pub(super) struct Notifications {
     made: Vec<PathBuf>,
     /// By the path of their pipe: what is run, and when next if it does not run.
     readers: BTreeMap<String, (Script, Option<Instant>)>,
+    mailer: Mailer,
 }
 
 impl Notifications {
@@ -32,6 +34,7 @@ impl Notifications {
     /// servers, and starts readers.
     pub(super) fn configure(&mut self, global: &Global, scripts: &mut Scripts<ScriptName>) {
         scripts.set_security(global.script_security);
+        self.mailer.configure(global);
         let all = [
             &global.notify_fifo,
             &global.vrrp_notify_fifo,
@@ -80,6 +83,13 @@ impl Notifications {
         for script in notification.scripts {
             scripts.notify(script);
         }
+        if let Some(mail) = notification.mail {
+            self.mail(mail);
+        }
+    }
+
+    pub(super) fn mail(&mut self, mail: Mail) {
+        self.mailer.send(mail);
     }
 
     /// A reader has ended.

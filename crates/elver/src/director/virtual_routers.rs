@@ -50,7 +50,11 @@ impl VirtualRouters {
                 self.states.insert(instance, state);
             }
             // Problems are in the log of the vrrp process already.
-            Notice::GroupStateChanged { .. } | Notice::Statistics(_) | Notice::Problem(_) => {}
+            Notice::GroupStateChanged { .. }
+            | Notice::Statistics(_)
+            | Notice::Problem(_)
+            | Notice::Mail(_)
+            | Notice::Alive => {}
         }
         false
     }
@@ -64,6 +68,15 @@ impl VirtualRouters {
             at: clock,
             withdraw: master.then_some(now + TAKEOVER),
         });
+    }
+
+    /// The shortest interval in which a master of ours advertises, if there is one.
+    pub(crate) fn shortest_interval(&self, configuration: &Configuration) -> Option<Duration> {
+        let instances = configuration.instances.iter();
+        instances
+            .filter(|instance| self.states.get(&instance.name) == Some(&State::Master))
+            .map(|instance| instance.advertisement_interval)
+            .min()
     }
 
     /// When the addresses are to be taken away, unless a process settles before.
@@ -95,7 +108,9 @@ impl VirtualRouters {
         Command::Configure {
             instances: configuration.instances.clone(),
             sync_groups: configuration.sync_groups.clone(),
+            statics: configuration.statics.clone(),
             trackers: configuration.trackers.clone(),
+            no_swap: configuration.global.vrrp_process.no_swap,
             notifying: notifying(&configuration.global),
             resume,
         }

@@ -6,7 +6,7 @@ use std::io;
 use std::net::IpAddr;
 use std::task::Poll;
 
-use elver_core::config::model::{Tracker, VrrpInstance};
+use elver_core::config::model::{Route, Rule, Tracker, VrrpInstance};
 use elver_core::vrrp::{
     GROUP_IPV4, GROUP_IPV6, HeldAddress, InterfaceCondition, PRIORITY_STOP, addresses_of, is_ipv6,
 };
@@ -17,6 +17,8 @@ use elver_sys::netlink::{
 pub(super) use elver_sys::vrrp_socket::ReceivedPacket;
 use elver_sys::vrrp_socket::{VrrpReceiver, VrrpSender};
 use tracing::{debug, info, warn};
+
+use super::routing;
 
 /// At most this many packets of one socket are looked at before the timers are.
 const PACKETS_BEFORE_TIMERS: usize = 256;
@@ -36,6 +38,8 @@ pub(super) enum Happening {
     },
     /// A virtual address was taken off an interface.
     AddressRemoved { interface: String, address: IpAddr },
+    /// Some route or rule has come or gone.
+    RoutesChanged,
     /// The kernel could not tell all that has happened.
     EventsLost,
     /// Nothing that matters.
@@ -76,7 +80,8 @@ pub(super) struct Host {
 impl Host {
     pub(super) fn open() -> io::Result<Host> {
         // Listening begins before asking, so that no change falls in between.
-        let events = NetlinkEvents::open(&[Topic::Links, Topic::Addresses])?;
+        let events =
+            NetlinkEvents::open(&[Topic::Links, Topic::Addresses, Topic::Routes, Topic::Rules])?;
         let mut host = Host {
             netlink: Netlink::open()?,
             events,
@@ -306,6 +311,36 @@ impl Host {
         collect(instance, failures)
     }
 
+    /// Puts routes and rules in force.
+    ///
+    /// # Errors
+    /// In words, which and why.
+    pub(super) fn add_routes(
+        &mut self,
+        instance: Option<&str>,
+        routes: &[Route],
+        rules: &[Rule],
+    ) -> Result<(), String> {
+        let Host { netlink, links, .. } = self;
+        let failures = routing::add(netlink, routes, rules, |name| index_of(links, name));
+        collect(instance.unwrap_or("static"), failures)
+    }
+
+    /// Takes routes and rules out of force.
+    ///
+    /// # Errors
+    /// In words, which and why.
+    pub(super) fn remove_routes(
+        &mut self,
+        instance: Option<&str>,
+        routes: &[Route],
+        rules: &[Rule],
+    ) -> Result<(), String> {
+        let Host { netlink, links, .. } = self;
+        let failures = routing::remove(netlink, routes, rules, |name| index_of(links, name));
+        collect(instance.unwrap_or("static"), failures)
+    }
+
     /// Tells the neighbours where addresses are.
     pub(super) fn announce(&mut self, instance: &str, addresses: &[HeldAddress], repeat: u32) {
         let mut announced = Vec::new();
@@ -341,9 +376,7 @@ impl Host {
     }
 
     fn index(&self, name: &str) -> io::Result<u32> {
-        self.link(name)
-            .map(|link| link.index)
-            .ok_or_else(|| io::Error::from_raw_os_error(libc::ENODEV))
+        index_of(&self.links, name)
     }
 
     fn condition(&self, name: &str) -> Option<InterfaceCondition> {
@@ -427,6 +460,8 @@ impl Host {
                     self.renamed(&before);
                 }
                 self.changed(&name);
+                // With a link its routes go, of IPv4 without a word.
+                self.routes_changed();
             }
             NetlinkEvent::LinkRemoved(link) => {
                 self.links.remove(&link.index);
@@ -462,7 +497,8 @@ impl Host {
                 }
             }
             NetlinkEvent::Overrun => self.queue.push_back(Happening::EventsLost),
-            NetlinkEvent::RoutesChanged | NetlinkEvent::NeighbourChanged(_) => {}
+            NetlinkEvent::RoutesChanged => self.routes_changed(),
+            NetlinkEvent::NeighbourChanged(_) => {}
         }
     }
 
@@ -484,6 +520,13 @@ impl Host {
         self.changed(&before.name);
     }
 
+    fn routes_changed(&mut self) {
+        // One of several in a row says as much.
+        if !matches!(self.queue.back(), Some(Happening::RoutesChanged)) {
+            self.queue.push_back(Happening::RoutesChanged);
+        }
+    }
+
     fn changed_index(&mut self, index: u32) {
         if let Some(name) = self.links.get(&index).map(|link| link.name.clone()) {
             self.changed(&name);
@@ -499,6 +542,13 @@ impl Host {
             });
         }
     }
+}
+
+fn index_of(links: &BTreeMap<u32, Link>, name: &str) -> io::Result<u32> {
+    let mut links = links.values();
+    let link = links.find(|link| link.name == name);
+    link.map(|link| link.index)
+        .ok_or_else(|| io::Error::from_raw_os_error(libc::ENODEV))
 }
 
 async fn next_packet(

@@ -8,6 +8,7 @@
 
 mod dumps;
 mod host;
+mod routing;
 pub(crate) mod trackers;
 
 use std::io;
@@ -19,6 +20,7 @@ use std::time::{Duration, Instant};
 use elver_core::config::model::TrackedScript;
 use elver_core::vrrp::messages::{Command, Notice};
 use elver_core::vrrp::{Effect, Input, ScriptAction, VirtualRouters};
+use elver_sys::scheduling;
 use elver_sys::script::Signal;
 use elver_sys::timer::Timer;
 use rustix::time::{ClockId, clock_gettime};
@@ -33,6 +35,7 @@ use crate::notify_fifos::NotifyFifos;
 use crate::scripts::{Ended, Scripts};
 pub use host::withdraw_addresses;
 use host::{Happening, Host};
+pub(crate) use routing::withdraw as withdraw_routes;
 use trackers::{Observation, Watches};
 
 /// How long the last notices may take to be written before the process ends without them.
@@ -77,6 +80,7 @@ async fn serve(channel: UnixStream) -> io::Result<()> {
         notify_fifos: NotifyFifos::default(),
         script_configurations: Vec::new(),
         watches: Watches::new(),
+        memory_locked: false,
         director,
     };
     let mut terminate = signal(SignalKind::terminate())?;
@@ -134,6 +138,7 @@ struct Process {
     notify_fifos: NotifyFifos,
     script_configurations: Vec<TrackedScript>,
     watches: Watches,
+    memory_locked: bool,
     director: Director,
 }
 
@@ -144,10 +149,13 @@ impl Process {
             Command::Configure {
                 instances,
                 sync_groups,
+                statics,
                 trackers,
+                no_swap,
                 notifying,
                 resume,
             } => {
+                self.lock_memory(no_swap);
                 self.script_configurations.clone_from(&trackers.scripts);
                 self.scripts.set_security(notifying.script_security);
                 let fifos = notifying.fifos.iter().map(Path::new);
@@ -170,6 +178,7 @@ impl Process {
                 self.handle(Input::Configure {
                     instances,
                     sync_groups,
+                    statics,
                     trackers: trackers.clone(),
                     resume,
                 });
@@ -179,6 +188,7 @@ impl Process {
                 }
                 self.director.tell(Notice::Configured);
             }
+            Command::ReportAlive => self.director.tell(Notice::Alive),
             Command::ReportStatistics => {
                 let statistics = self
                     .routers
@@ -192,13 +202,22 @@ impl Process {
                     .collect();
                 self.director.tell(Notice::Statistics(statistics));
             }
-            Command::Dump(dump) => dumps::write(&self.routers, dump),
+            Command::Dump(dump) => dumps::write(&mut self.routers, dump),
             Command::Shutdown => {
                 info!("Stopping");
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    fn lock_memory(&mut self, lock: bool) {
+        if std::mem::replace(&mut self.memory_locked, lock) != lock
+            && let Err(error) = scheduling::lock_memory(lock)
+        {
+            self.director
+                .problem(format!("vrrp_no_swap: the memory is not locked: {error}"));
+        }
     }
 
     fn happened(&mut self, happening: Happening) {
@@ -219,6 +238,7 @@ impl Process {
             Happening::AddressRemoved { interface, address } => {
                 self.handle(Input::AddressRemoved { interface, address });
             }
+            Happening::RoutesChanged => self.handle(Input::RoutesChanged),
             Happening::Nothing => {}
             Happening::EventsLost => self.converge(),
         }
@@ -352,6 +372,22 @@ impl Process {
                     instance,
                     addresses,
                 } => self.host.remove_addresses(&instance, &addresses).err(),
+                Effect::AddRoutes {
+                    instance,
+                    routes,
+                    rules,
+                } => self
+                    .host
+                    .add_routes(instance.as_deref(), &routes, &rules)
+                    .err(),
+                Effect::RemoveRoutes {
+                    instance,
+                    routes,
+                    rules,
+                } => self
+                    .host
+                    .remove_routes(instance.as_deref(), &routes, &rules)
+                    .err(),
                 Effect::Announce {
                     instance,
                     addresses,
@@ -385,6 +421,9 @@ impl Process {
                     self.notify_fifos.write(&notification.line);
                     for script in notification.scripts {
                         self.scripts.notify(script);
+                    }
+                    if let Some(mail) = notification.mail {
+                        self.director.tell(Notice::Mail(mail));
                     }
                     None
                 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use elver_core::config::model::{
-    Authentication, SyncGroup, Trackers, VirtualAddress, VrrpInstance, VrrpVersion,
+    Authentication, Statics, SyncGroup, Trackers, VirtualAddress, VrrpInstance, VrrpVersion,
 };
 use elver_core::vrrp::State;
 use elver_core::vrrp::messages::{Command as Order, Notice, Notifying, Resume};
@@ -347,7 +347,9 @@ impl Elver {
         self.order(&Order::Configure {
             instances: instances.to_vec(),
             sync_groups: groups.to_vec(),
+            statics: Statics::default(),
             trackers: Trackers::default(),
+            no_swap: false,
             notifying: Notifying::default(),
             resume,
         });

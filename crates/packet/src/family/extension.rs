@@ -13,10 +13,14 @@
 
 use crate::frame::{FARTHEST_HEADER, Frame};
 use crate::reason::Reason;
-use crate::wire::{Ethernet, Ipv6, protocol};
+use crate::wire::{Ethernet, Ipv6, Ipv6Fragment, protocol};
 
 /// So many headers are walked at most. RFC 8200, section 4.1, recommends five at most.
 const MOST: u32 = 8;
+
+/// No transport header begins beyond this many octets of a frame: its fields have to be where
+/// headers are read and written, also when that of a fragment comes before it.
+const FARTHEST_TRANSPORT: u32 = FARTHEST_HEADER - 28;
 
 /// For each protocol number how far its length field is to be shifted to make octets; 0 of
 /// what is no extension header, or the last one that is looked at.
@@ -32,13 +36,12 @@ static LENGTH_SHIFT: [u8; 256] = {
     shift
 };
 
-/// Where what a packet carries begins, and what it is: protocol number, octets from the start
-/// of the frame. `first` is the IPv6 header's next header.
+/// What a packet carries behind its headers. `first` is the IPv6 header's next header.
 ///
 /// # Errors
-/// The packet is a fragment, or the headers are cut off or too long.
+/// The headers are cut off or too long.
 #[inline(always)]
-pub(super) fn transport<P: Frame>(frame: &P, first: u8) -> Result<(u8, u32), Reason> {
+pub(super) fn transport<P: Frame>(frame: &P, first: u8) -> Result<Contents, Reason> {
     let is_extension = matches!(
         first,
         protocol::HOP_BY_HOP
@@ -48,20 +51,38 @@ pub(super) fn transport<P: Frame>(frame: &P, first: u8) -> Result<(u8, u32), Rea
             | protocol::DESTINATION_OPTIONS
     );
     if !is_extension {
-        return Ok((first, Ethernet::LENGTH + Ipv6::LENGTH));
+        return Ok(Contents {
+            protocol: first,
+            offset: Ethernet::LENGTH + Ipv6::LENGTH,
+            is_first_fragment: false,
+        });
     }
     let end = walk(frame, first);
-    match (end >> 32) as u8 {
-        _ if end == CUT_OFF => Err(Reason::Malformed),
-        protocol::FRAGMENT => Err(Reason::Fragment),
-        last => Ok((last, end as u32)),
+    if end == CUT_OFF {
+        return Err(Reason::Malformed);
     }
+    Ok(Contents {
+        protocol: (end >> 32) as u8,
+        offset: end as u32,
+        is_first_fragment: end >> 40 != 0,
+    })
+}
+
+/// What a packet carries.
+pub(super) struct Contents {
+    /// Its protocol number; that of a fragment's header if it is a later one.
+    pub(super) protocol: u8,
+    /// Where it begins, in octets from the start of the frame.
+    pub(super) offset: u32,
+    /// Whether the header of a first fragment stands before it.
+    pub(super) is_first_fragment: bool,
 }
 
 /// What [`walk`] says of headers that it did not get through.
 const CUT_OFF: u64 = 0;
 
-/// The end of the walk: offset 32 | protocol 8, in one number, since it is a function of its own.
+/// The end of the walk: offset 32 | protocol 8 | first fragment 8, in one number, since it is a
+/// function of its own.
 #[inline(never)]
 fn walk<P: Frame>(frame: &P, first: u8) -> u64 {
     frame.reach(FARTHEST_HEADER);
@@ -79,10 +100,21 @@ fn walk<P: Frame>(frame: &P, first: u8) -> u64 {
         };
         protocol = next;
         offset += 8 + (u32::from(length) << (shift & 3));
-        if offset > FARTHEST_HEADER {
+        if offset > FARTHEST_TRANSPORT {
             return CUT_OFF;
         }
         turn += 1;
     }
-    u64::from(offset) | u64::from(protocol) << 32
+    let mut is_first = 0;
+    if protocol == protocol::FRAGMENT {
+        let Some(header) = frame.read::<Ipv6Fragment>(offset) else {
+            return CUT_OFF;
+        };
+        if header.fragment_offset() == 0 {
+            protocol = header.next_header;
+            offset += Ipv6Fragment::LENGTH;
+            is_first = 1;
+        }
+    }
+    u64::from(offset) | u64::from(protocol) << 32 | is_first << 40
 }

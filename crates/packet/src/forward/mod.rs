@@ -10,10 +10,11 @@ pub mod tunnel;
 
 pub use direct::pass_on;
 pub use error::{RewrittenError, translate_error};
-pub use nat::{Rewritten, answer, translate};
+pub use nat::{Rewritten, translate};
 
 use crate::family::Family;
 use crate::frame::{Frame, NextHop, Route, RouteQuery, Verdict, Way};
+use crate::icmp::Icmp;
 use crate::reason::Reason;
 use crate::table::Words;
 use crate::table::connection::{Entry, Key};
@@ -31,6 +32,8 @@ pub struct Outgoing<'a, F: Family> {
     pub transport: u32,
     /// Octets of the packet.
     pub length: u32,
+    /// Whether it is a fragment behind the first, without a transport header.
+    pub is_later_fragment: bool,
     /// The largest packet on the link, in octets, that the frame becomes.
     pub largest: u32,
     /// The stamp of next hops that are learned now.
@@ -44,7 +47,7 @@ impl<F: Family> Outgoing<'_, F> {
     /// The packet has not enough hops left to take so many more: none are left behind. One
     /// that stays here needs none.
     #[inline(always)]
-    fn check_hops(&self, hops: u8) -> Result<(), Reason> {
+    pub(crate) fn check_hops(&self, hops: u8) -> Result<(), Reason> {
         if hops != 0 && self.time_to_live <= hops {
             return Err(Reason::TimeToLive);
         }
@@ -108,6 +111,20 @@ impl Exit {
         ])
     }
 
+    /// By a next hop that the routes have just told.
+    ///
+    /// Once per stamp the kernel itself sends a packet to the neighbour, so that it keeps on
+    /// confirming the neighbour as it does for its own traffic. The fast path cannot have it
+    /// do that; for its devices the controller sees to neighbours.
+    #[inline(always)]
+    fn learned<P: Frame>(next_hop: &NextHop, way: &Way) -> Exit {
+        if P::IS_FAST_PATH {
+            Exit::neighbour(next_hop)
+        } else {
+            Exit::resolve(way)
+        }
+    }
+
     #[inline(always)]
     fn too_big(largest: u16) -> Exit {
         Exit([Self::TOO_BIG << 32, largest.into(), 0])
@@ -134,6 +151,12 @@ impl Exit {
         } else {
             self
         }
+    }
+
+    /// Whether the packet is to be cut into fragments that the way takes.
+    #[inline(always)]
+    pub fn cuts<F: Icmp, P: Frame>(self, frame: &P) -> bool {
+        self.kind() == Self::TOO_BIG && !F::must_stay_whole(frame)
     }
 
     /// The largest packet that the way takes, in octets, if this one is too big.
@@ -171,6 +194,29 @@ impl Exit {
         }
     }
 
+    /// On the fast path: makes sure that a packet leaves this way, from this hook. To be done
+    /// before anything changes.
+    ///
+    /// # Errors
+    /// Why it does not.
+    #[inline(always)]
+    pub fn claim<P: Frame>(self, frame: &P) -> Result<(), Reason> {
+        self.check()?;
+        match self.kind() {
+            Self::HERE => Err(Reason::DeliveredHere),
+            Self::NEIGHBOUR if frame.can_leave_by(self.device()) => Ok(()),
+            Self::NEIGHBOUR => Err(Reason::PuntDevice),
+            _ => Err(Reason::PuntUnresolved),
+        }
+    }
+
+    /// The device that it leads to, by its index.
+    #[inline(always)]
+    fn device(self) -> u32 {
+        let [heading, ..] = self.0;
+        heading as u32
+    }
+
     /// Whether the packet stays on this host.
     #[inline(always)]
     pub fn is_here(self) -> bool {
@@ -187,7 +233,7 @@ impl Exit {
     #[inline(always)]
     pub fn send<F: Family, P: Frame>(self, frame: &mut P) -> Result<Verdict, Reason> {
         let [heading, first, second] = self.0;
-        let device = heading as u32;
+        let device = self.device();
         match self.kind() {
             Self::NEIGHBOUR => {
                 let next_hop = NextHop([first, second]);
@@ -244,15 +290,15 @@ pub fn way_to_server<F: Family, P: Frame, W: Words>(
         length: largest,
     };
     match frame.route(&query) {
-        // Once per stamp the kernel itself sends a packet to the neighbour, so that it
-        // keeps on confirming the neighbour as it does for its own traffic.
         Route::Neighbour {
             next_hop,
             way,
             largest,
         } => {
-            destination.remember_next_hop(&next_hop, largest, stamp);
-            Exit::resolve(&way)
+            if is_remembered(frame, &next_hop) {
+                destination.remember_next_hop(&next_hop, largest, stamp);
+            }
+            Exit::learned::<P>(&next_hop, &way)
         }
         Route::NotForwarding => match destination.way() {
             Way { device: 0, .. } => Exit::of_kind(Exit::NO_ROUTE),
@@ -287,10 +333,10 @@ pub fn way_to_client<F: Family, P: Frame, W: Words>(
             way,
             largest,
         } => {
-            if F::CACHES_NEXT_HOP {
+            if F::CACHES_NEXT_HOP && is_remembered(frame, &next_hop) {
                 entry.remember_next_hop(&next_hop, largest, packet.stamp);
             }
-            Exit::resolve(&way)
+            Exit::learned::<P>(&next_hop, &way)
         }
         route => Exit::by(route),
     }
@@ -300,4 +346,11 @@ pub fn way_to_client<F: Family, P: Frame, W: Words>(
 #[inline(always)]
 pub fn way_of_our_own<F: Family, P: Frame>(frame: &P, query: &RouteQuery<F>) -> Exit {
     Exit::by(frame.route(query))
+}
+
+/// Whether a next hop that the routes have just told is to be remembered. What cannot leave
+/// from the fast path is not, or the packet of [`Exit::learned`] would be left out.
+#[inline(always)]
+fn is_remembered<P: Frame>(frame: &P, next_hop: &NextHop) -> bool {
+    !P::IS_FAST_PATH || frame.can_leave_by(next_hop.device())
 }

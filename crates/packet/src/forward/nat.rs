@@ -2,14 +2,12 @@
 //! destination is rewritten, towards the client the source, and every checksum is brought
 //! up to date.
 
-use super::{Exit, Outgoing, way_to_client};
+use super::{Exit, Outgoing};
 use crate::checksum::Difference;
 use crate::crc32c;
 use crate::family::Family;
 use crate::frame::{Frame, InternetChecksum, Verdict};
 use crate::reason::Reason;
-use crate::table::Words;
-use crate::table::connection::Entry;
 use crate::wire::{Ethernet, SctpStart, TcpStart, UdpHeader, protocol};
 
 /// What a packet is to say after it has been rewritten.
@@ -21,19 +19,6 @@ pub struct Rewritten<F: Family> {
     pub destination: F::Address,
     /// Source port in the lower half, destination port in the upper one, as in memory.
     pub ports: u32,
-}
-
-/// Rewrites a real server's answer and sends it to the client.
-#[inline(always)]
-pub fn answer<F: Family, P: Frame, W: Words>(
-    frame: &mut P,
-    packet: &Outgoing<'_, F>,
-    entry: Entry<W>,
-    new: &Rewritten<F>,
-) -> Result<Verdict, Reason> {
-    let exit = way_to_client(frame, entry, packet, new.source);
-    exit.check()?;
-    translate(frame, packet, new, exit)
 }
 
 /// Rewrites a packet and sends it.
@@ -48,6 +33,9 @@ pub fn translate<F: Family, P: Frame>(
     packet.check_hops(hops)?;
     if !F::rewrite(frame, new.source, new.destination, hops) {
         return Err(Reason::NotWritable);
+    }
+    if packet.is_later_fragment {
+        return exit.send::<F, P>(frame);
     }
     let old = packet.key;
     if old.ports != new.ports && !frame.write(packet.transport, &new.ports.to_ne_bytes()) {

@@ -7,14 +7,16 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 use crate::checksum::{Difference, fold, sum};
 use crate::family::Family;
 use crate::frame::{
-    Encapsulation, FARTHEST_HEADER, Frame, InternetChecksum, Notes, Route, RouteQuery, Way,
+    Encapsulation, FARTHEST_HEADER, Frame, InternetChecksum, LARGEST_HANDED_OVER, Notes, Route,
+    RouteQuery, Way, updated_checksum,
 };
 use crate::wire::Ethernet;
 
-/// A frame, and the routes of the host that it arrives at. Its checksums are complete, as they
-/// are when it comes from a wire, unless it says otherwise.
+/// A frame, and the routes of the host that it arrives at; at the hook that does everything, or
+/// on the fast path before it. Its checksums are complete, as they are when it comes from a
+/// wire, unless it says otherwise.
 #[derive(Debug, Clone)]
-pub struct HostFrame<R> {
+pub struct HostFrame<R, const FAST: bool = false> {
     /// The frame, from its Ethernet header on.
     pub octets: Vec<u8>,
     /// Whether the link layer delivered it to this host.
@@ -32,10 +34,15 @@ pub struct HostFrame<R> {
     /// Whether a device still has to finish its transport checksum, which is the sum of the
     /// pseudo-header so far.
     pub is_unfinished: bool,
+    /// Given to the controller, to be cut into fragments of at most so many octets, or to be
+    /// held if that is 0.
+    pub handed_over: Option<u32>,
     /// How it leaves, if it does.
     pub departure: Option<Departure>,
     /// What a stage of the pipeline tells the next.
     pub notes: Notes,
+    /// The only device that takes no frames from the fast path, by its index.
+    pub closed_device: Option<u32>,
     /// Answers where a packet goes.
     pub routes: R,
 }
@@ -68,6 +75,20 @@ pub struct Journey {
 impl<R: Fn(&Journey) -> Route> HostFrame<R> {
     /// A frame that was delivered to this host and stays whole.
     pub fn new(octets: Vec<u8>, routes: R) -> HostFrame<R> {
+        HostFrame::at_hook(octets, routes)
+    }
+}
+
+impl<R: Fn(&Journey) -> Route> HostFrame<R, true> {
+    /// The same on the fast path, from which it can leave by every device.
+    pub fn on_fast_path(octets: Vec<u8>, routes: R) -> HostFrame<R, true> {
+        HostFrame::at_hook(octets, routes)
+    }
+}
+
+impl<R, const FAST: bool> HostFrame<R, FAST> {
+    /// The same at either.
+    pub fn at_hook(octets: Vec<u8>, routes: R) -> HostFrame<R, FAST> {
         HostFrame {
             octets,
             addressed_to_us: true,
@@ -78,7 +99,9 @@ impl<R: Fn(&Journey) -> Route> HostFrame<R> {
             notes: Notes::default(),
             device: 1,
             is_unfinished: false,
+            handed_over: None,
             departure: None,
+            closed_device: None,
             routes,
         }
     }
@@ -99,7 +122,9 @@ fn address<F: Family>(address: F::Address) -> IpAddr {
     }
 }
 
-impl<R: Fn(&Journey) -> Route> Frame for HostFrame<R> {
+impl<R: Fn(&Journey) -> Route, const FAST: bool> Frame for HostFrame<R, FAST> {
+    const IS_FAST_PATH: bool = FAST;
+
     fn addressed_to_us(&self) -> bool {
         self.addressed_to_us
     }
@@ -138,26 +163,18 @@ impl<R: Fn(&Journey) -> Route> Frame for HostFrame<R> {
         addresses: Difference,
         ports: Difference,
     ) -> bool {
-        // As in the kernel, it is no header: it may lie beyond where headers begin.
-        let start = offset as usize;
-        let Some(place) = self.octets.get_mut(start..start.saturating_add(2)) else {
+        let Some(old) = self.read(offset).map(u16::from_ne_bytes) else {
             return false;
         };
-        let old = u16::from_ne_bytes([place[0], place[1]]);
-        let zero_is_none = kind == InternetChecksum::ZeroIsNone;
-        if zero_is_none && old == 0 {
-            return true;
-        }
-        if self.is_unfinished {
+        let new = if !self.is_unfinished {
+            updated_checksum(old, kind, addresses.add(ports))
+        } else if kind == InternetChecksum::ZeroIsNone && old == 0 {
+            0
+        } else {
             // The sum itself, not its complement, and of nothing but the pseudo-header.
-            return self.write(offset, &(!addresses.apply(!old)).to_ne_bytes());
-        }
-        let new = match addresses.add(ports).apply(old) {
-            0 if zero_is_none => 0xffff,
-            new => new,
+            !addresses.apply(!old)
         };
-        place.copy_from_slice(&new.to_ne_bytes());
-        true
+        self.write(offset, &new.to_ne_bytes())
     }
 
     fn grow(&mut self, room: Encapsulation) -> bool {
@@ -210,6 +227,18 @@ impl<R: Fn(&Journey) -> Route> Frame for HostFrame<R> {
 
     fn identification(&self) -> u16 {
         self.identification
+    }
+
+    fn can_leave_by(&self, device: u32) -> bool {
+        self.closed_device != Some(device)
+    }
+
+    fn hand_over(&mut self, largest: u32) -> bool {
+        let fits = self.octets.len() <= LARGEST_HANDED_OVER as usize;
+        if fits {
+            self.handed_over = Some(largest);
+        }
+        fits
     }
 
     fn transmit(&mut self, device: u32) {

@@ -77,6 +77,7 @@ impl<F: Icmp> Message<F> {
             time_to_live: self.packet.time_to_live,
             transport: self.packet.transport,
             length: self.packet.length,
+            is_later_fragment: false,
             largest: self.packet.length,
             stamp: settings.next_hop_stamp(now),
             now,

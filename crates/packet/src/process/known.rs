@@ -14,71 +14,55 @@ use crate::table::connection::{
 };
 use crate::table::destination::{self, Activity, Destination, method};
 use crate::table::settings::{Settings, Ticks, behaviour};
-use crate::table::{Tables, Traffic, Words};
+use crate::table::{Tables, Words};
 use crate::wire::Ethernet;
 
-/// A packet that may belong to a connection in the table.
+/// Which packets of known connections a stage deals with. The kernel's stack has no room for
+/// all of IPv6's ways in one program, and those that a stage leaves to another come to it anew.
+pub(super) mod part {
+    /// All that arrive; for IPv6 without the two below.
+    pub(in super::super) const ARRIVAL: u8 = 0;
+    /// Answers of real servers.
+    pub(in super::super) const ANSWERS: u8 = 1;
+    /// Packets of clients whose connections are by tunnels.
+    pub(in super::super) const TUNNELS: u8 = 2;
+}
+
+/// A packet that may belong to a connection in the table; or, for the stages of `PIECES`, a
+/// fragment of one.
 #[cfg_attr(target_arch = "bpf", inline(always))]
 #[cfg_attr(not(target_arch = "bpf"), inline(never))]
-pub(super) fn known<F: Icmp, P: Frame, T: Tables>(
+pub(super) fn known<F: Icmp, P: Frame, T: Tables, const PART: u8, const PIECES: bool>(
     frame: &mut P,
     tables: &T,
     now: Ticks,
 ) -> Result<Decision, Reason> {
-    let passage = Passage::<F>::read(frame, tables, now)?;
+    let passage = if PIECES {
+        Passage::<F>::read_piece(frame, tables, now)?
+    } else {
+        Passage::<F>::read(frame, tables, now)?
+    };
     let settings = Settings(tables.settings().ok_or(Reason::NotReady)?);
     if let Some(mut found) = connection::find(tables, &passage.key, &passage.place) {
         found.index = settings.blur(found.index.into()) as u32;
         let known = match found.entry.direction() {
-            Direction::Forward => from_client::<F, P, T, false>(frame, tables, &passage, found)?,
-            Direction::Reverse if F::NUMBER == 4 => from_server(frame, tables, &passage, found)?,
-            // There is no room on the stack for both.
-            Direction::Reverse => return Ok(Decision::Later(Stage::Reply6)),
+            Direction::Forward if PART != part::ANSWERS => {
+                from_client::<F, P, T, PART, PIECES>(frame, tables, &passage, found)?
+            }
+            Direction::Reverse if F::NUMBER == 4 || PART == part::ANSWERS => {
+                from_server(frame, tables, &passage, found)?
+            }
+            Direction::Reverse if PART == part::ARRIVAL => {
+                return Ok(Decision::Later(if PIECES {
+                    Stage::PieceReply6
+                } else {
+                    Stage::Reply6
+                }));
+            }
+            // Another connection since the stage before.
+            _ => return Err(Reason::Contended),
         };
         if let Known::Decided(decision) = known {
-            return Ok(decision);
-        }
-    }
-    unknown(frame, &passage, settings)
-}
-
-/// A packet of a known connection, from its real server.
-#[cfg_attr(target_arch = "bpf", inline(always))]
-#[cfg_attr(not(target_arch = "bpf"), inline(never))]
-pub(super) fn reply<F: Icmp, P: Frame, T: Tables>(
-    frame: &mut P,
-    tables: &T,
-    now: Ticks,
-) -> Result<Decision, Reason> {
-    let passage = Passage::<F>::read(frame, tables, now)?;
-    let settings = Settings(tables.settings().ok_or(Reason::NotReady)?);
-    if let Some(mut found) = connection::find(tables, &passage.key, &passage.place) {
-        found.index = settings.blur(found.index.into()) as u32;
-        if found.entry.direction() == Direction::Reverse
-            && let Known::Decided(decision) = from_server(frame, tables, &passage, found)?
-        {
-            return Ok(decision);
-        }
-    }
-    unknown(frame, &passage, settings)
-}
-
-/// A packet of a known connection by a tunnel, from its client.
-#[cfg_attr(target_arch = "bpf", inline(always))]
-#[cfg_attr(not(target_arch = "bpf"), inline(never))]
-pub(super) fn to_tunnel<F: Icmp, P: Frame, T: Tables>(
-    frame: &mut P,
-    tables: &T,
-    now: Ticks,
-) -> Result<Decision, Reason> {
-    let passage = Passage::<F>::read(frame, tables, now)?;
-    let settings = Settings(tables.settings().ok_or(Reason::NotReady)?);
-    if let Some(mut found) = connection::find(tables, &passage.key, &passage.place) {
-        found.index = settings.blur(found.index.into()) as u32;
-        if found.entry.direction() == Direction::Forward
-            && let Known::Decided(decision) =
-                from_client::<F, P, T, true>(frame, tables, &passage, found)?
-        {
             return Ok(decision);
         }
     }
@@ -92,6 +76,9 @@ fn unknown<F: Icmp, P: Frame, W: Words>(
     passage: &Passage<F>,
     settings: Settings<W>,
 ) -> Result<Decision, Reason> {
+    if passage.is_later_fragment {
+        return Err(Reason::Fragment);
+    }
     if !passage
         .segment
         .opens(passage.key.protocol, settings.behaviour())
@@ -106,6 +93,10 @@ fn unknown<F: Icmp, P: Frame, W: Words>(
     }))
 }
 
+/// How long a connection of one packet that comes in fragments is there for all of them, in
+/// ticks: about a second.
+const PIECES_TOGETHER: Ticks = 8;
+
 /// What became of a packet of a connection that is in the table.
 enum Known {
     /// It is forwarded, or all is ready for it.
@@ -114,10 +105,9 @@ enum Known {
     Over,
 }
 
-/// A packet of a known connection, from its client. IPv6 leaves tunnels to a stage in which
-/// there is nothing else (`TUNNELS`): there is no room on the stack for all ways.
+/// A packet of a known connection, from its client.
 #[inline(always)]
-fn from_client<F: Icmp, P: Frame, T: Tables, const TUNNELS: bool>(
+fn from_client<F: Icmp, P: Frame, T: Tables, const PART: u8, const PIECES: bool>(
     frame: &mut P,
     tables: &T,
     passage: &Passage<F>,
@@ -161,9 +151,13 @@ fn from_client<F: Icmp, P: Frame, T: Tables, const TUNNELS: bool>(
         method: found.entry.method(),
         family: heading.family(),
     };
-    if F::NUMBER == 6 && TUNNELS != (hand.method == method::TUNNEL) {
+    if F::NUMBER == 6 && (PART == part::TUNNELS) != (hand.method == method::TUNNEL) {
         return match hand.method {
-            method::TUNNEL => Ok(Known::Decided(Decision::Later(Stage::ToTunnel6))),
+            method::TUNNEL => Ok(Known::Decided(Decision::Later(if PIECES {
+                Stage::PieceToTunnel6
+            } else {
+                Stage::ToTunnel6
+            }))),
             // Another connection since the stage before.
             _ => Err(Reason::Contended),
         };
@@ -174,15 +168,31 @@ fn from_client<F: Icmp, P: Frame, T: Tables, const TUNNELS: bool>(
         Side::ClientOnly
     };
     let packet = passage.outgoing();
-    let exit = if F::NUMBER == 6 && !TUNNELS {
+    if P::IS_FAST_PATH {
+        may_go_on(frame, &packet, hand, destination)?;
+    }
+    let exit = if F::NUMBER == 6 && PART != part::TUNNELS {
         straight_to_server(frame, &packet, destination)
     } else {
         exit_to_server(frame, &packet, hand, destination)
     };
     let exit = exit.blurred(settings);
-    advance(tables, passage, found.entry, life, side, destination);
-    tables.count(id, Traffic::In(passage.length));
-    if life.flags & flags::ONE_PACKET != 0 {
+    if P::IS_FAST_PATH {
+        exit.claim(frame)?;
+    }
+    if exit.cuts::<F, P>(frame) {
+        packet.check_hops(1)?;
+        return Ok(Known::Decided(Decision::Cut(exit.largest())));
+    }
+    if life.flags & flags::ONE_PACKET != 0 && PIECES {
+        // Its other fragments have to find it.
+        let expires = passage.now.wrapping_add(PIECES_TOGETHER);
+        found.entry.renew(life, Life { expires, ..life });
+    } else {
+        advance(tables, passage, found.entry, life, side, destination);
+    }
+    tables.count(id, passage.came_in());
+    if life.flags & flags::ONE_PACKET != 0 && !PIECES {
         reclaim_seen(tables, found.index, found.generation);
     }
     if let Err(reason) = exit.check() {
@@ -216,19 +226,36 @@ fn from_server<F: Icmp, P: Frame, T: Tables>(
     if life.has_ended() || !found.is_same() {
         return Ok(Known::Over);
     }
-    if let Some(destination) = destination {
-        advance(tables, passage, forward, life, Side::Server, destination);
-        // One that has been removed still answers, but counts for nobody (`ip_vs_out_stats`).
-        if destination.heading().flags() & destination::flags::AVAILABLE != 0 {
-            tables.count(id, Traffic::Out(passage.length));
-        }
-    }
     let new = Rewritten {
         source: as_client_sends.receiver,
         destination: passage.key.receiver,
         ports: as_client_sends.ports.rotate_left(16),
     };
-    match forward::answer(frame, &passage.outgoing(), found.entry, &new) {
+    let packet = passage.outgoing();
+    if P::IS_FAST_PATH {
+        packet.check_hops(1)?;
+    }
+    let settings = Settings(tables.settings().ok_or(Reason::NotReady)?);
+    let exit = forward::way_to_client(frame, found.entry, &packet, new.source).blurred(settings);
+    if P::IS_FAST_PATH {
+        exit.claim(frame)?;
+    }
+    if exit.cuts::<F, P>(frame) {
+        packet.check_hops(1)?;
+        return Ok(Known::Decided(Decision::Cut(exit.largest())));
+    }
+    if let Some(destination) = destination {
+        advance(tables, passage, forward, life, Side::Server, destination);
+        // One that has been removed still answers, but counts for nobody (`ip_vs_out_stats`).
+        if destination.heading().flags() & destination::flags::AVAILABLE != 0 {
+            tables.count(id, passage.went_out());
+        }
+    }
+    let sent = match exit.check() {
+        Ok(()) => forward::translate(frame, &packet, &new, exit),
+        Err(reason) => Err(reason),
+    };
+    match sent {
         Ok(verdict) => {
             let forwarded = Decision::Forwarded(verdict, Reason::ForwardedToClient);
             Ok(Known::Decided(forwarded))
@@ -236,7 +263,7 @@ fn from_server<F: Icmp, P: Frame, T: Tables>(
         // The packet is as the real server sent it. The stack finds the same obstacle, and
         // tells the real server from an address of the director that it knows.
         Err(Reason::TimeToLive | Reason::NoRoute) => Err(Reason::LeftToStack),
-        Err(Reason::TooBig) if F::must_stay_whole(frame) => Err(Reason::LeftToStack),
+        Err(Reason::TooBig) => Err(Reason::LeftToStack),
         Err(reason) => Err(reason),
     }
 }
@@ -375,20 +402,53 @@ fn enter_tunnel<F: Icmp, O: Family, P: Frame, W: Words>(
     largest: impl FnOnce(&P) -> u32,
     now: Ticks,
 ) -> Result<Decision, Reason> {
-    let overhead = tunnel::overhead::<O, W>(destination);
-    let beyond = destination.largest_beyond(now);
-    if beyond != u32::MAX
-        && !exit.is_here()
-        && F::must_stay_whole(frame)
-        && largest(frame) + overhead > beyond
+    if !exit.is_here()
+        && let Some(fits) = too_big_beyond::<F, O, P, W>(frame, destination, largest, now)
     {
-        return Ok(Decision::Refused(
-            Reason::TooBig,
-            beyond.saturating_sub(overhead),
-        ));
+        return Ok(Decision::Refused(Reason::TooBig, fits));
     }
     let verdict = tunnel::encapsulate::<F, O, P, W>(frame, destination, exit, flow, settings)?;
     Ok(Decision::Forwarded(verdict, forwarded(exit)))
+}
+
+/// The largest packet that a tunnel takes, in octets, if a router in there is known not to
+/// take this one.
+#[inline(always)]
+fn too_big_beyond<F: Icmp, O: Family, P: Frame, W: Words>(
+    frame: &P,
+    destination: Destination<W>,
+    largest: impl FnOnce(&P) -> u32,
+    now: Ticks,
+) -> Option<u32> {
+    let beyond = destination.largest_beyond(now);
+    let overhead = tunnel::overhead::<O, W>(destination);
+    let is_too_big =
+        beyond != u32::MAX && F::must_stay_whole(frame) && largest(frame) + overhead > beyond;
+    is_too_big.then(|| beyond.saturating_sub(overhead))
+}
+
+/// On the fast path: whether a client's packet may go on to its real server, as far as that is
+/// known before its way is looked up.
+///
+/// # Errors
+/// It may not.
+#[inline(always)]
+pub(super) fn may_go_on<F: Icmp, P: Frame, W: Words>(
+    frame: &P,
+    packet: &Outgoing<'_, F>,
+    hand: Hand,
+    destination: Destination<W>,
+) -> Result<(), Reason> {
+    packet.check_hops(1)?;
+    if hand.method != method::TUNNEL {
+        return Ok(());
+    }
+    let largest = |_: &P| packet.largest;
+    let too_big = match hand.family {
+        4 => too_big_beyond::<F, V4, P, W>(frame, destination, largest, packet.now),
+        _ => too_big_beyond::<F, V6, P, W>(frame, destination, largest, packet.now),
+    };
+    too_big.map_or(Ok(()), |_| Err(Reason::TooBig))
 }
 
 /// What a packet that leaves there counts as.
@@ -424,6 +484,9 @@ fn advance<F: Family, T: Tables>(
     let Some(settings) = tables.settings() else {
         return;
     };
+    if passage.is_later_fragment {
+        return;
+    }
     let protocol = passage.key.protocol;
     let zero = Settings(settings).zero();
     let state = passage.segment.advance(protocol, side, life.state, zero);

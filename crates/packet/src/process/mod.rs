@@ -15,6 +15,7 @@
 //! | `mod.rs` | the stages |
 //! | `passage.rs` | a packet's headers |
 //! | `known.rs` | a packet of a connection in the table |
+//! | `fragment.rs` | a packet that comes in fragments, or has to leave in some |
 //! | `open.rs` | a packet that opens one |
 //! | `answer.rs` | a sender is told why its packet goes nowhere |
 //! | `error.rs` | an ICMP error about a connection |
@@ -22,6 +23,7 @@
 
 mod answer;
 mod error;
+mod fragment;
 mod known;
 mod open;
 mod passage;
@@ -34,8 +36,8 @@ use crate::table::Tables;
 use crate::table::settings::Ticks;
 use crate::wire::{EtherType, Ethernet};
 use answer::{answer, refuse};
-use known::{known, reply, to_tunnel, tunnelled};
-use open::{enter, open, search};
+use known::{known, part, tunnelled};
+use open::{claim, enter, open, search};
 
 /// Decides what becomes of a frame, rewrites it if it is forwarded, and counts why.
 pub fn process<P: Frame, T: Tables>(frame: &mut P, tables: &T, now: Ticks) -> Verdict {
@@ -103,11 +105,30 @@ pub enum Stage {
     Reply6 = 23,
     /// An IPv6 packet is a client's, of a connection by a tunnel.
     ToTunnel6 = 24,
+    /// Of the fast path: an IPv4 packet opens a connection, if it can leave for the destination
+    /// that has been chosen.
+    Claim4 = 25,
+    /// The same for an IPv6 packet.
+    Claim6 = 26,
+    /// An IPv4 packet is a fragment.
+    Fragment4 = 27,
+    /// An IPv6 packet is a fragment.
+    Fragment6 = 28,
+    /// As [`Stage::Arrive`], for an IPv4 fragment whose ports are known.
+    Piece4 = 29,
+    /// As [`Stage::Arrive6`], for an IPv6 fragment whose ports are known.
+    Piece6 = 30,
+    /// As [`Stage::Reply6`].
+    PieceReply6 = 31,
+    /// As [`Stage::ToTunnel6`].
+    PieceToTunnel6 = 32,
+    /// An IPv4 packet is too large for its way, and may be cut into fragments.
+    Cut4 = 33,
 }
 
 impl Stage {
     /// How many stages there are.
-    pub const COUNT: u32 = 25;
+    pub const COUNT: u32 = 34;
 
     /// Whether the packets that it is given are IPv4's.
     #[inline(always)]
@@ -118,6 +139,10 @@ impl Stage {
                 | Stage::Open4
                 | Stage::Search4
                 | Stage::Enter4
+                | Stage::Claim4
+                | Stage::Fragment4
+                | Stage::Piece4
+                | Stage::Cut4
                 | Stage::Tunnel46
                 | Stage::Answer4
                 | Stage::Error4
@@ -161,18 +186,27 @@ pub enum Step {
 pub fn step<P: Frame, T: Tables>(stage: Stage, frame: &mut P, tables: &T, now: Ticks) -> Step {
     let decision = match stage {
         Stage::Arrive => arrive(frame, tables, now),
-        Stage::Arrive6 => known::<V6, P, T>(frame, tables, now),
+        Stage::Arrive6 => known::<V6, P, T, { part::ARRIVAL }, false>(frame, tables, now),
         Stage::Tunnel46 => tunnelled::<V4, V6, P, T>(frame, tables, now),
         Stage::Tunnel64 => tunnelled::<V6, V4, P, T>(frame, tables, now),
         Stage::Tunnel66 => tunnelled::<V6, V6, P, T>(frame, tables, now),
         Stage::Open4 => open::<V4, P, T>(frame, tables, now),
-        Stage::ToTunnel6 => to_tunnel::<V6, P, T>(frame, tables, now),
-        Stage::Reply6 => reply::<V6, P, T>(frame, tables, now),
+        Stage::ToTunnel6 => known::<V6, P, T, { part::TUNNELS }, false>(frame, tables, now),
+        Stage::Reply6 => known::<V6, P, T, { part::ANSWERS }, false>(frame, tables, now),
         Stage::Open6 => open::<V6, P, T>(frame, tables, now),
         Stage::Search4 => search::<V4, P, T>(frame, tables, now),
         Stage::Search6 => search::<V6, P, T>(frame, tables, now),
+        Stage::Claim4 => claim::<V4, P, T>(frame, tables, now),
+        Stage::Claim6 => claim::<V6, P, T>(frame, tables, now),
         Stage::Enter4 => enter::<V4, P, T>(frame, tables, now),
         Stage::Enter6 => enter::<V6, P, T>(frame, tables, now),
+        Stage::Fragment4 => fragment::find::<V4, P, T>(frame, tables, now),
+        Stage::Fragment6 => fragment::find::<V6, P, T>(frame, tables, now),
+        Stage::Piece4 => known::<V4, P, T, { part::ARRIVAL }, true>(frame, tables, now),
+        Stage::Piece6 => known::<V6, P, T, { part::ARRIVAL }, true>(frame, tables, now),
+        Stage::PieceReply6 => known::<V6, P, T, { part::ANSWERS }, true>(frame, tables, now),
+        Stage::PieceToTunnel6 => known::<V6, P, T, { part::TUNNELS }, true>(frame, tables, now),
+        Stage::Cut4 => fragment::cut(frame),
         Stage::Answer4 => Ok(Decision::Done(answer::<V4, P, T>(frame, tables, now))),
         Stage::Answer6 => Ok(Decision::Done(answer::<V6, P, T>(frame, tables, now))),
         Stage::Error4 => error::find::<V4, P, T>(frame, tables),
@@ -193,16 +227,34 @@ pub fn step<P: Frame, T: Tables>(stage: Stage, frame: &mut P, tables: &T, now: T
         }
         Ok(Decision::Done(verdict)) => return Step::Done(verdict),
         Ok(Decision::Later(stage)) => return Step::Next(stage),
+        Ok(Decision::Cut(largest)) => {
+            frame.note(&[largest.into(), 0, 0, 0]);
+            return Step::Next(Stage::Cut4);
+        }
         Ok(Decision::Refused(reason, largest)) => (reason, largest),
         // It may be an error about such a packet.
-        Err(Reason::NotTransport) if matches!(stage, Stage::Arrive) => {
+        Err(Reason::NotTransport) if matches!(stage, Stage::Arrive) && !P::IS_FAST_PATH => {
             return Step::Next(Stage::Error4);
         }
-        Err(Reason::NotTransport) if matches!(stage, Stage::Arrive6) => {
+        Err(Reason::NotTransport) if matches!(stage, Stage::Arrive6) && !P::IS_FAST_PATH => {
             return Step::Next(Stage::Error6);
+        }
+        Err(Reason::Fragment) if matches!(stage, Stage::Arrive) && !P::IS_FAST_PATH => {
+            return Step::Next(Stage::Fragment4);
+        }
+        Err(Reason::Fragment) if matches!(stage, Stage::Arrive6) && !P::IS_FAST_PATH => {
+            return Step::Next(Stage::Fragment6);
         }
         Err(reason) => (reason, 0),
     };
+    if P::IS_FAST_PATH {
+        let (verdict, reason) = match reason.punt() {
+            Some(punt) => (Verdict::Punt, punt),
+            None => (verdict_of(reason), reason),
+        };
+        tables.count_reason(reason);
+        return Step::Done(verdict);
+    }
     tables.count_reason(reason);
     if stage.is_of_ipv4() {
         refuse::<V4, P>(frame, reason, largest)
@@ -227,6 +279,8 @@ enum Decision {
     /// All has been counted.
     Done(Verdict),
     Later(Stage),
+    /// Too large for its way, which takes so many octets, and it may be cut into fragments.
+    Cut(u32),
     /// Dropped, and where that is for its size: the largest packet that would fit, in octets.
     Refused(Reason, u32),
 }
@@ -241,7 +295,7 @@ fn arrive<P: Frame, T: Tables>(frame: &mut P, tables: &T, now: Ticks) -> Result<
     }
     let header: Ethernet = frame.read(0).ok_or(Reason::Malformed)?;
     match header.ether_type() {
-        EtherType::IPV4 => known::<V4, P, T>(frame, tables, now),
+        EtherType::IPV4 => known::<V4, P, T, { part::ARRIVAL }, false>(frame, tables, now),
         EtherType::IPV6 => Ok(Decision::Later(Stage::Arrive6)),
         _ => Err(Reason::NotIp),
     }

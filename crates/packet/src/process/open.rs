@@ -2,15 +2,16 @@
 
 use core::num::NonZeroU32;
 
-use super::known::with_server_port;
+use super::known::{Hand, exit_to_server, may_go_on, with_server_port};
 use super::passage::Passage;
 use super::{Decision, Stage};
 use crate::family::Family;
 use crate::flow;
 use crate::forward;
 use crate::frame::{Frame, Route, RouteQuery};
+use crate::icmp::Icmp;
 use crate::reason::Reason;
-use crate::schedule::{self, Client};
+use crate::schedule::{self, Chosen, Client};
 use crate::table::access::is_denied;
 use crate::table::connection::{
     self, Claim, Direction, Entry, Found, Key, Life, Links, Place, destination_of, flags,
@@ -35,7 +36,10 @@ pub(super) fn open<F: Family, P: Frame, T: Tables>(
     tables: &T,
     now: Ticks,
 ) -> Result<Decision, Reason> {
-    let passage = Passage::<F>::read(frame, tables, now)?;
+    let passage = Passage::<F>::read_first(frame, tables, now)?;
+    if P::IS_FAST_PATH && Settings(tables.settings().ok_or(Reason::NotReady)?).has_mark_services() {
+        return Err(Reason::PuntMark);
+    }
     let mark = mark(frame, tables, &passage);
     let (service_id, matched) = find_service(tables, &passage, mark)?;
     let service = Service(tables.service(service_id).ok_or(Reason::NoService)?);
@@ -49,14 +53,15 @@ pub(super) fn open<F: Family, P: Frame, T: Tables>(
     if settings.has_access_lists() && is_denied::<F, T>(tables, service_id, &passage.key.sender) {
         return Err(Reason::AccessDenied);
     }
-    let [note, ..] = frame.noted();
+    let [note, is_claimed, ..] = frame.noted();
     let scheduling = Scheduling {
         service_id,
         client: Client::of(&passage.key, &passage.place, now),
         note,
+        is_claimed: is_claimed != 0,
     };
     let (choice, template) =
-        match chosen_or_template(tables, &passage, service, matched, &scheduling) {
+        match chosen_or_template::<F, P, T>(tables, &passage, service, matched, &scheduling) {
             Ok(chosen) => chosen,
             Err(Unopened::Unsettled) => {
                 frame.note(&[0, service_id.into(), 0, 0]);
@@ -66,17 +71,24 @@ pub(super) fn open<F: Family, P: Frame, T: Tables>(
                     Stage::Search6
                 }));
             }
+            Err(Unopened::Unclaimed(choice)) => {
+                frame.note(&[choice, TEMPLATE_COMES, 0, 0]);
+                return Ok(claiming::<F>());
+            }
             Err(Unopened::Refused(reason)) => return Err(reason),
         };
     // A service of a firewall mark has packets of other protocols as well.
     let is_one_packet =
         service.flags() & service::flags::ONE_PACKET != 0 && passage.key.protocol == protocol::UDP;
     frame.note(&[
-        choice.id.into(),
+        choice.to_note(),
         choice.generation.into(),
         template.map_or(0, NonZeroU32::get).into(),
         is_one_packet.into(),
     ]);
+    if P::IS_FAST_PATH && !scheduling.is_claimed {
+        return Ok(claiming::<F>());
+    }
     Ok(Decision::Later(if F::NUMBER == 4 {
         Stage::Enter4
     } else {
@@ -84,12 +96,70 @@ pub(super) fn open<F: Family, P: Frame, T: Tables>(
     }))
 }
 
+/// Noted in the place of a destination's generation, which is smaller: the packet can leave for
+/// the destination, or not, before a template is made or renewed.
+const TEMPLATE_COMES: u64 = 1 << 16;
+
+#[inline(always)]
+fn claiming<F: Family>() -> Decision {
+    Decision::Later(if F::NUMBER == 4 {
+        Stage::Claim4
+    } else {
+        Stage::Claim6
+    })
+}
+
+/// On the fast path: makes sure that a packet can leave for the destination that has been
+/// chosen for it, before anything is entered.
+#[cfg_attr(target_arch = "bpf", inline(always))]
+#[cfg_attr(not(target_arch = "bpf"), inline(never))]
+pub(super) fn claim<F: Icmp, P: Frame, T: Tables>(
+    frame: &mut P,
+    tables: &T,
+    now: Ticks,
+) -> Result<Decision, Reason> {
+    let passage = Passage::<F>::read_first(frame, tables, now)?;
+    let [choice, generation, ..] = frame.noted();
+    let (id, turns) = (choice as u32, (choice >> 32) as u32);
+    let destination = Destination(tables.destination(id).ok_or(Reason::NoDestination)?);
+    let hand = Hand {
+        method: destination.heading().method(),
+        family: destination.heading().family(),
+    };
+    let packet = passage.outgoing();
+    let claimed = may_go_on(frame, &packet, hand, destination)
+        .and_then(|()| exit_to_server(frame, &packet, hand, destination).claim(frame));
+    if let Err(reason) = claimed {
+        // The hook behind this one chooses anew, and is to choose the same.
+        if let Some(words) = tables.service(destination.service()) {
+            Service(words).give_turns_back(turns);
+        }
+        return Err(reason);
+    }
+    if generation != TEMPLATE_COMES {
+        return Ok(Decision::Later(if F::NUMBER == 4 {
+            Stage::Enter4
+        } else {
+            Stage::Enter6
+        }));
+    }
+    let chosen = Chosen::by_turns(id, turns).ok_or(Reason::NoDestination)?;
+    frame.note(&[chosen.to_note(), 1, 0, 0]);
+    Ok(Decision::Later(if F::NUMBER == 4 {
+        Stage::Open4
+    } else {
+        Stage::Open6
+    }))
+}
+
 /// What it takes to schedule a packet's connection.
 struct Scheduling {
     service_id: u32,
     client: Client,
-    /// The choice of the stage that searched one, or 0.
+    /// The choice that an earlier stage has made, or 0.
     note: u64,
+    /// On the fast path: whether the packet is sure to leave.
+    is_claimed: bool,
 }
 
 /// Why there is no destination for a connection.
@@ -98,6 +168,8 @@ enum Unopened {
     Refused(Reason),
     /// It has to be searched.
     Unsettled,
+    /// There is this one, as in a note; but whether the packet can leave is not known yet.
+    Unclaimed(u64),
 }
 
 impl From<Reason> for Unopened {
@@ -109,7 +181,7 @@ impl From<Reason> for Unopened {
 
 /// The destination of a new connection, and the template that it comes under.
 #[inline(always)]
-fn chosen_or_template<F: Family, T: Tables>(
+fn chosen_or_template<F: Family, P: Frame, T: Tables>(
     tables: &T,
     passage: &Passage<F>,
     service: Service<T::Words>,
@@ -119,7 +191,7 @@ fn chosen_or_template<F: Family, T: Tables>(
     if service.flags() & service::flags::PERSISTENT == 0 {
         return Ok((choose(tables, scheduling)?, None));
     }
-    let template = template(tables, passage, service, matched, scheduling)?;
+    let template = template::<F, P, T>(tables, passage, service, matched, scheduling)?;
     let choice = Choice::of(tables, template.entry).ok_or(Reason::NoDestination)?;
     Ok((choice, NonZeroU32::new(template.index)))
 }
@@ -132,7 +204,7 @@ pub(super) fn search<F: Family, P: Frame, T: Tables>(
     tables: &T,
     now: Ticks,
 ) -> Result<Decision, Reason> {
-    let passage = Passage::<F>::read(frame, tables, now)?;
+    let passage = Passage::<F>::read_first(frame, tables, now)?;
     let [_, service_id, ..] = frame.noted();
     let service_id = service_id as u32;
     let client = Client::of(&passage.key, &passage.place, now);
@@ -153,11 +225,12 @@ pub(super) fn enter<F: Family, P: Frame, T: Tables>(
     tables: &T,
     now: Ticks,
 ) -> Result<Decision, Reason> {
-    let passage = Passage::<F>::read(frame, tables, now)?;
+    let passage = Passage::<F>::read_first(frame, tables, now)?;
     let [id, generation, template, is_one_packet] = frame.noted();
     let destination = tables.destination(id as u32);
     let choice = Choice {
         id: id as u32,
+        turns: 0,
         generation: generation as u16,
         destination: Destination(destination.ok_or(Reason::NoDestination)?),
     };
@@ -251,6 +324,8 @@ fn is_held<F: Family, P: Frame, W: Words>(
 /// A destination that has been chosen.
 struct Choice<W> {
     id: u32,
+    /// Turns of its service that the choice has taken.
+    turns: u32,
     generation: u16,
     destination: Destination<W>,
 }
@@ -264,6 +339,7 @@ impl<W: Words> Choice<W> {
         let available = destination.heading().flags() & destination::flags::AVAILABLE != 0;
         available.then_some(Choice {
             id,
+            turns: 0,
             generation,
             destination,
         })
@@ -271,6 +347,12 @@ impl<W: Words> Choice<W> {
 }
 
 impl<W: Words> Choice<W> {
+    /// Its id in the lower half, the turns in the upper one.
+    #[inline(always)]
+    fn to_note(&self) -> u64 {
+        u64::from(self.id) | u64::from(self.turns) << 32
+    }
+
     /// How its connections are forwarded.
     #[inline(always)]
     fn method(&self) -> u8 {
@@ -303,9 +385,11 @@ fn choose<T: Tables>(tables: &T, scheduling: &Scheduling) -> Result<Choice<T::Wo
         service_id,
         client,
         note,
+        ..
     } = scheduling;
     let chosen = schedule::settle(tables, *service_id, client, *note);
-    let id = chosen.ok_or(Unopened::Unsettled)?.id();
+    let chosen = chosen.ok_or(Unopened::Unsettled)?;
+    let id = chosen.id();
     let destination = Destination(tables.destination(id).ok_or(Reason::NoDestination)?);
     let heading = destination.heading();
     // A member list that was replaced while we read it may have another service's members by now.
@@ -315,6 +399,7 @@ fn choose<T: Tables>(tables: &T, scheduling: &Scheduling) -> Result<Choice<T::Wo
     }
     Ok(Choice {
         id,
+        turns: chosen.turns(),
         generation: heading.generation(),
         destination,
     })
@@ -323,7 +408,7 @@ fn choose<T: Tables>(tables: &T, scheduling: &Scheduling) -> Result<Choice<T::Wo
 /// The template that ties the packet's client to a destination: the one there is, if its
 /// destination still takes connections, or a new one.
 #[inline(always)]
-fn template<F: Family, T: Tables>(
+fn template<F: Family, P: Frame, T: Tables>(
     tables: &T,
     passage: &Passage<F>,
     service: Service<T::Words>,
@@ -352,12 +437,19 @@ fn template<F: Family, T: Tables>(
         let holds = Choice::of(tables, found.entry)
             .is_some_and(|choice| choice.keeps_clients(settings.behaviour()));
         if lives && holds && found.is_same() {
+            if P::IS_FAST_PATH && !scheduling.is_claimed {
+                let (id, _) = found.entry.destination();
+                return Err(Unopened::Unclaimed(u64::from(id)));
+            }
             found.entry.renew(life, Life { expires, ..life });
             return Ok(found);
         }
         reclaim_seen(tables, found.index, found.generation);
     }
     let choice = choose(tables, scheduling)?;
+    if P::IS_FAST_PATH && !scheduling.is_claimed {
+        return Err(Unopened::Unclaimed(choice.to_note()));
+    }
     let claim = connection::claim(tables, &place, passage.now).ok_or(Reason::Contended)?;
     let life = Life {
         expires,

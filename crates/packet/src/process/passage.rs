@@ -5,9 +5,9 @@ use crate::flow::Segment;
 use crate::forward::Outgoing;
 use crate::frame::Frame;
 use crate::reason::Reason;
-use crate::table::Tables;
 use crate::table::connection::{Key, Place};
 use crate::table::settings::{Settings, Ticks};
+use crate::table::{Tables, Traffic, Words};
 use crate::wire::Ethernet;
 
 /// A packet on its way through the pipeline.
@@ -18,6 +18,8 @@ pub(super) struct Passage<F: Family> {
     pub(super) transport: u32,
     /// Octets of the packet.
     pub(super) length: u32,
+    /// Whether it is a fragment behind the first, without a transport header.
+    pub(super) is_later_fragment: bool,
     pub(super) segment: Segment,
     pub(super) place: Place,
     /// The largest packet on a link, in octets, that the frame becomes.
@@ -29,30 +31,89 @@ pub(super) struct Passage<F: Family> {
 
 impl<F: Family> Passage<F> {
     /// Reads a packet's headers.
+    ///
+    /// # Errors
+    /// Why it is no business of ours; [`Reason::Fragment`] of every fragment.
     #[inline(always)]
     pub(super) fn read<P: Frame, T: Tables>(
         frame: &P,
         tables: &T,
         now: Ticks,
     ) -> Result<Passage<F>, Reason> {
-        let settings = Settings(tables.settings().ok_or(Reason::NotReady)?);
-        if !settings.ready() {
-            return Err(Reason::NotReady);
+        let settings = ready(tables)?;
+        let packet = F::parse(frame)?;
+        Passage::with_transport(frame, settings, packet, now)
+    }
+
+    /// The same, of the first fragment of a packet too.
+    ///
+    /// # Errors
+    /// [`Reason::Fragment`] of later fragments.
+    #[inline(always)]
+    pub(super) fn read_first<P: Frame, T: Tables>(
+        frame: &P,
+        tables: &T,
+        now: Ticks,
+    ) -> Result<Passage<F>, Reason> {
+        let settings = ready(tables)?;
+        // All of the fast path is for whole packets.
+        let packet = if P::IS_FAST_PATH {
+            F::parse(frame)?
+        } else {
+            F::parse_first(frame)?
+        };
+        Passage::with_transport(frame, settings, packet, now)
+    }
+
+    /// The same, of any fragment. A later one has the ports that have been noted.
+    #[inline(always)]
+    pub(super) fn read_piece<P: Frame, T: Tables>(
+        frame: &P,
+        tables: &T,
+        now: Ticks,
+    ) -> Result<Passage<F>, Reason> {
+        let settings = ready(tables)?;
+        let (packet, piece) = F::parse_piece(frame)?;
+        let [ports, ..] = frame.noted();
+        if piece.offset == 0 {
+            return Passage::with_transport(frame, settings, packet, now);
         }
-        let mut packet: Packet<F> = F::parse(frame)?;
-        if F::NUMBER == 6 {
-            // The same holds for every way through the extension headers.
-            let both = u64::from(packet.transport) | u64::from(packet.protocol) << 32;
-            let both = settings.blur(both);
-            packet.transport = both as u32;
-            packet.protocol = (both >> 32) as u8;
-        }
+        let packet = blurred(packet, settings);
+        let segment = Segment {
+            ports: ports as u32,
+            event: 0,
+            header_length: 0,
+        };
+        let mut passage = Passage::of(frame, settings, packet, segment, now);
+        passage.is_later_fragment = true;
+        Ok(passage)
+    }
+
+    #[inline(always)]
+    fn with_transport<P: Frame, W: Words>(
+        frame: &P,
+        settings: Settings<W>,
+        packet: Packet<F>,
+        now: Ticks,
+    ) -> Result<Passage<F>, Reason> {
+        let packet = blurred(packet, settings);
         // Three protocols come together again here. The verifier in the kernel would go on to
         // the end of the program once for each if it knew which one it is.
         let end = Ethernet::LENGTH + packet.length;
         let mut segment = Segment::read(frame, packet.protocol, packet.transport..end)?;
         segment.event = settings.blur(segment.event.into()) as u8;
         segment.header_length = settings.blur(segment.header_length.into()) as u32;
+        Ok(Passage::of(frame, settings, packet, segment, now))
+    }
+
+    #[inline(always)]
+    fn of<P: Frame, W: Words>(
+        frame: &P,
+        settings: Settings<W>,
+        packet: Packet<F>,
+        segment: Segment,
+        now: Ticks,
+    ) -> Passage<F> {
         let key = Key::<F> {
             sender: packet.source,
             receiver: packet.destination,
@@ -65,17 +126,43 @@ impl<F: Family> Passage<F> {
             0 => packet.length,
             payload => packet.transport - Ethernet::LENGTH + segment.header_length + payload,
         };
-        Ok(Passage {
+        Passage {
             key,
             time_to_live: packet.time_to_live,
             transport: packet.transport,
             length: packet.length,
+            is_later_fragment: false,
             segment,
             place,
             largest,
             stamp: settings.next_hop_stamp(now),
             now,
-        })
+        }
+    }
+
+    /// What of it is counted, if it comes from a client.
+    #[inline(always)]
+    pub(super) fn came_in(&self) -> Traffic {
+        if self.is_later_fragment {
+            Traffic::MoreIn(self.payload())
+        } else {
+            Traffic::In(self.length)
+        }
+    }
+
+    /// What of it is counted, if it comes from a real server.
+    #[inline(always)]
+    pub(super) fn went_out(&self) -> Traffic {
+        if self.is_later_fragment {
+            Traffic::MoreOut(self.payload())
+        } else {
+            Traffic::Out(self.length)
+        }
+    }
+
+    #[inline(always)]
+    fn payload(&self) -> u32 {
+        self.length + Ethernet::LENGTH - self.transport
     }
 
     /// What forwarding has to know of the packet.
@@ -86,9 +173,32 @@ impl<F: Family> Passage<F> {
             time_to_live: self.time_to_live,
             transport: self.transport,
             length: self.length,
+            is_later_fragment: self.is_later_fragment,
             largest: self.largest,
             stamp: self.stamp,
             now: self.now,
         }
     }
+}
+
+#[inline(always)]
+fn ready<T: Tables>(tables: &T) -> Result<Settings<T::Words>, Reason> {
+    let settings = Settings(tables.settings().ok_or(Reason::NotReady)?);
+    if settings.ready() {
+        Ok(settings)
+    } else {
+        Err(Reason::NotReady)
+    }
+}
+
+/// The same holds for every way through the extension headers of IPv6.
+#[inline(always)]
+fn blurred<F: Family, W: Words>(mut packet: Packet<F>, settings: Settings<W>) -> Packet<F> {
+    if F::NUMBER == 6 {
+        let both = u64::from(packet.transport) | u64::from(packet.protocol) << 32;
+        let both = settings.blur(both);
+        packet.transport = both as u32;
+        packet.protocol = (both >> 32) as u8;
+    }
+    packet
 }

@@ -28,7 +28,7 @@ pub mod list;
 pub mod load;
 pub mod turn;
 
-use core::num::NonZeroU32;
+use core::num::NonZeroU64;
 
 use crate::family::Family;
 use crate::table::connection::{Key, Place};
@@ -66,35 +66,52 @@ impl Client {
     }
 }
 
-/// The destination that was chosen: its id, and 1 more.
+/// The destination that was chosen: its id, and 1 more, in the lower half; in the upper one
+/// how many turns of its service that has taken.
 ///
 /// Only a number, so that in the kernel it travels in a register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Chosen(NonZeroU32);
+pub struct Chosen(NonZeroU64);
 
 impl Chosen {
     /// The destination with this id; ids end long before the largest number.
     #[inline(always)]
     pub fn new(id: u32) -> Option<Chosen> {
-        NonZeroU32::new(id.wrapping_add(1)).map(Chosen)
+        Chosen::by_turns(id, 0)
+    }
+
+    /// The same, chosen by taking so many turns.
+    #[inline(always)]
+    pub fn by_turns(id: u32, turns: u32) -> Option<Chosen> {
+        let number = id.wrapping_add(1);
+        if number == 0 {
+            return None;
+        }
+        NonZeroU64::new(u64::from(number) | u64::from(turns) << 32).map(Chosen)
     }
 
     /// The destination's id.
     #[inline(always)]
     pub fn id(self) -> u32 {
-        self.0.get().wrapping_sub(1)
+        (self.0.get() as u32).wrapping_sub(1)
+    }
+
+    /// How many turns the choice has taken.
+    #[inline(always)]
+    pub fn turns(self) -> u32 {
+        (self.0.get() >> 32) as u32
     }
 
     /// The choice as a note on the packet; never 0.
     #[inline(always)]
     pub fn to_note(self) -> u64 {
-        self.0.get().into()
+        self.0.get()
     }
 
     /// The choice in a note on a packet; none in 0.
     #[inline(always)]
     pub fn from_note(note: u64) -> Option<Chosen> {
-        NonZeroU32::new(note as u32).map(Chosen)
+        NonZeroU64::new(note).map(Chosen)
     }
 }
 
@@ -115,7 +132,7 @@ pub fn settle<T: Tables>(
         Some(searched) => searched,
         None => at_once(tables, service_id, client, unknown_zero)?,
     };
-    NonZeroU32::new(chosen.0.get() ^ unknown_zero as u32).map(Chosen)
+    NonZeroU64::new(chosen.0.get() ^ unknown_zero).map(Chosen)
 }
 
 #[inline(always)]
@@ -130,10 +147,10 @@ fn at_once<T: Tables>(
     if members == 0 {
         return None;
     }
-    let (place, limit) = match service.scheduler() {
-        scheduler::ROUND_ROBIN | scheduler::WEIGHTED_ROUND_ROBIN => {
-            (turn::next(service, members), 0)
-        }
+    let number = service.scheduler();
+    let is_turn = number == scheduler::ROUND_ROBIN || number == scheduler::WEIGHTED_ROUND_ROBIN;
+    let (place, limit) = match number {
+        _ if is_turn => (turn::next(service, members), 0),
         scheduler::FAILOVER => (0, 0),
         scheduler::OVERFLOW => (0, u32::MAX),
         scheduler::SOURCE_HASHING => {
@@ -155,7 +172,7 @@ fn at_once<T: Tables>(
     if !takes_connection(destination, limit, unknown_zero) {
         return None;
     }
-    Chosen::new(id)
+    Chosen::by_turns(id, is_turn.into())
 }
 
 /// The destination where one look does not tell; none if nobody takes the connection.

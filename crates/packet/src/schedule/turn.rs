@@ -60,15 +60,16 @@ pub(super) fn walk<T: Tables>(tables: &T, service_id: u32, client: &Client) -> O
         nothing,
     };
     let found = search.find(tables).unwrap_or(0);
-    if is_turn {
-        // Where nobody takes it, the turn stays where it was: one was taken before.
-        let looks = match found {
-            0 => members - 1,
-            _ => ((found >> 32) as u32).wrapping_add(members - start) % members + 1,
-        };
+    let mut turns = 0;
+    if is_turn && found == 0 {
+        // The turn stays where it was: one was taken before.
+        service.give_turns_back(1);
+    } else if is_turn {
+        let looks = ((found >> 32) as u32).wrapping_add(members - start) % members + 1;
         service.advance_cursor_by(looks.into());
+        turns = looks + 1;
     }
-    Chosen::new((found as u32).wrapping_sub(1))
+    Chosen::by_turns((found as u32).wrapping_sub(1), turns)
 }
 
 struct Walk {

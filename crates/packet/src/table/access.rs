@@ -42,22 +42,24 @@ pub struct AccessKey {
     pub service: u32,
     /// 4 or 6.
     pub family: u32,
-    /// The address; IPv4 in the first four octets, the others 0.
-    pub address: [u8; 16],
+    /// The address, as in a packet; IPv4 in the first four octets, the others 0.
+    pub address: [u64; 2],
 }
 
 /// Whether a client may open a connection to a service.
 #[inline(never)]
 pub fn is_denied<F: Family, T: Tables>(tables: &T, service: u32, client: &F::Address) -> bool {
-    let mut key = AccessKey {
-        service,
-        family: F::NUMBER.into(),
-        address: F::to_octets(*client),
-    };
-    let of_service = tables.access(&key);
-    if of_service != 0 {
-        return of_service == Access::Denied as u32;
+    let mut service = service;
+    loop {
+        let key = AccessKey {
+            service,
+            family: F::NUMBER.into(),
+            address: F::to_words(*client),
+        };
+        let found = tables.access(&key);
+        if found != 0 || service == EVERY_SERVICE {
+            return found == Access::Denied as u32;
+        }
+        service = EVERY_SERVICE;
     }
-    key.service = EVERY_SERVICE;
-    tables.access(&key) == Access::Denied as u32
 }

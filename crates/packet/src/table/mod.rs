@@ -1,6 +1,6 @@
 //! The layout of the maps, and the operations on them that several processors do at once.
 //!
-//! Every map but the index of services is an array of 64-bit words, shared between
+//! Every map but the hashes is an array of 64-bit words, shared between
 //! the programs in the kernel and the controller, which maps it into its memory. A
 //! field narrower than a word is a part of one; words are in host byte order,
 //! addresses and ports inside them as they stand in a packet.
@@ -16,23 +16,28 @@
 //! | `DESTINATIONS` | 16 words | [`destination`] |
 //! | `CONNECTIONS` | 8 words, eight entries to a set | [`connection`] |
 //! | `STATISTICS` | per processor, 5 words, by a destination's id | [`destination`] |
+//! | `FRAGMENTS`, `ENDPOINTS` | hashes | [`fragment`] |
+//! | `STATIONS` | hash: [`station::Station`] to nothing | [`station`] |
 //! | `ESTIMATES` | 16 words, by a destination's id; the controller's alone | [`destination`] |
 //! | `REASONS` | per processor, one word, by [`Reason`](crate::reason::Reason) | |
 
 pub mod access;
 pub mod connection;
 pub mod destination;
+pub mod fragment;
 mod hop;
 pub mod mark;
 pub mod service;
 pub mod settings;
+pub mod station;
 
 use crate::reason::Reason;
 use access::AccessKey;
+use fragment::{Endpoint, FragmentKey, Remembered};
 use service::ServiceKey;
 
 /// Changes whenever a layout does: state that was pinned by another version is not misread.
-pub const LAYOUT_VERSION: u32 = 3;
+pub const LAYOUT_VERSION: u32 = 4;
 
 /// Words that several processors read and write at the same time.
 ///
@@ -62,6 +67,12 @@ pub trait Tables {
     fn service_id(&self, key: &ServiceKey) -> Option<u32>;
     /// What the longest prefix of a key in the lists of access says, or 0 if there is none.
     fn access(&self, key: &AccessKey) -> u32;
+    /// What is remembered of the packet that a fragment belongs to.
+    fn fragment(&self, key: &FragmentKey) -> Option<Remembered>;
+    /// Remembers a packet that comes in fragments, where there is room.
+    fn remember_fragment(&self, key: &FragmentKey, remembered: Remembered);
+    /// Whether packets of this address may be connections' that are known here.
+    fn is_endpoint(&self, endpoint: &Endpoint) -> bool;
     /// A rule that gives packets a firewall mark.
     fn mark_rule(&self, number: u32) -> Option<Self::Words>;
     /// A service.
@@ -85,8 +96,12 @@ pub enum Traffic {
     Connection,
     /// A packet of this many octets, its IP header included, came from a client.
     In(u32),
+    /// A later fragment of a packet, with so many octets of payload, came from a client.
+    MoreIn(u32),
     /// A packet of this many octets, its IP header included, came from the real server.
     Out(u32),
+    /// A later fragment of a packet, with so many octets of payload, came from the real server.
+    MoreOut(u32),
 }
 
 /// The part of `word` that begins at bit `shift`, as wide as `mask`.

@@ -182,6 +182,15 @@ impl<W: Words> Service<W> {
         self.0.fetch_add(CURSOR_WORD, places);
     }
 
+    /// The cursor moves back by so many turns that were taken and are not used.
+    #[inline(always)]
+    pub fn give_turns_back(self, turns: u32) {
+        if turns != 0 {
+            self.0
+                .fetch_add(CURSOR_WORD, u64::from(turns).wrapping_neg());
+        }
+    }
+
     /// When lblc chose the destination at its cursor last.
     #[inline(always)]
     pub fn last_use(self) -> Ticks {

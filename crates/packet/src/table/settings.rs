@@ -8,7 +8,8 @@
 //! word 4   always 0
 //! word 5   jiffies …
 //! word 6   … and nanoseconds of CLOCK_MONOTONIC at the same moment, when the loader asked
-//! word 7    behaviour: flags 32 | there are lists of access 1 | there are rules of marks 1
+//! word 7    behaviour: flags 32 | there are lists of access 1 | there are rules of marks 1 |
+//!          there are services of marks 1
 //! word 8   the tick of the last answer by ICMP 32 | answers in that tick 32
 //! words 16… timeouts of the TCP states: ticks 32 | seconds 32
 //! word 32   timeout of UDP, alike
@@ -65,6 +66,9 @@ pub fn default_timeouts() -> impl Iterator<Item = (usize, u32)> {
 pub const HAS_ACCESS_LISTS: u64 = 1 << 32;
 /// The bit that tells that there are rules that give packets a firewall mark.
 pub const HAS_MARK_RULES: u64 = 1 << 33;
+
+/// The bit that tells that there are services of firewall marks.
+pub const HAS_MARK_SERVICES: u64 = 1 << 34;
 
 /// Bits of [`BEHAVIOUR_WORD`], by the names of IPVS's settings
 /// (`Documentation/networking/ipvs-sysctl.rst` in the kernel).
@@ -162,6 +166,12 @@ impl<W: Words> Settings<W> {
     #[inline(always)]
     pub fn tick_shift(self) -> u32 {
         (self.0.load(CLOCK_WORD) & 0x3f) as u32
+    }
+
+    /// Whether there are services of firewall marks.
+    #[inline(always)]
+    pub fn has_mark_services(self) -> bool {
+        self.0.load(BEHAVIOUR_WORD) & HAS_MARK_SERVICES != 0
     }
 
     /// Whether there are lists of who may use services.

@@ -17,6 +17,10 @@ pub struct EtherType(pub u16);
 impl EtherType {
     /// IPv4 (RFC 894).
     pub const IPV4: EtherType = EtherType(0x0800);
+    /// A VLAN tag (IEEE 802.1Q).
+    pub const VLAN: EtherType = EtherType(0x8100);
+    /// A service provider's VLAN tag (IEEE 802.1ad).
+    pub const SERVICE_VLAN: EtherType = EtherType(0x88a8);
     /// IPv6 (RFC 2464).
     pub const IPV6: EtherType = EtherType(0x86dd);
 }

@@ -104,8 +104,15 @@ impl Ipv4 {
         self.flags_and_offset.get() & Self::OFFSET != 0
     }
 
-    /// Whether the packet is a part of a larger one.
-    pub fn is_fragment(&self) -> bool {
-        self.flags_and_offset.get() & (Self::MORE_FRAGMENTS | Self::OFFSET) != 0
+    /// Whether more fragments of the same packet follow behind this one.
+    #[inline(always)]
+    pub fn more_fragments(&self) -> bool {
+        self.flags_and_offset.get() & Self::MORE_FRAGMENTS != 0
+    }
+
+    /// Where in its packet's payload the fragment begins, in octets.
+    #[inline(always)]
+    pub fn fragment_offset(&self) -> u32 {
+        u32::from(self.flags_and_offset.get() & Self::OFFSET) << 3
     }
 }

@@ -8,6 +8,39 @@
 use zerocopy::big_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+/// The header of a fragment (RFC 8200, section 4.5).
+///
+/// ```text
+/// | 0 next header | 1 reserved | 2 offset 13, reserved 2, more 1 | 4 identification (4) |
+/// ```
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Ipv6Fragment {
+    /// What the packet carries.
+    pub next_header: u8,
+    reserved: u8,
+    offset_and_more: U16,
+    /// Identification, for reassembly.
+    pub identification: [u8; 4],
+}
+
+impl Ipv6Fragment {
+    /// Octets of the header.
+    pub const LENGTH: u32 = 8;
+
+    /// Whether more fragments of the same packet follow behind this one.
+    #[inline(always)]
+    pub fn more_fragments(&self) -> bool {
+        self.offset_and_more.get() & 1 != 0
+    }
+
+    /// Where in its packet's fragmentable part the fragment begins, in octets.
+    #[inline(always)]
+    pub fn fragment_offset(&self) -> u32 {
+        u32::from(self.offset_and_more.get() & !7)
+    }
+}
+
 /// An IPv6 header.
 #[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]

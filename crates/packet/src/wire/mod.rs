@@ -14,7 +14,7 @@ mod udp;
 pub use ethernet::{EtherType, Ethernet, MacAddress};
 pub use icmp::{IcmpHeader, IcmpKind};
 pub use ipv4::Ipv4;
-pub use ipv6::Ipv6;
+pub use ipv6::{Ipv6, Ipv6Fragment};
 pub use sctp::{SctpChunk, SctpStart};
 pub use tcp::{TcpFlags, TcpStart};
 pub use udp::UdpHeader;

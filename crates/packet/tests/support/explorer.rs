@@ -23,6 +23,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use elver_packet::host::HostTables;
 use elver_packet::reason::Reason;
 use elver_packet::table::access::AccessKey;
+use elver_packet::table::fragment::{Endpoint, FragmentKey, Remembered};
 use elver_packet::table::service::ServiceKey;
 use elver_packet::table::{Tables, Traffic, Words, connection, destination, service, settings};
 
@@ -245,6 +246,17 @@ impl Tables for ExploredTables {
 
     fn mark_rule(&self, _number: u32) -> Option<Line> {
         None
+    }
+
+    // Nor are there fragments.
+    fn fragment(&self, _key: &FragmentKey) -> Option<Remembered> {
+        None
+    }
+
+    fn remember_fragment(&self, _key: &FragmentKey, _remembered: Remembered) {}
+
+    fn is_endpoint(&self, _endpoint: &Endpoint) -> bool {
+        false
     }
 
     fn service(&self, id: u32) -> Option<Line> {

@@ -1,4 +1,4 @@
-//! Attaching the first stage to devices.
+//! Attaching the first stage to devices, at tc.
 //!
 //! Where the kernel has tcx (6.6 and later) the link is pinned. Before, a clsact filter of
 //! a fixed priority and handle stands in for it; it belongs to the device.
@@ -15,7 +15,8 @@ use aya::programs::tc::{
 use aya::programs::{LinkOrder, Program, TcAttachType, TestRun, TestRunOptions};
 use aya::util::KernelVersion;
 
-use super::load::{classifier, describe};
+use super::load::{classifier, describe, remove_succeeded_stages};
+use super::xdp::FastPath;
 use super::{BpfError, directory};
 
 /// The place of our filter among those of others: early, but not the first.
@@ -46,18 +47,24 @@ impl Attachment {
 
 /// The programs, ready to be attached to devices.
 pub struct Attachments {
-    instance: String,
-    programs: Ebpf,
+    pub(super) instance: String,
+    pub(super) programs: Ebpf,
+    pub(super) fast_path: FastPath,
     first: &'static str,
 }
 
 impl Attachments {
-    pub(super) fn new(instance: &str, programs: Ebpf, first: &'static str) -> Attachments {
-        Attachments {
+    pub(super) fn new(
+        instance: &str,
+        mut programs: Ebpf,
+        first: &'static str,
+    ) -> Result<Attachments, BpfError> {
+        Ok(Attachments {
             instance: instance.to_owned(),
+            fast_path: FastPath::open(&mut programs)?,
             programs,
             first,
-        }
+        })
     }
 
     /// The programs, and how many instructions the kernel followed until it took each: the
@@ -83,11 +90,21 @@ impl Attachments {
         }
     }
 
+    /// Ends the programs of earlier loads. To be called when every device that carried them has
+    /// been attached to anew.
+    ///
+    /// # Errors
+    /// Pins cannot be removed.
+    pub fn end_succeeded(&mut self) -> Result<(), BpfError> {
+        remove_succeeded_stages(&self.instance)
+    }
+
     /// Takes the data plane off a device.
     ///
     /// # Errors
     /// The kernel refuses.
     pub fn detach(&mut self, index: u32) -> Result<(), BpfError> {
+        self.detach_xdp(index)?;
         let pins = pins(&self.instance);
         for name in [index.to_string(), format!("{index}{CLSACT}")] {
             let pin = pins.join(name);
@@ -196,11 +213,11 @@ impl Attachments {
     }
 }
 
-fn refused(device: &str, error: &dyn std::error::Error) -> BpfError {
+pub(super) fn refused(device: &str, error: &dyn std::error::Error) -> BpfError {
     BpfError::kernel(format!("attaching to the device {device}"), describe(error))
 }
 
-fn pins(instance: &str) -> PathBuf {
+pub(super) fn pins(instance: &str) -> PathBuf {
     directory(instance).join("attached")
 }
 

@@ -4,8 +4,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use aya::maps::{Map, ProgramArray};
-use aya::programs::{SchedClassifier, TestRun, TestRunOptions};
+use aya::maps::ProgramArray;
+use aya::programs::{Program, SchedClassifier, TestRun, TestRunOptions};
 use aya::{Ebpf, EbpfLoader};
 use elver_packet::process::Stage;
 use elver_packet::table::settings::{
@@ -13,6 +13,7 @@ use elver_packet::table::settings::{
 };
 use elver_packet::table::{LAYOUT_VERSION, Words, connection};
 
+use super::maps::refuse_other_layouts;
 use super::{Attachments, BPF_FILE_SYSTEM, BpfError, Clock, Maps, OBJECT, directory};
 
 /// How large the tables are made. Tables that are there already keep their size.
@@ -27,6 +28,11 @@ pub struct Sizes {
     /// Networks in the lists of access.
     pub access_networks: u32,
 }
+
+/// How many devices XDP sends to.
+const DEVICES: u32 = 1024;
+/// How many link-layer addresses there are on devices that have XDP.
+const STATIONS: u32 = 4096;
 
 impl Default for Sizes {
     fn default() -> Sizes {
@@ -61,8 +67,8 @@ impl Sizes {
     }
 }
 
-/// The program of each stage, in the order of the stages.
-const STAGES: [(&str, Stage); Stage::COUNT as usize] = [
+/// The program of each stage of tc, that of the first stage first.
+const TC_STAGES: [(&str, Stage); 32] = [
     ("elver_arrive", Stage::Arrive),
     ("elver_open_4", Stage::Open4),
     ("elver_arrive_6", Stage::Arrive6),
@@ -88,10 +94,37 @@ const STAGES: [(&str, Stage); Stage::COUNT as usize] = [
     ("elver_tunnel_error_66", Stage::TunnelError66),
     ("elver_reply_6", Stage::Reply6),
     ("elver_to_tunnel_6", Stage::ToTunnel6),
+    ("elver_fragment_4", Stage::Fragment4),
+    ("elver_fragment_6", Stage::Fragment6),
+    ("elver_piece_4", Stage::Piece4),
+    ("elver_piece_6", Stage::Piece6),
+    ("elver_piece_reply_6", Stage::PieceReply6),
+    ("elver_piece_to_tunnel_6", Stage::PieceToTunnel6),
+    ("elver_cut_4", Stage::Cut4),
+];
+
+/// Those of XDP.
+pub(super) const XDP_STAGES: [(&str, Stage); 15] = [
+    ("elver_xdp_arrive", Stage::Arrive),
+    ("elver_xdp_open_4", Stage::Open4),
+    ("elver_xdp_arrive_6", Stage::Arrive6),
+    ("elver_xdp_open_6", Stage::Open6),
+    ("elver_xdp_tunnel_46", Stage::Tunnel46),
+    ("elver_xdp_tunnel_64", Stage::Tunnel64),
+    ("elver_xdp_tunnel_66", Stage::Tunnel66),
+    ("elver_xdp_enter_4", Stage::Enter4),
+    ("elver_xdp_enter_6", Stage::Enter6),
+    ("elver_xdp_search_4", Stage::Search4),
+    ("elver_xdp_search_6", Stage::Search6),
+    ("elver_xdp_reply_6", Stage::Reply6),
+    ("elver_xdp_to_tunnel_6", Stage::ToTunnel6),
+    ("elver_xdp_claim_4", Stage::Claim4),
+    ("elver_xdp_claim_6", Stage::Claim6),
 ];
 
 /// Loads the programs over the instance's maps, which are made if they are not there.
-/// What is attached already goes on undisturbed and runs the new programs at once.
+/// What is attached already goes on undisturbed, with the programs that it has, until it is
+/// attached to anew.
 ///
 /// # Errors
 /// No permission, a kernel that lacks something, or maps of another layout.
@@ -104,6 +137,7 @@ pub fn load(instance: &str, sizes: Sizes) -> Result<(Maps, Attachments), BpfErro
     fs::create_dir_all(&directory)
         .map_err(|error| BpfError::kernel(format!("creating {}", directory.display()), error))?;
     refuse_other_layouts(instance)?;
+    set_stages_aside(&directory)?;
     let mut programs = EbpfLoader::new()
         .default_map_pin_directory(&directory)
         .map_max_entries("SERVICES", sizes.services)
@@ -112,14 +146,18 @@ pub fn load(instance: &str, sizes: Sizes) -> Result<(Maps, Attachments), BpfErro
         .map_max_entries("ESTIMATES", sizes.destinations)
         .map_max_entries("ACCESS", sizes.access_networks)
         .map_max_entries("STATISTICS", sizes.destinations)
+        .map_max_entries("ENDPOINTS", sizes.services + sizes.destinations)
         .map_max_entries("MEMBERS", sizes.member_places())
+        .map_max_entries("STATIONS", STATIONS)
+        .map_max_entries("REDIRECTS", DEVICES)
         .map_max_entries("CONNECTIONS", sizes.connection_lines())
         .load(OBJECT)
         .map_err(|error| BpfError::kernel("loading the data plane", describe(&error)))?;
     let maps = Maps::open(instance)?;
     initialise(&mut programs, &maps)?;
-    let stages = fill_stages(&mut programs)?;
-    Ok((maps, Attachments::new(instance, programs, stages)))
+    fill_stages(&mut programs, "STAGES", &TC_STAGES)?;
+    let attachments = Attachments::new(instance, programs, TC_STAGES[0].0)?;
+    Ok((maps, attachments))
 }
 
 /// The whole chain of an error's causes: the kernel's own words are at its end.
@@ -136,55 +174,78 @@ pub(super) fn describe(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn refuse_other_layouts(instance: &str) -> Result<(), BpfError> {
-    let maps = match Maps::open(instance) {
-        Ok(maps) => maps,
-        Err(BpfError::NotLoaded(_)) => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    match maps
-        .settings()
-        .map_or(0, |settings| settings.load(VERSION_WORD)) as u32
-    {
-        // 0: somebody died between making the maps and setting them up.
-        0 | LAYOUT_VERSION => Ok(()),
-        found => Err(BpfError::Layout {
-            instance: instance.to_owned(),
-            found,
-            needed: LAYOUT_VERSION,
-        }),
+/// The maps by which a program finds the one of the next stage.
+const STAGE_MAPS: [&str; 2] = ["STAGES", "XDP_STAGES"];
+
+/// Between the name of such a map and a number, where its programs have got successors.
+const SUCCEEDED: &str = "-succeeded-";
+
+/// Puts the maps of stages of an earlier load aside, so that this one gets maps of its own:
+/// a packet never meets stages of two versions. What is attached needs its maps for as long
+/// as it is: a map of programs is emptied when its last pin goes.
+fn set_stages_aside(directory: &Path) -> Result<(), BpfError> {
+    for map in STAGE_MAPS {
+        let pin = directory.join(map);
+        let mut numbers = 0..;
+        let free = numbers.find_map(|number: u32| {
+            let aside = directory.join(format!("{map}{SUCCEEDED}{number}"));
+            (!aside.exists()).then_some(aside)
+        });
+        if let (true, Some(aside)) = (pin.exists(), free) {
+            fs::rename(&pin, &aside)
+                .map_err(|error| BpfError::kernel(format!("renaming {}", pin.display()), error))?;
+        }
     }
+    Ok(())
 }
 
-/// Puts every program into its place; gives the first, which is the one to attach.
-fn fill_stages(programs: &mut Ebpf) -> Result<&'static str, BpfError> {
-    let map = programs
-        .take_map("STAGES")
-        .ok_or_else(|| BpfError::kernel("finding the stages", "no such map"))?;
-    let mut stages = match map {
-        Map::ProgramArray(_) => ProgramArray::try_from(map)
-            .map_err(|error| BpfError::kernel("opening the stages", error))?,
-        _ => {
-            return Err(BpfError::kernel(
-                "opening the stages",
-                "not a map of programs",
-            ));
+/// Removes the maps of stages that [`set_stages_aside`] kept.
+pub(super) fn remove_succeeded_stages(instance: &str) -> Result<(), BpfError> {
+    let directory = directory(instance);
+    let failed =
+        |error: io::Error| BpfError::kernel(format!("tidying {}", directory.display()), error);
+    for entry in fs::read_dir(&directory).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if entry.file_name().to_string_lossy().contains(SUCCEEDED) {
+            fs::remove_file(entry.path()).map_err(failed)?;
         }
-    };
+    }
+    Ok(())
+}
+
+/// Loads the program of every stage and puts it into its place.
+pub(super) fn fill_stages(
+    programs: &mut Ebpf,
+    map: &'static str,
+    stages: &[(&str, Stage)],
+) -> Result<(), BpfError> {
+    let taken = programs
+        .take_map(map)
+        .ok_or_else(|| BpfError::kernel("finding the stages", format!("no map {map}")))?;
+    let mut places = ProgramArray::try_from(taken)
+        .map_err(|error| BpfError::kernel("opening the stages", error))?;
     // Backwards, so that no stage can go on with one that is not there yet.
-    for (name, stage) in STAGES.iter().rev() {
-        let program = classifier(programs, name)?;
-        program.load().map_err(|error| {
-            BpfError::kernel(format!("loading the program {name}"), describe(&error))
-        })?;
-        let program = program
-            .fd()
-            .map_err(|error| BpfError::kernel("finding a program", error))?;
-        stages.set(*stage as u32, program, 0).map_err(|error| {
+    for (name, stage) in stages.iter().rev() {
+        let refused = |error: &dyn std::error::Error| {
+            BpfError::kernel(format!("loading the program {name}"), describe(error))
+        };
+        let program = match programs.program_mut(name) {
+            Some(Program::SchedClassifier(program)) => {
+                program.load().map_err(|error| refused(&error))?;
+                program.fd()
+            }
+            Some(Program::Xdp(program)) => {
+                program.load().map_err(|error| refused(&error))?;
+                program.fd()
+            }
+            _ => return Err(BpfError::kernel("finding a program", name)),
+        };
+        let program = program.map_err(|error| BpfError::kernel("finding a program", error))?;
+        places.set(*stage as u32, program, 0).map_err(|error| {
             BpfError::kernel(format!("placing the program {name}"), describe(&error))
         })?;
     }
-    Ok(STAGES[0].0)
+    Ok(())
 }
 
 pub(super) fn classifier<'a>(

@@ -1,5 +1,6 @@
 //! The maps of an instance, mapped into this process.
 
+use std::collections::BTreeSet;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
@@ -9,10 +10,14 @@ use aya::maps::{HashMap, Map, MapData, MapType, PerCpuArray};
 use elver_packet::host::{Slice, entry};
 use elver_packet::reason::Reason;
 use elver_packet::table::access::{ADDRESS_BITS, Access, AccessKey};
+use elver_packet::table::fragment::{Endpoint, FragmentKey, Remembered};
 use elver_packet::table::service::ServiceKey;
-use elver_packet::table::{Tables, Traffic, connection, destination, mark, service, settings};
+use elver_packet::table::settings::VERSION_WORD;
+use elver_packet::table::{
+    LAYOUT_VERSION, Tables, Traffic, connection, destination, mark, service, settings,
+};
 use rustix::mm::{MapFlags, ProtFlags};
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::{BpfError, directory};
 
@@ -21,6 +26,12 @@ pub type Totals = [u64; destination::STATISTICS_WORDS];
 
 /// The octets of a key of the index of services.
 type KeyOctets = [u8; size_of::<ServiceKey>()];
+
+/// The octets of what tells the fragments of a packet from all others.
+type FragmentOctets = [u8; size_of::<FragmentKey>()];
+
+/// The octets of an end of connections.
+type EndpointOctets = [u8; size_of::<Endpoint>()];
 
 /// The octets of a key of the lists of access.
 type AccessOctets = [u8; size_of::<AccessKey>()];
@@ -41,6 +52,8 @@ pub struct Maps {
     connections: Mapping,
     index: HashMap<MapData, KeyOctets, u32>,
     access: LpmTrie<MapData, AccessOctets, u32>,
+    fragments: HashMap<MapData, FragmentOctets, u64>,
+    endpoints: HashMap<MapData, EndpointOctets, u32>,
     statistics: PerCpuArray<MapData, Totals>,
     reasons: PerCpuArray<MapData, u64>,
 }
@@ -55,6 +68,7 @@ impl Maps {
         if !directory.join("SETTINGS").exists() {
             return Err(BpfError::NotLoaded(instance.to_owned()));
         }
+        refuse_other_layouts(instance)?;
         let pin = |name: &str| pinned(&directory, name);
         let settings = Mapping::new(&pin("SETTINGS")?, settings::WORDS)?;
         let maps = Maps {
@@ -68,6 +82,10 @@ impl Maps {
             index: HashMap::try_from(Map::HashMap(pin("SERVICE_INDEX")?))
                 .map_err(opening("SERVICE_INDEX"))?,
             access: LpmTrie::try_from(Map::LpmTrie(pin("ACCESS")?)).map_err(opening("ACCESS"))?,
+            fragments: HashMap::try_from(Map::LruHashMap(pin("FRAGMENTS")?))
+                .map_err(opening("FRAGMENTS"))?,
+            endpoints: HashMap::try_from(Map::HashMap(pin("ENDPOINTS")?))
+                .map_err(opening("ENDPOINTS"))?,
             statistics: PerCpuArray::try_from(Map::PerCpuArray(pin("STATISTICS")?))
                 .map_err(opening("STATISTICS"))?,
             reasons: PerCpuArray::try_from(Map::PerCpuArray(pin("REASONS")?))
@@ -159,6 +177,33 @@ impl Maps {
             .map_err(|error| BpfError::kernel("taking a service out of the index", error))
     }
 
+    /// The ends of connections.
+    pub fn endpoints(&self) -> BTreeSet<Endpoint> {
+        let keys = self.endpoints.keys().filter_map(Result::ok);
+        keys.filter_map(|key| Endpoint::read_from_bytes(&key).ok())
+            .collect()
+    }
+
+    /// Enters an end of connections; one that is there already stays.
+    ///
+    /// # Errors
+    /// There are too many.
+    pub fn add_endpoint(&mut self, endpoint: Endpoint) -> Result<(), BpfError> {
+        self.endpoints
+            .insert(octets(&endpoint), 0, 0)
+            .map_err(|error| BpfError::kernel("entering an end of connections", error))
+    }
+
+    /// Takes an end of connections out.
+    ///
+    /// # Errors
+    /// It was not there.
+    pub fn remove_endpoint(&mut self, endpoint: Endpoint) -> Result<(), BpfError> {
+        self.endpoints
+            .remove(&octets(&endpoint))
+            .map_err(|error| BpfError::kernel("taking an end of connections out", error))
+    }
+
     /// The networks in the lists of access.
     pub fn access_networks(&self) -> Vec<AccessNetwork> {
         self.access
@@ -231,23 +276,46 @@ impl Maps {
     }
 }
 
-fn octets(key: &ServiceKey) -> KeyOctets {
-    let mut octets = KeyOctets::default();
+/// Refuses what another version of elver has pinned for the instance in a layout of its own.
+/// Only where the version stands is the same in all of them. That nothing is pinned is fine.
+pub(super) fn refuse_other_layouts(instance: &str) -> Result<(), BpfError> {
+    let directory = directory(instance);
+    if !directory.join("SETTINGS").exists() {
+        return Ok(());
+    }
+    let map = pinned(&directory, "SETTINGS")?;
+    let info = map.info().map_err(opening("SETTINGS"))?;
+    let words = info.value_size() as usize / size_of::<u64>();
+    let settings = Mapping::new(&map, words)?;
+    let version = entry(&settings, 0, words).map_or(0, |words| {
+        elver_packet::table::Words::load(words, VERSION_WORD)
+    });
+    match version as u32 {
+        // 0: somebody died between making the maps and setting them up.
+        0 | LAYOUT_VERSION => Ok(()),
+        found => Err(BpfError::Layout {
+            instance: instance.to_owned(),
+            found,
+            needed: LAYOUT_VERSION,
+        }),
+    }
+}
+
+fn octets<const LENGTH: usize>(key: &(impl IntoBytes + Immutable)) -> [u8; LENGTH] {
+    let mut octets = [0; LENGTH];
     octets.copy_from_slice(key.as_bytes());
     octets
 }
 
 fn trie_key((key, length): &AccessNetwork) -> lpm_trie::Key<AccessOctets> {
-    let mut octets = AccessOctets::default();
-    octets.copy_from_slice(key.as_bytes());
-    lpm_trie::Key::new(ADDRESS_BITS + length, octets)
+    lpm_trie::Key::new(ADDRESS_BITS + length, octets(key))
 }
 
 fn opening<E: std::fmt::Display>(name: &'static str) -> impl Fn(E) -> BpfError {
     move |error| BpfError::kernel(format!("opening the map {name}"), error)
 }
 
-fn pinned(directory: &Path, name: &str) -> Result<MapData, BpfError> {
+pub(super) fn pinned(directory: &Path, name: &str) -> Result<MapData, BpfError> {
     let path = directory.join(name);
     MapData::from_pin(&path)
         .map_err(|error| BpfError::kernel(format!("opening {}", path.display()), error))
@@ -267,6 +335,18 @@ impl<'a> Tables for &'a Maps {
     // Only programs let clients in.
     fn access(&self, _key: &AccessKey) -> u32 {
         0
+    }
+
+    fn fragment(&self, key: &FragmentKey) -> Option<Remembered> {
+        let remembered = self.fragments.get(&octets(key), 0);
+        remembered.ok().map(Remembered)
+    }
+
+    // Only programs see fragments come.
+    fn remember_fragment(&self, _key: &FragmentKey, _remembered: Remembered) {}
+
+    fn is_endpoint(&self, endpoint: &Endpoint) -> bool {
+        self.endpoints.get(&octets(endpoint), 0).is_ok()
     }
 
     fn mark_rule(&self, number: u32) -> Option<Slice<'a>> {

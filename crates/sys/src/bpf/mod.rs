@@ -6,16 +6,22 @@
 //! ```text
 //! /sys/fs/bpf/elver/INSTANCE/SETTINGS, SERVICES, …   the maps
 //! /sys/fs/bpf/elver/INSTANCE/STAGES                  the programs, in order of their stage
+//! /sys/fs/bpf/elver/INSTANCE/STAGES-succeeded-N      those that devices still run
+//! /sys/fs/bpf/elver/INSTANCE/XDP_STAGES              those at XDP hooks
 //! /sys/fs/bpf/elver/INSTANCE/attached/INDEX          links to devices, by the device's index
+//! /sys/fs/bpf/elver/INSTANCE/attached/INDEX-xdp      those of XDP
 //! ```
 
 mod attach;
 mod clock;
+mod handed_over;
 mod load;
 mod maps;
+mod xdp;
 
 pub use attach::{Attachment, Attachments};
 pub use clock::Clock;
+pub use handed_over::{HandedOverFrame, HandedOverFrames};
 pub use load::{Sizes, load};
 pub use maps::{AccessNetwork, Maps, Totals};
 

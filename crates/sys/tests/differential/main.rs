@@ -14,7 +14,7 @@ use elver_packet::table::connection::{STRIDE, control};
 use elver_sys::bpf::unload;
 use frames::{Random, error_about, frame};
 use namespace::Namespace;
-use pair::Pair;
+use pair::{Hook, Pair};
 
 /// Takes the pins away, whatever happens.
 struct Instance(String);
@@ -27,19 +27,44 @@ impl Drop for Instance {
     }
 }
 
-#[test]
-fn kernel_and_host_do_the_same() {
+/// What became of the packets of some histories.
+#[derive(Default)]
+struct Seen {
+    pass: u32,
+    drop: u32,
+    leave: u32,
+    punt: u32,
+    /// How often each reason was counted.
+    reasons: Vec<u64>,
+}
+
+impl Seen {
+    /// Reasons that never came, but for those.
+    fn missing(&self, are_punts: bool, but: &[Reason]) -> Vec<&'static str> {
+        let reasons = Reason::ALL.iter().zip(&self.reasons);
+        let never = reasons.filter(|(reason, times)| {
+            reason.is_punt() == are_punts && **times == 0 && !but.contains(reason)
+        });
+        never.map(|(reason, _)| reason.name()).collect()
+    }
+}
+
+/// Runs a history for each seed, with a connection table of so many sets.
+fn run_histories(hook: Hook, seeds_and_sets: &[(u64, u32)]) -> Seen {
     const PACKETS: u64 = 9000;
-    let namespace = Namespace::new();
+    let namespace = Namespace::new(&format!("{hook:?}"));
     let routes = namespace.routes();
-    let mut seen = [0; 3];
-    let mut reasons = vec![0; Reason::COUNT];
-    // The last table has one set, in which the most precious entries have to make room.
-    for (seed, sets) in [(1u64, 16), (2, 16), (3, 4), (4, 1)] {
-        let instance = Instance(format!("test-differential-{}-{seed}", std::process::id()));
+    let mut seen = Seen {
+        reasons: vec![0; Reason::COUNT],
+        ..Seen::default()
+    };
+    for (seed, sets) in seeds_and_sets.iter().copied() {
+        let id = std::process::id();
+        let instance = Instance(format!("test-differential-{hook:?}-{id}-{seed}"));
         namespace.enter(|| {
             let mut random = Random(seed);
-            let mut pair = Pair::new(&instance.0, namespace.devices, sets, random.next());
+            let seeds = random.next();
+            let mut pair = Pair::new(hook, &instance.0, namespace.devices, sets, seeds);
             let mut next = None;
             let mut sent = Vec::new();
             for number in 0..PACKETS {
@@ -57,12 +82,13 @@ fn kernel_and_host_do_the_same() {
                 let told = Told(seed, number, &arriving.octets);
                 let (verdict, left) = pair.arrive(side, &arriving, &routes);
                 match verdict {
-                    Verdict::Pass => seen[0] += 1,
-                    Verdict::Drop => seen[1] += 1,
+                    Verdict::Pass => seen.pass += 1,
+                    Verdict::Drop => seen.drop += 1,
                     Verdict::Leave => {
-                        seen[2] += 1;
+                        seen.leave += 1;
                         sent = left;
                     }
+                    Verdict::Punt => seen.punt += 1,
                 }
                 pair.compare_tables();
                 if number % 16 == 0 {
@@ -72,6 +98,9 @@ fn kernel_and_host_do_the_same() {
                 if random.once_in(20) {
                     pair.edit(&mut random);
                 }
+                if hook == Hook::Xdp && random.once_in(40) {
+                    pair.edit_fast_path(&mut random);
+                }
             }
             pair.compare_counters();
             let live =
@@ -80,15 +109,25 @@ fn kernel_and_host_do_the_same() {
                 live.count() as u32 > sets + 2,
                 "hardly a connection is left"
             );
-            for (sum, reason) in reasons.iter_mut().zip(Reason::ALL) {
+            for (sum, reason) in seen.reasons.iter_mut().zip(Reason::ALL) {
                 *sum += pair.host.reason(*reason);
             }
         });
     }
+    seen
+}
+
+#[test]
+fn kernel_and_host_do_the_same_at_tc() {
+    // The last table has one set, in which the most precious entries have to make room.
+    let seen = run_histories(Hook::Tc, &[(1, 16), (2, 16), (3, 4), (4, 1)]);
     // The histories reach all outcomes that are common, and each many times.
+    let Seen {
+        pass, drop, leave, ..
+    } = seen;
     assert!(
-        seen.iter().all(|times| *times > 500),
-        "pass, drop, forward: {seen:?}"
+        pass > 500 && drop > 500 && leave > 500,
+        "pass, drop, forward: {pass}, {drop}, {leave}"
     );
     // What one processor and a test frame cannot reach, or these histories do not.
     let unreached = [
@@ -98,14 +137,24 @@ fn kernel_and_host_do_the_same() {
         Reason::Contended,
         // Of errors about tunnels only those with a right checksum are heard.
         Reason::TunnelError,
+        // There is room for all that is handed over.
+        Reason::NotHandedOver,
     ];
-    for (reason, times) in Reason::ALL.iter().zip(reasons) {
-        assert!(
-            times != 0 || unreached.contains(reason),
-            "{} never came",
-            reason.name()
-        );
-    }
+    assert_eq!(seen.missing(false, &unreached), [""; 0]);
+}
+
+#[test]
+fn kernel_and_host_do_the_same_at_xdp() {
+    let seen = run_histories(Hook::Xdp, &[(1, 16), (2, 16), (3, 4)]);
+    assert_eq!(seen.pass, 0);
+    let Seen { leave, punt, .. } = seen;
+    assert!(
+        leave > 1000 && punt > 1000,
+        "forward, punt: {leave}, {punt}"
+    );
+    // What a test frame cannot be, or these histories do not reach.
+    let unreached = [Reason::PuntNotReady, Reason::PuntTagged];
+    assert_eq!(seen.missing(true, &unreached), [""; 0]);
 }
 
 /// Names the packet that a failure is about.

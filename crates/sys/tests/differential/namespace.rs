@@ -17,8 +17,8 @@ pub(crate) struct Namespace {
 }
 
 impl Namespace {
-    pub(crate) fn new() -> Namespace {
-        let name = format!("elver-differential-{}", std::process::id());
+    pub(crate) fn new(purpose: &str) -> Namespace {
+        let name = format!("elver-differential-{purpose}-{}", std::process::id());
         ip(&format!("netns add {name}"));
         let mut namespace = Namespace {
             name,
@@ -29,6 +29,11 @@ impl Namespace {
             namespace.ip(&format!(
                 "link add {device} address 02:00:00:00:0{side}:01 type veth peer name peer{side}"
             ));
+            // The peers say nothing of their own accord: XDP would count it.
+            namespace.enter(|| {
+                let path = format!("/proc/sys/net/ipv6/conf/peer{side}/disable_ipv6");
+                std::fs::write(path, "1").unwrap();
+            });
             namespace.ip(&format!("link set peer{side} up"));
             namespace.ip(&format!("link set {device} up"));
             namespace.ip(&format!("addr add 10.{side}.0.1/16 dev {device}"));

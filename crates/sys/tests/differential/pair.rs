@@ -11,7 +11,8 @@ use elver_packet::table::access::{Access, AccessKey, EVERY_SERVICE};
 use elver_packet::table::connection::{self, Entry, Life, STRIDE, reclaim};
 use elver_packet::table::service::{Service, ServiceKey, flags, scheduler};
 use elver_packet::table::settings::{
-    BEHAVIOUR_WORD, CLOCK_WORD, HAS_ACCESS_LISTS, JIFFIES_WORD, SIZE_AND_EPOCH_WORD, Ticks,
+    BEHAVIOUR_WORD, CLOCK_WORD, HAS_ACCESS_LISTS, HAS_MARK_SERVICES, JIFFIES_WORD,
+    SIZE_AND_EPOCH_WORD, Ticks,
 };
 use elver_packet::table::{Tables, Words, destination, service};
 use elver_sys::bpf::{Attachments, Maps, Sizes, load};
@@ -48,8 +49,23 @@ const PASS: i32 = -1;
 const DROP: i32 = 2;
 const REDIRECT: i32 = 7;
 
+/// `XDP_DROP`, `XDP_PASS` and `XDP_REDIRECT` of `linux/bpf.h`.
+const XDP_DROP: i32 = 1;
+const XDP_PASS: i32 = 2;
+const XDP_REDIRECT: i32 = 4;
+
+/// Where packets are met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hook {
+    Tc,
+    Xdp,
+}
+
 /// Both data planes.
 pub(crate) struct Pair {
+    hook: Hook,
+    /// The only device that XDP does not send to.
+    closed_device: Option<u32>,
     pub(crate) maps: Maps,
     programs: Attachments,
     pub(crate) host: HostTables,
@@ -65,7 +81,13 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
-    pub(crate) fn new(instance: &str, devices: [u32; 2], sets: u32, seeds: u64) -> Pair {
+    pub(crate) fn new(
+        hook: Hook,
+        instance: &str,
+        devices: [u32; 2],
+        sets: u32,
+        seeds: u64,
+    ) -> Pair {
         let sizes = Sizes {
             services: SERVICES,
             // Room for member lists comes with destinations.
@@ -90,6 +112,8 @@ impl Pair {
         settings.store(CLOCK_WORD, u64::from(SHIFT));
         let now = (settings.load(JIFFIES_WORD) >> SHIFT) as Ticks;
         let mut pair = Pair {
+            hook,
+            closed_device: None,
             maps,
             programs,
             host,
@@ -101,7 +125,29 @@ impl Pair {
             denies: false,
         };
         pair.enter_services();
+        if hook == Hook::Xdp {
+            pair.set_up_xdp();
+        }
         pair
+    }
+
+    fn set_up_xdp(&mut self) {
+        // The kernel runs XDP on a frame only for a device that is set up for it.
+        for (device, name) in self.devices.iter().zip(["side1", "side2"]) {
+            self.programs.attach_xdp(*device, name).unwrap();
+        }
+        let stations = (1..).zip(self.devices);
+        let stations = stations.map(|(side, device)| (device, [2, 0, 0, 0, side, 1]));
+        self.programs.set_stations(&stations.collect()).unwrap();
+        self.close_device(None);
+    }
+
+    /// Lets XDP send to all devices but this one.
+    fn close_device(&mut self, closed: Option<u32>) {
+        let open = self.devices.into_iter();
+        let open = open.filter(|device| Some(*device) != closed);
+        self.programs.set_redirects(&open.collect()).unwrap();
+        self.closed_device = closed;
     }
 
     fn enter_services(&mut self) {
@@ -166,8 +212,7 @@ impl Pair {
     /// Keeps some clients out, or lets them in again.
     fn toggle_access(&mut self) {
         self.denies = !self.denies;
-        let mut address = [0; 16];
-        address[..4].copy_from_slice(&[10, 1, 0, 4]);
+        let address = [u32::from_ne_bytes([10, 1, 0, 4]).into(), 0];
         let key = AccessKey {
             service: EVERY_SERVICE,
             family: 4,
@@ -181,13 +226,44 @@ impl Pair {
         } else {
             self.maps.clear_access(&(key, 31)).unwrap();
         }
+        self.set_behaviour(HAS_ACCESS_LISTS, self.denies);
+    }
+
+    /// Sets or clears a bit of the settings.
+    fn set_behaviour(&self, bit: u64, is_set: bool) {
         for words in [
             self.maps.settings().unwrap(),
             (&self.host).settings().unwrap(),
         ] {
-            let others = words.load(BEHAVIOUR_WORD) & !HAS_ACCESS_LISTS;
-            let lists = if self.denies { HAS_ACCESS_LISTS } else { 0 };
-            words.store(BEHAVIOUR_WORD, others | lists);
+            let others = words.load(BEHAVIOUR_WORD) & !bit;
+            words.store(BEHAVIOUR_WORD, others | if is_set { bit } else { 0 });
+        }
+    }
+
+    /// Something that a controller does, and that matters to XDP.
+    pub(crate) fn edit_fast_path(&mut self, random: &mut Random) {
+        match random.below(3) {
+            0 => {
+                let [first, second] = self.devices.map(Some);
+                let closed = random.one_of(&[None, None, None, None, None, None, first, second]);
+                self.close_device(closed);
+            }
+            // Else packets would hardly ever come through.
+            1 => {
+                for id in 0..self.destinations.len() {
+                    self.change_destination(id, |server| {
+                        (server.held, server.available) = (true, true);
+                    });
+                }
+                for id in 0..SERVICES {
+                    for words in [self.maps.service(id), (&self.host).service(id)] {
+                        let words = words.unwrap();
+                        let flags = words.load(service::FLAGS_WORD);
+                        words.store(service::FLAGS_WORD, flags | u64::from(service::flags::HELD));
+                    }
+                }
+            }
+            _ => self.set_behaviour(HAS_MARK_SERVICES, random.once_in(8)),
         }
     }
 
@@ -285,22 +361,46 @@ impl Pair {
         arriving: &Arriving,
         routes: &(impl Fn(&Journey) -> Route + Clone),
     ) -> (Verdict, Vec<u8>) {
+        match self.hook {
+            Hook::Tc => self.arrive_at::<false>(side, arriving, routes),
+            Hook::Xdp => self.arrive_at::<true>(side, arriving, routes),
+        }
+    }
+
+    fn arrive_at<const FAST: bool>(
+        &mut self,
+        side: u8,
+        arriving: &Arriving,
+        routes: &(impl Fn(&Journey) -> Route + Clone),
+    ) -> (Verdict, Vec<u8>) {
         let Arriving { octets, mark } = arriving;
-        let mut frame = HostFrame::new(octets.clone(), routes.clone());
+        let mut frame = HostFrame::<_, FAST>::at_hook(octets.clone(), routes.clone());
         frame.addressed_to_us = octets[..6] == [2, 0, 0, 0, side, 1];
-        frame.mark = *mark;
-        frame.device = self.devices[usize::from(side) - 1];
         let device = self.devices[usize::from(side) - 1];
-        let (action, left) = self.programs.test_run(device, *mark, octets).unwrap();
+        frame.device = device;
+        let (action, left) = if FAST {
+            // No device has taken a tag off, and nobody has set a mark.
+            frame.is_tagged = matches!(octets[12..14], [0x81, 0x00] | [0x88, 0xa8]);
+            frame.closed_device = self.closed_device;
+            let (action, left) = self.programs.test_run_xdp(device, octets).unwrap();
+            (action as i32, left)
+        } else {
+            frame.mark = *mark;
+            self.programs.test_run(device, *mark, octets).unwrap()
+        };
         // Of packets that the programs make it is a random number.
         frame.identification = left
             .get(18..20)
             .map_or(0, |two| u16::from_be_bytes([two[0], two[1]]));
         let verdict = process(&mut frame, &&self.host, self.now);
-        let expected = match verdict {
-            Verdict::Pass => PASS,
-            Verdict::Drop => DROP,
-            Verdict::Leave => REDIRECT,
+        let expected = match (self.hook, verdict) {
+            (Hook::Tc, Verdict::Pass) => PASS,
+            (Hook::Tc, Verdict::Drop) => DROP,
+            (Hook::Tc, Verdict::Leave) => REDIRECT,
+            (Hook::Tc, Verdict::Punt) => panic!("there is no hook behind tc"),
+            (Hook::Xdp, Verdict::Pass | Verdict::Punt) => XDP_PASS,
+            (Hook::Xdp, Verdict::Drop) => XDP_DROP,
+            (Hook::Xdp, Verdict::Leave) => XDP_REDIRECT,
         };
         assert_eq!(action, expected, "the host says {verdict:?}");
         assert_eq!(left, frame.octets, "the host says {verdict:?}");

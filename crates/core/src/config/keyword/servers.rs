@@ -70,7 +70,7 @@ pub(super) const VIRTUAL_SERVER: &[Keyword] = &[
     acted("quorum_up", &[SCRIPT]),
     acted("quorum_down", &[SCRIPT]),
     acted("inhibit_on_failure", &[OPTIONAL_BOOLEAN]),
-    known("smtp_alert", &[OPTIONAL_BOOLEAN]),
+    acted("smtp_alert", &[OPTIONAL_BOOLEAN]),
     acted("virtualhost", &[NAME]),
     known("snmp_name", &[NAME]),
     dropped(
@@ -96,7 +96,7 @@ pub(super) const REAL_SERVER: &[Keyword] = &[
     acted("slow_start", &[seconds(1, LONGEST)]),
     acted("notify_up", &[SCRIPT]),
     acted("notify_down", &[SCRIPT]),
-    known("smtp_alert", &[OPTIONAL_BOOLEAN]),
+    acted("smtp_alert", &[OPTIONAL_BOOLEAN]),
     acted("virtualhost", &[NAME]),
     known("snmp_name", &[NAME]),
     acted("TCP_CHECK", &[]).opens(BlockKind::TcpCheck),

@@ -76,8 +76,8 @@ pub(super) const SYNC_GROUP: &[Keyword] = &[
     acted("notify_fault", &[SCRIPT]),
     acted("notify_stop", &[SCRIPT]),
     acted("notify_priority_changes", &[OPTIONAL_BOOLEAN]),
-    known("smtp_alert", &[OPTIONAL_BOOLEAN]),
-    known("global_tracking", &[]),
+    acted("smtp_alert", &[OPTIONAL_BOOLEAN]),
+    acted("global_tracking", &[]),
     acted("sync_group_tracking_weight", &[]),
 ];
 
@@ -94,12 +94,12 @@ pub(super) const INSTANCE: &[Keyword] = &[
     acted("virtual_ipaddress", &[]).list(),
     acted("virtual_ipaddress_excluded", &[]).list(),
     known("no_virtual_ipaddress", &[]),
-    missing("virtual_routes", &[], "the routes are not added").list(),
-    missing("virtual_rules", &[], "the rules are not added").list(),
+    acted("virtual_routes", &[]).list(),
+    acted("virtual_rules", &[]).list(),
     acted("preempt", &[]),
     acted("nopreempt", &[]),
     acted("preempt_delay", &[seconds(0, 1_000_000_000)]),
-    known("smtp_alert", &[OPTIONAL_BOOLEAN]),
+    acted("smtp_alert", &[OPTIONAL_BOOLEAN]),
     known("debug", &[number(0, 4)]),
     missing(
         "lvs_sync_daemon_interface",

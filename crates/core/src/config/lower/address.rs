@@ -118,6 +118,22 @@ pub(super) fn virtual_address(
     Some(virtual_address)
 }
 
+/// A line of `static_ipaddress`: the same, with an interface.
+pub(super) fn static_address(
+    context: &mut Context<'_>,
+    statement: &Statement,
+) -> Option<VirtualAddress> {
+    let address = virtual_address(context, statement)?;
+    if address.interface.is_none() {
+        context
+            .report
+            .error(statement.name().span, "this address has no interface")
+            .help("write `dev INTERFACE` behind it");
+        return None;
+    }
+    Some(address)
+}
+
 /// IFNAMSIZ with its zero: the longest label that the kernel takes.
 const LONGEST_LABEL: usize = 15;
 
@@ -193,25 +209,27 @@ pub(super) fn unicast_peer(
     Some(peer)
 }
 
-/// The names of `/etc/iproute2/rt_scopes`, and numbers.
 fn set_scope(context: &mut Context<'_>, address: &mut VirtualAddress, scope: &Word) {
+    address.scope = scope_of(context, scope).unwrap_or(address.scope);
+}
+
+/// The names of `/etc/iproute2/rt_scopes`, and numbers.
+pub(super) fn scope_of(context: &mut Context<'_>, scope: &Word) -> Option<u8> {
     let value = match &*scope.text {
-        "global" => Ok(0),
-        "site" => Ok(200),
-        "link" => Ok(253),
-        "host" => Ok(254),
-        "nowhere" => Ok(255),
-        number => number.parse(),
+        "global" => Some(0),
+        "site" => Some(200),
+        "link" => Some(253),
+        "host" => Some(254),
+        "nowhere" => Some(255),
+        number => number.parse().ok(),
     };
-    match value {
-        Ok(value) => address.scope = value,
-        Err(_) => {
-            context
-                .report
-                .error(scope.span, format!("`{}` is no scope", scope.text))
-                .help("write global, site, link, host, or a number from 0 to 255");
-        }
+    if value.is_none() {
+        context
+            .report
+            .error(scope.span, format!("`{}` is no scope", scope.text))
+            .help("write global, site, link, host, or a number from 0 to 255");
     }
+    value
 }
 
 /// `+` and `-` stand for the address of the subnet with all host bits set, or none.

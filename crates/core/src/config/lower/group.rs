@@ -128,6 +128,7 @@ impl ReadGroup {
         });
         ServiceGroup {
             name: self.name.clone(),
+            number: 0,
             members: self.addresses.iter().copied().chain(marks).collect(),
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use super::alerts::Alerts;
 use super::check::{Inherited, ReadCheck, checks};
 use super::forwarding::{method, prefix_length, protocol, scheduler};
 use super::group::{self, ReadGroup};
@@ -33,6 +34,8 @@ const LONGEST_PERSISTENCE: u64 = 31 * 86_400;
 /// What virtual servers take from the rest of the file.
 #[derive(Clone, Copy)]
 pub(super) struct RestOfFile<'a> {
+    /// Whose changes are mailed, where nothing else is said.
+    pub(super) alerts: Alerts,
     /// As whom scripts run that name nobody.
     pub(super) usual_user: Option<&'a ScriptUser>,
     /// What checks can follow.
@@ -66,6 +69,7 @@ pub(super) struct ReadVirtualServer {
     omega: bool,
     ha_suspend: Option<Span>,
     slow_start: Duration,
+    smtp_alert: Option<bool>,
     inherited: Inherited,
     real_servers: Vec<ReadRealServer>,
 }
@@ -82,6 +86,7 @@ struct ReadRealServer {
     notify_up: Option<Script>,
     notify_down: Option<Script>,
     slow_start: Option<Duration>,
+    smtp_alert: Option<bool>,
     inherited: Inherited,
     checks: Vec<ReadCheck>,
 }
@@ -169,6 +174,7 @@ pub(super) fn virtual_server(
         weight: WEIGHT,
         inhibit_on_failure: false,
         quorum: ReadQuorum::default(),
+        smtp_alert: None,
         quorum_up: None,
         quorum_down: None,
         omega: false,
@@ -234,6 +240,7 @@ impl ReadVirtualServer {
                     .unwrap_or(WEIGHT);
             }
             "inhibit_on_failure" => self.inhibit_on_failure = directive.boolean(),
+            "smtp_alert" => self.smtp_alert = Some(directive.boolean()),
             "quorum_up" => self.quorum_up = script(context, directive),
             "quorum_down" => self.quorum_down = script(context, directive),
             "omega" => self.omega = directive.boolean(),
@@ -312,6 +319,7 @@ fn real_server(context: &mut Context<'_>, block: &Directive<'_>) -> Option<ReadR
         inhibit_on_failure: None,
         upper_threshold: 0,
         lower_threshold: 0,
+        smtp_alert: None,
         notify_up: None,
         notify_down: None,
         slow_start: None,
@@ -330,6 +338,7 @@ fn real_server(context: &mut Context<'_>, block: &Directive<'_>) -> Option<ReadR
             "uthreshold" => server.upper_threshold = number().unwrap_or(0),
             "lthreshold" => server.lower_threshold = number().unwrap_or(0),
             "slow_start" => server.slow_start = directive.time(),
+            "smtp_alert" => server.smtp_alert = Some(directive.boolean()),
             "notify_up" => server.notify_up = script(context, &directive),
             "notify_down" => server.notify_down = script(context, &directive),
             _ => server.checks.extend(checks(context, &directive)),
@@ -366,7 +375,8 @@ impl ReadVirtualServer {
         };
         let mut real_servers: Vec<(Span, RealServer)> = Vec::new();
         for read in &self.real_servers {
-            let server = self.real_server(read, &key, group.as_ref(), method, rest, report);
+            let mut server = self.real_server(read, &key, group.as_ref(), method, rest, report);
+            server.smtp_alert = read.smtp_alert.unwrap_or(rest.alerts.of_real_servers());
             match real_servers
                 .iter()
                 .find(|(_, other)| other.address == server.address)
@@ -404,6 +414,7 @@ impl ReadVirtualServer {
             quorum,
             hysteresis,
             sorry_server,
+            smtp_alert: self.smtp_alert.unwrap_or(rest.alerts.of_virtual_servers()),
             quorum_up: self.quorum_up.take(),
             quorum_down: self.quorum_down.take(),
             omega: self.omega,
@@ -618,6 +629,7 @@ impl ReadVirtualServer {
         };
         let address = SocketAddr::new(read.address, port);
         // A check connects to where the file says, even if packets go elsewhere.
+        let asked = SocketAddr::new(read.address, read.port.unwrap_or(port));
         let inherited = read.inherited.or(&self.inherited);
         RealServer {
             address,
@@ -628,13 +640,14 @@ impl ReadVirtualServer {
                 lower_threshold: read.lower_threshold,
             },
             inhibit_on_failure: read.inhibit_on_failure.unwrap_or(self.inhibit_on_failure),
+            smtp_alert: false,
             notify_up: read.notify_up.clone(),
             notify_down: read.notify_down.clone(),
             slow_start: read.slow_start.unwrap_or(self.slow_start),
             checks: read
                 .checks
                 .iter()
-                .map(|check| check.finish(address, &inherited, rest, report))
+                .map(|check| check.finish(asked, &inherited, rest, report))
                 .collect(),
         }
     }
@@ -675,13 +688,20 @@ pub(super) fn finish(
     rest: RestOfFile<'_>,
     report: &mut Report,
 ) -> Vec<VirtualServer> {
-    let mut places: BTreeMap<ServiceKey, Span> = BTreeMap::new();
     let usual_user = rest.usual_user;
+    let mut places: BTreeMap<ServiceKey, Span> = BTreeMap::new();
+    let mut numbers: BTreeMap<String, u32> = BTreeMap::new();
     let mut finished = Vec::new();
     for server in servers {
-        let Some(Placed { mut value, span }) = server.finish(groups, rest, report) else {
+        let finished_server = server.finish(groups, rest, report);
+        let Some(Placed { mut value, span }) = finished_server else {
             continue;
         };
+        if let Some(group) = &mut value.group {
+            let number = numbers.entry(group.name.clone()).or_default();
+            group.number = *number;
+            *number += 1;
+        }
         run_as(&mut value.quorum_up, usual_user);
         run_as(&mut value.quorum_down, usual_user);
         for real in &mut value.real_servers {

@@ -10,10 +10,12 @@ pub(super) use self::finish::finish_instances;
 pub(super) use self::sync_group::{ReadSyncGroup, finish_sync_groups, sync_group};
 use super::election::Election;
 use super::tracking::{ReadTracked, take_tracked};
-use super::{Placed, address, name_of};
+use super::{Placed, address, name_of, routing};
 use crate::config::directive::{Context, Directive};
 use crate::config::keyword::BlockKind;
-use crate::config::model::{InitialState, NotifyScripts, UnicastPeer, VirtualAddress, VrrpVersion};
+use crate::config::model::{
+    InitialState, NotifyScripts, Route, Rule, UnicastPeer, VirtualAddress, VrrpVersion,
+};
 use crate::config::source::Span;
 use crate::config::tree::Statement;
 
@@ -32,6 +34,8 @@ pub(super) struct ReadInstance {
     authentication: ReadAuthentication,
     virtual_addresses: Vec<Placed<VirtualAddress>>,
     excluded_addresses: Vec<Placed<VirtualAddress>>,
+    routes: Vec<Route>,
+    rules: Vec<Rule>,
     nopreempt: Option<Span>,
     preempt_delay: Option<Placed<Duration>>,
     source: Option<Placed<IpAddr>>,
@@ -39,7 +43,7 @@ pub(super) struct ReadInstance {
     dont_track_primary: bool,
     tracked: Vec<Placed<ReadTracked>>,
     election: Election,
-    smtp_alert: bool,
+    smtp_alert: Option<bool>,
     notify: NotifyScripts,
     notify_priority_changes: Option<bool>,
     /// Whether an argument could not be read: what is missing then was meant to be there.
@@ -119,6 +123,8 @@ pub(super) fn instance(
         authentication: ReadAuthentication::default(),
         virtual_addresses: Vec::new(),
         excluded_addresses: Vec::new(),
+        routes: Vec::new(),
+        rules: Vec::new(),
         nopreempt: None,
         preempt_delay: None,
         source: None,
@@ -126,7 +132,7 @@ pub(super) fn instance(
         dont_track_primary: false,
         tracked: Vec::new(),
         election: Election::default(),
-        smtp_alert: false,
+        smtp_alert: None,
         notify: NotifyScripts::default(),
         notify_priority_changes: None,
         broken: false,
@@ -188,6 +194,16 @@ impl ReadInstance {
                     address::virtual_address,
                 ));
             }
+            "virtual_routes" => {
+                let lines = directive.statements().iter();
+                self.routes
+                    .extend(lines.filter_map(|line| routing::kept_route(context, line)));
+            }
+            "virtual_rules" => {
+                let lines = directive.statements().iter();
+                self.rules
+                    .extend(lines.filter_map(|line| routing::rule(context, line)));
+            }
             "unicast_peer" => {
                 self.unicast_peers
                     .extend(listed(context, directive, address::unicast_peer));
@@ -201,7 +217,7 @@ impl ReadInstance {
             "dont_track_primary" => self.dont_track_primary = true,
             "nopreempt" => self.nopreempt = Some(directive.name().span),
             "preempt" => self.nopreempt = None,
-            "smtp_alert" => self.smtp_alert = directive.boolean(),
+            "smtp_alert" => self.smtp_alert = Some(directive.boolean()),
             "notify_priority_changes" => {
                 self.notify_priority_changes = Some(directive.boolean());
             }

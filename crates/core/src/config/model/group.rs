@@ -12,6 +12,9 @@ use crate::service::{Family, ForwardingMethod, Protocol, ServiceKey, ServiceSett
 pub struct ServiceGroup {
     /// The name of the `virtual_server_group`.
     pub name: String,
+    /// Which of the virtual servers with this group it is, from 0; part of its name in
+    /// keepalived's log.
+    pub number: u32,
     /// Addresses in the order of the file, then firewall marks, as keepalived goes through
     /// them; at least one.
     pub members: Vec<GroupMember>,
@@ -92,6 +95,27 @@ impl VirtualServer {
         alone
             .into_iter()
             .chain(members.flat_map(move |member| member.services(protocol)))
+    }
+
+    /// Whether one of its services is at this address and port.
+    pub(crate) fn is_at(&self, address: IpAddr, port: u16) -> bool {
+        let is_here =
+            |service: ServiceKey| service.virtual_address() == Some(SocketAddr::new(address, port));
+        match &self.group {
+            None => is_here(self.key),
+            Some(group) => group.members.iter().any(|member| match *member {
+                GroupMember::Addresses {
+                    first,
+                    last,
+                    port: virtual_port,
+                } => {
+                    let is_within = first.is_ipv4() == address.is_ipv4()
+                        && (number(first)..=number(last)).contains(&number(address));
+                    is_within && (port == virtual_port || port == 0)
+                }
+                GroupMember::Mark { .. } => false,
+            }),
+        }
     }
 
     /// The settings of one of its services: a netmask of clients holds for one family, and

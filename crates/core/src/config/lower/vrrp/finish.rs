@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::super::alerts::Alerts;
 use super::super::election::Election;
 use super::super::tracking::{ReadTrackers, finish_tracked};
 use super::super::{Placed, review};
@@ -32,6 +33,7 @@ impl ReadInstance {
         default_version: VrrpVersion,
         global: &Election,
         notify_priority_changes: bool,
+        alerts: Alerts,
         trackers: &ReadTrackers,
         report: &mut Report,
     ) -> Option<VrrpInstance> {
@@ -97,6 +99,8 @@ impl ReadInstance {
             virtual_addresses,
             preempt,
             preempt_delay,
+            routes: self.routes,
+            rules: self.rules,
             excluded_addresses,
             source,
             check_unicast_source: election.check_unicast_source()
@@ -109,7 +113,7 @@ impl ReadInstance {
             trust_known_master: election.trust_known_master(),
             track_primary: !self.dont_track_primary,
             tracked,
-            smtp_alert: self.smtp_alert,
+            smtp_alert: self.smtp_alert.unwrap_or(alerts.of_vrrp()),
             notify: self.notify,
             notify_priority_changes: self
                 .notify_priority_changes
@@ -355,6 +359,7 @@ pub(in crate::config::lower) fn finish_instances(
     default_version: VrrpVersion,
     global: &Election,
     notify_priority_changes: bool,
+    alerts: Alerts,
     trackers: &ReadTrackers,
     report: &mut Report,
 ) -> Vec<Placed<VrrpInstance>> {
@@ -395,6 +400,7 @@ pub(in crate::config::lower) fn finish_instances(
                 default_version,
                 global,
                 notify_priority_changes,
+                alerts,
                 trackers,
                 report,
             )?;

@@ -1,12 +1,13 @@
 //! Sync groups.
 
+use super::super::alerts::Alerts;
 use super::super::tracking::{ReadTracked, ReadTrackers, finish_tracked, take_tracked};
 use super::super::{Placed, list_words, name_of};
 use super::is_taken;
 use crate::config::diagnostic::Report;
 use crate::config::directive::{Context, Directive};
 use crate::config::keyword::BlockKind;
-use crate::config::model::{NotifyScripts, SyncGroup, Tracked, VrrpInstance};
+use crate::config::model::{NotifyScripts, SyncGroup, Tracked, Tracker, VrrpInstance};
 use crate::config::reader::Word;
 
 /// A sync group with the places of its members.
@@ -16,6 +17,7 @@ pub(in crate::config::lower) struct ReadSyncGroup {
     tracked: Vec<Placed<ReadTracked>>,
     /// `sync_group_tracking_weight`.
     weights: bool,
+    smtp_alert: Option<bool>,
     notify: NotifyScripts,
     notify_priority_changes: Option<bool>,
 }
@@ -29,7 +31,7 @@ pub(in crate::config::lower) fn sync_group(
     let name = name_of(block)?;
     let (mut members, mut tracked) = (Vec::new(), Vec::new());
     let (mut notify, mut notify_priority_changes) = (NotifyScripts::default(), None);
-    let mut weights = false;
+    let (mut weights, mut smtp_alert) = (false, None);
     for directive in context.directives(BlockKind::SyncGroup, block.statements()) {
         if notify.take(context, &directive) || take_tracked(&mut tracked, context, &directive) {
             continue;
@@ -39,7 +41,8 @@ pub(in crate::config::lower) fn sync_group(
                 value: word.text.to_string(),
                 span: word.span,
             })),
-            "sync_group_tracking_weight" => weights = true,
+            "sync_group_tracking_weight" | "global_tracking" => weights = true,
+            "smtp_alert" => smtp_alert = Some(directive.boolean()),
             "notify_priority_changes" => notify_priority_changes = Some(directive.boolean()),
             _ => {}
         }
@@ -50,6 +53,7 @@ pub(in crate::config::lower) fn sync_group(
         members,
         tracked,
         weights,
+        smtp_alert,
         notify,
         notify_priority_changes,
     })
@@ -59,6 +63,7 @@ pub(in crate::config::lower) fn sync_group(
 pub(in crate::config::lower) fn finish_sync_groups(
     groups: Vec<ReadSyncGroup>,
     instances: &mut [Placed<VrrpInstance>],
+    alerts: Alerts,
     trackers: &ReadTrackers,
     report: &mut Report,
 ) -> Vec<SyncGroup> {
@@ -122,6 +127,7 @@ pub(in crate::config::lower) fn finish_sync_groups(
                 name,
                 members,
                 weights: group.weights,
+                smtp_alert: group.smtp_alert.unwrap_or(alerts.of_vrrp()),
                 notify: group.notify,
             });
         }
@@ -137,8 +143,25 @@ fn track_in_group(
     weights: bool,
     report: &mut Report,
 ) {
-    let own = &mut instance.value.tracked;
+    let VrrpInstance {
+        name,
+        interface,
+        track_primary,
+        tracked: own,
+        ..
+    } = &mut instance.value;
     for tracked in tracked {
+        if let Tracker::Interface(other) = &tracked.tracker
+            && ((*track_primary && other == interface)
+                || own.iter().any(|own| own.tracker == tracked.tracker))
+        {
+            report
+                .warning(
+                    instance.span,
+                    format!("({name}) tracks interface {other} itself, and so does its sync group"),
+                )
+                .help("take it out of the track_interface block of one of the two");
+        }
         if !own.iter().any(|own| own.tracker == tracked.tracker) {
             own.push(tracked.clone());
         }

@@ -1,0 +1,101 @@
+//! Files that were damaged: everything has an answer, and soon.
+
+use super::*;
+
+/// Marsaglia's xorshift, so that a failure comes again with its seed.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, most: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % most.max(1) as u64) as usize
+    }
+}
+
+/// Pieces that mean something to the language.
+const PIECES: &[&str] = &[
+    "{",
+    "}",
+    "\n",
+    "\"",
+    "\\\n",
+    "#",
+    "!",
+    "$A=",
+    "$A",
+    "${A}",
+    "$B=$A $A\n",
+    "~SEQ(A, 1, 99) ",
+    "~LST(A, 1, 2) ",
+    "@one ",
+    "@^one ",
+    "include keepalived.conf\n",
+    "include *\n",
+    "\0",
+    "\u{fffd}",
+    "virtual_server group G ",
+    "192.0.2.1-255",
+    "::/1",
+    "fwmark 4294967295",
+    "99999999999999999999",
+    "0.0000001",
+    "-1",
+    "\\#",
+    "${_RANDOM 1 9}",
+    "real_server ",
+];
+
+fn damage(text: &mut Vec<u8>, random: &mut Random) {
+    for _ in 0..=random.below(8) {
+        let at = random.below(text.len() + 1);
+        let end = (at + random.below(40)).min(text.len());
+        match random.below(5) {
+            0 => {
+                text.drain(at..end);
+            }
+            1 => {
+                let part = text[at..end].to_vec();
+                let to = random.below(text.len() + 1);
+                text.splice(to..to, part);
+            }
+            2 => {
+                let piece = PIECES[random.below(PIECES.len())].bytes();
+                text.splice(at..at, piece);
+            }
+            3 => {
+                if let Some(byte) = text.get_mut(at) {
+                    *byte ^= 1 << random.below(8);
+                }
+            }
+            _ => text.truncate(at.max(text.len() / 2)),
+        }
+    }
+}
+
+#[test]
+fn a_damaged_file_has_an_answer() {
+    let files = corpus::files();
+    for seed in 1..=1500u64 {
+        let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut text = files[random.below(files.len())].1.clone().into_bytes();
+        damage(&mut text, &mut random);
+        let loaded = loaded_bytes(&text);
+        // A diagnostic that cannot be shown is none.
+        for diagnostic in loaded.diagnostics.iter().take(3) {
+            elver_core::config::render(diagnostic, false);
+        }
+        let runs = loaded.configuration.is_some();
+        let errors = loaded
+            .diagnostics
+            .iter()
+            .any(|each| each.severity == elver_core::config::Severity::Error);
+        assert_ne!(
+            runs,
+            errors,
+            "seed {seed}: {}",
+            String::from_utf8_lossy(&text)
+        );
+    }
+}

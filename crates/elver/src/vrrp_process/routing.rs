@@ -1,0 +1,159 @@
+//! Routes and rules of the configuration as the kernel takes them.
+
+use std::io;
+
+use elver_core::config::model::{Configuration, Prefix, Route, RouteKind, Rule, RuleAction};
+use elver_sys::netlink::{self, Netlink};
+
+/// Takes all routes and rules of a configuration out of force: for the director, when no vrrp
+/// process is there to do it.
+///
+/// # Errors
+/// In words, which and why.
+pub(crate) fn withdraw(netlink: &mut Netlink, configuration: &Configuration) -> Result<(), String> {
+    let links = netlink.links().map_err(|error| error.to_string())?;
+    let index = |name: &str| {
+        let link = links.iter().find(|link| link.name == name);
+        link.map(|link| link.index)
+            .ok_or_else(|| io::Error::from_raw_os_error(libc::ENODEV))
+    };
+    let mut failures = Vec::new();
+    for instance in &configuration.instances {
+        failures.extend(remove(netlink, &instance.routes, &instance.rules, index));
+    }
+    let statics = &configuration.statics;
+    failures.extend(remove(netlink, &statics.routes, &statics.rules, index));
+    if failures.is_empty() {
+        Ok(())
+    } else {
+        Err(failures.join("; "))
+    }
+}
+
+/// Puts routes and rules in force.
+///
+/// # Errors
+/// In words, which and why.
+pub(super) fn add(
+    netlink: &mut Netlink,
+    routes: &[Route],
+    rules: &[Rule],
+    index: impl Fn(&str) -> io::Result<u32>,
+) -> Vec<String> {
+    let mut failures = Vec::new();
+    for route in routes {
+        let added = in_the_kernel(route, &index).and_then(|route| netlink.add_route(&route));
+        if let Err(error) = added {
+            failures.push(format!(
+                "cannot add the route to {}: {error}",
+                route.destination
+            ));
+        }
+    }
+    for rule in rules {
+        if let Err(error) = netlink.add_rule(&rule_in_the_kernel(rule)) {
+            failures.push(format!("cannot add the rule {}: {error}", words(rule)));
+        }
+    }
+    failures
+}
+
+/// Takes routes and rules out of force. Where the interface of a route is gone, so is the
+/// route.
+///
+/// # Errors
+/// In words, which and why.
+pub(super) fn remove(
+    netlink: &mut Netlink,
+    routes: &[Route],
+    rules: &[Rule],
+    index: impl Fn(&str) -> io::Result<u32>,
+) -> Vec<String> {
+    let mut failures = Vec::new();
+    for rule in rules {
+        if let Err(error) = netlink.remove_rule(&rule_in_the_kernel(rule)) {
+            failures.push(format!("cannot remove the rule {}: {error}", words(rule)));
+        }
+    }
+    for route in routes {
+        let Ok(in_the_kernel) = in_the_kernel(route, &index) else {
+            continue;
+        };
+        if let Err(error) = netlink.remove_route(&in_the_kernel) {
+            failures.push(format!(
+                "cannot remove the route to {}: {error}",
+                route.destination
+            ));
+        }
+    }
+    failures
+}
+
+fn in_the_kernel(
+    route: &Route,
+    index: impl Fn(&str) -> io::Result<u32>,
+) -> io::Result<netlink::Route> {
+    let mut hops = Vec::new();
+    for hop in &route.hops {
+        hops.push(netlink::NextHop {
+            router: hop.router,
+            interface: hop.interface.as_deref().map(&index).transpose()?,
+            on_link: hop.on_link,
+            weight: hop.weight.unwrap_or(1),
+        });
+    }
+    Ok(netlink::Route {
+        kind: match route.kind {
+            RouteKind::Unicast => netlink::RouteKind::Unicast,
+            RouteKind::Blackhole => netlink::RouteKind::Blackhole,
+            RouteKind::Unreachable => netlink::RouteKind::Unreachable,
+            RouteKind::Prohibit => netlink::RouteKind::Prohibit,
+            RouteKind::Throw => netlink::RouteKind::Throw,
+        },
+        destination: pair(route.destination),
+        hops,
+        source: route.source,
+        table: route.table,
+        metric: route.metric,
+        scope: route.scope,
+        protocol: route.protocol,
+        mtu: route.mtu,
+        advertised_segment_size: route.advertised_segment_size,
+    })
+}
+
+fn rule_in_the_kernel(rule: &Rule) -> netlink::Rule {
+    netlink::Rule {
+        ipv6: rule.ipv6,
+        inverted: rule.inverted,
+        from: rule.from.map(pair),
+        to: rule.to.map(pair),
+        input: rule.input.clone(),
+        output: rule.output.clone(),
+        mark: rule.mark,
+        preference: rule.preference,
+        action: match rule.action {
+            RuleAction::Table(table) => netlink::RuleAction::Table(table),
+            RuleAction::Goto(preference) => netlink::RuleAction::Goto(preference),
+            RuleAction::Blackhole => netlink::RuleAction::Blackhole,
+            RuleAction::Unreachable => netlink::RuleAction::Unreachable,
+            RuleAction::Prohibit => netlink::RuleAction::Prohibit,
+        },
+    }
+}
+
+fn pair(prefix: Prefix) -> (std::net::IpAddr, u8) {
+    (prefix.address, prefix.length)
+}
+
+/// A rule by what tells it from others.
+fn words(rule: &Rule) -> String {
+    let mut words = Vec::new();
+    words.extend(
+        rule.preference
+            .map(|preference| format!("preference {preference}")),
+    );
+    words.extend(rule.from.map(|from| format!("from {from}")));
+    words.extend(rule.to.map(|to| format!("to {to}")));
+    words.join(" ")
+}

@@ -1,0 +1,363 @@
+//! The corpus of configurations, read by elver and by real keepalived. Needs root and
+//! keepalived.
+
+use std::fmt::Write;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use elver_core::config::model::{Configuration, VirtualAddress, VrrpInstance, VrrpVersion};
+use elver_core::config::{Diagnostic, Source, load};
+use elver_lab::{Host, Lab};
+
+const ELVER: &str = env!("CARGO_BIN_EXE_elver");
+const CORPUS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../core/tests/fixtures/corpus");
+const CONFIG_ID: &str = "one";
+/// What keepalived says where it needs the kernel's IPVS for more than a test.
+const NO_IPVS: &str = "Can't initialize ipvs";
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A host with the interfaces that the corpus speaks of.
+struct Site {
+    host: Host,
+    lab: Lab,
+}
+
+impl Site {
+    fn new(name: &str) -> Site {
+        let lab = Lab::new(name).expect("a lab");
+        let host = lab.host("director").expect("a host");
+        let peer = lab.host("peer").expect("a host");
+        for (interface, address) in [("eth0", "192.168.1.2/24"), ("eth1", "10.0.0.2/24")] {
+            lab.link((&host, interface), (&peer, interface))
+                .expect("a cable");
+            host.add_address(interface, address).expect("an address");
+        }
+        Site { host, lab }
+    }
+
+    /// The exit code of a configuration test, and what was said.
+    fn test(&self, program: &str, first: &[&str], file: &Path) -> (Option<i32>, String) {
+        let mut command = self.host.command(program).expect("a command");
+        command
+            .args(first)
+            .args(["-t", "-i", CONFIG_ID, "-f"])
+            .arg(file);
+        let output = self.host.output(command, LIMIT).expect("it runs");
+        let words = format!("{}{}", output.stdout, output.stderr);
+        (output.status.code(), words)
+    }
+
+    /// What keepalived says of its VRRP instances when it starts, without the times.
+    fn topology(&self, file: &Path) -> String {
+        let log = self.lab.directory().join("keepalived.log");
+        let mut command = self.host.command("keepalived").expect("a command");
+        command.args(["-P", "-n", "-d", "-l", "-G", "-i", CONFIG_ID, "-f"]);
+        command.arg(file);
+        for (option, name) in [("-p", "parent"), ("-r", "vrrp"), ("-b", "bfd")] {
+            command.arg(option).arg(self.lab.directory().join(name));
+        }
+        let written = std::fs::File::create(&log).expect("a file");
+        command
+            .stdout(written.try_clone().expect("a file"))
+            .stderr(written)
+            .stdin(Stdio::null());
+        let mut child = command.spawn().expect("keepalived starts");
+        let start = Instant::now();
+        let mut ended = false;
+        let text = loop {
+            let text = std::fs::read_to_string(&log).expect("the log");
+            let has_said = text.contains("------< Interfaces >------") || text.contains(NO_IPVS);
+            if ended || has_said || start.elapsed() >= LIMIT {
+                break text;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+            ended = child.try_wait().expect("its status").is_some();
+        };
+        if !ended {
+            let id = rustix::process::Pid::from_child(&child);
+            rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("a signal");
+            child.wait().expect("its end");
+        }
+        // "Sun Nov 22 23:15:49 2026: words"
+        let lines = text
+            .lines()
+            .map(|line| line.splitn(4, ':').nth(3).unwrap_or(line));
+        lines
+            .map(|line| format!("{}\n", &line[line.len().min(1)..]))
+            .collect()
+    }
+}
+
+fn corpus() -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(CORPUS)
+        .expect("the corpus")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "conf")
+        })
+        .collect();
+    files.sort();
+    assert!(files.len() >= 60, "only {} files", files.len());
+    files
+}
+
+#[test]
+fn keepalived_and_elver_exit_alike() {
+    let site = Site::new("language-verdicts");
+    let mut wrong = String::new();
+    for file in corpus() {
+        let (theirs, said) = site.test("keepalived", &[], &file);
+        let (ours, words) = site.test(ELVER, &["keepalived"], &file);
+        if theirs != ours {
+            let _ = writeln!(
+                wrong,
+                "{}: keepalived {theirs:?}, elver {ours:?}\n{said}{words}",
+                file.display()
+            );
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// `elver check` with these arguments: exit code, standard output, standard error.
+fn check(site: &Site, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = site.host.command(ELVER).expect("a command");
+    command.arg("check").args(arguments);
+    let output = site.host.output(command, LIMIT).expect("it runs");
+    (output.status.code(), output.stdout, output.stderr)
+}
+
+#[test]
+fn check_speaks_to_people_and_to_programs() {
+    let site = Site::new("language-check");
+    let file = site.lab.directory().join("keepalived.conf");
+    let text = std::fs::read_to_string(format!("{CORPUS}/haproxy-pair-master.conf"));
+    std::fs::write(&file, text.expect("a file")).expect("a file");
+    std::fs::set_permissions(&file, Permissions::from_mode(0o644)).expect("a mode");
+    let path = &*file.to_string_lossy();
+
+    let (code, json, error) = check(&site, &[path, "--json"]);
+    assert_eq!(
+        (code, &*error),
+        (Some(5), ""),
+        "everybody can read the password"
+    );
+    let report: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(report["runs"], true);
+    assert_eq!(report["keepalived_exit_code"], 0);
+    let messages = report["diagnostics"]
+        .as_array()
+        .expect("diagnostics")
+        .iter();
+    let messages: Vec<&str> = messages
+        .filter_map(|each| each["message"].as_str())
+        .collect();
+    let is_there = |words: &str| messages.iter().any(|message| message.contains(words));
+    assert!(
+        is_there("everybody on this host can read it"),
+        "{messages:?}"
+    );
+
+    std::fs::set_permissions(&file, Permissions::from_mode(0o600)).expect("a mode");
+    let (code, words, error) = check(&site, &[path, "--explain"]);
+    assert_eq!(code, Some(0), "{error}");
+    assert!(
+        words.contains("priority is 30 lower while script chk_haproxy fails"),
+        "{words}"
+    );
+
+    for form in ["conf", "json"] {
+        let (code, dump, _) = check(&site, &[path, "--dump", form]);
+        assert_eq!(code, Some(0));
+        assert!(
+            dump.contains("HAPROXY") && !dump.contains("hapr0xy"),
+            "{dump}"
+        );
+        let again = site.lab.directory().join("dump");
+        std::fs::write(&again, dump).expect("a file");
+        if form == "conf" {
+            let (theirs, said) = site.test("keepalived", &[], &again);
+            assert_eq!(theirs, Some(0), "{said}");
+        }
+    }
+
+    let peer = format!("{CORPUS}/haproxy-pair-backup.conf");
+    assert_eq!(check(&site, &[path, "--peer", &peer]).0, Some(0));
+    let (code, _, error) = check(&site, &[path, "--peer", path]);
+    assert_eq!(code, Some(5));
+    assert!(error.contains("its priority is 110 in"), "{error}");
+}
+
+struct Disk;
+
+impl Source for Disk {
+    fn read(&self, path: &str) -> Result<Vec<u8>, String> {
+        std::fs::read(path).map_err(|error| error.to_string())
+    }
+
+    fn list(&self, _directory: &str) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn config_id(&self) -> Option<String> {
+        Some(CONFIG_ID.to_owned())
+    }
+}
+
+/// The configuration, unless it has a keyword of those that change the values of others and
+/// that elver does not act on.
+fn configuration(file: &Path) -> Option<Configuration> {
+    const CHANGES_OTHERS: &str = "`vrrp_strict` is accepted but not acted on";
+    let loaded = load(&Disk, &file.to_string_lossy());
+    let differs = |each: &Diagnostic| each.message.starts_with(CHANGES_OTHERS);
+    loaded
+        .configuration
+        .filter(|_| !loaded.diagnostics.iter().any(differs))
+}
+
+#[test]
+fn instances_have_the_values_that_they_have_in_keepalived() {
+    let site = Site::new("language-values");
+    let (mut wrong, mut compared) = (String::new(), 0);
+    for file in corpus() {
+        let Some(configuration) = configuration(&file) else {
+            continue;
+        };
+        if configuration.instances.is_empty() {
+            continue;
+        }
+        let topology = site.topology(&file);
+        if topology.contains("Non-existent interface") || topology.contains(NO_IPVS) {
+            continue;
+        }
+        let blocks: Vec<&str> = topology.split("VRRP Instance = ").skip(1).collect();
+        for instance in &configuration.instances {
+            let block = blocks
+                .iter()
+                .find(|block| block.lines().next() == Some(&instance.name));
+            let Some(block) = block else {
+                let _ = writeln!(
+                    wrong,
+                    "{}: no {}:\n{topology}",
+                    file.display(),
+                    instance.name
+                );
+                continue;
+            };
+            compared += 1;
+            for (name, value) in values(instance) {
+                let theirs = theirs(block, name);
+                if theirs.as_deref() != Some(&*value) {
+                    let _ = writeln!(
+                        wrong,
+                        "{} ({}): {name} is {value}, with keepalived {theirs:?}",
+                        file.display(),
+                        instance.name
+                    );
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+    assert!(compared > 35, "only {compared} instances were compared");
+}
+
+/// What keepalived says under that name; of a list of addresses all of them.
+fn theirs(block: &str, name: &str) -> Option<String> {
+    if name.starts_with("Virtual IP") {
+        let is_heading = |line: &str| {
+            let rest = line.trim_start().strip_prefix(name);
+            rest.is_some_and(|rest| rest.starts_with(" (") || rest.starts_with(" :"))
+        };
+        let mut lines = block.lines().skip_while(|line| !is_heading(line));
+        lines.next();
+        let addresses = lines
+            .take_while(|line| line.starts_with("     "))
+            .filter_map(|line| line.split_whitespace().next());
+        return Some(addresses.collect::<Vec<_>>().join(" "));
+    }
+    let prefix = format!("   {name} = ");
+    block
+        .lines()
+        .find_map(|line| line.strip_prefix(&prefix))
+        // "vrrp.154, vmac on eth0, xmit base i/f": that of the configuration.
+        .map(|value| match value.split_once("vmac on ") {
+            Some((_, interface)) => interface.split(',').next().unwrap_or(interface),
+            None => value,
+        })
+        .map(str::to_owned)
+}
+
+fn addresses(addresses: &[VirtualAddress]) -> String {
+    let words = addresses.iter().map(|each| {
+        let full = if each.address.is_ipv4() { 32 } else { 128 };
+        match each.prefix_length {
+            length if length == full => each.address.to_string(),
+            length => format!("{}/{length}", each.address),
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// What elver has, under keepalived's names.
+fn values(instance: &VrrpInstance) -> Vec<(&'static str, String)> {
+    let seconds = |time: Duration| time.as_secs().to_string();
+    let announcements = &instance.announcements;
+    let version = match instance.version {
+        VrrpVersion::V2 => 2,
+        VrrpVersion::V3 => 3,
+    };
+    let interval = match instance.version {
+        VrrpVersion::V2 => format!("{} sec", instance.advertisement_interval.as_secs()),
+        VrrpVersion::V3 => format!("{} milli-sec", instance.advertisement_interval.as_millis()),
+    };
+    let preempt = if instance.preempt {
+        "enabled"
+    } else {
+        "disabled"
+    };
+    vec![
+        ("VRRP Version", version.to_string()),
+        ("Interface", instance.interface.clone()),
+        ("Gratuitous ARP delay", seconds(announcements.delay)),
+        ("Gratuitous ARP repeat", announcements.repeat.to_string()),
+        ("Gratuitous ARP refresh", seconds(announcements.refresh)),
+        (
+            "Gratuitous ARP refresh repeat",
+            announcements.refresh_repeat.to_string(),
+        ),
+        (
+            "Gratuitous ARP lower priority delay",
+            seconds(announcements.lower_priority_delay),
+        ),
+        (
+            "Gratuitous ARP lower priority repeat",
+            announcements.lower_priority_repeat.to_string(),
+        ),
+        (
+            "Down timer adverts",
+            instance.down_timer_advertisements.to_string(),
+        ),
+        (
+            "Send advert after receive lower priority advert",
+            instance.answer_lower_priority.to_string(),
+        ),
+        (
+            "Send advert after receive higher priority advert",
+            instance.advertise_before_yielding.to_string(),
+        ),
+        ("Virtual Router ID", instance.virtual_router_id.to_string()),
+        ("Priority", instance.priority.to_string()),
+        ("Advert interval", interval),
+        ("Preempt", preempt.to_owned()),
+        ("Virtual IP", addresses(&instance.virtual_addresses)),
+        (
+            "Virtual IP Excluded",
+            addresses(&instance.excluded_addresses),
+        ),
+    ]
+}
