@@ -21,8 +21,9 @@ use crate::balanced::LIMIT;
 use crate::steps::Steps;
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/oracle/checks");
-/// How far apart the two may be: half of the smallest time in the configuration.
-const TOLERANCE: f64 = 0.5;
+/// How far apart the two may be on this machine, in seconds; as many times as far on one that is
+/// as many times slower (`ELVER_LAB_SLOWNESS`).
+const TOLERANCE: f64 = 0.25;
 /// So long both are watched.
 const WATCHED: Duration = Duration::from_secs(40);
 /// Real servers of the comparison of costs.
@@ -237,19 +238,27 @@ fn behaviours(elver: &Path) {
     assert_eq!(differences, [""; 0], "{}", explain());
 }
 
-/// Whether the same was decided at the same times, as far as both have been watched.
+fn tolerance() -> f64 {
+    let slowness = std::env::var("ELVER_LAB_SLOWNESS").ok();
+    let slowness = slowness.and_then(|text| text.parse::<f64>().ok());
+    TOLERANCE * slowness.unwrap_or(1.0)
+}
+
+/// Whether the same was decided in the same order, and at the same times from the first check
+/// on, as far as both have been watched.
 fn agree(one: &Story, other: &Story) -> bool {
-    let watched = WATCHED.as_secs_f64() - 2.0;
+    let watched = WATCHED.as_secs_f64() - tolerance();
     let seen = |story: &Story| -> Story {
         let within = story.iter().filter(|(at, _)| *at < watched);
         within.cloned().collect()
     };
     let (one, other) = (seen(one), seen(other));
     one.len() == other.len()
-        && one
-            .iter()
-            .zip(&other)
-            .all(|(a, b)| a.1 == b.1 && (a.0 - b.0).abs() < TOLERANCE)
+        && one.iter().zip(&other).all(|(a, b)| {
+            // What is said before is a matter of how long a start takes.
+            let at_start = a.0 < 0.0 && b.0 < 0.0;
+            a.1 == b.1 && (at_start || (a.0 - b.0).abs() < tolerance())
+        })
 }
 
 fn words(story: &Story) -> String {
@@ -366,8 +375,12 @@ fn costs(elver: &Path) {
     });
     let [(theirs, their_lateness), (ours, our_lateness)] = measured;
     assert!(ours <= theirs, "{ours:.0} µs and {theirs:.0} µs");
-    // keepalived rounds its times to those of its timer.
-    assert!(our_lateness <= their_lateness.max(5.0) * 1.5);
+    // Where the machine has more to do than it can, both are late by what it pleases.
+    let bound = their_lateness * 1.25 + tolerance() * 1000.0;
+    assert!(
+        our_lateness <= bound,
+        "{our_lateness:.1} ms, at most {bound:.1} ms"
+    );
 }
 
 /// When checks of `client` arrived after `from`, with where.

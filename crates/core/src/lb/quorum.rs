@@ -44,7 +44,10 @@ impl Quorums {
             Some(false) | None => weight >= quorum + hysteresis,
         };
         self.has.insert(server.key, has);
-        let is_news = before.unwrap_or(false) != has || before.is_none();
+        // ipwrapper.c, update_quorum_state: at the start, that there is none is news only
+        // for the sake of a sorry server.
+        let begins_sorry = before.is_none() && server.sorry_server.is_some();
+        let is_news = before.unwrap_or(false) != has || begins_sorry;
         is_news.then_some(QuorumChange {
             service: server.key,
             name: virtual_server_name(server),
@@ -121,7 +124,8 @@ impl fmt::Display for QuorumChange {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::{Protocol, ServiceSettings};
+    use crate::config::model::SorryServer;
+    use crate::service::{DestinationSettings, ForwardingMethod, Protocol, ServiceSettings};
 
     fn server(quorum: u32, hysteresis: u32) -> VirtualServer {
         VirtualServer {
@@ -171,6 +175,16 @@ mod tests {
                 "Gained quorum 1+0=1 <= 3 for VS [10.9.0.100]:tcp:80",
             ]
         );
+    }
+
+    #[test]
+    fn nobody_is_told_of_a_start_without_quorum_and_sorry_server() {
+        let mut server = server(1, 0);
+        server.sorry_server = None;
+        let mut quorums = Quorums::default();
+        assert_eq!(quorums.update(&server, 0), None);
+        assert!(!quorums.has(&server.key));
+        assert!(quorums.update(&server, 1).is_some_and(|change| change.has));
     }
 
     #[test]

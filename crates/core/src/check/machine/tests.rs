@@ -331,6 +331,7 @@ fn pages_are_asked_for_in_turn_and_anew_after_a_failure() {
         status_codes: vec![(200, 299)],
         digest: None,
         regex: None,
+        tls_compliant: None,
     };
     check.probe = Probe::Http(HttpProbe {
         version: HttpVersion::Http10,
