@@ -138,7 +138,16 @@ mod tests {
             real_servers: Vec::new(),
             quorum,
             hysteresis,
-            sorry_server: None,
+            sorry_server: Some(SorryServer {
+                address: "10.9.0.9:80".parse().unwrap(),
+                settings: DestinationSettings {
+                    method: ForwardingMethod::Nat,
+                    weight: 1,
+                    upper_threshold: 0,
+                    lower_threshold: 0,
+                },
+                inhibit: false,
+            }),
             smtp_alert: false,
             quorum_up: None,
             quorum_down: None,

@@ -515,8 +515,9 @@ impl ReadCheck {
                 retries: settings.retries.unwrap_or(retries),
                 delay_before_retry: settings.delay_before_retry.unwrap_or(delay_before_retry),
                 warmup: settings.warmup.unwrap_or(interval),
-                // check_file.c: "Clear Alpha mode - we know the state of the checker immediately"
-                alpha: settings.alpha.unwrap_or(false) && !matches!(self.probe, Probe::File(_)),
+                // check_file.c: "Clear Alpha mode - we know the state of the checker immediately".
+                // And nobody tells of BFD sessions yet, so none may be waited for.
+                alpha: settings.alpha.unwrap_or(false) && !self.probe.follows(),
                 log_all_failures: self.log_all_failures,
             },
         }
