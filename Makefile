@@ -67,6 +67,8 @@ oracle:
 bench: build
 	$(call say,measuring packets)
 	@$(cargo) bench --locked -p elver-sys --bench packet
+	$(call say,measuring checks)
+	@$(cargo) bench --locked -p elver --bench checks
 	$(call say,measuring the configuration language)
 	@$(cargo) bench --locked -p elver-core --bench configuration
 	$(call say,measuring throughput)

@@ -10,9 +10,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use elver_core::check::HealthRecord;
-use elver_core::config::model::Configuration;
+use elver_core::config::model::{Configuration, RealServer, VirtualServer};
 use elver_core::config::{Source, load};
-use elver_core::lb::{Quorums, desired};
+use elver_core::lb::{Part, Parts, Quorums, STEPS, desired};
 use elver_core::reload::{self, Running};
 use serde_json::json;
 
@@ -144,20 +144,30 @@ fn plan_of_one_line(text: &str, before: &Configuration) -> Duration {
     let health = HealthRecord::start(before, |_, _| elver_core::check::Health::Up);
     let mut quorums = Quorums::default();
     for server in &before.virtual_servers {
-        quorums.count(server, |_, _| true);
+        quorums.count(server, serves);
     }
-    let configured = desired(&before.virtual_servers, |_, _| true, &quorums);
+    let configured = desired(&before.virtual_servers, serves, &quorums);
+    let parts = Parts::default();
     quickest(|| {
         let running = Running {
             configuration: before,
             health: &health,
             quorums: &quorums,
+            parts: &parts,
             configured: &configured,
         };
         let plan = reload::plan(running, &after);
         assert_eq!(plan.edits.len(), 1, "{:?}", plan.edits);
         assert!(plan.checks.is_empty() && plan.leaving.is_empty());
     })
+}
+
+/// Every real server has all of its weight.
+fn serves(_: &VirtualServer, real: &RealServer) -> Part {
+    Part::Serving {
+        weight: real.settings.weight,
+        steps: STEPS,
+    }
 }
 
 /// Beside the figures of the other benchmarks, if they have been run.

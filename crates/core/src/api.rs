@@ -3,10 +3,13 @@
 //! One request, one response, each a JSON value on a line of its own, over a Unix
 //! stream socket that only root can open. A connection may carry several pairs.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::lb::RealServerPattern;
 use crate::service::{Edit, EditError};
 
 /// How many edits a request may have, so that nobody else waits for long.
@@ -22,6 +25,15 @@ pub enum Request {
     Reload,
     /// Tell what reading this file, by its absolute path, would change.
     Difference(PathBuf),
+    /// Let real servers have no more new connections.
+    Drain {
+        /// Which ones.
+        which: RealServerPattern,
+        /// When they are taken out, with what connections they have left.
+        deadline: Option<Duration>,
+    },
+    /// Let them serve again.
+    Undrain(RealServerPattern),
     /// Tell what runs, for a person to read.
     Status,
 }
@@ -53,8 +65,36 @@ pub struct Status {
     pub processes: Vec<(String, u32)>,
     /// Devices with the kind of attachment.
     pub devices: Vec<(String, String)>,
+    /// How connections of real servers have ended.
+    pub endings: Vec<EndingStatus>,
+    /// Who is drained.
+    pub drains: Vec<DrainStatus>,
     /// What became of packets, by name, where it happened at all.
     pub packets: Vec<(String, u64)>,
+}
+
+/// How the TCP connections of a real server have ended, since the director started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndingStatus {
+    /// The real server.
+    pub real_server: SocketAddr,
+    /// In order.
+    pub completed: u64,
+    /// Before there was one: the real server did not answer, or the client did not go on.
+    pub unanswered: u64,
+    /// By a reset.
+    pub reset: u64,
+}
+
+/// Real servers that are drained.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainStatus {
+    /// Which ones.
+    pub which: RealServerPattern,
+    /// The connections that they have left, of all services.
+    pub connections: u64,
+    /// Whether the deadline has come, and they were taken out.
+    pub is_over: bool,
 }
 
 /// One real server under check.

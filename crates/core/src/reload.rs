@@ -3,13 +3,13 @@
 //! The director carries out exactly what [`plan`] says; `elver ctl diff` shows it.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
 use crate::check::messages::CheckChanges;
 use crate::check::{Health, HealthRecord};
-use crate::config::model::{Configuration, VirtualServer};
+use crate::config::model::{Configuration, RealServer, VirtualServer};
 use crate::lb::{
-    self, DesiredService, QuorumChange, Quorums, quorum_notification, real_server_notification,
+    self, DesiredService, Parts, QuorumChange, Quorums, quorum_notification,
+    real_server_notification,
 };
 use crate::notification::Notification;
 use crate::service::{Edit, ServiceKey};
@@ -23,6 +23,8 @@ pub struct Running<'a> {
     pub health: &'a HealthRecord,
     /// Which services have their quorum.
     pub quorums: &'a Quorums,
+    /// Which of them drain, or come back bit by bit.
+    pub parts: &'a Parts,
     /// What the configuration has put into the data plane.
     pub configured: &'a [DesiredService],
 }
@@ -55,18 +57,20 @@ pub fn plan(running: Running<'_>, after: &Configuration) -> Plan {
         .collect();
     let mut quorums = running.quorums.clone();
     quorums.retain(|service| servers.contains_key(service));
-    let is_up =
-        |service: &ServiceKey, real: &SocketAddr| health.health(service, real) == Health::Up;
+    let part_of = |server: &VirtualServer, real: &RealServer| {
+        let weight = health.weight(&server.key, real);
+        running.parts.of(server, real, weight)
+    };
     let quorum_changes = after
         .virtual_servers
         .iter()
         .filter_map(|server| {
-            let change = quorums.count(server, is_up)?;
+            let change = quorums.count(server, part_of)?;
             let notification = quorum_notification(server, change.has);
             Some((change, notification))
         })
         .collect();
-    let desired = lb::desired(&after.virtual_servers, is_up, &quorums);
+    let desired = lb::desired(&after.virtual_servers, part_of, &quorums);
     Plan {
         leaving: leaving(running, &servers),
         quorum_changes,

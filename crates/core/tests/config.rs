@@ -158,6 +158,7 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                         name: "VI_1",
                         initial_state: Master,
                         interface: "eth0",
+                        virtual_mac: None,
                         virtual_router_id: 51,
                         priority: 100,
                         advertisement_interval: 1s,
@@ -214,6 +215,7 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                         name: "VI_GATEWAY",
                         initial_state: Master,
                         interface: "eth1",
+                        virtual_mac: None,
                         virtual_router_id: 52,
                         priority: 150,
                         advertisement_interval: 1s,
@@ -312,6 +314,7 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                                 smtp_alert: true,
                                 notify_up: None,
                                 notify_down: None,
+                                slow_start: 0ns,
                                 checks: [
                                     Check {
                                         connection: Connection {
@@ -341,6 +344,7 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                         quorum_down: None,
                         smtp_alert: false,
                         omega: false,
+                        ha_suspend: false,
                     },
                 ],
             }
@@ -482,6 +486,7 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                         name: "VI_1",
                         initial_state: Master,
                         interface: "eth0",
+                        virtual_mac: None,
                         virtual_router_id: 51,
                         priority: 100,
                         advertisement_interval: 1s,
@@ -582,6 +587,7 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                                 smtp_alert: true,
                                 notify_up: None,
                                 notify_down: None,
+                                slow_start: 0ns,
                                 checks: [
                                     Check {
                                         connection: Connection {
@@ -611,6 +617,7 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                         quorum_down: None,
                         smtp_alert: false,
                         omega: false,
+                        ha_suspend: false,
                     },
                 ],
             }
@@ -672,6 +679,7 @@ fn the_container_directors_file_means_what_its_author_meant() {
                         name: "VI_1",
                         initial_state: Master,
                         interface: "eth0",
+                        virtual_mac: None,
                         virtual_router_id: 51,
                         priority: 100,
                         advertisement_interval: 1s,
@@ -772,6 +780,7 @@ fn the_container_directors_file_means_what_its_author_meant() {
                                 smtp_alert: true,
                                 notify_up: None,
                                 notify_down: None,
+                                slow_start: 0ns,
                                 checks: [
                                     Check {
                                         connection: Connection {
@@ -801,6 +810,7 @@ fn the_container_directors_file_means_what_its_author_meant() {
                         quorum_down: None,
                         smtp_alert: false,
                         omega: false,
+                        ha_suspend: false,
                     },
                 ],
             }
@@ -1706,6 +1716,7 @@ mod property {
                                     smtp_alert: true,
                                     notify_up: None,
                                     notify_down: Some(script(&["/bin/down"])),
+                                    slow_start: Duration::from_secs(u64::from(limits.0)),
                                     checks: check
                                         .map(
                                             |(
@@ -1771,6 +1782,7 @@ mod property {
                         quorum_up: None,
                         quorum_down: flags.0.then(|| script(&["/bin/down", "a b"])),
                         omega: flags.1,
+                        ha_suspend: flags.0,
                     }
                 },
             )
@@ -1887,14 +1899,16 @@ mod property {
 /// A virtual server with one real server that has these checks.
 fn checked(checks: &str) -> String {
     format!(
-        "virtual_server 192.0.2.1 443 {{\n lb_algo rr\n lb_kind DR\n protocol TCP\n sorry_server 192.0.2.8\n sorry_server_lvs_method NAT\n sorry_server_inhibit\n inhibit_on_failure\n virtualhost www.example.org\n alpha\n real_server 192.0.2.2 443 {{\n{checks}\n}}\n}}\n"
+        "virtual_server 192.0.2.1 443 {{\n lb_algo rr\n lb_kind DR\n protocol TCP\n sorry_server 192.0.2.8\n sorry_server_lvs_method NAT\n sorry_server_inhibit\n inhibit_on_failure\n virtualhost www.example.org\n alpha\n ha_suspend\n slow_start 90\n real_server 192.0.2.2 443 {{\n{checks}\n}}\n}}\n"
     )
 }
 
 #[test]
 fn every_check_reads_back_from_its_dump() {
-    let text = checked(
-        r#"SSL_GET {
+    let tracked = "track_file load {\n file /run/load\n weight -3\n}\n".to_owned();
+    let text = tracked
+        + &checked(
+            r#"SSL_GET {
             url {
                 path /a
                 status_code 200-204 301
@@ -1908,16 +1922,37 @@ fn every_check_reads_back_from_its_dump() {
                 regex_no_match
                 regex_min_offset 3
                 regex_max_offset 90
+                tls_compliant off
             }
             http_protocol 1.1
             enable_sni
             fast_recovery
+            tls_compliant
             bindto 192.0.2.9
             bind_if eth1
             log_all_failures
         }
         HTTP_GET { url { } connect_port 80 }
         SMTP_CHECK { helo_name me.example.org }
+        SMTP_CHECK {
+            helo_name hosts.example.org
+            retry 4
+            host {
+                connect_ip 192.0.2.50
+            }
+            host {
+                connect_port 2525
+                bindto 192.0.2.9
+                connect_timeout 7
+            }
+        }
+        FILE_CHECK {
+            track_file load
+        }
+        FILE_CHECK {
+            track_file load
+            weight 0 reverse
+        }
         DNS_CHECK {
             type AAAA
             name example.org.
@@ -1932,7 +1967,7 @@ fn every_check_reads_back_from_its_dump() {
             bind_port 1234
             alpha off
         }"#,
-    );
+        );
     let read = loaded(&text);
     assert_eq!(summary(&read), "");
     let configuration = read.configuration.unwrap();
@@ -1940,9 +1975,35 @@ fn every_check_reads_back_from_its_dump() {
         configuration.virtual_servers[0].real_servers[0]
             .checks
             .len(),
-        7
+        11
     );
     let text = dump(&configuration, Secrets::Shown);
     let again = loaded(&text);
     assert_eq!(again.configuration.unwrap(), configuration, "{text}");
+}
+
+#[test]
+fn what_checks_follow_has_to_be_there() {
+    let read = loaded(&checked("FILE_CHECK { track_file load }\nFILE_CHECK { }"));
+    assert_eq!(read.configuration, None);
+    let said = rendered(&read);
+    for words in [
+        "error: there is no track_file `load`",
+        "help: add `track_file load { file /path/to/it }` beside the virtual servers",
+        "error: this check has no file",
+    ] {
+        assert!(said.contains(words), "{said}");
+    }
+}
+
+#[test]
+fn checks_of_a_firewall_mark_cannot_rest() {
+    let check = "TCP_CHECK {\nconnect_port 443\n}";
+    let text = checked(check).replace("192.0.2.1 443", "fwmark 7");
+    let text = text.replace("protocol TCP", "");
+    let read = loaded(&text);
+    let said = rendered(&read);
+    let words = "warning: a firewall mark has no address that could be elsewhere: ignored";
+    assert!(said.contains(words), "{said}");
+    assert!(!read.configuration.unwrap().virtual_servers[0].ha_suspend);
 }

@@ -16,7 +16,6 @@ use elver_core::check::{Attempt, Checks, Effect, Input, Outcome};
 use elver_core::config::model::Probe;
 use elver_sys::privilege::{self, User};
 use elver_sys::process;
-use openssl::ssl::SslContext;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -53,7 +52,7 @@ async fn serve(socket: UnixStream) -> io::Result<()> {
         running: JoinSet::new(),
         handles: BTreeMap::new(),
         scripts: BTreeSet::new(),
-        tls: exchange::tls_context()?,
+        tls: exchange::TlsContexts::new()?,
     };
     let seed = u64::from(std::process::id()) << 32 | u64::from(subsecond_nanos());
     let mut checks = Checks::new(seed);
@@ -92,7 +91,7 @@ struct Connections {
     /// Attempts that are programs, which the director runs: this process may not become
     /// their users.
     scripts: BTreeSet<Attempt>,
-    tls: SslContext,
+    tls: exchange::TlsContexts,
 }
 
 impl Connections {

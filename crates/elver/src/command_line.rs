@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use elver_core::lb::RealServerPattern;
 
 use crate::director::Hook;
 use crate::instance::Instance;
@@ -179,6 +180,29 @@ pub(crate) enum Ctl {
     Metrics,
     /// Read the configuration file again
     Reload,
+    /// Let a real server have no more new connections, and wait until it has none left
+    ///
+    /// Its weight is 0 in every service until it is undrained. Clients that persistence binds
+    /// to it still come to it, unless `expire_quiescent_template` is set. Without `--no-wait`
+    /// the number of connections that are left is shown, and the command ends when none is,
+    /// or at the deadline.
+    Drain {
+        /// Its address, or address and port
+        #[arg(value_name = "RIP[:PORT]")]
+        which: RealServerPattern,
+        /// Take it out after this time, with the connections that it has left then
+        #[arg(long, value_name = "SECONDS")]
+        deadline: Option<u64>,
+        /// Do not wait
+        #[arg(long)]
+        no_wait: bool,
+    },
+    /// Let a real server that was drained serve again
+    Undrain {
+        /// As it was drained
+        #[arg(value_name = "RIP[:PORT]")]
+        which: RealServerPattern,
+    },
     /// Show what a reload would change, in the order in which it would, if this were the
     /// configuration file
     Diff {

@@ -2,8 +2,10 @@
 
 use std::io::{self, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use elver_core::api::{Request, Response, Status};
+use elver_core::lb::RealServerPattern;
 use elver_core::metrics::{self, Snapshot};
 use elver_sys::bpf::BpfError;
 
@@ -13,12 +15,12 @@ use crate::data_plane::Inventory;
 use crate::failure::Failure;
 use crate::instance::Instance;
 
+/// How often a drain is looked at.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 /// Makes the director read its file again.
 pub(crate) fn reload(instance: &Instance) -> Result<(), Failure> {
-    match control::ask(instance, &Request::Reload)? {
-        Response::Done => Ok(()),
-        other => Err(refused(other)),
-    }
+    carry_out(&Request::Reload, instance)
 }
 
 /// Prints what monitoring asks for: what the pinned maps tell, and what the director knows
@@ -80,6 +82,54 @@ pub(crate) fn status(instance: &Instance) -> Result<(), Failure> {
     }
 }
 
+/// Drains real servers; if so told, until they have no connection left or the deadline has
+/// come.
+pub(crate) fn drain(
+    which: RealServerPattern,
+    deadline: Option<Duration>,
+    wait: bool,
+    instance: &Instance,
+) -> Result<(), Failure> {
+    carry_out(&Request::Drain { which, deadline }, instance)?;
+    let mut shown = None;
+    while wait {
+        let status = match control::ask(instance, &Request::Status)? {
+            Response::Status(status) => status,
+            other => return Err(refused(other)),
+        };
+        let mut drains = status.drains.iter();
+        let Some(drain) = drains.find(|drain| drain.which == which) else {
+            println!("{which}: not drained any more");
+            return Ok(());
+        };
+        if drain.is_over {
+            println!("{which}: taken out at the deadline");
+            return Ok(());
+        }
+        if shown != Some(drain.connections) {
+            println!("{which}: {} connections left", drain.connections);
+            shown = Some(drain.connections);
+        }
+        if drain.connections == 0 {
+            return Ok(());
+        }
+        std::thread::sleep(LOOK_AGAIN);
+    }
+    Ok(())
+}
+
+/// Lets real servers that were drained serve again.
+pub(crate) fn undrain(which: RealServerPattern, instance: &Instance) -> Result<(), Failure> {
+    carry_out(&Request::Undrain(which), instance)
+}
+
+fn carry_out(request: &Request, instance: &Instance) -> Result<(), Failure> {
+    match control::ask(instance, request)? {
+        Response::Done => Ok(()),
+        other => Err(refused(other)),
+    }
+}
+
 fn refused(response: Response) -> Failure {
     Failure::Refused(match response {
         Response::Failed(words) => words,
@@ -95,6 +145,8 @@ fn write_status(out: &mut impl Write, status: &Status) -> io::Result<()> {
         checks,
         processes,
         devices,
+        endings,
+        drains,
         packets,
     } = status;
     writeln!(out, "Processes")?;
@@ -121,6 +173,31 @@ fn write_status(out: &mut impl Write, status: &Status) -> io::Result<()> {
             out,
             "  {:<24} {:<24} {health:<5} {detail}",
             check.service, check.real_server
+        )?;
+    }
+    if !endings.is_empty() {
+        writeln!(out, "Connections that have ended")?;
+    }
+    for ending in endings {
+        writeln!(
+            out,
+            "  {:<24} {} in order, {} unanswered, {} reset",
+            ending.real_server.to_string(),
+            ending.completed,
+            ending.unanswered,
+            ending.reset
+        )?;
+    }
+    if !drains.is_empty() {
+        writeln!(out, "Drained real servers")?;
+    }
+    for drain in drains {
+        let over = if drain.is_over { "taken out, " } else { "" };
+        writeln!(
+            out,
+            "  {:<24} {over}{} connections left",
+            drain.which.to_string(),
+            drain.connections
         )?;
     }
     writeln!(out, "Packets")?;

@@ -118,6 +118,15 @@ pub fn main() -> ExitCode {
             Ctl::Status => ctl::status(instance),
             Ctl::Metrics => ctl::metrics(instance),
             Ctl::Reload => ctl::reload(instance),
+            Ctl::Drain {
+                which,
+                deadline,
+                no_wait,
+            } => {
+                let deadline = deadline.map(std::time::Duration::from_secs);
+                ctl::drain(which, deadline, !no_wait, instance)
+            }
+            Ctl::Undrain { which } => ctl::undrain(which, instance),
             Ctl::Diff { file } => ctl::difference(&file, instance),
         },
         Command::Ipvsadm { arguments } => {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::machine::{BOOTSTRAP_DELAY, Due, Machine, Verdict, asks_the_same};
-use super::messages::{Assignment, CheckChanges, Report};
+use super::messages::{Assignment, Begin, CheckChanges, Report};
 use super::{CheckName, Outcome};
 use crate::config::model::Check;
 
@@ -35,7 +35,7 @@ pub enum Effect {
     Ask {
         /// The name under which to say so.
         attempt: Attempt,
-        /// Whose attempt it is.
+        /// Whose attempt it is; one of them, where several share it.
         name: CheckName,
         /// Where to, and what for.
         check: Arc<Check>,
@@ -52,31 +52,46 @@ pub enum Effect {
 
 /// All checks of a process.
 ///
+/// Checks that ask the same at the same times, such as those of one real server in many
+/// virtual services, are one run: it is made once, and its news are reported for each.
+///
 /// Costs the logarithm of the number of checks per event, so tens of thousands of
 /// them are no burden.
 #[derive(Debug)]
 pub struct Checks {
-    running: BTreeMap<CheckName, Entry>,
-    deadlines: BTreeSet<(Instant, CheckName)>,
-    attempts: BTreeMap<Attempt, CheckName>,
+    names: BTreeMap<CheckName, RunId>,
+    runs: BTreeMap<RunId, Run>,
+    /// The runs that others may join.
+    shared: BTreeMap<Arc<Check>, RunId>,
+    deadlines: BTreeSet<(Instant, RunId)>,
+    attempts: BTreeMap<Attempt, RunId>,
+    next_run: u64,
     next_attempt: u64,
     random: u64,
     effects: VecDeque<Effect>,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct RunId(u64);
+
 #[derive(Debug)]
-struct Entry {
+struct Run {
     machine: Machine,
     attempt: Option<Attempt>,
+    /// At least one.
+    names: BTreeSet<CheckName>,
 }
 
 impl Checks {
     /// No checks yet. `seed` decides how first checks spread over their `warmup`.
     pub fn new(seed: u64) -> Checks {
         Checks {
-            running: BTreeMap::new(),
+            names: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            shared: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             attempts: BTreeMap::new(),
+            next_run: 0,
             next_attempt: 0,
             random: seed,
             effects: VecDeque::new(),
@@ -94,14 +109,10 @@ impl Checks {
 
     /// Time has come to `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
-        let due: Vec<CheckName> = self
-            .deadlines
-            .iter()
-            .take_while(|(at, _)| *at <= now)
-            .map(|(_, name)| *name)
-            .collect();
-        for name in due {
-            self.with_machine(name, |machine| machine.handle_timeout(now), Self::due);
+        while let Some((at, run)) = self.deadlines.first().copied()
+            && at <= now
+        {
+            self.with_machine(run, |machine| machine.handle_timeout(now), Self::due);
         }
     }
 
@@ -117,9 +128,9 @@ impl Checks {
 
     fn configure(&mut self, now: Instant, assignments: Vec<Assignment>) {
         let named: BTreeSet<CheckName> = assignments.iter().map(|each| each.name).collect();
-        let running = self.running.keys().copied();
+        let names = self.names.keys().copied();
         let changes = CheckChanges {
-            ended: running.filter(|name| !named.contains(name)).collect(),
+            ended: names.filter(|name| !named.contains(name)).collect(),
             assigned: assignments,
         };
         self.change(now, changes);
@@ -127,127 +138,178 @@ impl Checks {
 
     fn change(&mut self, now: Instant, changes: CheckChanges) {
         for name in changes.ended {
-            let ended = self.take(name);
-            self.forget(ended);
+            self.leave(name);
         }
         let mut named = BTreeSet::new();
-        for Assignment { name, check, begin } in changes.assigned {
+        for assignment in changes.assigned {
             // Of two with one name the first counts.
-            if !named.insert(name) {
-                continue;
+            if named.insert(assignment.name) {
+                self.assign(now, assignment);
             }
-            let entry = match self.take(name) {
-                Some(mut entry) if asks_the_same(entry.machine.check(), &check) => {
-                    entry.machine.adopt(now, check);
-                    entry
-                }
-                other => {
-                    self.forget(other);
-                    let first = now + BOOTSTRAP_DELAY + self.part_of(check.timing.warmup);
-                    Entry {
-                        machine: Machine::new(check, begin, first),
-                        attempt: None,
-                    }
-                }
-            };
-            self.deadlines.insert((entry.machine.poll_timeout(), name));
-            self.running.insert(name, entry);
         }
     }
 
-    /// Takes a check out of those that run, with its deadline.
-    fn take(&mut self, name: CheckName) -> Option<Entry> {
-        let entry = self.running.remove(&name)?;
-        self.deadlines.remove(&(entry.machine.poll_timeout(), name));
-        Some(entry)
+    fn assign(&mut self, now: Instant, assignment: Assignment) {
+        let Assignment { name, check, begin } = assignment;
+        let check = Arc::new(check);
+        let before = self.names.get(&name).copied();
+        let before = before.and_then(|id| self.runs.get(&id).map(|run| (id, run)));
+        let machine = match before {
+            Some((_, run)) if *run.machine.check() == check => return,
+            Some((id, run)) if asks_the_same(run.machine.check(), &check) => {
+                if run.names.len() == 1 && !self.shared.contains_key(&check) {
+                    self.adopt(now, id, check);
+                    return;
+                }
+                Some(run.machine.split(now, check.clone()))
+            }
+            _ => None,
+        };
+        self.leave(name);
+        if let Some(id) = self.shared.get(&check).copied() {
+            self.join(id, name, begin);
+            return;
+        }
+        let machine = machine.unwrap_or_else(|| {
+            let first = now + BOOTSTRAP_DELAY + self.part_of(check.timing.warmup);
+            Machine::new(check.clone(), begin, first)
+        });
+        let id = RunId(self.next_run);
+        self.next_run += 1;
+        if check.probe.is_shared() {
+            self.shared.insert(check, id);
+        }
+        self.deadlines.insert((machine.poll_timeout(), id));
+        self.names.insert(name, id);
+        let run = Run {
+            machine,
+            attempt: None,
+            names: BTreeSet::from([name]),
+        };
+        self.runs.insert(id, run);
     }
 
-    /// Drops what is under way for a check that is no more.
-    fn forget(&mut self, entry: Option<Entry>) {
-        if let Some(attempt) = entry.and_then(|entry| entry.attempt) {
-            self.attempts.remove(&attempt);
-            self.effects.push_back(Effect::Abandon(attempt));
+    /// A run that nobody shares goes on with other times.
+    fn adopt(&mut self, now: Instant, id: RunId, check: Arc<Check>) {
+        let Some(run) = self.runs.get_mut(&id) else {
+            return;
+        };
+        self.deadlines.remove(&(run.machine.poll_timeout(), id));
+        if self.shared.remove(run.machine.check()).is_some() {
+            self.shared.insert(check.clone(), id);
+        }
+        run.machine.adopt(now, check);
+        self.deadlines.insert((run.machine.poll_timeout(), id));
+    }
+
+    /// Lets a check have part in a run, and tells of it what is known already.
+    fn join(&mut self, id: RunId, name: CheckName, begin: Begin) {
+        let Some(run) = self.runs.get_mut(&id) else {
+            return;
+        };
+        run.names.insert(name);
+        self.names.insert(name, id);
+        if let Some(verdict) = run.machine.verdict(begin.health()) {
+            self.effects.push_back(Effect::Report(verdict.of(name)));
+        }
+    }
+
+    /// Ends the part of a check in its run, and with its last part the run.
+    fn leave(&mut self, name: CheckName) {
+        let Some(id) = self.names.remove(&name) else {
+            return;
+        };
+        let Some(run) = self.runs.get_mut(&id) else {
+            return;
+        };
+        run.names.remove(&name);
+        if !run.names.is_empty() {
+            return;
+        }
+        if let Some(run) = self.runs.remove(&id) {
+            self.deadlines.remove(&(run.machine.poll_timeout(), id));
+            if run.machine.check().probe.is_shared() {
+                self.shared.remove(run.machine.check());
+            }
+            if let Some(attempt) = run.attempt {
+                self.attempts.remove(&attempt);
+                self.effects.push_back(Effect::Abandon(attempt));
+            }
         }
     }
 
     fn ended(&mut self, now: Instant, attempt: Attempt, outcome: Outcome) {
-        let Some(name) = self.attempts.remove(&attempt) else {
+        let Some(id) = self.attempts.remove(&attempt) else {
             return;
         };
         self.with_machine(
-            name,
+            id,
             |machine| machine.handle(now, outcome),
-            |checks, name, verdict| {
-                if let Some(entry) = checks.running.get_mut(&name) {
-                    entry.attempt = None;
+            |checks, id, verdict| {
+                if let Some(run) = checks.runs.get_mut(&id) {
+                    run.attempt = None;
                 }
-                checks.report(name, verdict);
+                checks.report(id, verdict);
             },
         );
     }
 
-    fn due(&mut self, name: CheckName, due: Due) {
+    fn due(&mut self, id: RunId, due: Due) {
         match due {
             Due::Nothing => {}
             Due::Ask => {
                 let random = self.random();
-                let Some(entry) = self.running.get_mut(&name) else {
+                let Some(run) = self.runs.get_mut(&id) else {
+                    return;
+                };
+                let Some(name) = run.names.first() else {
                     return;
                 };
                 let attempt = Attempt(self.next_attempt);
                 self.next_attempt += 1;
-                entry.attempt = Some(attempt);
-                self.attempts.insert(attempt, name);
+                run.attempt = Some(attempt);
+                self.attempts.insert(attempt, id);
                 self.effects.push_back(Effect::Ask {
                     attempt,
-                    name,
-                    check: Arc::new(entry.machine.check().clone()),
-                    question: entry.machine.question(),
+                    name: *name,
+                    check: run.machine.check().clone(),
+                    question: run.machine.question(),
                     random,
                 });
             }
             Due::Abandon(verdict) => {
-                if let Some(entry) = self.running.get_mut(&name)
-                    && let Some(attempt) = entry.attempt.take()
+                if let Some(run) = self.runs.get_mut(&id)
+                    && let Some(attempt) = run.attempt.take()
                 {
                     self.attempts.remove(&attempt);
                     self.effects.push_back(Effect::Abandon(attempt));
                 }
-                self.report(name, verdict);
+                self.report(id, verdict);
             }
         }
     }
 
-    fn report(&mut self, name: CheckName, verdict: Option<Verdict>) {
-        if let Some(Verdict {
-            health,
-            news,
-            detail,
-        }) = verdict
-        {
-            self.effects.push_back(Effect::Report(Report {
-                name,
-                health,
-                news,
-                detail,
-            }));
+    fn report(&mut self, id: RunId, verdict: Option<Verdict>) {
+        if let (Some(verdict), Some(run)) = (verdict, self.runs.get(&id)) {
+            let reports = run.names.iter().map(|name| verdict.clone().of(*name));
+            self.effects.extend(reports.map(Effect::Report));
         }
     }
 
     /// Lets a machine act, keeps its deadline true, and passes on what it gave back.
     fn with_machine<T>(
         &mut self,
-        name: CheckName,
+        id: RunId,
         act: impl FnOnce(&mut Machine) -> T,
-        then: impl FnOnce(&mut Self, CheckName, T),
+        then: impl FnOnce(&mut Self, RunId, T),
     ) {
-        let Some(entry) = self.running.get_mut(&name) else {
+        let Some(run) = self.runs.get_mut(&id) else {
             return;
         };
-        self.deadlines.remove(&(entry.machine.poll_timeout(), name));
-        let result = act(&mut entry.machine);
-        self.deadlines.insert((entry.machine.poll_timeout(), name));
-        then(self, name, result);
+        self.deadlines.remove(&(run.machine.poll_timeout(), id));
+        let result = act(&mut run.machine);
+        self.deadlines.insert((run.machine.poll_timeout(), id));
+        then(self, id, result);
     }
 
     /// A random part of `whole`.

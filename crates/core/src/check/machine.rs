@@ -14,10 +14,11 @@
 //! only state beside the phase is: up or down, whether there was a result yet, and
 //! how many retries the current row of failures has used.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::messages::{Begin, News};
-use super::{Failure, Health, Outcome, dialogue};
+use super::messages::{Begin, News, Report};
+use super::{CheckName, Failure, Health, Outcome, dialogue};
 use crate::config::model::{Check, Probe};
 
 /// Time from the start of a check process, or from the reload that brings a check,
@@ -27,7 +28,7 @@ pub const BOOTSTRAP_DELAY: Duration = Duration::from_secs(1);
 /// One check.
 #[derive(Debug, Clone)]
 pub struct Machine {
-    check: Check,
+    check: Arc<Check>,
     /// The question that is asked next, and the one whose failure counted.
     question: usize,
     failed_question: Option<usize>,
@@ -68,6 +69,18 @@ pub struct Verdict {
     pub detail: String,
 }
 
+impl Verdict {
+    /// The report of it for the check `name`.
+    pub fn of(self, name: CheckName) -> Report {
+        Report {
+            name,
+            health: self.health,
+            news: self.news,
+            detail: self.detail,
+        }
+    }
+}
+
 /// Whether two checks ask the same question of the same place, so that the answers to
 /// one hold for the other (`compare_conn_opts`); how often they ask may differ.
 pub fn asks_the_same(one: &Check, other: &Check) -> bool {
@@ -76,7 +89,7 @@ pub fn asks_the_same(one: &Check, other: &Check) -> bool {
 
 impl Machine {
     /// A check that begins as `begin` says and connects first at `first`.
-    pub fn new(check: Check, begin: Begin, first: Instant) -> Machine {
+    pub fn new(check: Arc<Check>, begin: Begin, first: Instant) -> Machine {
         let (health, has_run, retries_used) = match begin {
             // check_data.c: "For non alpha mode, one failure is enough initially."
             Begin::Start(health) if check.timing.alpha => (health, false, 0),
@@ -97,8 +110,34 @@ impl Machine {
     }
 
     /// What it does and how often.
-    pub fn check(&self) -> &Check {
+    pub fn check(&self) -> &Arc<Check> {
         &self.check
+    }
+
+    /// What is known, for somebody who takes the real server to be `believed`; none before
+    /// the first result.
+    pub fn verdict(&self, believed: Health) -> Option<Verdict> {
+        let news = match self.health {
+            health if health == believed => News::Detail,
+            Health::Up => News::Succeeded,
+            Health::Down => News::FailedFinally { retries: 0 },
+        };
+        self.has_run.then(|| Verdict {
+            health: self.health,
+            news,
+            detail: self.detail.clone(),
+        })
+    }
+
+    /// One that knows the same, goes on with other times as with [`Machine::adopt`], and has
+    /// nothing under way.
+    pub fn split(&self, now: Instant, check: Arc<Check>) -> Machine {
+        let mut other = self.clone();
+        if let Phase::Running { .. } = other.phase {
+            other.phase = Phase::Waiting { until: now };
+        }
+        other.adopt(now, check);
+        other
     }
 
     /// The number of the question that is asked next, from 0.
@@ -152,7 +191,7 @@ impl Machine {
     }
 
     /// Goes on with other times; for a check that [`asks_the_same`].
-    pub fn adopt(&mut self, now: Instant, check: Check) {
+    pub fn adopt(&mut self, now: Instant, check: Arc<Check>) {
         // check_api.c, migrate_checkers: "If we have already had sufficient retries for
         // the new retry value, we hadn't already failed, so just require one more
         // failure to trigger failed state."

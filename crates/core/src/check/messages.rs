@@ -90,6 +90,14 @@ pub enum Begin {
     Resume(Health),
 }
 
+impl Begin {
+    /// What the real server is taken to be.
+    pub fn health(self) -> Health {
+        let (Begin::Start(health) | Begin::Added(health) | Begin::Resume(health)) = self;
+        health
+    }
+}
+
 /// News of one check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {

@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 use crate::service::ServiceKey;
 
 pub use checks::{Attempt, Checks, Effect, Input};
-pub use health::{HealthRecord, Standing};
+pub use health::{HealthRecord, Seen, Standing, Weighing};
 
 /// What a check says of its real server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -430,6 +430,9 @@ impl Writer {
                     if real.inhibit_on_failure {
                         w.line(format_args!("inhibit_on_failure"));
                     }
+                    if !real.slow_start.is_zero() {
+                        w.line(format_args!("slow_start {}", Seconds(real.slow_start)));
+                    }
                     w.line(format_args!("smtp_alert {}", real.smtp_alert));
                     scripts::script(w, "notify_up", real.notify_up.as_ref());
                     scripts::script(w, "notify_down", real.notify_down.as_ref());
@@ -447,6 +450,9 @@ impl Writer {
         scripts::script(self, "quorum_down", server.quorum_down.as_ref());
         if server.omega {
             self.line(format_args!("omega"));
+        }
+        if server.ha_suspend {
+            self.line(format_args!("ha_suspend"));
         }
         self.line(format_args!("quorum {}", server.quorum));
         self.line(format_args!("hysteresis {}", server.hysteresis));

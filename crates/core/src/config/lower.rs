@@ -17,7 +17,9 @@ mod vrrp;
 use super::diagnostic::Report;
 use super::directive::{Context, Directive, NotActedOn};
 use super::keyword::BlockKind;
-use super::model::{Configuration, Global, ScriptUser, Statics, VrrpVersion};
+use super::model::{
+    Configuration, Global, Probe, ScriptUser, Statics, Tracker, VirtualServer, VrrpVersion,
+};
 use super::reader::Word;
 use super::source::Span;
 use super::tree::Statement;
@@ -196,13 +198,12 @@ impl Lowering {
         );
         review::instances(&instances, report);
         let usual_user = self.script_user.as_ref();
-        let virtual_servers = servers::finish(
-            self.virtual_servers,
-            &self.groups,
-            self.alerts,
+        let rest = servers::RestOfFile {
+            alerts: self.alerts,
             usual_user,
-            report,
-        );
+            trackers: &self.trackers,
+        };
+        let virtual_servers = servers::finish(self.virtual_servers, &self.groups, rest, report);
         let mut sync_groups = vrrp::finish_sync_groups(
             self.sync_groups,
             &mut instances,
@@ -215,6 +216,7 @@ impl Lowering {
                 .iter()
                 .flat_map(|instance| &instance.value.tracked)
                 .any(|tracked| tracked.tracker == *tracker)
+                || is_checked(&virtual_servers, tracker)
         });
         let of_groups = sync_groups.iter_mut().map(|group| &mut group.notify);
         let of_instances = instances.iter_mut().map(|read| &mut read.value.notify);
@@ -238,6 +240,18 @@ impl Lowering {
             virtual_servers,
         })
     }
+}
+
+/// Whether a `FILE_CHECK` follows it.
+fn is_checked(virtual_servers: &[VirtualServer], tracker: &Tracker) -> bool {
+    let Tracker::File(name) = tracker else {
+        return false;
+    };
+    virtual_servers
+        .iter()
+        .flat_map(|server| &server.real_servers)
+        .flat_map(|real| &real.checks)
+        .any(|check| matches!(&check.probe, Probe::File(probe) if probe.file == *name))
 }
 
 /// Whether the directive is about how a process runs, and is taken in.

@@ -11,8 +11,8 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub use self::check::{
-    Check, Connection, DnsProbe, HttpProbe, HttpVersion, MiscProbe, Probe, RECORD_TYPES, Regex,
-    RegexOptions, Timing, Tls, UdpProbe, UdpReply, Url,
+    Check, Connection, DnsProbe, FileMeaning, FileProbe, HttpProbe, HttpVersion, MiscProbe, Probe,
+    RECORD_TYPES, Regex, RegexOptions, Timing, Tls, UdpProbe, UdpReply, Url,
 };
 pub use self::group::{GroupMember, ServiceGroup, destination_of};
 pub use self::routing::{NextHop, Prefix, Route, RouteKind, Rule, RuleAction, Statics};
@@ -181,7 +181,7 @@ pub struct UnicastPeer {
 }
 
 /// Whom a script runs as.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ScriptUser {
     /// Login name, or a number.
     pub name: String,
@@ -190,7 +190,7 @@ pub struct ScriptUser {
 }
 
 /// A program that is run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Script {
     /// The program and its arguments; at least one.
     pub command: Vec<String>,
@@ -407,6 +407,8 @@ pub struct VirtualServer {
     pub smtp_alert: bool,
     /// `omega`: at the end, real servers and quorums count as lost.
     pub omega: bool,
+    /// `ha_suspend`: its checks rest while none of its addresses is held here.
+    pub ha_suspend: bool,
 }
 
 /// `sorry_server`.
@@ -435,6 +437,9 @@ pub struct RealServer {
     pub notify_up: Option<Script>,
     /// `notify_down`: run when it goes down.
     pub notify_down: Option<Script>,
+    /// `slow_start`: a real server that has come back gets its weight bit by bit over this
+    /// time.
+    pub slow_start: Duration,
     /// Its health checks; without any it counts as up.
     pub checks: Vec<Check>,
 }

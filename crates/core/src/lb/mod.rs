@@ -9,18 +9,20 @@
 mod configured;
 mod names;
 mod notification;
+mod part;
 mod plan;
 mod quorum;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-use crate::config::model::{VirtualServer, destination_of};
+use crate::config::model::{RealServer, VirtualServer, destination_of};
 use crate::service::{DestinationSettings, ServiceKey, ServiceSettings};
 
 pub use configured::Configured;
 pub use names::{RealServerName, VirtualServerName, virtual_server_name};
 pub use notification::{quorum_notification, real_server_notification};
+pub use part::{Part, Parts, RealServerPattern, STEPS};
 pub use plan::plan;
 pub use quorum::{QuorumChange, Quorums};
 
@@ -35,10 +37,10 @@ pub struct DesiredService {
     pub destinations: Vec<(SocketAddr, DestinationSettings)>,
 }
 
-/// The services that `virtual_servers` ask for, with those real servers that `is_up`.
+/// The services that `virtual_servers` ask for, with their real servers as `part_of` says.
 ///
 /// A real server that is down is left out, or has weight 0 where the file wants it
-/// inhibited. A service without a quorum, by `quorums`, has its sorry server instead of
+/// inhibited; one that drains has weight 0. A service without a quorum, by `quorums`, has its sorry server instead of
 /// all of its real servers, if the file names one. The services of a group have the same
 /// real servers, as far as their packets can go there.
 ///
@@ -47,7 +49,7 @@ pub struct DesiredService {
 /// Where the file names a service or a real server twice, the first counts.
 pub fn desired<'a>(
     virtual_servers: impl IntoIterator<Item = &'a VirtualServer>,
-    is_up: impl Fn(&ServiceKey, &SocketAddr) -> bool,
+    part_of: impl Fn(&VirtualServer, &RealServer) -> Part,
     quorums: &Quorums,
 ) -> Vec<DesiredService> {
     let mut services: Vec<DesiredService> = Vec::new();
@@ -55,13 +57,34 @@ pub fn desired<'a>(
     for virtual_server in virtual_servers {
         let key = virtual_server.key;
         let is_sorry = virtual_server.sorry_server.is_some() && !quorums.has(&key);
-        let real_servers = virtual_server.real_servers.iter().filter_map(|real| {
-            let serves = !is_sorry && is_up(&key, &real.address);
-            let settings = serving(real.settings, serves, real.inhibit_on_failure)?;
+        let reals = virtual_server.real_servers.iter();
+        let parts: Vec<Part> = reals.map(|real| part_of(virtual_server, real)).collect();
+        let scale = part::scale(parts.iter().copied());
+        let reals = virtual_server.real_servers.iter().zip(parts);
+        let real_servers = reals.filter_map(|(real, part)| {
+            let inhibit = real.inhibit_on_failure;
+            let weight = match part {
+                Part::Serving { weight, steps } if !is_sorry => part::share(weight, steps, scale),
+                Part::Draining => 0,
+                Part::Serving { .. } | Part::Down if inhibit => 0,
+                Part::Serving { .. } | Part::Down | Part::Out => return None,
+            };
+            let settings = DestinationSettings {
+                weight,
+                ..real.settings
+            };
             Some((real.address, settings))
         });
         let sorry_server = virtual_server.sorry_server.iter().filter_map(|sorry| {
-            let settings = serving(sorry.settings, is_sorry, sorry.inhibit)?;
+            let weight = match (is_sorry, sorry.inhibit) {
+                (true, _) => sorry.settings.weight,
+                (false, true) => 0,
+                (false, false) => return None,
+            };
+            let settings = DestinationSettings {
+                weight,
+                ..sorry.settings
+            };
             Some((sorry.address, settings))
         });
         let serving: Vec<_> = if is_sorry {
@@ -86,20 +109,4 @@ pub fn desired<'a>(
         }
     }
     services
-}
-
-/// A destination's settings while it serves, or not; none where it is to go.
-fn serving(
-    settings: DestinationSettings,
-    serves: bool,
-    inhibit: bool,
-) -> Option<DestinationSettings> {
-    match (serves, inhibit) {
-        (true, _) => Some(settings),
-        (false, true) => Some(DestinationSettings {
-            weight: 0,
-            ..settings
-        }),
-        (false, false) => None,
-    }
 }

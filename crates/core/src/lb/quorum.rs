@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
 
-use super::virtual_server_name;
-use crate::config::model::VirtualServer;
+use super::{Part, virtual_server_name};
+use crate::config::model::{RealServer, VirtualServer};
 use crate::service::ServiceKey;
 
 /// Which services have their quorum.
@@ -45,7 +44,10 @@ impl Quorums {
             Some(false) | None => weight >= quorum + hysteresis,
         };
         self.has.insert(server.key, has);
-        let is_news = before.unwrap_or(false) != has || before.is_none();
+        // ipwrapper.c, update_quorum_state: at the start, that there is none is news only
+        // for the sake of a sorry server.
+        let begins_sorry = before.is_none() && server.sorry_server.is_some();
+        let is_news = before.unwrap_or(false) != has || begins_sorry;
         is_news.then_some(QuorumChange {
             service: server.key,
             name: virtual_server_name(server),
@@ -57,19 +59,21 @@ impl Quorums {
         })
     }
 
-    /// Adds up the weight of a service's real servers that are up. What has changed, if
-    /// anything.
+    /// Adds up the weight of a service's real servers that serve, also where they have only
+    /// a part of it yet. What has changed, if anything.
     pub fn count(
         &mut self,
         server: &VirtualServer,
-        is_up: impl Fn(&ServiceKey, &SocketAddr) -> bool,
+        part_of: impl Fn(&VirtualServer, &RealServer) -> Part,
     ) -> Option<QuorumChange> {
-        let up = server
+        let weights = server
             .real_servers
             .iter()
-            .filter(|real| is_up(&server.key, &real.address));
-        let weight = up.map(|real| u64::from(real.settings.weight)).sum();
-        self.update(server, weight)
+            .map(|real| match part_of(server, real) {
+                Part::Serving { weight, .. } => u64::from(weight),
+                Part::Down | Part::Draining | Part::Out => 0,
+            });
+        self.update(server, weights.sum())
     }
 
     /// Forgets services that `stays` does not hold for.
@@ -120,7 +124,8 @@ impl fmt::Display for QuorumChange {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::{Protocol, ServiceSettings};
+    use crate::config::model::SorryServer;
+    use crate::service::{DestinationSettings, ForwardingMethod, Protocol, ServiceSettings};
 
     fn server(quorum: u32, hysteresis: u32) -> VirtualServer {
         VirtualServer {
@@ -133,11 +138,21 @@ mod tests {
             real_servers: Vec::new(),
             quorum,
             hysteresis,
-            sorry_server: None,
+            sorry_server: Some(SorryServer {
+                address: "10.9.0.9:80".parse().unwrap(),
+                settings: DestinationSettings {
+                    method: ForwardingMethod::Nat,
+                    weight: 1,
+                    upper_threshold: 0,
+                    lower_threshold: 0,
+                },
+                inhibit: false,
+            }),
             smtp_alert: false,
             quorum_up: None,
             quorum_down: None,
             omega: false,
+            ha_suspend: false,
         }
     }
 
@@ -169,6 +184,16 @@ mod tests {
                 "Gained quorum 1+0=1 <= 3 for VS [10.9.0.100]:tcp:80",
             ]
         );
+    }
+
+    #[test]
+    fn nobody_is_told_of_a_start_without_quorum_and_sorry_server() {
+        let mut server = server(1, 0);
+        server.sorry_server = None;
+        let mut quorums = Quorums::default();
+        assert_eq!(quorums.update(&server, 0), None);
+        assert!(!quorums.has(&server.key));
+        assert!(quorums.update(&server, 1).is_some_and(|change| change.has));
     }
 
     #[test]

@@ -27,8 +27,8 @@ fn no_keyword_stands_twice_in_a_block() {
 fn table() -> String {
     let mut text = String::from(
         "# Keywords of keepalived.conf\n\n\
-         Every keyword of keepalived from 1.2 to 2.4, by the block that it stands in. This file \
-         is written\nfrom the tables of the parser by a test, which fails when it is stale: \
+         Every keyword of keepalived from 1.2 to 2.4, and elver's own `slow_start`, by the block \
+         that it\nstands in. This file is written from the tables of the parser by a test, which fails when it is stale: \
          `UPDATE_EXPECT=1 cargo test -p\nelver-core --test language keywords`.\n\n\
          *Acted on*: elver does what it says. *Accepted*: known, and without effect so far; it \
          is named when\na file is read. *Missing*: the same, and what happens instead is said. \

@@ -20,17 +20,19 @@ const DATAGRAM: usize = 65_535;
 
 /// Makes the connection of `check`, holds the dialogue of its question, and closes it.
 ///
-/// It may take for ever; the caller bounds it. `tls` is from [`tls_context`].
+/// It may take for ever; the caller bounds it. `tls` is from [`TlsContexts::new`].
 pub(super) async fn attempt(
     check: &Check,
     question: usize,
     random: u64,
-    tls: &SslContext,
+    tls: &TlsContexts,
 ) -> Outcome {
     let mut dialogue = Dialogue::new(check, question, random);
     let held = match &check.probe {
-        // The director runs it.
-        Probe::Misc(_) => return Outcome::NotRun("no connection".to_owned()),
+        // The director runs it, or sees what it follows.
+        Probe::Misc(_) | Probe::File(_) | Probe::Bfd { .. } => {
+            return Outcome::NotRun("no connection".to_owned());
+        }
         Probe::Tcp | Probe::Smtp { .. } | Probe::Http(HttpProbe { tls: None, .. }) => {
             match connect(&check.connection).await {
                 Ok(mut stream) => converse(&mut stream, &mut dialogue).await,
@@ -42,9 +44,13 @@ pub(super) async fn attempt(
             urls,
             ..
         }) => {
-            let host = urls
-                .get(question)
-                .and_then(|url| url.virtual_host.as_deref());
+            let url = urls.get(question);
+            let host = url.and_then(|url| url.virtual_host.as_deref());
+            let compliant = url.and_then(|url| url.tls_compliant);
+            let tls = match compliant.unwrap_or(settings.compliant) {
+                true => &tls.strict,
+                false => &tls.usual,
+            };
             match connect(&check.connection).await {
                 Ok(stream) => match handshake(stream, tls, settings, host).await {
                     Ok(mut stream) => converse(&mut stream, &mut dialogue).await,
@@ -68,9 +74,26 @@ pub(super) async fn attempt(
     held.unwrap_or_else(|error| outcome_of(&error))
 }
 
-/// A TLS client that takes every server as it is: any version that OpenSSL still speaks,
-/// any certificate, and an end of the connection without a farewell.
-pub(super) fn tls_context() -> io::Result<SslContext> {
+/// TLS clients that take every server as it is: any version that OpenSSL still speaks, and any
+/// certificate.
+#[derive(Clone)]
+pub(super) struct TlsContexts {
+    /// One that takes an end of the connection without a farewell for an end.
+    usual: SslContext,
+    /// One that does not.
+    strict: SslContext,
+}
+
+impl TlsContexts {
+    pub(super) fn new() -> io::Result<TlsContexts> {
+        Ok(TlsContexts {
+            usual: tls_context(SslOptions::IGNORE_UNEXPECTED_EOF)?,
+            strict: tls_context(SslOptions::empty())?,
+        })
+    }
+}
+
+fn tls_context(options: SslOptions) -> io::Result<SslContext> {
     let build = || -> Result<SslContext, openssl::error::ErrorStack> {
         let mut builder = SslContextBuilder::new(SslMethod::tls_client())?;
         builder.set_verify(SslVerifyMode::NONE);
@@ -79,7 +102,7 @@ pub(super) fn tls_context() -> io::Result<SslContext> {
         builder.set_cipher_list("ALL:@SECLEVEL=0")?;
         // SSL_OP_LEGACY_SERVER_CONNECT of openssl/ssl.h: servers without RFC 5746.
         let legacy_server_connect = SslOptions::from_bits_retain(0x4);
-        builder.set_options(SslOptions::IGNORE_UNEXPECTED_EOF | legacy_server_connect);
+        builder.set_options(options | legacy_server_connect);
         Ok(builder.build())
     };
     build().map_err(io::Error::from)
@@ -217,6 +240,7 @@ fn outcome_of(error: &io::Error) -> Outcome {
         libc::EPERM,
         libc::EACCES,
         libc::EINVAL,
+        libc::ENODEV,
         libc::EAFNOSUPPORT,
     ];
     match error.raw_os_error() {

@@ -13,6 +13,7 @@ mod fast_path;
 mod layout;
 mod marks;
 mod member_places;
+mod observation;
 mod sweep;
 mod sync_daemons;
 

@@ -3,7 +3,7 @@
 //! The programs treat an expired entry as absent, so this is for the numbers and for the
 //! room, and nothing waits for it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use elver_packet::table::destination::{self, Destination};
 use elver_packet::table::settings::ticks_between;
 use elver_sys::bpf::{Clock, Maps};
 
+use super::observation::{Endings, Observations};
 use super::{DataPlane, layout};
 
 /// Sets that are swept at a time, so that a large table does not hold the director up.
@@ -33,6 +34,8 @@ pub(super) struct Sweep {
     next_set: u32,
     /// Ways that somebody was at work on when we came by.
     busy: HashMap<u32, Control>,
+    /// What was seen of real servers on the way.
+    observations: Observations,
 }
 
 impl DataPlane {
@@ -71,11 +74,20 @@ impl DataPlane {
                     let expires = now.wrapping_add(clock.ticks(HELD_TEMPLATE));
                     entry.renew(life, Life { expires, ..life });
                 } else {
+                    let (id, _) = entry.destination();
+                    if let Some(destination) = maps.destination(id) {
+                        let address = layout::destination_address(destination);
+                        self.sweep.observations.ended(entry, address);
+                    }
                     reclaim(&maps, index);
                 }
             }
         }
         self.sweep.next_set = if end == sets { 0 } else { end };
+        if end == sets {
+            let present = self.destination_addresses();
+            self.sweep.observations.retain(&present);
+        }
         self.judge_overloads();
         self.bury();
         self.forget_endpoints();
@@ -83,6 +95,20 @@ impl DataPlane {
 }
 
 impl DataPlane {
+    /// How connections of real servers have ended, as far as that was seen since the start.
+    pub(crate) fn endings(&self) -> impl Iterator<Item = (&SocketAddr, &Endings)> {
+        self.sweep.observations.iter()
+    }
+
+    fn destination_addresses(&self) -> BTreeSet<SocketAddr> {
+        let maps = &self.inventory.maps;
+        let services = self.inventory.services.values();
+        services
+            .flat_map(|slots| &slots.destinations)
+            .filter_map(|id| maps.destination(*id).map(layout::destination_address))
+            .collect()
+    }
+
     /// A destination can be left overloaded where processors bind and unbind at the same
     /// moment; that lasts until now.
     fn judge_overloads(&self) {

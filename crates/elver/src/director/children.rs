@@ -178,6 +178,7 @@ impl Director {
             self.notifications.deadline(),
             self.vrrp.start_at,
             self.check.start_at,
+            self.parts.poll_timeout(),
         ]
         .into_iter()
         .flatten()
@@ -204,6 +205,9 @@ impl Director {
         }
         if due(self.check.start_at) {
             self.start_check();
+        }
+        if due(self.parts.poll_timeout()) {
+            self.parts_due();
         }
         if due(self.notifications.deadline()) {
             self.notifications.deadline_reached(&mut self.scripts);

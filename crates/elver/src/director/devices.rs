@@ -56,6 +56,7 @@ impl Director {
         if self.held != held {
             self.data_plane.set_held(&held);
             self.held = held;
+            self.suspend_checks();
         }
     }
 

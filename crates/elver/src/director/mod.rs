@@ -23,6 +23,7 @@ mod fragments;
 mod hook;
 mod network;
 mod notifications;
+mod parts;
 mod pings;
 mod preconditions;
 mod programs;
@@ -39,10 +40,10 @@ use std::time::{Duration, Instant};
 
 use elver_core::api::{CheckStatus, MOST_EDITS, Request, Response, Status};
 use elver_core::check::messages::{FromChecks, ToChecks};
-use elver_core::check::{Attempt, CheckName, Health, HealthRecord};
+use elver_core::check::{Attempt, CheckName, Health, HealthRecord, Seen};
 use elver_core::config::model::Configuration;
 use elver_core::estimator;
-use elver_core::lb::{self, Quorums, RealServerName, VirtualServerName};
+use elver_core::lb::{self, Parts, Quorums, RealServerName, VirtualServerName};
 use elver_core::service::ServiceKey;
 use elver_core::vrrp::messages::{Command, Dump, Notice};
 use elver_sys::netlink::{Netlink, NetlinkEvents, Topic};
@@ -67,6 +68,7 @@ use crate::firewall;
 use crate::instance::{Instance, PidFile, Taken};
 use crate::scripts::Scripts;
 use crate::settings::Settings;
+use crate::vrrp_process::trackers::{Observation, Watches};
 
 pub(crate) use self::address_record::{AddressRecord, withdraw, words as address_words};
 pub(crate) use self::hook::Hook;
@@ -160,6 +162,8 @@ struct Director {
     data_plane: DataPlane,
     health: HealthRecord,
     quorums: Quorums,
+    parts: Parts,
+    watches: Watches,
     virtual_routers: VirtualRouters,
     address_record: AddressRecord,
     netlink: Netlink,
@@ -269,6 +273,8 @@ impl Director {
                 presumed(&present, service, real_server)
             }),
             quorums: Quorums::default(),
+            parts: Parts::default(),
+            watches: Watches::new(),
             servers: ServerPlaces::of(&configuration),
             configuration,
             data_plane,
@@ -306,6 +312,7 @@ impl Director {
         director.carry_out(director.plan(&director.configuration));
         director.look_at_firewall(settings);
         director.start_vrrp();
+        director.watch_files();
         director.start_check();
         let inbox = Inbox {
             vrrp: from_vrrp,
@@ -351,6 +358,11 @@ impl Director {
                         self.check_said(said);
                     }
                     self.carry_out_changes();
+                }
+                Some(observed) = self.watches.next() => {
+                    if let Observation::File { name, value } = observed {
+                        self.seen(&Seen::File(name, value));
+                    }
                 }
                 task = self.fragments.next() => {
                     let task = task.map_err(Failure::system("taking fragments"))?;
@@ -442,14 +454,9 @@ impl Director {
             Some(child) => child.tell(self.virtual_routers.command(&self.configuration)),
             None => self.start_vrrp(),
         }
-        match &self.check.child {
-            Some(_) if checks.is_empty() => {}
-            Some(child) => {
-                pings::permit(&checks.assigned);
-                child.tell(ToChecks::Change(checks));
-            }
-            None => self.start_check(),
-        }
+        self.tell_checks(checks);
+        self.suspend_checks();
+        self.watch_files();
         self.schedule_children();
         self.watch_vrrp();
         Ok(())
@@ -480,6 +487,8 @@ impl Director {
                     Err(failure) => Response::Failed(failure.to_string()),
                 }
             }
+            Request::Drain { which, deadline } => self.drain(which, deadline),
+            Request::Undrain(which) => self.undrain(&which),
             Request::Status => Response::Status(self.status()),
         }
     }
@@ -529,6 +538,8 @@ impl Director {
                     (name.clone(), words)
                 })
                 .collect(),
+            endings: self.endings(),
+            drains: self.drains(),
             packets: self.data_plane.packets(),
         }
     }

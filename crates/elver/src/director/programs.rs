@@ -1,7 +1,7 @@
 //! Programs that check real servers (`MISC_CHECK`), run for the check process.
 
 use elver_core::check::messages::{FromChecks, ScriptOutcome, ToChecks};
-use elver_core::check::{Attempt, CheckName};
+use elver_core::check::{Attempt, CheckName, Weighing};
 use elver_core::config::model::Probe;
 
 use super::{Director, ScriptName};
@@ -98,28 +98,20 @@ impl Director {
         let probe = standing.map(|standing| &standing.check.probe);
         let is_dynamic = matches!(probe, Some(Probe::Misc(probe)) if probe.dynamic);
         if code == 0 {
+            self.weigh(check, Weighing::None);
             return ScriptOutcome::Passed(words);
         }
         if code == FAILED || !is_dynamic {
             return ScriptOutcome::Failed(words);
         }
         let weight = u32::try_from(code - WEIGHT_ZERO).unwrap_or(0);
-        self.set_weight(check, weight);
+        self.weigh(check, Weighing::To(weight));
         ScriptOutcome::Passed(words)
     }
 
-    /// Gives a real server another weight, until the file is read again or a program says
-    /// another one.
-    fn set_weight(&mut self, check: &CheckName, weight: u32) {
-        let virtual_servers = self.configuration.virtual_servers.iter_mut();
-        let real_server = virtual_servers
-            .filter(|server| server.key == check.service)
-            .flat_map(|server| &mut server.real_servers)
-            .find(|real_server| real_server.address == check.real_server);
-        if let Some(real_server) = real_server
-            && real_server.settings.weight != weight
-        {
-            real_server.settings.weight = weight;
+    /// A program gives its real server another weight, or its usual one.
+    fn weigh(&mut self, check: &CheckName, weighing: Weighing) {
+        if self.health.weigh(check, weighing) {
             self.changed.insert(check.service);
             self.carry_out_changes();
         }

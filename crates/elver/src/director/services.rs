@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use elver_core::check::Health;
 use elver_core::check::messages::{CheckChanges, Report};
@@ -37,6 +38,10 @@ impl Director {
                     .iter()
                     .find(|r| r.address == real_server)
             {
+                match health {
+                    Health::Up => self.parts.came_up(Instant::now(), service, real),
+                    Health::Down => self.parts.went_down(service, real_server),
+                }
                 let notification = lb::real_server_notification(server, real, health == Health::Up);
                 self.notifications.tell(notification, &mut self.scripts);
             }
@@ -62,6 +67,7 @@ impl Director {
             configuration: &self.configuration,
             health: &self.health,
             quorums: &self.quorums,
+            parts: &self.parts,
             configured: &self.data_plane.configured().services(),
         };
         reload::plan(running, after)
@@ -89,17 +95,18 @@ impl Director {
         let virtual_servers: Vec<&VirtualServer> = virtual_servers
             .map(|place| &self.configuration.virtual_servers[place])
             .collect();
-        let is_up = |service: &ServiceKey, real_server: &SocketAddr| {
-            self.health.health(service, real_server) == Health::Up
-        };
+        let mut quorums = std::mem::take(&mut self.quorums);
         for server in &virtual_servers {
-            if let Some(change) = self.quorums.count(server, is_up) {
+            let part_of = |server: &_, real: &_| self.part_of(server, real);
+            if let Some(change) = quorums.count(server, part_of) {
                 tracing::info!("{change}");
                 let notification = lb::quorum_notification(server, change.has);
                 self.notifications.tell(notification, &mut self.scripts);
             }
         }
-        let desired = lb::desired(virtual_servers, is_up, &self.quorums);
+        self.quorums = quorums;
+        let part_of = |server: &_, real: &_| self.part_of(server, real);
+        let desired = lb::desired(virtual_servers, part_of, &self.quorums);
         let keys = desired.iter().map(|service| service.key);
         let configured = self.data_plane.configured().of(keys);
         self.apply(&lb::plan(&desired, &configured));

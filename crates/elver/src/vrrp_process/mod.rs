@@ -9,7 +9,7 @@
 mod dumps;
 mod host;
 mod routing;
-mod trackers;
+pub(crate) mod trackers;
 mod virtual_mac;
 
 use std::io;

@@ -17,7 +17,7 @@ const LONGEST_NUMBER: u64 = 127;
 
 /// Something that was looked at.
 #[derive(Debug)]
-pub(super) enum Observation {
+pub(crate) enum Observation {
     /// A file.
     File { name: String, value: i64 },
     /// Processes.
@@ -25,7 +25,7 @@ pub(super) enum Observation {
 }
 
 /// What is looked at.
-pub(super) struct Watches {
+pub(crate) struct Watches {
     files: Option<(Vec<TrackedFile>, FileWatch)>,
     processes: Option<(Vec<TrackedProcess>, ProcessWatch)>,
     sender: mpsc::UnboundedSender<Observation>,
@@ -35,7 +35,7 @@ pub(super) struct Watches {
 }
 
 impl Watches {
-    pub(super) fn new() -> Watches {
+    pub(crate) fn new() -> Watches {
         let (sender, observations) = mpsc::unbounded_channel();
         Watches {
             files: None,
@@ -47,7 +47,7 @@ impl Watches {
     }
 
     /// Looks at these from now on, and says at once what is seen of those that are new.
-    pub(super) fn start(&mut self, trackers: &Trackers) {
+    pub(crate) fn start(&mut self, trackers: &Trackers) {
         let reloaded = std::mem::replace(&mut self.started, true);
         if self.files.as_ref().map_or(&[][..], |(files, _)| files) != trackers.files {
             self.files = None;
@@ -66,7 +66,7 @@ impl Watches {
     }
 
     /// The next thing that was seen. Nothing is lost when this is cancelled.
-    pub(super) async fn next(&mut self) -> Option<Observation> {
+    pub(crate) async fn next(&mut self) -> Option<Observation> {
         self.observations.recv().await
     }
 

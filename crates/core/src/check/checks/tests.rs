@@ -232,8 +232,12 @@ proptest! {
         for step in steps {
             match step {
                 Step::Configure(hosts) => {
-                    configured = hosts.iter().map(|host| name(*host)).collect();
-                    let assignments = hosts.into_iter().map(assignment).collect();
+                    // Those of two services share their checks.
+                    let assignments: Vec<Assignment> = hosts
+                        .into_iter()
+                        .map(|host| of_service(host % 3, 80 + u16::from(host / 3)))
+                        .collect();
+                    configured = assignments.iter().map(|each| each.name).collect();
                     checks.handle(now, Input::Configure(assignments));
                 }
                 Step::Pass(time) => {
@@ -277,10 +281,121 @@ proptest! {
                     Effect::Report(report) => prop_assert!(configured.contains(&report.name)),
                 }
             }
-            prop_assert_eq!(checks.deadlines.len(), configured.len());
-            prop_assert_eq!(checks.running.len(), configured.len());
+            prop_assert_eq!(checks.deadlines.len(), checks.runs.len());
+            prop_assert_eq!(checks.names.len(), configured.len());
             prop_assert_eq!(checks.attempts.len(), open.len());
-            prop_assert!(open.len() <= configured.len());
+            prop_assert!(open.len() <= checks.runs.len());
+            prop_assert_eq!(checks.shared.len(), checks.runs.len());
         }
     }
+}
+
+/// The check of `host` in the virtual service on `port`.
+fn of_service(host: u8, port: u16) -> Assignment {
+    let mut assignment = assignment(host);
+    assignment.name.service = ServiceKey::Address {
+        protocol: Protocol::Tcp,
+        address: SocketAddr::from(([172, 17, 42, 200], port)),
+    };
+    assignment
+}
+
+fn reports(effects: &[Effect]) -> Vec<(CheckName, Health, News)> {
+    let reports = effects.iter().filter_map(|effect| match effect {
+        Effect::Report(report) => Some((report.name, report.health, report.news)),
+        _ => None,
+    });
+    reports.collect()
+}
+
+#[test]
+fn checks_that_ask_the_same_are_made_once_and_reported_for_each() {
+    let start = Instant::now();
+    let mut checks = Checks::new(7);
+    let all: Vec<Assignment> = [80, 81, 82].map(|port| of_service(121, port)).into();
+    checks.handle(start, Input::Configure(all.clone()));
+    let first = checks.poll_timeout().unwrap();
+    checks.handle_timeout(first);
+    let attempt = only_attempt(&mut checks);
+    checks.handle(
+        first,
+        Input::Ended(attempt, Outcome::Failed(Failure::Refused)),
+    );
+    let down = News::FailedFinally { retries: 0 };
+    let expected: Vec<_> = all
+        .iter()
+        .map(|each| (each.name, Health::Down, down))
+        .collect();
+    assert_eq!(reports(&effects(&mut checks)), expected);
+
+    // One that comes later hears at once what is known.
+    let late = of_service(121, 83);
+    let change = CheckChanges {
+        ended: vec![all[0].name, all[1].name],
+        assigned: vec![late.clone()],
+    };
+    checks.handle(first, Input::Change(change));
+    assert_eq!(
+        reports(&effects(&mut checks)),
+        [(late.name, Health::Down, down)]
+    );
+
+    let second = checks.poll_timeout().unwrap();
+    checks.handle_timeout(second);
+    let attempt = only_attempt(&mut checks);
+    let passed = Outcome::Passed("connected".to_owned());
+    checks.handle(second, Input::Ended(attempt, passed));
+    assert_eq!(
+        reports(&effects(&mut checks)),
+        [
+            (all[2].name, Health::Up, News::Succeeded),
+            (late.name, Health::Up, News::Succeeded)
+        ]
+    );
+    let change = CheckChanges {
+        ended: vec![all[2].name, late.name],
+        assigned: Vec::new(),
+    };
+    checks.handle(second, Input::Change(change));
+    assert_eq!(checks.poll_timeout(), None);
+    assert!(checks.shared.is_empty() && checks.runs.is_empty());
+}
+
+#[test]
+fn a_check_that_gets_other_times_leaves_those_that_keep_theirs() {
+    let start = Instant::now();
+    let mut checks = Checks::new(7);
+    let both = [of_service(121, 80), of_service(121, 81)];
+    checks.handle(start, Input::Configure(both.to_vec()));
+    let first = checks.poll_timeout().unwrap();
+    checks.handle_timeout(first);
+    let attempt = only_attempt(&mut checks);
+    let passed = Outcome::Passed("connected".to_owned());
+    checks.handle(first, Input::Ended(attempt, passed));
+    effects(&mut checks);
+
+    let mut other = both[1].clone();
+    other.check.timing.interval = Duration::from_secs(1);
+    let change = CheckChanges {
+        ended: Vec::new(),
+        assigned: vec![other.clone()],
+    };
+    checks.handle(first, Input::Change(change));
+    assert_eq!(checks.runs.len(), 2);
+    // Both come due, and each is asked for by itself; what was known stays known.
+    checks.handle_timeout(first + Duration::from_secs(8));
+    let seen = effects(&mut checks);
+    assert_eq!(reports(&seen), []);
+    assert_eq!(seen.len(), 2, "{seen:?}");
+
+    // The first follows: now they are one again.
+    let mut first_too = other.clone();
+    first_too.name = both[0].name;
+    let change = CheckChanges {
+        ended: Vec::new(),
+        assigned: vec![first_too],
+    };
+    checks.handle(first, Input::Change(change));
+    assert_eq!(checks.runs.len(), 1);
+    assert_eq!(checks.names.len(), 2);
 }

@@ -73,6 +73,15 @@ impl Http {
         }
     }
 
+    /// How many octets of what came it holds.
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        match &self.part {
+            Part::Head(head) => head.len(),
+            Part::Body(body) => body.searched.as_ref().map_or(0, Vec::len),
+        }
+    }
+
     pub(super) fn turn(&mut self) -> Turn {
         match (&self.outcome, self.request.take()) {
             (Some(outcome), _) => Turn::Done(outcome.clone()),

@@ -47,8 +47,8 @@ impl Dialogue {
     pub fn new(check: &Check, question: usize, random: u64) -> Dialogue {
         let to = check.connection.to;
         Dialogue(match &check.probe {
-            // A program is its own dialogue.
-            Probe::Tcp | Probe::Misc(_) => Kind::Connected,
+            // A program is its own dialogue, and what is followed has none.
+            Probe::Tcp | Probe::Misc(_) | Probe::File(_) | Probe::Bfd { .. } => Kind::Connected,
             Probe::Http(probe) => match probe.urls.get(question) {
                 Some(url) => Kind::Http(Box::new(http::Http::new(url, probe.version, to))),
                 None => Kind::Connected,

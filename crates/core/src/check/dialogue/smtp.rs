@@ -39,6 +39,12 @@ impl Smtp {
         }
     }
 
+    /// How many octets of what came it holds.
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.line.len()
+    }
+
     pub(super) fn turn(&mut self) -> Turn {
         match (&self.outcome, self.send.take()) {
             (Some(outcome), _) => Turn::Done(outcome.clone()),

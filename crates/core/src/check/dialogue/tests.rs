@@ -36,6 +36,7 @@ fn url() -> Url {
         status_codes: vec![(200, 299)],
         digest: None,
         regex: None,
+        tls_compliant: None,
     }
 }
 
@@ -321,6 +322,182 @@ fn any_probe() -> impl Strategy<Value = Probe> {
             record_type: 6
         })),
     ]
+}
+
+/// A probe with an exchange that it passes with, as what the peer sends.
+fn exchanges() -> Vec<(Probe, Vec<u8>)> {
+    let mut judged = url();
+    // `printf hello | md5sum`
+    judged.digest = Some(0x5d41_402a_bc4b_2a76_b971_9d91_1017_c592_u128.to_be_bytes());
+    judged.regex = Some(Regex {
+        pattern: "^h(el+)*o$".to_owned(),
+        must_not_match: false,
+        options: RegexOptions::default(),
+        least_offset: 0,
+        offset_limit: None,
+    });
+    let mut dns = vec![0x12, 0x34, 0x81, 0x80, 0, 1, 0, 0, 0, 0, 0, 0];
+    dns.extend_from_slice(b"\x07example\0\0\x06\0\x01");
+    let reply = UdpReply {
+        prefix: vec![(0x40, 0xf0), (0, 0)],
+        least_length: 2,
+        greatest_length: 9,
+    };
+    vec![
+        (
+            http(judged),
+            b"HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length: 5\r\n\r\nhello".to_vec(),
+        ),
+        (
+            Probe::Smtp {
+                helo_name: "x".to_owned(),
+            },
+            b"220-well\r\n220 come\r\n250-x\r\n250 HELP\r\n221 bye\r\n".to_vec(),
+        ),
+        (
+            Probe::Dns(DnsProbe {
+                name: "example".to_owned(),
+                record_type: 6,
+            }),
+            dns,
+        ),
+        (
+            Probe::Udp(UdpProbe {
+                payload: None,
+                reply: Some(reply),
+            }),
+            b"Any".to_vec(),
+        ),
+    ]
+}
+
+/// A change of some octets.
+#[derive(Debug, Clone)]
+enum Mutation {
+    Flip(usize, u8),
+    Cut(usize, usize),
+    Repeat(usize, usize, usize),
+    Insert(usize, Vec<u8>),
+}
+
+fn mutation() -> impl Strategy<Value = Mutation> {
+    let word = prop_oneof![
+        Just(b"\r\n".to_vec()),
+        Just(b"\r\n\r\n".to_vec()),
+        Just(b"\0".to_vec()),
+        Just(b"-1".to_vec()),
+        Just(b"99999999999999999999".to_vec()),
+        Just(b"Content-Length: ".to_vec()),
+        Just(b"HTTP/9.9 ".to_vec()),
+        Just(b"\x1b[31m".to_vec()),
+        Just(vec![0xff; 8]),
+        prop::collection::vec(any::<u8>(), 0..20),
+    ];
+    let at = any::<usize>;
+    prop_oneof![
+        (at(), 1u8..).prop_map(|(at, bits)| Mutation::Flip(at, bits)),
+        (at(), 1usize..20).prop_map(|(at, length)| Mutation::Cut(at, length)),
+        (at(), 1usize..40, 1usize..3000)
+            .prop_map(|(at, length, times)| Mutation::Repeat(at, length, times)),
+        (at(), word).prop_map(|(at, word)| Mutation::Insert(at, word)),
+    ]
+}
+
+fn mutated(mut octets: Vec<u8>, mutations: &[Mutation]) -> Vec<u8> {
+    for mutation in mutations {
+        let length = octets.len();
+        let range = |at: usize, size: usize| {
+            let at = at % (length + 1);
+            at..length.min(at + size)
+        };
+        match mutation {
+            Mutation::Flip(at, bits) if length > 0 => octets[at % length] ^= bits,
+            Mutation::Flip(..) => {}
+            Mutation::Cut(at, size) => drop(octets.drain(range(*at, *size))),
+            Mutation::Repeat(at, size, times) => {
+                let range = range(*at, *size);
+                let repeated = octets[range.clone()].repeat(*times);
+                octets.splice(range, repeated);
+            }
+            Mutation::Insert(at, word) => {
+                let at = range(*at, 0).start;
+                octets.splice(at..at, word.iter().copied());
+            }
+        }
+    }
+    octets
+}
+
+fn remembered(dialogue: &Dialogue) -> usize {
+    match &dialogue.0 {
+        Kind::Http(http) => http.remembered(),
+        Kind::Smtp(smtp) => smtp.remembered(),
+        Kind::Connected | Kind::Datagram(_) => 0,
+    }
+}
+
+#[test]
+fn the_exchanges_that_are_changed_pass_as_they_are() {
+    for (probe, octets) in exchanges() {
+        let outcome = outcome_of(probe, &[&octets]);
+        assert!(matches!(outcome, Outcome::Passed(_)), "{outcome:?}");
+    }
+}
+
+#[test]
+fn what_is_remembered_of_a_peer_without_end_is_bounded() {
+    let part = |octets: &[u8]| octets.repeat(64 * 1024 / octets.len());
+    for (probe, first, rest) in [
+        (0, &b""[..], part(b"x")),
+        (0, b"HTTP/1.0 200 OK\r\n", part(b"X: y\r\n")),
+        (0, b"HTTP/1.0 200 OK\r\n\r\n", part(b"hel")),
+        (1, b"", part(b"220-")),
+        (1, b"", part(b"220-more\r\n")),
+    ] {
+        let (probe, _) = exchanges().swap_remove(probe);
+        let mut dialogue = Dialogue::new(&check(probe), 0, 7);
+        dialogue.received(first);
+        let mut most = 0;
+        let mut parts = 0;
+        while !matches!(dialogue.turn(), Turn::Done(_)) {
+            dialogue.received(&rest);
+            most = most.max(remembered(&dialogue));
+            parts += 1;
+            assert!(parts < 2000, "64 MiB are enough");
+        }
+        assert!(most <= 1024 * 1024, "{most}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// Whatever becomes of an answer on its way: there is one verdict, however the octets are
+    /// cut into pieces, in words that can stand in a log.
+    #[test]
+    fn changed_answers_get_one_verdict_in_words(
+        which in 0usize..4,
+        mutations in prop::collection::vec(mutation(), 1..6),
+        cuts in prop::collection::vec(1usize..2000, 0..8),
+    ) {
+        let (probe, octets) = exchanges().swap_remove(which);
+        let octets = mutated(octets, &mutations);
+        let whole = outcome_of(probe.clone(), &[&octets]);
+        if !matches!(probe, Probe::Dns(_) | Probe::Udp(_)) {
+            let (mut pieces, mut rest) = (Vec::new(), &octets[..]);
+            for cut in cuts {
+                let (piece, left) = rest.split_at(cut.min(rest.len()));
+                if !piece.is_empty() {
+                    pieces.push(piece);
+                }
+                rest = left;
+            }
+            pieces.push(rest);
+            prop_assert_eq!(outcome_of(probe, &pieces), whole.clone());
+        }
+        let words = words(whole);
+        prop_assert!(words.len() < 200 && !words.chars().any(char::is_control), "{words:?}");
+    }
 }
 
 proptest! {

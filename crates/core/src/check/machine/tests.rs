@@ -39,7 +39,7 @@ fn with_retries(retries: u32) -> Check {
 
 fn running(now: Instant, health: Health, has_run: bool, retries_used: u32) -> Machine {
     Machine {
-        check: check(),
+        check: Arc::new(check()),
         question: 0,
         failed_question: None,
         health,
@@ -163,7 +163,11 @@ fn every_state_meets_every_outcome() {
 #[test]
 fn nothing_happens_before_its_time() {
     let start = Instant::now();
-    let mut machine = Machine::new(check(), Begin::Added(Health::Up), start + INTERVAL);
+    let mut machine = Machine::new(
+        Arc::new(check()),
+        Begin::Added(Health::Up),
+        start + INTERVAL,
+    );
     assert_eq!(machine.poll_timeout(), start + INTERVAL);
     let early = start + INTERVAL - Duration::from_nanos(1);
     assert_eq!(machine.handle_timeout(early), Due::Nothing);
@@ -177,7 +181,7 @@ fn nothing_happens_before_its_time() {
 fn where_a_check_begins() {
     let start = Instant::now();
     let begun = |begin| {
-        let machine = Machine::new(check(), begin, start);
+        let machine = Machine::new(Arc::new(check()), begin, start);
         (machine.health, machine.has_run, machine.retries_used)
     };
     assert_eq!(
@@ -196,7 +200,7 @@ fn where_a_check_begins() {
 #[test]
 fn a_failure_that_repeats_itself_is_told_once() {
     let start = Instant::now();
-    let mut machine = Machine::new(check(), Begin::Resume(Health::Down), start);
+    let mut machine = Machine::new(Arc::new(check()), Begin::Resume(Health::Down), start);
     let mut told = 0;
     let mut now = start;
     for _ in 0..5 {
@@ -224,7 +228,7 @@ fn fewer_retries_leave_one_failure_to_go() {
         (0, 3, 0),
     ] {
         let mut machine = running(start, Health::Up, true, used);
-        machine.adopt(start, with_retries(retries));
+        machine.adopt(start, Arc::new(with_retries(retries)));
         assert_eq!(machine.retries_used, then, "{used} used, {retries} now");
     }
 }
@@ -233,8 +237,8 @@ fn fewer_retries_leave_one_failure_to_go() {
 fn a_shorter_interval_does_not_wait_for_the_longer_one() {
     let start = Instant::now();
     let hour = Duration::from_secs(3600);
-    let mut machine = Machine::new(check(), Begin::Added(Health::Up), start + hour);
-    machine.adopt(start, check());
+    let mut machine = Machine::new(Arc::new(check()), Begin::Added(Health::Up), start + hour);
+    machine.adopt(start, Arc::new(check()));
     assert_eq!(
         machine.poll_timeout(),
         start + BOOTSTRAP_DELAY + check().timing.warmup
@@ -295,7 +299,7 @@ proptest! {
             is_up: by_reload || begins_up,
             has_run: false,
         };
-        let mut machine = Machine::new(with_retries(retries), begin, Instant::now());
+        let mut machine = Machine::new(Arc::new(with_retries(retries)), begin, Instant::now());
         for is_success in results {
             let now = machine.poll_timeout();
             prop_assert_eq!(machine.handle_timeout(now), Due::Ask);
@@ -327,6 +331,7 @@ fn pages_are_asked_for_in_turn_and_anew_after_a_failure() {
         status_codes: vec![(200, 299)],
         digest: None,
         regex: None,
+        tls_compliant: None,
     };
     check.probe = Probe::Http(HttpProbe {
         version: HttpVersion::Http10,
@@ -335,7 +340,7 @@ fn pages_are_asked_for_in_turn_and_anew_after_a_failure() {
         urls: vec![url("/a"), url("/b"), url("/c")],
     });
     let mut now = Instant::now();
-    let mut machine = Machine::new(check, Begin::Start(Health::Up), now);
+    let mut machine = Machine::new(Arc::new(check), Begin::Start(Health::Up), now);
     let mut ask = |passes: bool| {
         let at = machine.poll_timeout();
         let pause = at - now;

@@ -5,11 +5,23 @@ use std::time::Duration;
 use super::scripts::{command, user};
 use super::{Quoted, Seconds, Writer};
 use crate::config::model::{
-    Check, Connection, HttpProbe, HttpVersion, MiscProbe, Probe, RECORD_TYPES, UdpProbe, Url,
+    Check, Connection, FileProbe, HttpProbe, HttpVersion, MiscProbe, Probe, RECORD_TYPES, UdpProbe,
+    Url,
 };
 
 pub(super) fn check(w: &mut Writer, check: &Check) {
     w.block(format_args!("{}", check.probe.keyword()), |w| {
+        match &check.probe {
+            Probe::File(probe) => return file(w, probe),
+            Probe::Bfd { instance } => {
+                w.line(format_args!("name {}", Quoted(instance)));
+                if check.timing.alpha {
+                    w.line(format_args!("alpha"));
+                }
+                return;
+            }
+            _ => {}
+        }
         let connection = &check.connection;
         if let Probe::Misc(probe) = &check.probe {
             misc(w, probe, connection.timeout);
@@ -29,7 +41,7 @@ pub(super) fn check(w: &mut Writer, check: &Check) {
             w.line(format_args!("log_all_failures"));
         }
         match &check.probe {
-            Probe::Tcp | Probe::Ping | Probe::Misc(_) => {}
+            Probe::Tcp | Probe::Ping | Probe::Misc(_) | Probe::File(_) | Probe::Bfd { .. } => {}
             Probe::Http(probe) => http(w, probe),
             Probe::Smtp { helo_name } => w.line(format_args!("helo_name {}", Quoted(helo_name))),
             Probe::Udp(probe) => udp(w, probe),
@@ -44,6 +56,12 @@ pub(super) fn check(w: &mut Writer, check: &Check) {
             }
         }
     });
+}
+
+fn file(w: &mut Writer, probe: &FileProbe) {
+    w.line(format_args!("track_file {}", Quoted(&probe.file)));
+    let reverse = if probe.reverse { " reverse" } else { "" };
+    w.line(format_args!("weight {}{reverse}", probe.weight));
 }
 
 fn connecting(w: &mut Writer, connection: &Connection) {
@@ -90,6 +108,9 @@ fn http(w: &mut Writer, probe: &HttpProbe) {
         if let Some(name) = &tls.sni_name {
             w.line(format_args!("sni_name {}", Quoted(name)));
         }
+        if tls.compliant {
+            w.line(format_args!("tls_compliant"));
+        }
     }
     if probe.fast_recovery {
         w.line(format_args!("fast_recovery"));
@@ -109,6 +130,9 @@ fn url(w: &mut Writer, url: &Url) {
     }
     if let Some(digest) = url.digest {
         w.line(format_args!("digest {:032x}", u128::from_be_bytes(digest)));
+    }
+    if let Some(compliant) = url.tls_compliant {
+        w.line(format_args!("tls_compliant {compliant}"));
     }
     let Some(regex) = &url.regex else {
         return;

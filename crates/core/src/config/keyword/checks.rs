@@ -3,7 +3,7 @@
 use super::Argument::{Address, Choice, Optional, Port, Rest, Word};
 use super::{
     BlockKind, INTERFACE, Keyword, LONGEST, NAME, OPTIONAL_BOOLEAN, UNSIGNED, acted, dropped,
-    known, missing, number, seconds,
+    known, number, seconds,
 };
 
 /// The keywords of a check that connects, with its own after them.
@@ -46,7 +46,7 @@ pub(super) const HTTP_GET: &[Keyword] = connecting![acted;
     acted("enable_sni", &[OPTIONAL_BOOLEAN]),
     acted("sni_name", &[NAME]),
     acted("fast_recovery", &[OPTIONAL_BOOLEAN]),
-    known("tls_compliant", &[OPTIONAL_BOOLEAN]),
+    acted("tls_compliant", &[OPTIONAL_BOOLEAN]),
 ];
 
 /// `url`.
@@ -61,18 +61,17 @@ pub(super) const URL: &[Keyword] = &[
     known("regex_stack", &[number(0, UNSIGNED), number(0, UNSIGNED)]),
     acted("regex_min_offset", &[number(0, UNSIGNED)]),
     acted("regex_max_offset", &[number(0, UNSIGNED)]),
-    known("tls_compliant", &[OPTIONAL_BOOLEAN]),
+    acted("tls_compliant", &[OPTIONAL_BOOLEAN]),
 ];
 
 /// `SMTP_CHECK`.
 pub(super) const SMTP_CHECK: &[Keyword] = connecting![acted;
     acted("helo_name", &[NAME]),
-    missing("host", &[], "only the host of the check itself is checked")
-        .opens(BlockKind::SmtpHost),
+    acted("host", &[]).opens(BlockKind::SmtpHost),
 ];
 
 /// `host` in `SMTP_CHECK`.
-pub(super) const SMTP_HOST: &[Keyword] = connecting![known;];
+pub(super) const SMTP_HOST: &[Keyword] = connecting![acted;];
 
 /// `DNS_CHECK`.
 pub(super) const DNS_CHECK: &[Keyword] = connecting![acted;
@@ -96,7 +95,7 @@ pub(super) const MISC_CHECK: &[Keyword] = &[
 
 /// `BFD_CHECK`.
 pub(super) const BFD_CHECK: &[Keyword] =
-    &[known("name", &[NAME]), known("alpha", &[OPTIONAL_BOOLEAN])];
+    &[acted("name", &[NAME]), acted("alpha", &[OPTIONAL_BOOLEAN])];
 
 /// `PING_CHECK`.
 pub(super) const PING_CHECK: &[Keyword] = connecting![acted;];
@@ -111,8 +110,8 @@ pub(super) const UDP_CHECK: &[Keyword] = connecting![acted;
 
 /// `FILE_CHECK`.
 pub(super) const FILE_CHECK: &[Keyword] = &[
-    known("track_file", &[NAME]),
-    known(
+    acted("track_file", &[NAME]),
+    acted(
         "weight",
         &[
             number(-(i32::MAX as i64), i32::MAX as i64),

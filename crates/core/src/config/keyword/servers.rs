@@ -61,11 +61,8 @@ pub(super) const VIRTUAL_SERVER: &[Keyword] = &[
     ),
     acted("sorry_server_inhibit", &[]),
     acted("sorry_server_lvs_method", &[METHOD, TUNNEL]),
-    missing(
-        "ha_suspend",
-        &[],
-        "checks go on while the virtual address is elsewhere",
-    ),
+    acted("ha_suspend", &[]),
+    acted("slow_start", &[seconds(1, LONGEST)]),
     acted("alpha", &[OPTIONAL_BOOLEAN]),
     acted("omega", &[OPTIONAL_BOOLEAN]),
     acted("quorum", &[number(1, UNSIGNED)]),
@@ -96,6 +93,7 @@ pub(super) const REAL_SERVER: &[Keyword] = &[
     acted("warmup", &[seconds(0, LONGEST)]),
     acted("inhibit_on_failure", &[OPTIONAL_BOOLEAN]),
     acted("alpha", &[OPTIONAL_BOOLEAN]),
+    acted("slow_start", &[seconds(1, LONGEST)]),
     acted("notify_up", &[SCRIPT]),
     acted("notify_down", &[SCRIPT]),
     acted("smtp_alert", &[OPTIONAL_BOOLEAN]),
@@ -110,5 +108,5 @@ pub(super) const REAL_SERVER: &[Keyword] = &[
     missing("BFD_CHECK", &[], NOT_CHECKED).opens(BlockKind::BfdCheck),
     acted("PING_CHECK", &[]).opens(BlockKind::PingCheck),
     acted("UDP_CHECK", &[]).opens(BlockKind::UdpCheck),
-    missing("FILE_CHECK", &[], NOT_CHECKED).opens(BlockKind::FileCheck),
+    acted("FILE_CHECK", &[]).opens(BlockKind::FileCheck),
 ];

@@ -6,11 +6,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::script::{command, user};
+use super::servers::RestOfFile;
+use super::tracking::ReadTrackers;
 use crate::config::diagnostic::Report;
 use crate::config::directive::{Context, Directive};
 use crate::config::keyword::{BlockKind, Body};
 use crate::config::model::{
-    self, Check, Connection, DnsProbe, MiscProbe, Probe, RECORD_TYPES, Script, ScriptUser,
+    self, Check, Connection, DnsProbe, FileProbe, MiscProbe, Probe, RECORD_TYPES, Script, Tracker,
     UdpProbe, UdpReply,
 };
 use crate::config::reader::Word;
@@ -74,6 +76,7 @@ impl Inherited {
 }
 
 /// A check as the file has it.
+#[derive(Clone)]
 pub(super) struct ReadCheck {
     span: Span,
     connect_ip: Option<IpAddr>,
@@ -84,6 +87,8 @@ pub(super) struct ReadCheck {
     log_all_failures: bool,
     /// How long a program may run.
     timeout: Option<Duration>,
+    /// Whether a `FILE_CHECK` says its weight.
+    has_weight: bool,
     settings: Inherited,
     probe: Probe,
 }
@@ -92,8 +97,19 @@ fn text(word: &Word) -> String {
     word.text.to_string()
 }
 
-/// A check, where `block` is one that elver carries out.
-pub(super) fn check(context: &mut Context<'_>, block: &Directive<'_>) -> Option<ReadCheck> {
+/// The checks of `block`, if it is one of a kind that elver carries out: one, unless a
+/// `SMTP_CHECK` names several hosts.
+pub(super) fn checks(context: &mut Context<'_>, block: &Directive<'_>) -> Vec<ReadCheck> {
+    let Some((check, hosts)) = check(context, block) else {
+        return Vec::new();
+    };
+    // check_smtp.c, smtp_check_end_handler: a check of the real server itself is left out
+    // where there are hosts and nothing says how to reach it.
+    let itself = (hosts.is_empty() || check.says_how()).then_some(check);
+    itself.into_iter().chain(hosts).collect()
+}
+
+fn check(context: &mut Context<'_>, block: &Directive<'_>) -> Option<(ReadCheck, Vec<ReadCheck>)> {
     let Body::Keywords(kind) = block.keyword.body else {
         return None;
     };
@@ -122,6 +138,14 @@ pub(super) fn check(context: &mut Context<'_>, block: &Directive<'_>) -> Option<
             },
             dynamic: false,
         }),
+        (BlockKind::FileCheck, _) => Probe::File(FileProbe {
+            file: String::new(),
+            weight: 0,
+            reverse: false,
+        }),
+        (BlockKind::BfdCheck, _) => Probe::Bfd {
+            instance: String::new(),
+        },
         _ => return None,
     };
     let mut check = ReadCheck {
@@ -133,21 +157,18 @@ pub(super) fn check(context: &mut Context<'_>, block: &Directive<'_>) -> Option<
         interface: None,
         log_all_failures: false,
         timeout: None,
+        has_weight: false,
         settings: Inherited::default(),
         probe,
     };
     let mut lengths = (0, GREATEST_REPLY);
+    let mut hosts = Vec::new();
     for directive in context.directives(kind, block.statements()) {
-        if check.settings.take(&directive) {
+        if check.take(&directive) {
             continue;
         }
         match directive.keyword.name {
-            "connect_ip" => check.connect_ip = directive.address(),
-            "connect_port" => check.connect_port = directive.port(),
-            "bindto" => check.source = directive.address(),
-            "bind_port" => check.source_port = directive.port(),
-            "bind_if" => check.interface = directive.word(0).map(text),
-            "log_all_failures" => check.log_all_failures = directive.boolean(),
+            "host" => hosts.push(host(context, &directive, &check)),
             "min_reply_length" => lengths.0 = length(&directive),
             "max_reply_length" => lengths.1 = length(&directive),
             _ => match &mut check.probe {
@@ -163,12 +184,50 @@ pub(super) fn check(context: &mut Context<'_>, block: &Directive<'_>) -> Option<
                     check.timeout = misc_timeout(&directive).or(check.timeout);
                     take_misc(probe, &directive);
                 }
+                Probe::File(probe) => match directive.keyword.name {
+                    "track_file" => probe.file = directive.word(0).map(text).unwrap_or_default(),
+                    "weight" => {
+                        let weight = directive.number().and_then(|n| i32::try_from(n).ok());
+                        let mut options = directive.rest(1).iter();
+                        probe.weight = weight.unwrap_or(0);
+                        probe.reverse = options.any(|word| &*word.text == "reverse");
+                        check.has_weight = true;
+                    }
+                    _ => {}
+                },
+                Probe::Bfd { instance } => {
+                    *instance = directive.word(0).map(text).unwrap_or_default();
+                }
                 Probe::Tcp | Probe::Ping => {}
             },
         }
     }
     check.review(context, lengths);
-    Some(check)
+    for host in &mut hosts {
+        host.probe = check.probe.clone();
+        host.settings = host.settings.or(&check.settings);
+        host.log_all_failures |= check.log_all_failures;
+    }
+    Some((check, hosts))
+}
+
+/// `host` in `SMTP_CHECK`: another check that differs in how it is reached.
+fn host(context: &mut Context<'_>, block: &Directive<'_>, check: &ReadCheck) -> ReadCheck {
+    let mut host = ReadCheck {
+        span: block.name().span,
+        connect_ip: None,
+        connect_port: None,
+        source: None,
+        source_port: None,
+        interface: None,
+        log_all_failures: false,
+        settings: Inherited::default(),
+        ..check.clone()
+    };
+    for directive in context.directives(BlockKind::SmtpHost, block.statements()) {
+        host.take(&directive);
+    }
+    host
 }
 
 fn length(directive: &Directive<'_>) -> usize {
@@ -291,6 +350,33 @@ fn take_dns(context: &mut Context<'_>, probe: &mut DnsProbe, directive: &Directi
 }
 
 impl ReadCheck {
+    /// Takes a directive in that every check understands. Whether it was one.
+    fn take(&mut self, directive: &Directive<'_>) -> bool {
+        if self.settings.take(directive) {
+            return true;
+        }
+        match directive.keyword.name {
+            "connect_ip" => self.connect_ip = directive.address(),
+            "connect_port" => self.connect_port = directive.port(),
+            "bindto" => self.source = directive.address(),
+            "bind_port" => self.source_port = directive.port(),
+            "bind_if" => self.interface = directive.word(0).map(text),
+            "log_all_failures" => self.log_all_failures = directive.boolean(),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Whether anything is said about how the real server is reached.
+    fn says_how(&self) -> bool {
+        self.connect_ip.is_some()
+            || self.connect_port.is_some()
+            || self.source.is_some()
+            || self.source_port.is_some()
+            || self.interface.is_some()
+            || self.settings.connect_timeout.is_some()
+    }
+
     /// What shows only when the whole block has been read.
     fn review(&mut self, context: &mut Context<'_>, (least, greatest): (usize, usize)) {
         match &mut self.probe {
@@ -323,7 +409,41 @@ impl ReadCheck {
                         .help("no reply can have both");
                 }
             }
+            Probe::File(probe) if probe.file.is_empty() => {
+                context
+                    .report
+                    .error(self.span, "this check has no file")
+                    .help("add `track_file NAME`, with the name of a track_file block");
+            }
+            Probe::Bfd { instance } if instance.is_empty() => {
+                context
+                    .report
+                    .error(self.span, "this check has no BFD session")
+                    .help("add `name NAME`, with the name of a bfd_instance block");
+            }
             _ => {}
+        }
+    }
+
+    /// Gives a check of a file the weight that the file has for everybody.
+    fn finish_file(&self, probe: &mut FileProbe, trackers: &ReadTrackers, report: &mut Report) {
+        match trackers.usual_weight(&Tracker::File(probe.file.clone())) {
+            Some((weight, reverse)) if !self.has_weight => {
+                (probe.weight, probe.reverse) = (i32::from(weight), reverse);
+            }
+            Some(_) => {}
+            None if probe.file.is_empty() => {}
+            None => {
+                report
+                    .error(
+                        self.span,
+                        format!("there is no track_file `{}`", probe.file),
+                    )
+                    .help(format!(
+                        "add `track_file {} {{ file /path/to/it }}` beside the virtual servers",
+                        probe.file
+                    ));
+            }
         }
     }
 
@@ -332,7 +452,7 @@ impl ReadCheck {
         &self,
         server: SocketAddr,
         outer: &Inherited,
-        usual_user: Option<&ScriptUser>,
+        rest: RestOfFile<'_>,
         report: &mut Report,
     ) -> Check {
         let settings = self.settings.or(outer);
@@ -342,7 +462,8 @@ impl ReadCheck {
             self.connect_port.unwrap_or(server.port()),
         );
         let mut probe = self.probe.clone();
-        if to.port() == 0 && !matches!(probe, Probe::Ping | Probe::Misc(_)) {
+        let is_portless = matches!(probe, Probe::Ping | Probe::Misc(_)) || probe.follows();
+        if to.port() == 0 && !is_portless {
             report
                 .error(
                     self.span,
@@ -365,10 +486,14 @@ impl ReadCheck {
             Probe::Dns(_) => (DNS_RETRIES, interval),
             Probe::Misc(probe) => {
                 let script = &mut probe.script;
-                script.user = script.user.take().or_else(|| usual_user.cloned());
+                script.user = script.user.take().or_else(|| rest.usual_user.cloned());
                 (MISC_RETRIES, DELAY_BEFORE_RETRY)
             }
-            Probe::Tcp | Probe::Smtp { .. } | Probe::Udp(_) | Probe::Ping => {
+            Probe::File(probe) => {
+                self.finish_file(probe, rest.trackers, report);
+                (RETRIES, DELAY_BEFORE_RETRY)
+            }
+            Probe::Tcp | Probe::Smtp { .. } | Probe::Udp(_) | Probe::Ping | Probe::Bfd { .. } => {
                 (RETRIES, DELAY_BEFORE_RETRY)
             }
         };
@@ -390,7 +515,9 @@ impl ReadCheck {
                 retries: settings.retries.unwrap_or(retries),
                 delay_before_retry: settings.delay_before_retry.unwrap_or(delay_before_retry),
                 warmup: settings.warmup.unwrap_or(interval),
-                alpha: settings.alpha.unwrap_or(false),
+                // check_file.c: "Clear Alpha mode - we know the state of the checker immediately".
+                // And nobody tells of BFD sessions yet, so none may be waited for.
+                alpha: settings.alpha.unwrap_or(false) && !self.probe.follows(),
                 log_all_failures: self.log_all_failures,
             },
         }

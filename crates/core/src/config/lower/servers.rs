@@ -7,11 +7,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::alerts::Alerts;
-use super::check::{Inherited, ReadCheck, check};
+use super::check::{Inherited, ReadCheck, checks};
 use super::forwarding::{method, prefix_length, protocol, scheduler};
 use super::group::{self, ReadGroup};
 use super::quorum::ReadQuorum;
 use super::script::{run_as, script};
+use super::tracking::ReadTrackers;
 use super::{Placed, address, review};
 use crate::config::diagnostic::{Report, Verdict};
 use crate::config::directive::{Context, Directive};
@@ -33,6 +34,17 @@ const PERSISTENCE_TIMEOUT: Duration = Duration::from_secs(360);
 /// keepalived's largest persistence_timeout: 31 days.
 const LONGEST_PERSISTENCE: u64 = 31 * 86_400;
 
+/// What virtual servers take from the rest of the file.
+#[derive(Clone, Copy)]
+pub(super) struct RestOfFile<'a> {
+    /// Whose changes are mailed, where nothing else is said.
+    pub(super) alerts: Alerts,
+    /// As whom scripts run that name nobody.
+    pub(super) usual_user: Option<&'a ScriptUser>,
+    /// What checks can follow.
+    pub(super) trackers: &'a ReadTrackers,
+}
+
 /// A virtual server as the file has it.
 pub(super) struct ReadVirtualServer {
     identity: Placed<Identity>,
@@ -50,6 +62,8 @@ pub(super) struct ReadVirtualServer {
     quorum_up: Option<Script>,
     quorum_down: Option<Script>,
     omega: bool,
+    ha_suspend: Option<Span>,
+    slow_start: Duration,
     smtp_alert: Option<bool>,
     inherited: Inherited,
     real_servers: Vec<ReadRealServer>,
@@ -66,6 +80,7 @@ struct ReadRealServer {
     lower_threshold: u32,
     notify_up: Option<Script>,
     notify_down: Option<Script>,
+    slow_start: Option<Duration>,
     smtp_alert: Option<bool>,
     inherited: Inherited,
     checks: Vec<ReadCheck>,
@@ -125,6 +140,8 @@ pub(super) fn virtual_server(
         quorum_up: None,
         quorum_down: None,
         omega: false,
+        ha_suspend: None,
+        slow_start: Duration::ZERO,
         inherited: Inherited::default(),
         real_servers: Vec::new(),
     };
@@ -189,6 +206,8 @@ impl ReadVirtualServer {
             "quorum_up" => self.quorum_up = script(context, directive),
             "quorum_down" => self.quorum_down = script(context, directive),
             "omega" => self.omega = directive.boolean(),
+            "ha_suspend" => self.ha_suspend = Some(directive.name().span),
+            "slow_start" => self.slow_start = directive.time().unwrap_or_default(),
             "real_server" => self.real_servers.extend(real_server(context, directive)),
             _ => {}
         }
@@ -265,6 +284,7 @@ fn real_server(context: &mut Context<'_>, block: &Directive<'_>) -> Option<ReadR
         smtp_alert: None,
         notify_up: None,
         notify_down: None,
+        slow_start: None,
         inherited: Inherited::default(),
         checks: Vec::new(),
     };
@@ -279,10 +299,11 @@ fn real_server(context: &mut Context<'_>, block: &Directive<'_>) -> Option<ReadR
             "lvs_method" => server.method = method(context, &directive),
             "uthreshold" => server.upper_threshold = number().unwrap_or(0),
             "lthreshold" => server.lower_threshold = number().unwrap_or(0),
+            "slow_start" => server.slow_start = directive.time(),
             "smtp_alert" => server.smtp_alert = Some(directive.boolean()),
             "notify_up" => server.notify_up = script(context, &directive),
             "notify_down" => server.notify_down = script(context, &directive),
-            _ => server.checks.extend(check(context, &directive)),
+            _ => server.checks.extend(checks(context, &directive)),
         }
     }
     address?;
@@ -295,8 +316,7 @@ impl ReadVirtualServer {
     fn finish(
         mut self,
         groups: &[ReadGroup],
-        alerts: Alerts,
-        usual_user: Option<&ScriptUser>,
+        rest: RestOfFile<'_>,
         report: &mut Report,
     ) -> Option<Placed<VirtualServer>> {
         let span = self.identity.span;
@@ -317,9 +337,8 @@ impl ReadVirtualServer {
         };
         let mut real_servers: Vec<(Span, RealServer)> = Vec::new();
         for read in &self.real_servers {
-            let mut server =
-                self.real_server(read, &key, group.as_ref(), method, usual_user, report);
-            server.smtp_alert = read.smtp_alert.unwrap_or(alerts.of_real_servers());
+            let mut server = self.real_server(read, &key, group.as_ref(), method, rest, report);
+            server.smtp_alert = read.smtp_alert.unwrap_or(rest.alerts.of_real_servers());
             match real_servers
                 .iter()
                 .find(|(_, other)| other.address == server.address)
@@ -348,6 +367,7 @@ impl ReadVirtualServer {
         let (places, real_servers): (Vec<Span>, Vec<RealServer>) = real_servers.into_iter().unzip();
         let (quorum, hysteresis) = self.quorum.finish(&real_servers, report);
         let sorry_server = self.quorum.sorry_server(&key, group.as_ref(), method);
+        let ha_suspend = self.ha_suspend(&key, report);
         let value = VirtualServer {
             key,
             group,
@@ -356,13 +376,27 @@ impl ReadVirtualServer {
             quorum,
             hysteresis,
             sorry_server,
-            smtp_alert: self.smtp_alert.unwrap_or(alerts.of_virtual_servers()),
+            smtp_alert: self.smtp_alert.unwrap_or(rest.alerts.of_virtual_servers()),
             quorum_up: self.quorum_up.take(),
             quorum_down: self.quorum_down.take(),
             omega: self.omega,
+            ha_suspend,
         };
         review::virtual_server(&value, span, &places, report);
         Some(Placed { value, span })
+    }
+
+    fn ha_suspend(&self, key: &ServiceKey, report: &mut Report) -> bool {
+        if let (ServiceKey::Mark { .. }, Some(span)) = (key, self.ha_suspend) {
+            report
+                .warning(
+                    span,
+                    "a firewall mark has no address that could be elsewhere: ignored",
+                )
+                .help("take the line away");
+            return false;
+        }
+        self.ha_suspend.is_some()
     }
 
     fn one_packet(&self, key: &ServiceKey, report: &mut Report) -> bool {
@@ -461,7 +495,7 @@ impl ReadVirtualServer {
         key: &ServiceKey,
         group: Option<&ServiceGroup>,
         default_method: ForwardingMethod,
-        usual_user: Option<&ScriptUser>,
+        rest: RestOfFile<'_>,
         report: &mut Report,
     ) -> RealServer {
         let method = read.method.unwrap_or(default_method);
@@ -489,10 +523,11 @@ impl ReadVirtualServer {
             smtp_alert: false,
             notify_up: read.notify_up.clone(),
             notify_down: read.notify_down.clone(),
+            slow_start: read.slow_start.unwrap_or(self.slow_start),
             checks: read
                 .checks
                 .iter()
-                .map(|check| check.finish(asked, &inherited, usual_user, report))
+                .map(|check| check.finish(asked, &inherited, rest, report))
                 .collect(),
         }
     }
@@ -526,19 +561,19 @@ fn port_of_real_server(
 
 /// The virtual servers that are complete and there once.
 ///
-/// Scripts without a user run as `usual_user`.
+/// Scripts without a user run as that of `rest`.
 pub(super) fn finish(
     servers: Vec<ReadVirtualServer>,
     groups: &[ReadGroup],
-    alerts: Alerts,
-    usual_user: Option<&ScriptUser>,
+    rest: RestOfFile<'_>,
     report: &mut Report,
 ) -> Vec<VirtualServer> {
+    let usual_user = rest.usual_user;
     let mut places: BTreeMap<ServiceKey, Span> = BTreeMap::new();
     let mut numbers: BTreeMap<String, u32> = BTreeMap::new();
     let mut finished = Vec::new();
     for server in servers {
-        let finished_server = server.finish(groups, alerts, usual_user, report);
+        let finished_server = server.finish(groups, rest, report);
         let Some(Placed { mut value, span }) = finished_server else {
             continue;
         };

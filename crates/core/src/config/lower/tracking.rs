@@ -59,7 +59,7 @@ impl ReadTrackers {
     }
 
     /// Weight and whether it is reversed, where no line says so; none for what there is not.
-    fn usual_weight(&self, tracker: &Tracker) -> Option<(i16, bool)> {
+    pub(super) fn usual_weight(&self, tracker: &Tracker) -> Option<(i16, bool)> {
         match tracker {
             Tracker::Interface(_) => Some((0, false)),
             Tracker::Script(name) => {

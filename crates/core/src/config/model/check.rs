@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Script;
 
 /// A health check with everything that it inherits.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Check {
     /// Where it connects to, and from where.
     pub connection: Connection,
@@ -19,7 +19,7 @@ pub struct Check {
 }
 
 /// How a check reaches its real server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Connection {
     /// Where it connects to.
     pub to: SocketAddr,
@@ -34,7 +34,7 @@ pub struct Connection {
 }
 
 /// When a check asks, and what a failure leads to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Timing {
     /// `delay_loop`: time from the end of one check to the next.
     pub interval: Duration,
@@ -51,7 +51,7 @@ pub struct Timing {
 }
 
 /// What a check wants to see.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Probe {
     /// `TCP_CHECK`: that a connection can be made.
     Tcp,
@@ -70,6 +70,13 @@ pub enum Probe {
     Ping,
     /// `MISC_CHECK`: that a program succeeds.
     Misc(MiscProbe),
+    /// `FILE_CHECK`: the number in a file.
+    File(FileProbe),
+    /// `BFD_CHECK`: that a BFD session is up.
+    Bfd {
+        /// The name of the `bfd_instance`.
+        instance: String,
+    },
 }
 
 impl Probe {
@@ -84,7 +91,21 @@ impl Probe {
             Probe::Dns(_) => "DNS_CHECK",
             Probe::Ping => "PING_CHECK",
             Probe::Misc(_) => "MISC_CHECK",
+            Probe::File(_) => "FILE_CHECK",
+            Probe::Bfd { .. } => "BFD_CHECK",
         }
+    }
+
+    /// Whether it asks nothing of the real server, but follows what the director sees: then
+    /// it has neither a connection nor times.
+    pub fn follows(&self) -> bool {
+        matches!(self, Probe::File(_) | Probe::Bfd { .. })
+    }
+
+    /// Whether one answer holds for all checks that ask the same. A program may do more than
+    /// to ask, and weighs the real server that it is run for.
+    pub fn is_shared(&self) -> bool {
+        !matches!(self, Probe::Misc(_))
     }
 
     /// How many questions it asks, one in each attempt: the `url` blocks of an HTTP check.
@@ -108,7 +129,7 @@ impl Probe {
 }
 
 /// `HTTP_GET` and `SSL_GET`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct HttpProbe {
     /// Version of the request.
     pub version: HttpVersion,
@@ -121,7 +142,7 @@ pub struct HttpProbe {
 }
 
 /// `http_protocol`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum HttpVersion {
     /// `1.0`.
     Http10,
@@ -132,16 +153,18 @@ pub enum HttpVersion {
 }
 
 /// TLS without looking at certificates.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Tls {
     /// `enable_sni`: the virtual host, or `sni_name`, is named in the handshake.
     pub enable_sni: bool,
     /// `sni_name`.
     pub sni_name: Option<String>,
+    /// `tls_compliant`: a server that ends a connection without the farewell of TLS fails.
+    pub compliant: bool,
 }
 
 /// `url`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Url {
     /// The path that is asked for.
     pub path: String,
@@ -153,10 +176,12 @@ pub struct Url {
     pub digest: Option<[u8; 16]>,
     /// What the body must match.
     pub regex: Option<Regex>,
+    /// `tls_compliant`, where the page says it for itself.
+    pub tls_compliant: Option<bool>,
 }
 
 /// `regex` with what belongs to it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Regex {
     /// The expression, as Perl would read it.
     pub pattern: String,
@@ -171,7 +196,7 @@ pub struct Regex {
 }
 
 /// `regex_options`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct RegexOptions {
     /// `anchored`: a match begins where the search does.
     pub anchored: bool,
@@ -186,7 +211,7 @@ pub struct RegexOptions {
 }
 
 /// `MISC_CHECK`. It has no connection but the time that one may take: `misc_timeout`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct MiscProbe {
     /// What is run.
     pub script: Script,
@@ -194,8 +219,52 @@ pub struct MiscProbe {
     pub dynamic: bool,
 }
 
+/// `FILE_CHECK`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct FileProbe {
+    /// The name of the `track_file`.
+    pub file: String,
+    /// What the number is multiplied by and added to the weight; with 0, a number other than
+    /// 0 is a failure.
+    pub weight: i32,
+    /// Whether it is the negative that is added; with a weight of 0, whether 0 is the failure.
+    pub reverse: bool,
+}
+
+/// What a number in a file says of a real server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileMeaning {
+    /// It is down.
+    Fault,
+    /// It is up, and its weight so much more.
+    Weight(i64),
+}
+
+impl FileProbe {
+    /// What `number` means (`track_file.c`, `update_track_file_status`).
+    pub fn meaning(&self, number: i64) -> FileMeaning {
+        // IPVS_WEIGHT_FAULT and IPVS_WEIGHT_MAX of keepalived's ipvswrapper.h.
+        const FAULT: i64 = i32::MIN as i64;
+        const MOST: i64 = i32::MAX as i64 - 1;
+        if self.weight == 0 {
+            return match (number == 0) == self.reverse {
+                true => FileMeaning::Fault,
+                false => FileMeaning::Weight(0),
+            };
+        }
+        let sign = if self.reverse { -1 } else { 1 };
+        match number
+            .saturating_mul(i64::from(self.weight))
+            .saturating_mul(sign)
+        {
+            ..=FAULT => FileMeaning::Fault,
+            weight => FileMeaning::Weight(weight.min(MOST)),
+        }
+    }
+}
+
 /// `UDP_CHECK`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct UdpProbe {
     /// What is sent; without it, octets that mean nothing.
     pub payload: Option<Vec<u8>>,
@@ -204,7 +273,7 @@ pub struct UdpProbe {
 }
 
 /// `require_reply`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct UdpReply {
     /// What it begins with: octets, each with a mask of the bits that count.
     pub prefix: Vec<(u8, u8)>,
@@ -215,7 +284,7 @@ pub struct UdpReply {
 }
 
 /// `DNS_CHECK`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct DnsProbe {
     /// The name that is asked for.
     pub name: String,

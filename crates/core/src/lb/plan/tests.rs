@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::model::{Configuration, RealServer, SorryServer, VirtualServer};
-use crate::lb::{Configured, Quorums, desired};
+use crate::lb::{Configured, Part, Quorums, STEPS, desired};
 use crate::service::{
     DestinationState, EditError, ForwardingMethod, Origin, Persistence, Protocol, Rates, Scheduler,
     ServiceSettings, ServiceState, Statistics,
@@ -54,6 +54,16 @@ fn service(port: u16, scheduler: Scheduler, destinations: &[(u8, u32)]) -> Desir
             .iter()
             .map(|(host, weight)| (real_server(*host), weighing(*weight)))
             .collect(),
+    }
+}
+
+fn serving_if(real: &RealServer, is_up: bool) -> Part {
+    match is_up {
+        true => Part::Serving {
+            weight: real.settings.weight,
+            steps: STEPS,
+        },
+        false => Part::Down,
     }
 }
 
@@ -204,6 +214,7 @@ fn a_real_server_that_is_down_is_not_desired() {
                 smtp_alert: false,
                 notify_up: None,
                 notify_down: None,
+                slow_start: Duration::ZERO,
                 checks: Vec::new(),
             })
             .to_vec(),
@@ -214,6 +225,7 @@ fn a_real_server_that_is_down_is_not_desired() {
         quorum_up: None,
         quorum_down: None,
         omega: false,
+        ha_suspend: false,
     };
     let configuration = Configuration {
         virtual_servers: vec![virtual_server.clone(), virtual_server],
@@ -222,7 +234,7 @@ fn a_real_server_that_is_down_is_not_desired() {
     assert_eq!(
         super::super::desired(
             &configuration.virtual_servers,
-            |_, address| *address == real_server(121),
+            |_, real| serving_if(real, real.address == real_server(121)),
             &Quorums::default()
         ),
         [service(80, Scheduler::Rr, &[(121, 1)])]
@@ -230,7 +242,7 @@ fn a_real_server_that_is_down_is_not_desired() {
     assert_eq!(
         super::super::desired(
             &configuration.virtual_servers,
-            |_, _| false,
+            |_, _| Part::Down,
             &Quorums::default()
         ),
         [service(80, Scheduler::Rr, &[])]
@@ -251,6 +263,7 @@ fn without_a_quorum_the_sorry_server_serves_alone() {
                 smtp_alert: false,
                 notify_up: None,
                 notify_down: None,
+                slow_start: Duration::ZERO,
                 checks: Vec::new(),
             })
             .to_vec(),
@@ -265,6 +278,7 @@ fn without_a_quorum_the_sorry_server_serves_alone() {
         quorum_up: None,
         quorum_down: None,
         omega: false,
+        ha_suspend: false,
     };
     let mut quorums = Quorums::default();
     let mut wanted = |virtual_server: &VirtualServer, up: &[u8]| {
@@ -273,10 +287,17 @@ fn without_a_quorum_the_sorry_server_serves_alone() {
             virtual_servers: vec![virtual_server.clone()],
             ..Configuration::default()
         };
-        let is_up = |_: &ServiceKey, address: &SocketAddr| {
-            up.iter().any(|host| real_server(*host) == *address)
+        let part_of = |_: &VirtualServer, real: &RealServer| match up
+            .iter()
+            .any(|host| real_server(*host) == real.address)
+        {
+            true => Part::Serving {
+                weight: real.settings.weight,
+                steps: STEPS,
+            },
+            false => Part::Down,
         };
-        desired(&configuration.virtual_servers, is_up, &quorums)
+        desired(&configuration.virtual_servers, part_of, &quorums)
     };
     let with = |destinations: &[(u8, u32)]| vec![service(80, Scheduler::Rr, destinations)];
     assert_eq!(

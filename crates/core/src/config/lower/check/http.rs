@@ -16,6 +16,7 @@ pub(super) fn unread(tls: bool) -> HttpProbe {
         tls: tls.then_some(Tls {
             enable_sni: false,
             sni_name: None,
+            compliant: false,
         }),
         fast_recovery: false,
         urls: Vec::new(),
@@ -37,19 +38,22 @@ pub(super) fn take(context: &mut Context<'_>, probe: &mut HttpProbe, directive: 
             };
         }
         "fast_recovery" => probe.fast_recovery = directive.boolean(),
-        "enable_sni" | "sni_name" => match (&mut probe.tls, directive.keyword.name) {
-            (Some(tls), "enable_sni") => tls.enable_sni = directive.boolean(),
-            (Some(tls), _) => tls.sni_name = directive.word(0).map(text),
-            (None, name) => {
-                context
-                    .report
-                    .warning(
-                        directive.name().span,
-                        format!("`{name}` is for SSL_GET: ignored"),
-                    )
-                    .help("HTTP_GET has no handshake to name a host in: take the line away");
+        "enable_sni" | "sni_name" | "tls_compliant" => {
+            match (&mut probe.tls, directive.keyword.name) {
+                (Some(tls), "enable_sni") => tls.enable_sni = directive.boolean(),
+                (Some(tls), "tls_compliant") => tls.compliant = directive.boolean(),
+                (Some(tls), _) => tls.sni_name = directive.word(0).map(text),
+                (None, name) => {
+                    context
+                        .report
+                        .warning(
+                            directive.name().span,
+                            format!("`{name}` is for SSL_GET: ignored"),
+                        )
+                        .help("HTTP_GET does not speak TLS: take the line away");
+                }
             }
-        },
+        }
         _ => {}
     }
 }
@@ -70,6 +74,7 @@ fn url(context: &mut Context<'_>, block: &Directive<'_>) -> Url {
         status_codes: Vec::new(),
         digest: None,
         regex: None,
+        tls_compliant: None,
     };
     let mut regex = Regex {
         pattern: String::new(),
@@ -90,6 +95,7 @@ fn url(context: &mut Context<'_>, block: &Directive<'_>) -> Url {
                 let words: Vec<String> = directive.rest(0).iter().map(text).collect();
                 pattern = Some((words.join(" "), directive.argument_span(0)));
             }
+            "tls_compliant" => url.tls_compliant = Some(directive.boolean()),
             "regex_no_match" => regex.must_not_match = true,
             "regex_options" => regex_options(context, &mut regex, &directive),
             "regex_min_offset" => regex.least_offset = offset().unwrap_or(0),

@@ -1,0 +1,8 @@
+//! Checks of real servers by a running director, and what follows from them. Needs root.
+
+mod hostile;
+mod keywords;
+mod kinds;
+mod parts;
+mod programs;
+mod site;
