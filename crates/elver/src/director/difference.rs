@@ -163,9 +163,9 @@ mod tests {
 
     use super::*;
 
-    fn with(instances: &[VrrpInstance]) -> Configuration {
+    fn with(instance: &VrrpInstance) -> Configuration {
         Configuration {
-            instances: instances.to_vec(),
+            instances: vec![instance.clone()],
             ..Configuration::default()
         }
     }
@@ -181,23 +181,20 @@ mod tests {
             authentication: Some(Authentication::Password(*password)),
             ..one.clone()
         });
+        assert_eq!(blocks(&with(&one), &with(&one)), [""; 0]);
         assert_eq!(
-            blocks(&with(&[one.clone()]), &with(&[one.clone()])),
-            [""; 0]
-        );
-        assert_eq!(
-            blocks(&with(&[one.clone()]), &with(&[higher])),
+            blocks(&with(&one), &with(&higher)),
             [
                 "Changing vrrp_instance VI_1",
                 "  -     priority 100",
                 "  +     priority 150"
             ]
         );
-        let words = blocks(&with(&[secret]), &with(&[other]));
+        let words = blocks(&with(&secret), &with(&other));
         assert_eq!(words.len(), 2);
         assert!(!words.concat().contains("2222"), "{words:?}");
         assert_eq!(
-            blocks(&with(&[one]), &with(&[])),
+            blocks(&with(&one), &Configuration::default()),
             ["Removing vrrp_instance VI_1"]
         );
     }
