@@ -19,7 +19,9 @@ help:
 	@echo "                    (about 35 minutes; ORACLE_SEED=N replays, ORACLE_ONLY=WORDS runs"
 	@echo "                    the steps whose names begin with these words; commas part several)"
 	@echo "make build          $(elver)"
-	@echo "make bench          nanoseconds per packet and throughput, in tables and target/bench.json"
+	@echo "make bench          packets, throughput, failover, and ipvsadm with large tables, printed"
+	@echo "                    and in target/bench.json"
+	@echo "make bench-oracle   instructions per packet, IPVS beside elver, on Debian 12's kernel"
 	@echo "make check          formatting, lints, the direction of dependencies, licences"
 	@echo "make setup          only install what the others need"
 
@@ -69,6 +71,23 @@ bench: build
 	@$(cargo) bench --locked -p elver-core --bench configuration
 	$(call say,measuring throughput)
 	@$(cargo) bench --locked -p elver-lab --bench throughput
+	$(call say,measuring ipvsadm)
+	@$(cargo) bench --locked -p elver --bench ipvsadm
+	$(call say,measuring failover)
+	@$(cargo) bench --locked -p elver-lab --bench failover
+
+# The emulator's clock counts instructions there, so what is measured does not depend on the
+# machine.
+.PHONY: bench-oracle
+bench-oracle:
+	$(call say,set-up)
+	@tools/set-up oracle
+	$(call say,building what runs on the other kernel)
+	@$(cargo) build --locked -p elver
+	@$(cargo) build --locked -p elver-lab --example oracle
+	$(call say,counting instructions)
+	@ORACLE_COUNTS_INSTRUCTIONS=1 tools/oracle-vm env ELVER_LAB_SLOWNESS=100 \
+	    target/debug/examples/oracle cost "$(CURDIR)/target/debug/elver"
 
 .PHONY: check
 check:

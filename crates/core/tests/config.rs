@@ -1497,6 +1497,11 @@ mod property {
                             InitialState::Backup
                         },
                         interface,
+                        virtual_mac: alert.then(|| VirtualMac {
+                            interface: format!("vmac{id}"),
+                            address: [0, 0, 0x5e, 0, 1, id],
+                            transmit_on_base: id == 1,
+                        }),
                         virtual_router_id: id,
                         priority,
                         advertisement_interval: if v3 {

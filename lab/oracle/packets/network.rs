@@ -22,6 +22,7 @@ use elver_lab::{Host, Lab, wait};
 use elver_sys::capture::CaptureSocket;
 use elver_sys::frame_sender::FrameSender;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 use super::packet::{ICMP, ICMPV6, echo_request};
 use crate::balanced::{BalancedHost, Balancer};
@@ -264,9 +265,7 @@ impl Network {
         let port = self.port(end);
         let (director, peer) = (end.hardware(1), end.hardware(2));
         let frame = [&director[..], &peer, &NOBODY, &vec![0; length]].concat();
-        port.sender
-            .send(port.index, &frame)
-            .expect("the frame is sent");
+        port.send_frame(&frame);
     }
 
     /// How many frames the director has sent out of an end.
@@ -410,9 +409,20 @@ impl Port {
     fn send(&self, end: End, packet: &[u8]) {
         let kind = if packet[0] >> 4 == 6 { IPV6 } else { IPV4 };
         let frame = [&end.hardware(1)[..], &end.hardware(2), &kind, packet].concat();
-        self.sender
-            .send(self.index, &frame)
-            .expect("the frame is sent");
+        self.send_frame(&frame);
+    }
+
+    /// Sends a frame, once there is room for it.
+    fn send_frame(&self, frame: &[u8]) {
+        loop {
+            match self.sender.send(self.index, frame) {
+                Ok(()) => return,
+                Err(error) if error.raw_os_error() == Some(Errno::NOBUFS.raw_os_error()) => {
+                    std::thread::yield_now();
+                }
+                Err(error) => panic!("the frame is not sent: {error}"),
+            }
+        }
     }
 
     /// Takes every frame that has come from the director, but those by which it only

@@ -12,5 +12,6 @@ mod leaving;
 mod peers;
 mod refusals;
 mod reload;
+mod silence;
 mod site;
 mod upgrade;

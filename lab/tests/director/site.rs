@@ -74,6 +74,8 @@ pub(crate) struct Site {
     pub(crate) real_servers: Vec<RealServer>,
     pub(crate) directors: Vec<Host>,
     pub(crate) client: Host,
+    /// The switches at the front and at the back.
+    pub(crate) switches: [Host; 2],
     /// Last, so that it goes last.
     pub(crate) lab: Lab,
 }
@@ -101,14 +103,14 @@ impl Site {
             .chain(&directors)
             .map(|host| (host, "eth0"))
             .collect();
-        lab.segment("front", &front).expect("a segment");
+        let front = lab.segment("front", &front).expect("a segment");
         let servers = real_servers.iter().map(|server| (&server.host, "eth0"));
         let back: Vec<_> = directors
             .iter()
             .map(|host| (host, "eth1"))
             .chain(servers)
             .collect();
-        lab.segment("back", &back).expect("a segment");
+        let back = lab.segment("back", &back).expect("a segment");
 
         let add = |host: &Host, interface, address: String| {
             host.add_address(interface, &address).expect("an address");
@@ -129,6 +131,7 @@ impl Site {
             real_servers,
             directors,
             client,
+            switches: [front, back],
             lab,
         };
         site.real_servers.iter_mut().for_each(RealServer::serve);

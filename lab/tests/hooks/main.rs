@@ -5,7 +5,9 @@
 //! that `cargo build -p elver` put beside the tests.
 
 mod fragments;
+mod here;
 mod network;
+mod ways;
 
 use std::net::{IpAddr, SocketAddr};
 

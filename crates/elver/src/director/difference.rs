@@ -163,9 +163,9 @@ mod tests {
 
     use super::*;
 
-    fn with(instance: &VrrpInstance) -> Configuration {
+    fn with(instances: &[VrrpInstance]) -> Configuration {
         Configuration {
-            instances: vec![instance.clone()],
+            instances: instances.to_vec(),
             ..Configuration::default()
         }
     }
@@ -181,20 +181,26 @@ mod tests {
             authentication: Some(Authentication::Password(*password)),
             ..one.clone()
         });
-        assert_eq!(blocks(&with(&one), &with(&one)), [""; 0]);
         assert_eq!(
-            blocks(&with(&one), &with(&higher)),
+            blocks(
+                &with(std::slice::from_ref(&one)),
+                &with(std::slice::from_ref(&one))
+            ),
+            [""; 0]
+        );
+        assert_eq!(
+            blocks(&with(std::slice::from_ref(&one)), &with(&[higher])),
             [
                 "Changing vrrp_instance VI_1",
                 "  -     priority 100",
                 "  +     priority 150"
             ]
         );
-        let words = blocks(&with(&secret), &with(&other));
+        let words = blocks(&with(&[secret]), &with(&[other]));
         assert_eq!(words.len(), 2);
         assert!(!words.concat().contains("2222"), "{words:?}");
         assert_eq!(
-            blocks(&with(&one), &Configuration::default()),
+            blocks(&with(&[one]), &with(&[])),
             ["Removing vrrp_instance VI_1"]
         );
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
 
+use elver_core::vrrp::HeldAddress;
 use elver_sys::netlink::{Link, Netlink, NetlinkEvent};
 
 /// Links and addresses of the network namespace, kept true by events.
@@ -52,9 +53,23 @@ impl Network {
     }
 
     /// Every address that is on an interface here.
-    pub(crate) fn held(&self) -> BTreeSet<IpAddr> {
+    ///
+    /// One that VRRP is to hold on another interface does not count on the loopback device:
+    /// there a real server has it, to take what a director sends it by direct routing. Were
+    /// it balanced again while this host is no master, two hosts that are directors and real
+    /// servers would send it to each other until its time to live ran out.
+    pub(crate) fn held(&self, by_vrrp: &[HeldAddress]) -> BTreeSet<IpAddr> {
+        let is_of_real_server = |index: &u32, address: &IpAddr| {
+            let link = self.links.get(index).filter(|link| link.loopback);
+            link.is_some_and(|link| {
+                by_vrrp
+                    .iter()
+                    .any(|held| held.address == *address && held.interface != link.name)
+            })
+        };
         self.addresses
             .iter()
+            .filter(|(index, address, _)| !is_of_real_server(index, address))
             .map(|(_, address, _)| *address)
             .collect()
     }
@@ -109,6 +124,43 @@ mod tests {
             lower: None,
         };
         (index, link)
+    }
+
+    #[test]
+    fn the_loopback_device_has_what_a_real_server_is_sent() {
+        let mut network = Network::default();
+        network
+            .links
+            .extend([link(1, None, None), link(2, None, None)]);
+        let [ours, theirs]: [IpAddr; 2] = [[10, 0, 0, 1].into(), [10, 0, 0, 2].into()];
+        network.addresses.extend([(1, ours, 32), (1, theirs, 32)]);
+        let by_vrrp = |interface: &str| HeldAddress {
+            interface: interface.to_owned(),
+            address: theirs,
+            prefix_length: 32,
+            label: None,
+            scope: 0,
+            broadcast: None,
+            restore: false,
+        };
+        let held = |network: &Network, interface| network.held(&[by_vrrp(interface)]);
+        assert_eq!(held(&network, "device2"), [ours].into());
+        assert_eq!(
+            held(&network, "device1"),
+            [ours, theirs].into(),
+            "it is to be there"
+        );
+        assert_eq!(
+            network.held(&[]),
+            [ours, theirs].into(),
+            "nobody else has it"
+        );
+        network.addresses.insert((2, theirs, 32));
+        assert_eq!(
+            held(&network, "device2"),
+            [ours, theirs].into(),
+            "as the master"
+        );
     }
 
     #[test]
