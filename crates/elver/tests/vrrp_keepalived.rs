@@ -584,13 +584,6 @@ fn virtual_routes_and_rules_are_those_of_keepalived() {
     eventually("all are back", || {
         routing(&network, 0) == theirs && is_static()
     });
-    sh(&format!(
-        "ip -n {router} link set eth1 down; ip -n {router} link set eth1 up"
-    ));
-    eventually("all are back with their interface", || {
-        routing(&network, 0) == theirs && is_static()
-    });
-
     // They go with the role, and what is static does not.
     let other = network.keepalived(
         1,
