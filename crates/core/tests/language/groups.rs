@@ -1,6 +1,6 @@
 //! `virtual_server_group`.
 
-use elver_core::lb::{Quorums, desired};
+use elver_core::lb::{Part, Quorums, STEPS, desired};
 
 use super::*;
 
@@ -28,7 +28,10 @@ fn services(text: &str) -> Vec<String> {
     let configuration = configuration(text);
     desired(
         &configuration.virtual_servers,
-        |_, _| true,
+        |_, real| Part::Serving {
+            weight: real.settings.weight,
+            steps: STEPS,
+        },
         &Quorums::default(),
     )
     .iter()
