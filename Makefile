@@ -19,7 +19,8 @@ help:
 	@echo "                    (about 35 minutes; ORACLE_SEED=N replays, ORACLE_ONLY=WORDS runs"
 	@echo "                    the steps whose names begin with these words; commas part several)"
 	@echo "make build          $(elver)"
-	@echo "make bench          nanoseconds per packet and throughput, in tables and target/bench.json"
+	@echo "make bench          nanoseconds per packet, throughput, and ipvsadm with large tables, printed"
+	@echo "                    and in target/bench.json"
 	@echo "make bench-oracle   instructions per packet, IPVS beside elver, on Debian 12's kernel"
 	@echo "make check          formatting, lints, the direction of dependencies, licences"
 	@echo "make setup          only install what the others need"
@@ -70,6 +71,8 @@ bench: build
 	@$(cargo) bench --locked -p elver-core --bench configuration
 	$(call say,measuring throughput)
 	@$(cargo) bench --locked -p elver-lab --bench throughput
+	$(call say,measuring ipvsadm)
+	@$(cargo) bench --locked -p elver --bench ipvsadm
 
 # The emulator's clock counts instructions there, so what is measured does not depend on the
 # machine.

@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use elver_packet::frame::LOOPBACK;
 use elver_sys::netlink::{Link, Neighbour, NetlinkEvent, NetlinkEvents};
 
 use super::address_record::addresses_of;
-use super::fragments::LOOPBACK;
 use super::hook::{self, FastPath, Hook};
 use super::{AttachedDevice, Director};
 use crate::data_plane::{DataPlane, Device};
@@ -183,8 +183,8 @@ impl Director {
         let Some((device, cause)) = without else {
             return Ok(());
         };
-        if self.data_plane.services().is_empty() {
-            DataPlane::unload(self.instance.name())?;
+        if !self.data_plane.is_of_use() {
+            DataPlane::unload(&self.instance)?;
         }
         Err(Failure::NoXdp { device, cause })
     }
