@@ -5,7 +5,8 @@ use core::mem::{offset_of, size_of};
 use aya_ebpf::bindings::{
     __sk_buff, BPF_F_ADJ_ROOM_ENCAP_L3_IPV4, BPF_F_ADJ_ROOM_ENCAP_L3_IPV6,
     BPF_F_ADJ_ROOM_ENCAP_L4_GRE, BPF_F_ADJ_ROOM_ENCAP_L4_UDP, BPF_F_ADJ_ROOM_FIXED_GSO,
-    BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, bpf_adj_room_mode::BPF_ADJ_ROOM_MAC, bpf_redir_neigh,
+    BPF_F_INGRESS, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, bpf_adj_room_mode::BPF_ADJ_ROOM_MAC,
+    bpf_redir_neigh,
 };
 use aya_ebpf::helpers::generated as helpers;
 use aya_ebpf::macros::map;
@@ -14,7 +15,7 @@ use elver_packet::checksum::{Difference, fold};
 use elver_packet::family::Family;
 use elver_packet::frame::{
     Encapsulation, Frame, HANDED_OVER_ROOM, HandedOver, InternetChecksum, LARGEST_HANDED_OVER,
-    Notes, Route, RouteQuery, Way,
+    LOOPBACK, Notes, Route, RouteQuery, Way,
 };
 use elver_packet::wire::protocol;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
@@ -25,6 +26,9 @@ use crate::route::{AF_INET, AF_INET6, route};
 
 /// `PACKET_HOST` of `linux/if_packet.h`.
 const PACKET_HOST: u32 = 0;
+/// What stands in the traffic control index of what has been looped back: nobody but classful
+/// queues on the same device sees it.
+const LOOPED_BACK: u32 = 0xe1e7;
 /// Octets of the largest header that is read behind the network header.
 const LARGEST_HEADER: u32 = 20;
 
@@ -253,6 +257,21 @@ impl Frame for Skb {
                 0,
             )
         };
+    }
+
+    #[inline(always)]
+    fn loop_back(&mut self) {
+        // SAFETY: the context is valid; the second is a helper that takes numbers only.
+        unsafe {
+            (*self.skb).tc_index = LOOPED_BACK;
+            helpers::bpf_redirect(LOOPBACK, BPF_F_INGRESS.into())
+        };
+    }
+
+    #[inline(always)]
+    fn is_looped_back(&self) -> bool {
+        // SAFETY: the context is valid.
+        unsafe { (*self.skb).tc_index == LOOPED_BACK && (*self.skb).ifindex == LOOPBACK }
     }
 
     #[inline(always)]

@@ -174,6 +174,14 @@ impl Frame for Xdp {
     fn resolve(&mut self, _way: &Way) {}
 
     #[inline(always)]
+    fn loop_back(&mut self) {}
+
+    #[inline(always)]
+    fn is_looped_back(&self) -> bool {
+        false
+    }
+
+    #[inline(always)]
     fn hand_over(&mut self, _largest: u32) -> bool {
         false
     }

@@ -6,6 +6,10 @@ use crate::checksum::Difference;
 use crate::family::Family;
 use crate::wire::MacAddress;
 
+/// The index of the loopback device in every network namespace (`LOOPBACK_IFINDEX` in the
+/// kernel).
+pub const LOOPBACK: u32 = 1;
+
 /// No header is read or written that begins beyond this many octets of a frame.
 pub const FARTHEST_HEADER: u32 = 256;
 
@@ -125,6 +129,13 @@ pub trait Frame {
     /// The frame is to leave to a neighbour that the kernel resolves, and to which it writes
     /// the Ethernet header. Not asked of the fast path.
     fn resolve(&mut self, way: &Way);
+
+    /// The frame is to arrive at the loopback device, with the Ethernet header that it has now,
+    /// and to be [known](Self::is_looped_back) there. Not asked of the fast path.
+    fn loop_back(&mut self);
+
+    /// Whether it comes from [`Self::loop_back`].
+    fn is_looped_back(&self) -> bool;
 
     /// Gives the frame to the controller, which hands it in again over the loopback device: as
     /// it is once the first fragment of its packet has come, for `largest` 0, else in

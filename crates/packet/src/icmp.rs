@@ -20,6 +20,8 @@ pub struct Quoted<F: Family> {
     pub transport: u32,
     /// Octets that it says it has, from its header on.
     pub length: u32,
+    /// DSCP and ECN; of IPv6, where nothing hangs on them, 0.
+    pub traffic_class: u8,
     /// Whether routers may not fragment it.
     pub must_stay_whole: bool,
     /// Whether it is a later fragment, in which no transport header follows.
@@ -43,10 +45,11 @@ pub trait Icmp: Family {
     /// than every link takes: 576 octets (RFC 1812, section 4.3.2.3), 1280 (RFC 4443, section
     /// 3).
     const QUOTE: u32;
-    /// DSCP and ECN of errors (RFC 1812, section 4.3.2.5: "ICMP error messages SHOULD have
-    /// their IP Precedence field set to the same value"; the kernel takes 6, internetwork
-    /// control, and for IPv6 none).
-    const TRAFFIC_CLASS: u8;
+    /// DSCP and ECN of an error about a packet with these (RFC 1812, section 4.3.2.5: "An ICMP
+    /// error message SHOULD have its type of service bits set to the same value", with
+    /// precedence 6, internetwork control; for IPv6 the kernel takes none).
+    fn traffic_class_of_error(packet: u8) -> u8;
+
     /// Nobody answers at the port.
     const PORT_UNREACHABLE: IcmpKind;
     /// There is no way to the host.
@@ -107,7 +110,6 @@ pub fn checksum_of(transport: u8) -> Option<u32> {
 impl Icmp for V4 {
     const PROTOCOL: u8 = protocol::ICMP;
     const QUOTE: u32 = 576 - Ipv4::LENGTH - IcmpHeader::LENGTH;
-    const TRAFFIC_CLASS: u8 = 0xc0;
     const PORT_UNREACHABLE: IcmpKind = IcmpKind { number: 3, code: 3 };
     const HOST_UNREACHABLE: IcmpKind = IcmpKind { number: 3, code: 1 };
     const TIME_EXCEEDED: IcmpKind = IcmpKind {
@@ -120,6 +122,13 @@ impl Icmp for V4 {
     const LEAST_LARGEST: u32 = 552;
 
     /// Destination unreachable, source quench, time exceeded (`ip_vs_in_icmp` in the kernel).
+    #[inline(always)]
+    fn traffic_class_of_error(packet: u8) -> u8 {
+        const TYPE_OF_SERVICE: u8 = 0x1e;
+        const INTERNETWORK_CONTROL: u8 = 0xc0;
+        packet & TYPE_OF_SERVICE | INTERNETWORK_CONTROL
+    }
+
     #[inline(always)]
     fn is_error(number: u8) -> bool {
         matches!(number, 3 | 4 | 11)
@@ -169,6 +178,7 @@ impl Icmp for V4 {
             protocol: header.protocol,
             transport: offset + header.header_length(),
             length: header.total_length.get().into(),
+            traffic_class: header.traffic_class,
             must_stay_whole: header.dont_fragment(),
             is_later_fragment: header.is_later_fragment(),
         })
@@ -202,7 +212,6 @@ impl Icmp for V4 {
 impl Icmp for V6 {
     const PROTOCOL: u8 = protocol::ICMPV6;
     const QUOTE: u32 = 1280 - Ipv6::LENGTH - IcmpHeader::LENGTH;
-    const TRAFFIC_CLASS: u8 = 0;
     const PORT_UNREACHABLE: IcmpKind = IcmpKind { number: 1, code: 4 };
     const HOST_UNREACHABLE: IcmpKind = IcmpKind { number: 1, code: 3 };
     const TIME_EXCEEDED: IcmpKind = IcmpKind { number: 3, code: 0 };
@@ -214,6 +223,11 @@ impl Icmp for V6 {
 
     /// RFC 4443, section 2.1: "Error messages are identified as such by a zero in the
     /// high-order bit of their message Type field values".
+    #[inline(always)]
+    fn traffic_class_of_error(_packet: u8) -> u8 {
+        0
+    }
+
     #[inline(always)]
     fn is_error(number: u8) -> bool {
         number < 128
@@ -266,6 +280,7 @@ impl Icmp for V6 {
             protocol: header.next_header,
             transport: offset + Ipv6::LENGTH,
             length: Ipv6::LENGTH + u32::from(header.payload_length.get()),
+            traffic_class: 0,
             must_stay_whole: true,
             is_later_fragment: false,
         })

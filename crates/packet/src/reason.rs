@@ -54,81 +54,83 @@ reasons! {
     Unrelated = 12, "pass_unrelated_error";
     /// Passed: an answer of a real server that cannot go on to the client; the stack tells it why.
     LeftToStack = 13, "pass_left_to_stack";
+    /// Passed: an answer for a client on this host, on its way there over the loopback device.
+    LoopedBack = 14, "pass_looped_back";
 
     /// Dropped: a connection to a real server that has been removed.
-    DestinationRemoved = 14, "drop_destination_removed";
+    DestinationRemoved = 15, "drop_destination_removed";
     /// Dropped: a virtual service without a real server that can take the connection.
-    NoDestination = 15, "drop_no_destination";
+    NoDestination = 16, "drop_no_destination";
     /// Dropped: the time to live ran out here.
-    TimeToLive = 16, "drop_time_to_live";
+    TimeToLive = 17, "drop_time_to_live";
     /// Dropped: no route to the real server or client.
-    NoRoute = 17, "drop_no_route";
+    NoRoute = 18, "drop_no_route";
     /// Dropped: larger than the next link takes.
-    TooBig = 18, "drop_too_big";
+    TooBig = 19, "drop_too_big";
     /// Dropped: two processors opened the same connection at once, or its sets were full of claims.
-    Contended = 19, "drop_contended";
+    Contended = 20, "drop_contended";
     /// Dropped: the frame could not be rewritten.
-    NotWritable = 20, "drop_not_writable";
+    NotWritable = 21, "drop_not_writable";
     /// Dropped: a list of access keeps the client from the virtual service.
-    AccessDenied = 21, "drop_access_denied";
+    AccessDenied = 22, "drop_access_denied";
     /// Given to the director: a fragment that came before the first of its packet, or a packet to be cut into fragments.
-    HandedOver = 22, "handed_over";
+    HandedOver = 23, "handed_over";
     /// Dropped: a fragment that came before the first of its packet, or a packet to be cut into fragments; the director had no room for it.
-    NotHandedOver = 23, "drop_not_handed_over";
+    NotHandedOver = 24, "drop_not_handed_over";
 
     /// Delivered to this host, which is the real server itself.
-    DeliveredHere = 24, "delivered_here";
+    DeliveredHere = 25, "delivered_here";
 
     /// Counted beside the outcome: an expired entry gave its place to a new one.
-    ReplacedExpired = 25, "replaced_expired";
+    ReplacedExpired = 26, "replaced_expired";
     /// Counted beside the outcome: a connection that never came about gave its place to a new one.
-    ReplacedEmbryonic = 26, "replaced_embryonic";
+    ReplacedEmbryonic = 27, "replaced_embryonic";
     /// Counted beside the outcome: a live connection, the one idle longest, gave its place to a new one.
-    ReplacedLive = 27, "replaced_live";
+    ReplacedLive = 28, "replaced_live";
     /// Counted beside the outcome: a persistence template gave its place to a new entry.
-    ReplacedTemplate = 28, "replaced_template";
+    ReplacedTemplate = 29, "replaced_template";
 
     /// Counted beside the outcome: the sender was told by ICMP why its packet was dropped.
-    Answered = 29, "answered";
+    Answered = 30, "answered";
     /// Counted beside the outcome: the sender would have been told, but others were told too often.
-    AnswerWithheld = 30, "answer_withheld";
+    AnswerWithheld = 31, "answer_withheld";
     /// Counted beside the outcome: an ICMP error about a connection.
-    RelatedError = 31, "related_error";
+    RelatedError = 32, "related_error";
     /// The client was told of an error about a packet in a tunnel.
-    TunnelError = 32, "tunnel_error_to_client";
+    TunnelError = 33, "tunnel_error_to_client";
 
     /// Left by the fast path to the hook behind: the destination MAC is none of this host's on the device.
-    PuntNotForUs = 33, "punt_not_for_us";
+    PuntNotForUs = 34, "punt_not_for_us";
     /// Left by the fast path: a VLAN tag.
-    PuntTagged = 34, "punt_tagged";
+    PuntTagged = 35, "punt_tagged";
     /// Left by the fast path: neither IPv4 nor IPv6.
-    PuntNotIp = 35, "punt_not_ip";
+    PuntNotIp = 36, "punt_not_ip";
     /// Left by the fast path: neither TCP nor UDP.
-    PuntNotTransport = 36, "punt_not_transport";
+    PuntNotTransport = 37, "punt_not_transport";
     /// Left by the fast path: a fragment.
-    PuntFragment = 37, "punt_fragment";
+    PuntFragment = 38, "punt_fragment";
     /// Left by the fast path: headers that are cut off or contradict themselves, or a frame in several buffers.
-    PuntMalformed = 38, "punt_malformed";
+    PuntMalformed = 39, "punt_malformed";
     /// Left by the fast path: no connection, and no virtual service that is held here and could open one.
-    PuntNoService = 39, "punt_no_service";
+    PuntNoService = 40, "punt_no_service";
     /// Left by the fast path: no connection, and its firewall mark, which only a later hook sees, may be a service's.
-    PuntMark = 40, "punt_mark";
+    PuntMark = 41, "punt_mark";
     /// Left by the fast path: the data plane has not been set up yet.
-    PuntNotReady = 41, "punt_not_ready";
+    PuntNotReady = 42, "punt_not_ready";
     /// Left by the fast path: no real server that can take it.
-    PuntNoDestination = 42, "punt_no_destination";
+    PuntNoDestination = 43, "punt_no_destination";
     /// Left by the fast path: this host is the real server.
-    PuntLocal = 43, "punt_local";
+    PuntLocal = 44, "punt_local";
     /// Left by the fast path: the time to live runs out here.
-    PuntTimeToLive = 44, "punt_time_to_live";
+    PuntTimeToLive = 45, "punt_time_to_live";
     /// Left by the fast path: no route to the real server or client.
-    PuntNoRoute = 45, "punt_no_route";
+    PuntNoRoute = 46, "punt_no_route";
     /// Left by the fast path: larger than the next link takes.
-    PuntTooBig = 46, "punt_too_big";
+    PuntTooBig = 47, "punt_too_big";
     /// Left by the fast path: the link-layer address of the next hop is not known, or the device does not forward.
-    PuntUnresolved = 47, "punt_unresolved";
+    PuntUnresolved = 48, "punt_unresolved";
     /// Left by the fast path: the device that it would leave by takes no frames from XDP.
-    PuntDevice = 48, "punt_device";
+    PuntDevice = 49, "punt_device";
 }
 
 impl Reason {

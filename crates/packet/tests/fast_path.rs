@@ -171,7 +171,7 @@ impl Pair {
                 let alone_by = match alone.departure {
                     Some(Departure::Transmit { device }) => device,
                     Some(Departure::Resolve(way)) => way.device,
-                    None => panic!("it leaves by no device"),
+                    other => panic!("it leaves by no device: {other:?}"),
                 };
                 assert_eq!(device, alone_by);
             }

@@ -5,6 +5,7 @@
 //! that `cargo build -p elver` put beside the tests.
 
 mod fragments;
+mod here;
 mod network;
 
 use std::net::{IpAddr, SocketAddr};

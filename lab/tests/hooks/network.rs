@@ -332,8 +332,12 @@ impl Hosts {
 
     /// Opens a connection of the client.
     pub(crate) fn open(&self, vip: SocketAddr) -> Conversation {
-        let stream = self
-            .client
+        Self::open_from(&self.client, vip)
+    }
+
+    /// Opens a connection of any host.
+    pub(crate) fn open_from(host: &Host, vip: SocketAddr) -> Conversation {
+        let stream = host
             .run(|| TcpStream::connect_timeout(&vip, wait::limit_here(LIMIT)))
             .expect("a namespace")
             .expect("a connection");

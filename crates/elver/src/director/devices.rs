@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use elver_packet::frame::LOOPBACK;
 use elver_sys::netlink::{Link, Neighbour, NetlinkEvent, NetlinkEvents};
 
-use super::fragments::LOOPBACK;
 use super::hook::{self, FastPath, Hook};
 use super::{AttachedDevice, Director};
 use crate::data_plane::{DataPlane, Device};

@@ -5,14 +5,12 @@ use std::io;
 use std::time::Instant;
 
 use elver_core::fragment::{WaitingFragments, cut};
+use elver_packet::frame::LOOPBACK;
 use elver_packet::table::Tables;
 use elver_sys::bpf::{HandedOverFrame, HandedOverFrames, Maps};
 use elver_sys::frame_sender::FrameSender;
 
 use crate::failure::Failure;
-
-/// The loopback device, in every network namespace (`LOOPBACK_IFINDEX` in the kernel).
-pub(super) const LOOPBACK: u32 = 1;
 
 /// Takes frames that the programs hand over, and hands them in again.
 pub(super) struct Fragments {

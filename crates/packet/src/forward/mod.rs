@@ -13,7 +13,7 @@ pub use error::{RewrittenError, translate_error};
 pub use nat::{Rewritten, translate};
 
 use crate::family::Family;
-use crate::frame::{Frame, NextHop, Route, RouteQuery, Verdict, Way};
+use crate::frame::{Frame, LOOPBACK, NextHop, Route, RouteQuery, Verdict, Way};
 use crate::icmp::Icmp;
 use crate::reason::Reason;
 use crate::table::Words;
@@ -87,6 +87,17 @@ impl Exit {
     const TOO_BIG: u64 = 3;
     /// There is no way.
     const NO_ROUTE: u64 = 4;
+    /// To a client on this host.
+    const LOOPBACK: u64 = 5;
+
+    /// To a client on this host: an answer that is there already, or one from elsewhere, which
+    /// its stack takes over the loopback device alone, since it comes from an address that is
+    /// the host's as well.
+    #[inline(always)]
+    pub fn to_client_here<P: Frame>(frame: &P) -> Exit {
+        let is_there = frame.device() == LOOPBACK;
+        Exit::of_kind(if is_there { Self::HERE } else { Self::LOOPBACK })
+    }
 
     #[inline(always)]
     fn of_kind(kind: u64) -> Exit {
@@ -226,7 +237,10 @@ impl Exit {
     /// Hops that the way takes: a packet for this host goes no further.
     #[inline(always)]
     pub fn hops(self) -> u8 {
-        if self.is_here() { 0 } else { 1 }
+        match self.kind() {
+            Self::HERE | Self::LOOPBACK => 0,
+            _ => 1,
+        }
     }
 
     /// Sends a frame that has been rewritten.
@@ -251,6 +265,14 @@ impl Exit {
                     family: (heading >> 40) as u8,
                     neighbour: [first, second],
                 });
+                Ok(Verdict::Leave)
+            }
+            Self::LOOPBACK => {
+                let header = Ethernet::new([0; 6], [0; 6], F::ETHER_TYPE);
+                if !frame.write(0, &header) {
+                    return Err(Reason::NotWritable);
+                }
+                frame.loop_back();
                 Ok(Verdict::Leave)
             }
             _ => Ok(Verdict::Pass),

@@ -34,6 +34,8 @@ pub struct HostFrame<R, const FAST: bool = false> {
     /// Whether a device still has to finish its transport checksum, which is the sum of the
     /// pseudo-header so far.
     pub is_unfinished: bool,
+    /// Whether it is one that the programs sent to a client on this host.
+    pub is_looped_back: bool,
     /// Given to the controller, to be cut into fragments of at most so many octets, or to be
     /// held if that is 0.
     pub handed_over: Option<u32>,
@@ -57,6 +59,8 @@ pub enum Departure {
     },
     /// To this neighbour, which has yet to be resolved.
     Resolve(Way),
+    /// To a client on this host.
+    LoopBack,
 }
 
 /// What a frame asks the routes.
@@ -97,8 +101,9 @@ impl<R, const FAST: bool> HostFrame<R, FAST> {
             mark: 0,
             identification: 1,
             notes: Notes::default(),
-            device: 1,
+            device: 3,
             is_unfinished: false,
+            is_looped_back: false,
             handed_over: None,
             departure: None,
             closed_device: None,
@@ -231,6 +236,14 @@ impl<R: Fn(&Journey) -> Route, const FAST: bool> Frame for HostFrame<R, FAST> {
 
     fn can_leave_by(&self, device: u32) -> bool {
         self.closed_device != Some(device)
+    }
+
+    fn loop_back(&mut self) {
+        self.departure = Some(Departure::LoopBack);
+    }
+
+    fn is_looped_back(&self) -> bool {
+        self.is_looped_back
     }
 
     fn hand_over(&mut self, largest: u32) -> bool {

@@ -166,7 +166,7 @@ fn make<F: Icmp, P: Frame, T: Tables>(
         destination: packet.source,
         protocol: F::PROTOCOL,
         hops: HOPS,
-        traffic_class: F::TRAFFIC_CLASS,
+        traffic_class: F::traffic_class_of_error(packet.traffic_class),
         dont_fragment: false,
         payload: length,
     };

@@ -14,7 +14,7 @@ use crate::table::connection::{
 use crate::table::destination::{self, method};
 use crate::table::settings::{Settings, Ticks};
 use crate::table::{Tables, Traffic};
-use crate::wire::{IcmpHeader, Ipv6, TcpStart, UdpHeader, protocol};
+use crate::wire::{Ethernet, IcmpHeader, Ipv6, TcpStart, UdpHeader, protocol};
 
 /// Octets of an error that are read: its own header, and of the packet in it those up to the
 /// ports, or, of one in a tunnel, up to the ports of the packet in that.
@@ -45,6 +45,10 @@ impl<F: Icmp> Message<F> {
         let packet: Packet<F> = F::parse(frame)?;
         if packet.protocol != F::PROTOCOL {
             return Err(Reason::NotTransport);
+        }
+        // Behind the packet there can be padding, which is no header.
+        if packet.transport + IcmpHeader::LENGTH > Ethernet::LENGTH + packet.length {
+            return Err(Reason::Malformed);
         }
         let header: IcmpHeader = frame.read(packet.transport).ok_or(Reason::Malformed)?;
         if !F::is_error(header.number) {

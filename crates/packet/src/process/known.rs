@@ -232,11 +232,20 @@ fn from_server<F: Icmp, P: Frame, T: Tables>(
         ports: as_client_sends.ports.rotate_left(16),
     };
     let packet = passage.outgoing();
+    let is_client_here = life.flags & flags::CLIENT_HERE != 0;
     if P::IS_FAST_PATH {
+        if is_client_here {
+            return Err(Reason::DeliveredHere);
+        }
         packet.check_hops(1)?;
     }
     let settings = Settings(tables.settings().ok_or(Reason::NotReady)?);
-    let exit = forward::way_to_client(frame, found.entry, &packet, new.source).blurred(settings);
+    let exit = if is_client_here {
+        Exit::to_client_here(frame)
+    } else {
+        forward::way_to_client(frame, found.entry, &packet, new.source)
+    };
+    let exit = exit.blurred(settings);
     if P::IS_FAST_PATH {
         exit.claim(frame)?;
     }

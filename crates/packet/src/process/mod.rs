@@ -290,6 +290,9 @@ fn arrive<P: Frame, T: Tables>(frame: &mut P, tables: &T, now: Ticks) -> Result<
     if !frame.addressed_to_us() {
         return Err(Reason::NotForUs);
     }
+    if frame.is_looped_back() {
+        return Err(Reason::LoopedBack);
+    }
     if frame.is_tagged() {
         return Err(Reason::Tagged);
     }

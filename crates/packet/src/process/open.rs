@@ -8,7 +8,7 @@ use super::{Decision, Stage};
 use crate::family::Family;
 use crate::flow;
 use crate::forward;
-use crate::frame::{Frame, Route, RouteQuery};
+use crate::frame::{Frame, LOOPBACK, Route, RouteQuery};
 use crate::icmp::Icmp;
 use crate::reason::Reason;
 use crate::schedule::{self, Chosen, Client};
@@ -237,8 +237,15 @@ pub(super) fn enter<F: Family, P: Frame, T: Tables>(
     if choice.destination.heading().generation() != choice.generation {
         return Err(Reason::Contended);
     }
-    let is_one_packet = is_one_packet != 0;
-    insert(tables, &passage, &choice, template as u32, is_one_packet)?;
+    let mut flags = 0;
+    if is_one_packet != 0 {
+        flags |= flags::ONE_PACKET;
+    }
+    // What the controller hands in again there has a connection already.
+    if frame.device() == LOOPBACK {
+        flags |= flags::CLIENT_HERE;
+    }
+    insert(tables, &passage, &choice, template as u32, flags)?;
     // From here on it is a packet of a known connection.
     Ok(Decision::Later(if F::NUMBER == 4 {
         Stage::Arrive
@@ -481,10 +488,10 @@ fn insert<F: Family, T: Tables>(
     passage: &Passage<F>,
     choice: &Choice<T::Words>,
     template: u32,
-    is_one_packet: bool,
+    flags: u8,
 ) -> Result<(), Reason> {
     let method = choice.method();
-    let is_answered_here = method == method::NAT && !is_one_packet;
+    let is_answered_here = method == method::NAT && flags & flags::ONE_PACKET == 0;
     let server = Key::<F> {
         receiver: forward::address_of::<F, _>(choice.destination),
         ports: with_server_port(passage.key.ports, choice.destination.port()),
@@ -511,7 +518,7 @@ fn insert<F: Family, T: Tables>(
     let mut life = Life {
         expires: passage.now.wrapping_add(settings.timeout(protocol, state)),
         state,
-        flags: 0,
+        flags,
         generation: 0,
     };
     let mut links = choice.links();
@@ -524,9 +531,6 @@ fn insert<F: Family, T: Tables>(
     let activity = flow::activity(protocol, state);
     if activity == Activity::Inactive {
         life.flags |= flags::INACTIVE;
-    }
-    if is_one_packet {
-        life.flags |= flags::ONE_PACKET;
     }
     if template != 0
         && let Some(found) = connection::found_at(tables, template)

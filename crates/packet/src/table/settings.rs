@@ -9,7 +9,7 @@
 //! word 5   jiffies …
 //! word 6   … and nanoseconds of CLOCK_MONOTONIC at the same moment, when the loader asked
 //! word 7    behaviour: flags 32 | there are lists of access 1 | there are rules of marks 1 |
-//!          there are services of marks 1
+//!          there are services of marks 1 | the loopback device was changed 1
 //! word 8   the tick of the last answer by ICMP 32 | answers in that tick 32
 //! words 16… timeouts of the TCP states: ticks 32 | seconds 32
 //! word 32   timeout of UDP, alike
@@ -69,6 +69,9 @@ pub const HAS_MARK_RULES: u64 = 1 << 33;
 
 /// The bit that tells that there are services of firewall marks.
 pub const HAS_MARK_SERVICES: u64 = 1 << 34;
+
+/// The bit that tells that the loader has changed how the loopback device accepts packets.
+pub const HAS_SET_ACCEPT_LOCAL: u64 = 1 << 35;
 
 /// Bits of [`BEHAVIOUR_WORD`], by the names of IPVS's settings
 /// (`Documentation/networking/ipvs-sysctl.rst` in the kernel).

@@ -155,6 +155,7 @@ pub fn load(instance: &str, sizes: Sizes) -> Result<(Maps, Attachments), BpfErro
         .map_err(|error| BpfError::kernel("loading the data plane", describe(&error)))?;
     let maps = Maps::open(instance)?;
     initialise(&mut programs, &maps)?;
+    super::loopback::accept_local(&maps)?;
     fill_stages(&mut programs, "STAGES", &TC_STAGES)?;
     let attachments = Attachments::new(instance, programs, TC_STAGES[0].0)?;
     Ok((maps, attachments))

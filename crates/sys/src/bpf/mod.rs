@@ -16,6 +16,7 @@ mod attach;
 mod clock;
 mod handed_over;
 mod load;
+mod loopback;
 mod maps;
 mod xdp;
 
@@ -108,6 +109,7 @@ fn directory(instance: &str) -> PathBuf {
 pub fn unload(instance: &str) -> Result<Vec<String>, BpfError> {
     let directory = directory(instance);
     let mut removed = attach::detach_all(instance)?;
+    loopback::restore(instance)?;
     let entries = match std::fs::read_dir(&directory) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(removed),

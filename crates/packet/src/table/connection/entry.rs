@@ -16,6 +16,8 @@ pub mod flags {
     pub const ANSWERED: u8 = 1 << 2;
     /// One-packet scheduling: the entry goes with the packet that made it.
     pub const ONE_PACKET: u8 = 1 << 3;
+    /// The client is on this host.
+    pub const CLIENT_HERE: u8 = 1 << 4;
     /// The entry has been taken out, or is about to be.
     pub(super) const ENDED: u8 = 1 << 7;
 }
