@@ -19,7 +19,8 @@ help:
 	@echo "                    (about 35 minutes; ORACLE_SEED=N replays, ORACLE_ONLY=WORDS runs"
 	@echo "                    the steps whose names begin with these words; commas part several)"
 	@echo "make build          $(elver)"
-	@echo "make bench          nanoseconds per packet and throughput, in tables and target/bench.json"
+	@echo "make bench          packets, throughput, failover, and ipvsadm with large tables, printed"
+	@echo "                    and in target/bench.json"
 	@echo "make check          formatting, lints, the direction of dependencies, licences"
 	@echo "make setup          only install what the others need"
 
@@ -69,6 +70,10 @@ bench: build
 	@$(cargo) bench --locked -p elver-core --bench configuration
 	$(call say,measuring throughput)
 	@$(cargo) bench --locked -p elver-lab --bench throughput
+	$(call say,measuring ipvsadm)
+	@$(cargo) bench --locked -p elver --bench ipvsadm
+	$(call say,measuring failover)
+	@$(cargo) bench --locked -p elver-lab --bench failover
 
 .PHONY: check
 check:

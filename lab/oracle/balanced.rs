@@ -10,6 +10,9 @@ use elver_lab::{Host, Lab, Output};
 /// How long a step may take on a machine that is not slow.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
+/// How long a large restore may take there.
+const RESTORE: Duration = Duration::from_secs(120);
+
 /// What ipvsadm says of a director that it has given up waiting for.
 const LATE: &str = "has not answered for";
 
@@ -162,6 +165,16 @@ impl BalancedHost {
             errors: String::new(),
             status: Some(0),
         }
+    }
+
+    /// `ipvsadm -R` with a file of rules on its standard input.
+    pub(crate) fn restore(&self, rules: &Path) -> Said {
+        let mut command = self.host.command("sh").expect("a command");
+        command
+            .args(["-c", "exec \"$0\" -R <\"$1\""])
+            .args([self.ipvsadm.as_path(), rules])
+            .env("ELVER_INSTANCE", self.host.namespace_name());
+        self.host.output(command, RESTORE).expect("it ends").into()
     }
 
     /// [`BalancedHost::ipvsadm`], which has to succeed; gives what it printed.

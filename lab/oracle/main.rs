@@ -17,6 +17,7 @@
 
 mod attachment;
 mod balanced;
+mod commands;
 mod differential;
 mod kernel_table;
 mod listing;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         run(&elver, &["lab", "nat", "--once"]);
     });
     attachment::steps(&mut steps, &elver);
+    commands::steps(&mut steps, &elver, seed);
     differential::steps(&mut steps, &elver, seed);
     packets::steps(&mut steps, &elver, seed);
     steps.end()

@@ -14,7 +14,6 @@ use elver_core::config::model::Configuration;
 use elver_core::config::{Source, load};
 use elver_core::lb::{Quorums, desired};
 use elver_core::reload::{self, Running};
-use elver_core::service::{DestinationState, Origin, Rates, ServiceState, Statistics};
 use serde_json::json;
 
 const VIRTUAL_SERVERS: usize = 10_000;
@@ -147,36 +146,13 @@ fn plan_of_one_line(text: &str, before: &Configuration) -> Duration {
     for server in &before.virtual_servers {
         quorums.count(server, |_, _| true);
     }
-    let services: Vec<ServiceState> = desired(&before.virtual_servers, |_, _| true, &quorums)
-        .into_iter()
-        .map(|service| ServiceState {
-            key: service.key,
-            settings: service.settings,
-            origin: Origin::Configuration,
-            destinations: service
-                .destinations
-                .into_iter()
-                .map(|(address, settings)| DestinationState {
-                    address,
-                    settings,
-                    origin: Origin::Configuration,
-                    active: 0,
-                    inactive: 0,
-                    persistent: 0,
-                    statistics: Statistics::default(),
-                    rates: Rates::default(),
-                })
-                .collect(),
-            statistics: Statistics::default(),
-            rates: Rates::default(),
-        })
-        .collect();
+    let configured = desired(&before.virtual_servers, |_, _| true, &quorums);
     quickest(|| {
         let running = Running {
             configuration: before,
             health: &health,
             quorums: &quorums,
-            services: &services,
+            configured: &configured,
         };
         let plan = reload::plan(running, &after);
         assert_eq!(plan.edits.len(), 1, "{:?}", plan.edits);

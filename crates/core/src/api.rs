@@ -9,11 +9,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::service::{Edit, EditError};
 
+/// How many edits a request may have, so that nobody else waits for long.
+pub const MOST_EDITS: usize = 256;
+
 /// What a client asks of the running director.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
-    /// Change the table of services, as `ipvsadm` does.
-    Edit(Edit),
+    /// Change the table of services, as `ipvsadm` does: one edit after the other, each of
+    /// which is made or refused by itself. At most [`MOST_EDITS`].
+    Edit(Vec<Edit>),
     /// Read the configuration file again.
     Reload,
     /// Tell what reading this file, by its absolute path, would change.
@@ -27,8 +31,8 @@ pub enum Request {
 pub enum Response {
     /// Done.
     Done,
-    /// The edit was refused and nothing has changed.
-    Refused(EditError),
+    /// The answer to [`Request::Edit`]: for each edit why it was refused, if it was.
+    Edited(Vec<Option<EditError>>),
     /// The request failed for another reason, in words.
     Failed(String),
     /// The answer to [`Request::Difference`]: a line for each change, in the order in which

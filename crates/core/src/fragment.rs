@@ -264,7 +264,7 @@ mod tests {
         let key = key_of(&later).unwrap();
         assert_eq!(
             waiting.release(start + 2 * INTERVAL, |come| *come == key),
-            [later.clone()]
+            std::slice::from_ref(&later)
         );
         assert_eq!(waiting.poll_timeout(), None);
         waiting.hold(start, later);

@@ -23,6 +23,7 @@ pub mod firewall;
 pub mod fragment;
 pub mod ipvsadm;
 pub mod lb;
+pub mod metrics;
 pub mod notification;
 pub mod reload;
 pub mod service;

@@ -8,9 +8,11 @@ use std::net::SocketAddr;
 use crate::check::messages::CheckChanges;
 use crate::check::{Health, HealthRecord};
 use crate::config::model::{Configuration, VirtualServer};
-use crate::lb::{self, QuorumChange, Quorums, quorum_notification, real_server_notification};
+use crate::lb::{
+    self, DesiredService, QuorumChange, Quorums, quorum_notification, real_server_notification,
+};
 use crate::notification::Notification;
-use crate::service::{Edit, ServiceKey, ServiceState};
+use crate::service::{Edit, ServiceKey};
 
 /// What runs.
 #[derive(Debug, Clone, Copy)]
@@ -21,8 +23,8 @@ pub struct Running<'a> {
     pub health: &'a HealthRecord,
     /// Which services have their quorum.
     pub quorums: &'a Quorums,
-    /// The services that the data plane has.
-    pub services: &'a [ServiceState],
+    /// What the configuration has put into the data plane.
+    pub configured: &'a [DesiredService],
 }
 
 /// What a reload changes, in the order of the fields.
@@ -68,7 +70,7 @@ pub fn plan(running: Running<'_>, after: &Configuration) -> Plan {
     Plan {
         leaving: leaving(running, &servers),
         quorum_changes,
-        edits: lb::plan(&desired, running.services),
+        edits: lb::plan(&desired, running.configured),
         checks,
         health,
         quorums,

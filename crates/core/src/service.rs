@@ -369,6 +369,18 @@ pub enum SyncRole {
     Backup,
 }
 
+impl SyncRole {
+    /// Every role with the name that ipvsadm and keepalived use for it, the master first.
+    pub const NAMES: [(SyncRole, &'static str); 2] =
+        [(SyncRole::Master, "master"), (SyncRole::Backup, "backup")];
+
+    /// The name that ipvsadm and keepalived use.
+    pub fn name(self) -> &'static str {
+        let named = Self::NAMES.iter().find(|(role, _)| *role == self);
+        named.map_or("", |(_, name)| name)
+    }
+}
+
 /// What an operator asks of a sync daemon; what is `None` is the daemon's own choice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncDaemonSettings {

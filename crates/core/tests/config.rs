@@ -1497,6 +1497,11 @@ mod property {
                             InitialState::Backup
                         },
                         interface,
+                        virtual_mac: alert.then(|| VirtualMac {
+                            interface: format!("vmac{id}"),
+                            address: [0, 0, 0x5e, 0, 1, id],
+                            transmit_on_base: id == 1,
+                        }),
                         virtual_router_id: id,
                         priority,
                         advertisement_interval: if v3 {
@@ -1615,6 +1620,41 @@ mod property {
                 })
             }),
         ]
+    }
+
+    /// A virtual server, or several that share its real servers.
+    fn server_or_group() -> impl Strategy<Value = VirtualServer> {
+        let range = prop::option::of((any::<[u8; 4]>(), 0u8..20, any::<u16>()));
+        let more = (range, prop::option::of(1u32..), any::<bool>());
+        (server(), prop::option::of(more)).prop_map(|(mut server, more)| {
+            let Some((range, mark, inet6)) = more else {
+                return server;
+            };
+            let ServiceKey::Address { address, .. } = server.key else {
+                return server;
+            };
+            let single = GroupMember::Addresses {
+                first: address.ip(),
+                last: address.ip(),
+                port: address.port(),
+            };
+            let range = range.map(|([a, b, c, d], more, port)| GroupMember::Addresses {
+                first: [a, b, c, d].into(),
+                last: [a, b, c, d.saturating_add(more)].into(),
+                // Every port would make it persistent.
+                port: port.max(1),
+            });
+            let mark = mark.map(|mark| GroupMember::Mark {
+                mark,
+                family: if inet6 { Family::Inet6 } else { Family::Inet },
+            });
+            server.group = Some(ServiceGroup {
+                name: "G 1".to_owned(),
+                number: 0,
+                members: std::iter::once(single).chain(range).chain(mark).collect(),
+            });
+            server
+        })
     }
 
     fn server() -> impl Strategy<Value = VirtualServer> {
@@ -1744,7 +1784,7 @@ mod property {
         fn every_configuration_survives_a_dump(
             first in instance(1),
             second in instance(2),
-            server in server(),
+            server in server_or_group(),
             router_id in prop::option::of(word()),
         ) {
             let router_id_is_long = router_id.as_ref().is_some_and(|id| id.len() > 3);

@@ -45,9 +45,10 @@ Exit codes:
 pub(crate) enum Command {
     /// Run a director in the foreground
     Run {
-        /// The configuration file
-        #[arg(short, long, default_value = DEFAULT_FILE)]
-        file: PathBuf,
+        /// The configuration file [default: /etc/keepalived/keepalived.conf, if it is there;
+        /// without one the director is ruled by ipvsadm alone]
+        #[arg(short, long)]
+        file: Option<PathBuf>,
         /// The name that lines with @NAME hold for [default: the host name's first part]
         #[arg(short = 'i', long, value_name = "ID")]
         config_id: Option<String>,
@@ -124,6 +125,20 @@ pub(crate) enum Command {
     },
     /// Remove what an instance that does not run has left in the kernel
     Unload,
+    /// Write the manual pages into a folder
+    Man {
+        /// The folder
+        folder: PathBuf,
+    },
+    /// Print what completes command lines in a shell
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+        /// Whose command lines
+        #[arg(value_enum, default_value_t = Completed::Elver)]
+        program: Completed,
+    },
     /// Show a director at work in a network of namespaces made for it
     Lab {
         #[command(subcommand)]
@@ -135,6 +150,15 @@ pub(crate) enum Command {
         #[command(subcommand)]
         part: Part,
     },
+}
+
+/// A program whose command lines can be completed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Completed {
+    /// elver itself
+    Elver,
+    /// ipvsadm
+    Ipvsadm,
 }
 
 /// How the configuration in force is printed.
@@ -150,6 +174,9 @@ pub(crate) enum DumpForm {
 pub(crate) enum Ctl {
     /// Show VRRP instances, checks, processes and devices
     Status,
+    /// Print metrics in the text format of Prometheus; of the packets and tables without a
+    /// director as well
+    Metrics,
     /// Read the configuration file again
     Reload,
     /// Show what a reload would change, in the order in which it would, if this were the

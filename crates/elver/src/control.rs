@@ -3,12 +3,14 @@
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use elver_core::api::{Request, Response};
 use elver_sys::process;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::conversation::Conversation;
 use crate::failure::Failure;
 use crate::instance::Instance;
 use crate::message_stream::{self, Messages};
@@ -89,27 +91,29 @@ async fn converse(socket: UnixStream, asked: mpsc::UnboundedSender<Asked>) {
     }
 }
 
-/// Asks the running director of `instance`, and waits for its answer.
+/// Asks the running director of `instance`, and waits for its answer, but not for ever.
 pub(crate) fn ask(instance: &Instance, request: &Request) -> Result<Response, Failure> {
-    use std::io::{BufRead, BufReader, Write};
-    let not_running = |error| Failure::NotRunning {
-        instance: instance.clone(),
-        error,
+    let patience = match request {
+        // Everything is looked at, and scripts are checked.
+        Request::Reload | Request::Difference(_) => Duration::from_secs(60),
+        Request::Edit(_) | Request::Status => Duration::from_secs(5),
     };
-    let conversation = Failure::system("talking to the running director");
-    let path = instance.control_socket();
-    let mut socket = std::os::unix::net::UnixStream::connect(path).map_err(not_running)?;
-    let response = || -> io::Result<Response> {
-        let mut line = serde_json::to_vec(request)?;
-        line.push(b'\n');
-        socket.write_all(&line)?;
-        let mut answer = String::new();
-        BufReader::new(&socket).read_line(&mut answer)?;
-        if answer.is_empty() {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+    let deadline = Instant::now() + patience;
+    let mut conversation =
+        Conversation::connect(&instance.control_socket(), deadline).map_err(|error| {
+            Failure::NotRunning {
+                instance: instance.clone(),
+                error,
+            }
+        })?;
+    conversation.ask(request, deadline).map_err(|error| {
+        if error.kind() == io::ErrorKind::TimedOut {
+            let seconds = patience.as_secs();
+            return Failure::Refused(format!(
+                "the director of instance {instance} has not answered for {seconds} s; see its \
+                 log, and restart it if it hangs"
+            ));
         }
-        Ok(serde_json::from_str(&answer)?)
-    };
-    let mut response = response;
-    response().map_err(conversation)
+        Failure::system("talking to the running director")(error)
+    })
 }

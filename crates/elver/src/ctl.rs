@@ -4,9 +4,12 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use elver_core::api::{Request, Response, Status};
+use elver_core::metrics::{self, Snapshot};
+use elver_sys::bpf::BpfError;
 
 use crate::configuration;
 use crate::control;
+use crate::data_plane::Inventory;
 use crate::failure::Failure;
 use crate::instance::Instance;
 
@@ -16,6 +19,31 @@ pub(crate) fn reload(instance: &Instance) -> Result<(), Failure> {
         Response::Done => Ok(()),
         other => Err(refused(other)),
     }
+}
+
+/// Prints what monitoring asks for: what the pinned maps tell, and what the director knows
+/// beside that, if it answers.
+pub(crate) fn metrics(instance: &Instance) -> Result<(), Failure> {
+    let inventory = Inventory::open(instance).map_err(|error| match error {
+        BpfError::NotLoaded(_) => Failure::NotRunning {
+            instance: instance.clone(),
+            error: io::Error::other(error),
+        },
+        other => other.into(),
+    })?;
+    let director = match control::ask(instance, &Request::Status) {
+        Ok(Response::Status(status)) => Some(status),
+        _ => None,
+    };
+    let snapshot = Snapshot {
+        services: inventory.services(),
+        packets: inventory.outcomes(),
+        tables: inventory.table_use(),
+        director,
+    };
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let written = metrics::write(&mut out, &snapshot).and_then(|()| out.flush());
+    written.map_err(Failure::system("output"))
 }
 
 /// Shows what a reload would change if `file` were the configuration.
@@ -54,9 +82,8 @@ pub(crate) fn status(instance: &Instance) -> Result<(), Failure> {
 
 fn refused(response: Response) -> Failure {
     Failure::Refused(match response {
-        Response::Refused(error) => error.to_string(),
         Response::Failed(words) => words,
-        Response::Done | Response::Difference(_) | Response::Status(_) => {
+        Response::Done | Response::Edited(_) | Response::Difference(_) | Response::Status(_) => {
             "the director answered something else".to_owned()
         }
     })

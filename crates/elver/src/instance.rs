@@ -37,6 +37,11 @@ impl Instance {
         self.directory().join("addresses")
     }
 
+    /// The record of the settings of sync daemons.
+    pub(crate) fn sync_daemons(&self) -> PathBuf {
+        self.directory().join("sync_daemons")
+    }
+
     /// What a vrrp process holds locked for as long as it may hold addresses.
     fn vrrp_lock(&self) -> PathBuf {
         self.directory().join("vrrp")

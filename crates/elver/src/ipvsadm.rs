@@ -7,20 +7,20 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::hash::Hash;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Write};
 use std::net::{IpAddr, Ipv4Addr};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use elver_core::api::{Request, Response};
-use elver_core::ipvsadm::{self, Names, Session, Table, TableError, Unavailable};
+use elver_core::ipvsadm::{self, Names, Session, Table, Unavailable};
 use elver_core::service::{
     ConnectionState, Edit, EditError, Protocol, ServiceState, SyncDaemon, Timeouts,
 };
 use elver_sys::names;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::conversation::Conversation;
 
 /// The name under which the program is started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,7 +112,7 @@ struct DirectorTable<'a> {
     /// How long a change may take.
     patience: Duration,
     reader: Option<Box<dyn Reader>>,
-    control: Option<Control>,
+    control: Option<Conversation>,
 }
 
 impl DirectorTable<'_> {
@@ -130,14 +130,16 @@ impl DirectorTable<'_> {
         Ok(self.reader.as_deref().expect("it has just been opened"))
     }
 
-    fn ask(&mut self, edit: &Edit) -> Result<Response, Unavailable> {
+    fn ask(&mut self, edits: &[Edit]) -> Result<Response, Unavailable> {
+        // What it has read will not be so any more.
+        self.reader = None;
         let deadline = Instant::now() + self.patience;
         let asked = (|| {
             let mut control = match self.control.take() {
                 Some(control) => control,
-                None => Control::connect(&self.instance.control_socket, deadline)?,
+                None => Conversation::connect(&self.instance.control_socket, deadline)?,
             };
-            let response = control.ask(&Request::Edit(edit.clone()), deadline)?;
+            let response = control.ask(&Request::Edit(edits.to_vec()), deadline)?;
             // One that has failed has lost its place in the conversation.
             self.control = Some(control);
             Ok(response)
@@ -193,94 +195,14 @@ impl Table for DirectorTable<'_> {
         Ok(self.reader()?.sync_daemons())
     }
 
-    fn edit(&mut self, edit: &Edit) -> Result<(), TableError> {
-        match self.ask(edit)? {
-            Response::Done => Ok(()),
-            Response::Refused(error) => Err(TableError::Refused(error)),
-            Response::Failed(words) => Err(EditError::System(words).into()),
-            other => {
-                Err(EditError::System(format!("an answer to another question: {other:?}")).into())
-            }
-        }
+    fn edit(&mut self, edits: &[Edit]) -> Result<Vec<Option<EditError>>, Unavailable> {
+        let words = match self.ask(edits)? {
+            Response::Edited(outcomes) if outcomes.len() == edits.len() => return Ok(outcomes),
+            Response::Failed(words) => words,
+            other => format!("an answer to another question: {other:?}"),
+        };
+        Ok(vec![Some(EditError::System(words)); edits.len()])
     }
-}
-
-/// A conversation with the director.
-struct Control {
-    socket: UnixStream,
-    /// What has come after the last answer.
-    received: Vec<u8>,
-}
-
-impl Control {
-    /// Connects until `deadline`; a director that is busy may have its queue full for a while.
-    fn connect(path: &Path, deadline: Instant) -> io::Result<Control> {
-        let address = socket2::SockAddr::unix(path)?;
-        let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None)?;
-        socket.set_nonblocking(true)?;
-        loop {
-            match socket.connect(&address) {
-                Ok(()) => break,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let left = time_left(deadline)?;
-                    std::thread::sleep(left.min(Duration::from_millis(10)));
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(Control {
-            socket: UnixStream::from(socket),
-            received: Vec::new(),
-        })
-    }
-
-    /// Sends a request and waits until `deadline` for the answer.
-    fn ask(&mut self, request: &Request, deadline: Instant) -> io::Result<Response> {
-        let mut line = serde_json::to_vec(request)?;
-        line.push(b'\n');
-        let mut rest = line.as_slice();
-        while !rest.is_empty() {
-            match self.socket.write(rest) {
-                Ok(written) => rest = &rest[written..],
-                Err(error) => self.wait(error, PollFlags::OUT, deadline)?,
-            }
-        }
-        let mut chunk = [0; 4096];
-        loop {
-            if let Some(end) = self.received.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = self.received.drain(..=end).collect();
-                return Ok(serde_json::from_slice(&line)?);
-            }
-            match self.socket.read(&mut chunk) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(length) => self.received.extend_from_slice(&chunk[..length]),
-                Err(error) => self.wait(error, PollFlags::IN, deadline)?,
-            }
-        }
-    }
-
-    /// After `error`, waits until the socket is ready if that is all that is wrong.
-    fn wait(&self, error: io::Error, ready: PollFlags, deadline: Instant) -> io::Result<()> {
-        match error.kind() {
-            io::ErrorKind::Interrupted => Ok(()),
-            io::ErrorKind::WouldBlock => {
-                let left = Timespec::try_from(time_left(deadline)?).map_err(io::Error::other)?;
-                match poll(&mut [PollFd::new(&self.socket, ready)], Some(&left)) {
-                    Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-                    Err(error) => Err(error.into()),
-                }
-            }
-            _ => Err(error),
-        }
-    }
-}
-
-fn time_left(deadline: Instant) -> io::Result<Duration> {
-    let left = deadline.saturating_duration_since(Instant::now());
-    if left.is_zero() {
-        return Err(io::ErrorKind::TimedOut.into());
-    }
-    Ok(left)
 }
 
 /// The names of this machine. Each is looked up once, as long as there are not too many.
@@ -337,7 +259,7 @@ fn services_name(protocol: Protocol) -> &'static str {
 #[cfg(test)]
 mod tests {
     use std::io::{BufRead, BufReader};
-    use std::os::unix::net::UnixListener;
+    use std::os::unix::net::{UnixListener, UnixStream};
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
@@ -422,15 +344,18 @@ mod tests {
             let requests = BufReader::new(socket.try_clone().expect("a second handle"));
             let mut seen = Vec::new();
             for line in requests.lines() {
-                let Ok(Request::Edit(edit)) = serde_json::from_str(&line.expect("a line")) else {
-                    panic!("not an edit");
+                let Ok(Request::Edit(edits)) = serde_json::from_str(&line.expect("a line")) else {
+                    panic!("not edits");
                 };
-                let response = match edit {
-                    Edit::AddService { .. } => Response::Done,
-                    Edit::RemoveService { .. } => Response::Refused(EditError::NoSuchService),
-                    _ => Response::Failed("elver is stopping".to_owned()),
+                let outcome = |edit: &Edit| match edit {
+                    Edit::RemoveService { .. } => Some(EditError::NoSuchService),
+                    _ => None,
                 };
-                seen.push(edit);
+                let response = match edits.contains(&Edit::Flush) {
+                    true => Response::Failed("elver is stopping".to_owned()),
+                    false => Response::Edited(edits.iter().map(outcome).collect()),
+                };
+                seen.push(edits.len());
                 // An answer in two pieces is one answer.
                 let mut answer = serde_json::to_vec(&response).expect("JSON");
                 answer.push(b'\n');
@@ -440,14 +365,18 @@ mod tests {
             }
             seen
         });
-        let rules = "-A -t 10.0.0.1:80\n-D -t 10.0.0.2:80\n-C\n-A -t 10.0.0.3:80\n";
+        // A list between them waits for those before it, and those after it for the list.
+        let rules = "-A -t 10.0.0.1:80\n-D -t 10.0.0.2:80\n-L\n-C\n-A -t 10.0.0.3:80\n-L\n\
+                     -A -t 10.0.0.3:80\n";
         let (status, _, errors) = run(&path.0, LONG, "-R", rules);
         assert_eq!(status, 0, "the last rule was taken");
         assert_eq!(
             errors,
-            "No such service\nthe data plane cannot be changed: elver is stopping\n"
+            "No such service\n\
+             the data plane cannot be changed: elver is stopping\n\
+             the data plane cannot be changed: elver is stopping\n"
         );
-        assert_eq!(director.join().expect("the director").len(), 4);
+        assert_eq!(director.join().expect("the director"), [2, 2, 1]);
     }
 
     #[test]

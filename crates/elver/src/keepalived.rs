@@ -80,6 +80,7 @@ pub(crate) fn main(arguments: &[OsString], instance: &Instance) -> ExitCode {
         None => {
             let files = director::Files {
                 origin,
+                may_be_absent: false,
                 settings: None,
             };
             director::run(files, director::Hook::Auto, instance).map(|()| ExitCode::SUCCESS)

@@ -5,8 +5,10 @@
 
 mod check_process;
 mod command_line;
+mod completions;
 mod configuration;
 mod control;
+mod conversation;
 mod ctl;
 mod data_plane;
 mod director;
@@ -16,8 +18,10 @@ mod instance;
 mod ipvsadm;
 mod keepalived;
 mod mailer;
+mod manual;
 mod message_stream;
 mod notify_fifos;
+mod record;
 mod scripts;
 mod settings;
 mod unload;
@@ -32,7 +36,9 @@ use clap::Parser;
 use elver_sys::process;
 use tracing_subscriber::EnvFilter;
 
-use crate::command_line::{Command, CommandLine, Ctl, DEFAULT_INSTANCE, INSTANCE, Lab, Part};
+use crate::command_line::{
+    Command, CommandLine, Ctl, DEFAULT_FILE, DEFAULT_INSTANCE, INSTANCE, Lab, Part,
+};
 use crate::configuration::Shown;
 use crate::data_plane::Inventory;
 use crate::failure::Failure;
@@ -78,8 +84,14 @@ pub fn main() -> ExitCode {
             settings,
             hook,
         } => {
-            let origin = origin(file, config_id);
-            director::run(director::Files { origin, settings }, hook, instance)
+            let may_be_absent = file.is_none();
+            let file = file.unwrap_or_else(|| DEFAULT_FILE.into());
+            let files = director::Files {
+                origin: origin(file, config_id),
+                may_be_absent,
+                settings,
+            };
+            director::run(files, hook, instance)
         }
         Command::Check {
             file,
@@ -104,6 +116,7 @@ pub fn main() -> ExitCode {
         Command::Keepalived { arguments } => return keepalived::main(&arguments, instance),
         Command::Ctl { request } => match request {
             Ctl::Status => ctl::status(instance),
+            Ctl::Metrics => ctl::metrics(instance),
             Ctl::Reload => ctl::reload(instance),
             Ctl::Diff { file } => ctl::difference(&file, instance),
         },
@@ -116,6 +129,8 @@ pub fn main() -> ExitCode {
         Command::IpvsadmRestore { arguments } => {
             return run_ipvsadm(ipvsadm::Program::Restore, &arguments, instance);
         }
+        Command::Man { folder } => manual::write(&folder),
+        Command::Completions { shell, program } => completions::write(shell, program),
         Command::Unload => unload::run(instance),
         Command::Lab {
             lab: Lab::Nat { once },
@@ -143,7 +158,7 @@ fn named_instance() -> Result<Instance, String> {
 fn run_ipvsadm(program: ipvsadm::Program, arguments: &[OsString], instance: &Instance) -> ExitCode {
     let name = instance.name();
     let open = || -> Result<Box<dyn ipvsadm::Reader>, String> {
-        match Inventory::open(name) {
+        match Inventory::open(instance) {
             Ok(inventory) => Ok(Box::new(inventory)),
             Err(error) => Err(error.to_string()),
         }

@@ -39,7 +39,7 @@ pub(crate) fn run(instance: &Instance) -> Result<(), Failure> {
         println!("removed {}", director::address_words(address));
     }
     result.map_err(Failure::system("removing virtual addresses"))?;
-    let pins = DataPlane::unload(instance.name())?;
+    let pins = DataPlane::unload(instance)?;
     for pin in &pins {
         println!("removed {pin}");
     }

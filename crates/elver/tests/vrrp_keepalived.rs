@@ -604,6 +604,71 @@ fn virtual_routes_and_rules_are_those_of_keepalived() {
     assert!(!is_static());
 }
 
+/// The MAC address goes with the role, in both directions, and no neighbour has to learn.
+#[test]
+fn the_virtual_mac_address_goes_with_the_role() {
+    let network = Network::new();
+    let capture = network.capture(1, "eth0", "proto 112 or arp");
+    let theirs = with(
+        &keepalived_instance(&instance("VI_1", "eth0", 51, 100, VIP)),
+        "use_vmac",
+    );
+    let elver = network.elver(0);
+    elver.order(&order(tracked("", "use_vmac")));
+    elver.state("VI_1", State::Master);
+    let holds = |router: usize| {
+        let router = &network.routers[router];
+        let shown = sh(&format!("ip -n {router} -o addr show"));
+        shown
+            .lines()
+            .any(|line| line.contains("vrrp.51") && line.contains(VIP))
+    };
+    eventually("ours holds it", || holds(0) && !holds(1));
+    let router = &network.routers[0];
+    let shown = sh(&format!("ip -n {router} -d link show vrrp.51"));
+    assert!(shown.contains("00:00:5e:00:01:33"), "{shown}");
+    assert!(shown.contains("macvlan mode private"), "{shown}");
+
+    // The neighbour reaches the address by the virtual MAC address, and only by that.
+    let other = &network.routers[1];
+    sh(&format!("ip netns exec {other} ping -c 2 -W 5 {VIP}"));
+    let neighbour = sh(&format!("ip -n {other} neigh show {VIP}"));
+    assert!(neighbour.contains("00:00:5e:00:01:33"), "{neighbour}");
+
+    let keepalived = network.keepalived(1, &theirs);
+    keepalived.says("Entering BACKUP STATE");
+    std::thread::sleep(Duration::from_secs(2));
+    elver.state("VI_1", State::Master);
+    elver.shut_down();
+    keepalived.says("Backup received priority 0 advertisement");
+    eventually("keepalived holds it", || holds(1));
+    let links = sh(&format!("ip -n {router} link show"));
+    assert!(!links.contains("vrrp.51"), "{links}");
+    let ignore = format!("ip netns exec {router} cat /proc/sys/net/ipv4/conf/eth0/arp_ignore");
+    assert_eq!(sh(&ignore).trim(), "0");
+
+    let elver = network.elver(0);
+    elver.order(&order(tracked("", "use_vmac")));
+    keepalived.says("Master received advert from 10.66.0.1 with higher priority 150, ours 100");
+    elver.state("VI_1", State::Master);
+    // With its interface the device goes, and comes back.
+    sh(&format!(
+        "ip -n {router} link del eth0
+         ip -n {router} link add eth0 type veth peer name spare netns {other}
+         ip -n {router} addr add 10.66.0.1/24 dev eth0
+         ip -n {router} link set eth0 up; ip -n {other} link set spare up"
+    ));
+    elver.state("VI_1", State::Master);
+    eventually("the address is back", || holds(0));
+
+    let packets = capture.stop().fields("vrrp", &["eth.src", "ip.src"]);
+    assert!(packets.len() > 5, "{packets:?}");
+    let ours = |packet: &&Vec<String>| packet[1] == "10.66.0.1";
+    for packet in packets.iter().filter(ours) {
+        assert_eq!(packet[0], "00:00:5e:00:01:33");
+    }
+}
+
 fn group(members: [&str; 2]) -> SyncGroup {
     SyncGroup {
         name: "VG1".to_owned(),
@@ -1413,8 +1478,7 @@ fn topology(dump: &str) -> Vec<String> {
         ];
         let of_scripts = section.starts_with("VRRP Scripts");
         let is_inside = |start: &&str| line.starts_with(*start);
-        let skipped =
-            line.starts_with(inside[0]) || of_scripts && inside.iter().any(|s| is_inside(&s));
+        let skipped = line.starts_with(inside[0]) || of_scripts && inside.iter().any(is_inside);
         if !["VRRP Topology", "VRRP Sync groups", "VRRP Scripts"]
             .iter()
             .any(|known| section.starts_with(known))

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::model::{
     Authentication, Configuration, Global, GroupMember, InitialState, ProcessSettings,
-    ServiceGroup, SyncGroup, VirtualAddress, VirtualServer, VrrpInstance, VrrpVersion,
+    ServiceGroup, SyncGroup, VirtualAddress, VirtualMac, VirtualServer, VrrpInstance, VrrpVersion,
 };
 use crate::service::{
     Family, ForwardingMethod, Scheduler, ServiceKey, ServiceSettings, Tunnel, TunnelChecksum,
@@ -224,6 +224,9 @@ impl Writer {
                 }
             ));
             w.line(format_args!("interface {}", Quoted(&instance.interface)));
+            if let Some(mac) = &instance.virtual_mac {
+                w.virtual_mac(mac);
+            }
             w.line(format_args!(
                 "virtual_router_id {}",
                 instance.virtual_router_id
@@ -267,6 +270,18 @@ impl Writer {
             routing::routes(w, "virtual_routes", &instance.routes);
             routing::rules(w, "virtual_rules", &instance.rules);
         });
+    }
+
+    fn virtual_mac(&mut self, mac: &VirtualMac) {
+        let octets = mac.address.map(|octet| format!("{octet:02x}"));
+        self.line(format_args!(
+            "use_vmac name {} {}",
+            Quoted(&mac.interface),
+            octets.join(":")
+        ));
+        if mac.transmit_on_base {
+            self.line(format_args!("vmac_xmit_base"));
+        }
     }
 
     fn election(&mut self, instance: &VrrpInstance) {

@@ -16,6 +16,7 @@ mod glob;
 pub mod keyword;
 mod line;
 mod lower;
+mod manual;
 pub mod model;
 mod peers;
 mod reader;
@@ -25,6 +26,7 @@ mod tree;
 pub use diagnostic::{Diagnostic, Place, Severity, Verdict, render};
 pub use dump::{Secrets, dump, without_secrets};
 pub use explain::explain;
+pub use manual::manual;
 pub use peers::compare;
 pub use source::{FileId, Position, Source, Span};
 

@@ -272,6 +272,17 @@ impl Default for Announcements {
     }
 }
 
+/// A hardware address that goes with the role, and the device that has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VirtualMac {
+    /// Name of the device, on the interface of the instance; the virtual addresses live on it.
+    pub interface: String,
+    /// The address.
+    pub address: [u8; 6],
+    /// `vmac_xmit_base`: advertisements are sent with the interface's own address.
+    pub transmit_on_base: bool,
+}
+
 /// One virtual router.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VrrpInstance {
@@ -281,6 +292,8 @@ pub struct VrrpInstance {
     pub initial_state: InitialState,
     /// The interface on which it speaks.
     pub interface: String,
+    /// `use_vmac`: it has a hardware address of its own.
+    pub virtual_mac: Option<VirtualMac>,
     /// VRID, 1 to 255.
     pub virtual_router_id: u8,
     /// Priority, 1 to 255.
@@ -339,6 +352,7 @@ impl VrrpInstance {
             name: name.to_owned(),
             initial_state: InitialState::Backup,
             interface: interface.to_owned(),
+            virtual_mac: None,
             virtual_router_id,
             priority: 100,
             advertisement_interval: Duration::from_secs(1),

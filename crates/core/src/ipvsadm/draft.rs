@@ -7,9 +7,7 @@ use std::time::Duration;
 use super::Names;
 use super::command::{Columns, Command, Complaint, Format, Listing};
 use super::notation::{endpoint, ipv4_address, leading_integer, number, shortened};
-use super::options::{
-    CommandName, Meaning, OptionName, PERSISTENCE_ENGINES, SCHEDULERS, SYNC_ROLES, Spelling,
-};
+use super::options::{CommandName, Meaning, OptionName, PERSISTENCE_ENGINES, SCHEDULERS, Spelling};
 use super::rules::{Given, TunnelType};
 use crate::service::{
     DestinationSettings, Edit, Family, ForwardingMethod, Persistence, Protocol, Scheduler,
@@ -31,7 +29,7 @@ const LONGEST_ENGINE_NAME: usize = 16;
 const LONGEST_FLAGS: usize = 127;
 
 pub(super) fn sync_role(word: Option<&str>, complaint: &str) -> Result<SyncRole, Complaint> {
-    SYNC_ROLES
+    SyncRole::NAMES
         .iter()
         .find(|(_, name)| Some(*name) == word)
         .map(|(role, _)| *role)

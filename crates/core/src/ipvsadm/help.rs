@@ -2,14 +2,14 @@
 
 use std::io::{self, Write};
 
-use super::options::{PERSISTENCE_ENGINES, SCHEDULERS, SPELLINGS, Section};
+use super::options::{PERSISTENCE_ENGINES, SCHEDULERS, SPELLINGS, Section, Spelling};
 use crate::service::Scheduler;
 
 /// The version of ipvsadm whose behaviour this is, and of the IPVS that it would be built for.
 const VERSION: &str = "ipvsadm v1.31 2019/12/24 (compiled with popt and IPVS v1.2.1)";
 
 /// The forms of a command line, without the program's name.
-const FORMS: [&str; 13] = [
+pub(super) const FORMS: [&str; 13] = [
     "-A|E virtual-service [-s scheduler] [-p [timeout]] [-M netmask] \
      [--pe persistence_engine] [-b sched-flags]",
     "-D virtual-service",
@@ -52,17 +52,21 @@ pub(super) fn write_help(output: &mut dyn Write, program: &str) -> io::Result<()
 /// Writes the options of a section; their explanations begin `width` columns after them.
 fn write_section(output: &mut dyn Write, section: Section, width: usize) -> io::Result<()> {
     for spelling in SPELLINGS.iter().filter(|s| s.section == section) {
-        let schedulers = SCHEDULERS.map(Scheduler::name).join("|");
-        let explanation = spelling
-            .explanation
-            .replace("{schedulers}", &schedulers)
-            .replace("{scheduler}", Scheduler::default().name())
-            .replace("{engines}", &PERSISTENCE_ENGINES.join("|"));
         let mut left = spelling.shown;
-        for line in explanation.lines() {
+        for line in explanation(spelling).lines() {
             writeln!(output, "  {left:<width$}{line}")?;
             left = "";
         }
     }
     Ok(())
+}
+
+/// What an option does, in one or more lines.
+pub(super) fn explanation(spelling: &Spelling) -> String {
+    let schedulers = SCHEDULERS.map(Scheduler::name).join("|");
+    spelling
+        .explanation
+        .replace("{schedulers}", &schedulers)
+        .replace("{scheduler}", Scheduler::default().name())
+        .replace("{engines}", &PERSISTENCE_ENGINES.join("|"))
 }

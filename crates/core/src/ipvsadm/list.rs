@@ -8,12 +8,11 @@ use std::time::Duration;
 use super::Names;
 use super::command::{Columns, Format};
 use super::notation::{endpoint_text, push_endpoint, shortened};
-use super::options::SYNC_ROLES;
 use super::order::{sort_destinations, sort_services};
 use crate::service::{
     ConnectionState, DestinationState, Family, ForwardingMethod, Persistence, Protocol, Rates,
-    Scheduler, ServiceKey, ServiceSettings, ServiceState, Statistics, SyncDaemon, Timeouts, Tunnel,
-    TunnelChecksum,
+    Scheduler, ServiceKey, ServiceSettings, ServiceState, Statistics, SyncDaemon, SyncRole,
+    Timeouts, Tunnel, TunnelChecksum,
 };
 
 /// The first line of a list of all services. The size is that of IPVS's connection hash
@@ -526,7 +525,7 @@ pub(super) fn write_timeouts(output: &mut dyn Write, timeouts: Timeouts) -> io::
 
 /// `-L --daemon`, the master first.
 pub(super) fn write_sync_daemons(output: &mut dyn Write, daemons: &[SyncDaemon]) -> io::Result<()> {
-    for (role, name) in SYNC_ROLES {
+    for (role, name) in SyncRole::NAMES {
         for daemon in daemons.iter().filter(|daemon| daemon.role == role) {
             writeln!(
                 output,

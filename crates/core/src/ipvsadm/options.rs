@@ -1,7 +1,7 @@
 //! Every command and option of ipvsadm in one table: the parser, the rules about which
 //! options go together, the messages and the help text are all made from it.
 
-use crate::service::{Protocol, Scheduler, SyncRole};
+use crate::service::{Protocol, Scheduler};
 
 /// Schedulers that can be named, in the order of the help text. Debian's kernel is built
 /// without `twos`, and so its ipvsadm gets "not found" for it.
@@ -417,10 +417,6 @@ impl OptionName {
         Self::ALL[self as usize].1
     }
 }
-
-/// The words for the two sides of connection synchronisation.
-pub(super) const SYNC_ROLES: [(SyncRole, &str); 2] =
-    [(SyncRole::Master, "master"), (SyncRole::Backup, "backup")];
 
 #[cfg(test)]
 mod tests {

@@ -1,10 +1,12 @@
 //! From what should be balanced to what is: the edits that lie between.
 //!
 //! [`desired`] turns a configuration and the health of its real servers into the
-//! services that the data plane should have; [`plan`] compares them with what it
-//! has. Both are pure, so a plan can be shown before it is carried out, and one
-//! that was carried out leaves nothing to plan.
+//! services that the data plane should have; [`plan`] compares them with those that the
+//! configuration has put there before, of which [`Configured`] keeps the record. All of it is
+//! pure, so a plan can be shown before it is carried out, and one that was carried out leaves
+//! nothing to plan.
 
+mod configured;
 mod names;
 mod notification;
 mod plan;
@@ -16,6 +18,7 @@ use std::net::SocketAddr;
 use crate::config::model::{VirtualServer, destination_of};
 use crate::service::{DestinationSettings, ServiceKey, ServiceSettings};
 
+pub use configured::Configured;
 pub use names::{RealServerName, VirtualServerName, virtual_server_name};
 pub use notification::{quorum_notification, real_server_notification};
 pub use plan::plan;

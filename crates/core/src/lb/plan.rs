@@ -1,38 +1,31 @@
-//! The comparison of services as they should be with services as they are.
+//! The comparison of services as they should be with services as the configuration made them.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use super::DesiredService;
-use crate::service::{
-    DestinationSettings, DestinationState, Edit, Origin, ServiceKey, ServiceState,
-};
+use crate::service::{DestinationSettings, Edit, ServiceKey};
 
-/// The edits that make `actual` into `desired`, to be applied in order with
-/// [`Origin::Configuration`].
+/// The edits that make `configured` into `desired`, to be applied in order with
+/// [`Origin::Configuration`](crate::service::Origin::Configuration).
 ///
-/// What an operator made is left alone: a service of his keeps its settings and
-/// stays, though the destinations that the file asks for are added to it; a
-/// destination of his keeps its settings and stays, even if the file names the same
-/// one and its check fails. A service of ours that has a destination of his stays
-/// for that destination's sake when the file drops it.
+/// What operators have made or changed is not looked at, as keepalived does not: see
+/// [`Configured`](super::Configured). The table may refuse an edit for their sake, which
+/// does no harm. A service that goes takes everything in it along, an operator's
+/// destinations too.
 ///
 /// Services that go come first, since they make room. Within a service, what is
 /// added comes before what is removed, so that no client finds it empty between.
-pub fn plan(desired: &[DesiredService], actual: &[ServiceState]) -> Vec<Edit> {
-    let wanted: BTreeMap<ServiceKey, &DesiredService> = desired
-        .iter()
-        .map(|service| (service.key, service))
-        .collect();
-    let present: BTreeMap<ServiceKey, &ServiceState> = actual
-        .iter()
-        .map(|service| (service.key, service))
-        .collect();
+pub fn plan(desired: &[DesiredService], configured: &[DesiredService]) -> Vec<Edit> {
+    let wanted: BTreeMap<ServiceKey, &DesiredService> = by_key(desired);
+    let present: BTreeMap<ServiceKey, &DesiredService> = by_key(configured);
 
     let mut edits = Vec::new();
-    for service in actual {
+    for service in configured {
         if !wanted.contains_key(&service.key) {
-            withdraw(service, &mut edits);
+            edits.push(Edit::RemoveService {
+                service: service.key,
+            });
         }
     }
     for service in desired {
@@ -45,7 +38,7 @@ pub fn plan(desired: &[DesiredService], actual: &[ServiceState]) -> Vec<Edit> {
                 &[]
             }
             Some(present) => {
-                if present.origin == Origin::Configuration && present.settings != service.settings {
+                if present.settings != service.settings {
                     edits.push(Edit::EditService {
                         service: service.key,
                         settings: service.settings.clone(),
@@ -59,30 +52,19 @@ pub fn plan(desired: &[DesiredService], actual: &[ServiceState]) -> Vec<Edit> {
     edits
 }
 
-/// Takes away what the configuration brought of a service that it no longer has.
-fn withdraw(service: &ServiceState, edits: &mut Vec<Edit>) {
-    let ours = |destination: &&DestinationState| destination.origin == Origin::Configuration;
-    if service.origin == Origin::Configuration && service.destinations.iter().all(|d| ours(&d)) {
-        edits.push(Edit::RemoveService {
-            service: service.key,
-        });
-        return;
-    }
-    edits.extend(service.destinations.iter().filter(ours).map(|destination| {
-        Edit::RemoveDestination {
-            service: service.key,
-            address: destination.address,
-        }
-    }));
+fn by_key(services: &[DesiredService]) -> BTreeMap<ServiceKey, &DesiredService> {
+    let services = services.iter();
+    services.map(|service| (service.key, service)).collect()
 }
 
-fn plan_destinations(desired: &DesiredService, actual: &[DestinationState], edits: &mut Vec<Edit>) {
+fn plan_destinations(
+    desired: &DesiredService,
+    configured: &[(SocketAddr, DestinationSettings)],
+    edits: &mut Vec<Edit>,
+) {
     let wanted: BTreeMap<SocketAddr, DestinationSettings> =
         desired.destinations.iter().copied().collect();
-    let present: BTreeMap<SocketAddr, &DestinationState> = actual
-        .iter()
-        .map(|destination| (destination.address, destination))
-        .collect();
+    let present: BTreeMap<SocketAddr, DestinationSettings> = configured.iter().copied().collect();
     let service = desired.key;
     for &(address, settings) in &desired.destinations {
         match present.get(&address) {
@@ -91,24 +73,19 @@ fn plan_destinations(desired: &DesiredService, actual: &[DestinationState], edit
                 address,
                 settings,
             }),
-            Some(present)
-                if present.origin == Origin::Configuration && present.settings != settings =>
-            {
-                edits.push(Edit::EditDestination {
-                    service,
-                    address,
-                    settings,
-                });
-            }
+            Some(present) if *present != settings => edits.push(Edit::EditDestination {
+                service,
+                address,
+                settings,
+            }),
             Some(_) => {}
         }
     }
-    for destination in actual {
-        if destination.origin == Origin::Configuration && !wanted.contains_key(&destination.address)
-        {
+    for (address, _) in configured {
+        if !wanted.contains_key(address) {
             edits.push(Edit::RemoveDestination {
                 service,
-                address: destination.address,
+                address: *address,
             });
         }
     }

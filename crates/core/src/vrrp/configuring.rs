@@ -302,6 +302,7 @@ fn can_resume(instance: &Instance, resume: &[(Resume, Duration)]) -> bool {
 fn is_same_router(one: &VrrpInstance, other: &VrrpInstance) -> bool {
     one.name == other.name
         && one.interface == other.interface
+        && one.virtual_mac == other.virtual_mac
         && one.virtual_router_id == other.virtual_router_id
         && one.version == other.version
         && instance::is_ipv6(one) == instance::is_ipv6(other)

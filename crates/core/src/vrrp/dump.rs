@@ -12,7 +12,7 @@ use serde_json::Number;
 
 use super::receipt::RejectionKind;
 use super::routers::{InstanceView, VirtualRouters};
-use super::{State, Statistics};
+use super::{State, Statistics, interface_of};
 use crate::config::model::{
     Authentication, Script, TrackedScript, Tracker, VirtualAddress, VrrpVersion,
 };
@@ -186,7 +186,7 @@ impl<'a> Data<'a> {
         let run = |script: &Option<Script>| script.as_ref().map(command);
         let set = instance.state == State::Master;
         let addresses = |addresses: &[VirtualAddress]| {
-            let line = |each| address_line(each, &configuration.interface, set);
+            let line = |each| address_line(each, interface_of(configuration), set);
             addresses.iter().map(line).collect()
         };
         let trackers = || configuration.tracked.iter().map(|tracked| &tracked.tracker);
@@ -197,8 +197,11 @@ impl<'a> Data<'a> {
             dont_track_primary: u8::from(!configuration.track_primary),
             skip_check_adv_addr: u8::from(configuration.trust_known_master),
             strict_mode: 0,
-            vmac_ifname: "",
-            ifp_ifname: &configuration.interface,
+            vmac_ifname: match &configuration.virtual_mac {
+                Some(mac) => &mac.interface,
+                None => "",
+            },
+            ifp_ifname: interface_of(configuration),
             master_priority: instance.master_priority,
             last_transition: seconds(transition.unwrap_or_default()),
             garp_delay: announcements.delay.as_secs(),

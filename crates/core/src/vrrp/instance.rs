@@ -401,7 +401,7 @@ impl Instance {
         for destination in destinations {
             effects.push_back(Effect::Send {
                 instance: self.configuration.name.clone(),
-                interface: self.configuration.interface.clone(),
+                interface: self.sends_on().to_owned(),
                 source,
                 destination,
                 payload: advertisement.encode(Envelope {
@@ -409,6 +409,16 @@ impl Instance {
                     destination,
                 }),
             });
+        }
+    }
+
+    /// RFC 9568 7.3: "the source MAC address of VRRP advertisements is the Virtual Router MAC
+    /// address". A link-local source of IPv6 belongs to the interface below, which therefore
+    /// sends.
+    fn sends_on(&self) -> &str {
+        match &self.configuration.virtual_mac {
+            Some(mac) if !mac.transmit_on_base && !self.is_ipv6() => &mac.interface,
+            _ => &self.configuration.interface,
         }
     }
 
@@ -581,8 +591,14 @@ pub fn addresses_of(configuration: &VrrpInstance) -> Vec<HeldAddress> {
         .virtual_addresses
         .iter()
         .chain(&configuration.excluded_addresses)
-        .map(|address| held(address, &configuration.interface))
+        .map(|address| held(address, interface_of(configuration)))
         .collect()
+}
+
+/// The interface that the virtual addresses of an instance live on, unless they say otherwise.
+pub fn interface_of(configuration: &VrrpInstance) -> &str {
+    let virtual_mac = configuration.virtual_mac.as_ref();
+    virtual_mac.map_or(&configuration.interface, |mac| &mac.interface)
 }
 
 /// An address as it is held, on `interface` unless it has its own.

@@ -13,6 +13,10 @@ use crate::notification::Mail;
 
 /// From the director to the vrrp process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "commands are few, and on their way as text"
+)]
 pub enum Command {
     /// Run these instances. The first message is this one; sent again, it replaces what
     /// was configured: instances that are the same keep their state, instances that are

@@ -35,7 +35,7 @@
 //! - RFC 3768 6.4.3: a master that hears a lower priority answers at once (keepalived)
 //!   in place of discarding, which heals a split within one round trip.
 //! - RFC 3768 7.3: the source MAC address is the interface's own, not the virtual
-//!   router's: VRRP with virtual MAC addresses needs devices that this does not make.
+//!   router's, unless the file says `use_vmac`; over IPv6 it is in any case.
 
 mod advertisement;
 mod configuring;
@@ -61,7 +61,7 @@ pub use advertisement::{
 };
 pub use dump::Moment;
 pub use effect::{Effect, Event, HeldAddress, Report};
-pub use instance::{Statistics, addresses_of, is_ipv6};
+pub use instance::{Statistics, addresses_of, interface_of, is_ipv6};
 pub use receipt::{Packet, Rejection, RejectionKind};
 pub use routers::{Input, InstanceView, InterfaceCondition, VirtualRouters};
 pub use script::ScriptAction;

@@ -1,8 +1,8 @@
 //! Where elver's ipvsadm is not the real one, and why, is written in `elver_core::ipvsadm`;
 //! what it does there is here.
 
-use elver_core::ipvsadm::{Table, TableError, Unavailable};
-use elver_core::service::{ConnectionState, Edit, ServiceState, SyncDaemon, Timeouts};
+use elver_core::ipvsadm::{Table, Unavailable};
+use elver_core::service::{ConnectionState, Edit, EditError, ServiceState, SyncDaemon, Timeouts};
 
 use super::*;
 
@@ -97,8 +97,8 @@ impl Table for Nowhere {
         Err(unavailable())
     }
 
-    fn edit(&mut self, _: &Edit) -> Result<(), TableError> {
-        Err(unavailable().into())
+    fn edit(&mut self, _: &[Edit]) -> Result<Vec<Option<EditError>>, Unavailable> {
+        Err(unavailable())
     }
 }
 

@@ -3,10 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use elver_core::edit_rules::{self, EditedTable};
-use elver_core::ipvsadm::{Names, Table, TableError, Unavailable};
+use elver_core::ipvsadm::{Names, Table, Unavailable};
 use elver_core::service::{
-    ConnectionState, DestinationState, Edit, Family, Origin, Protocol, Rates, ServiceKey,
-    ServiceState, Statistics, SyncDaemon, SyncRole, Timeouts,
+    ConnectionState, DestinationState, Edit, EditError, Family, Origin, Protocol, Rates,
+    ServiceKey, ServiceState, Statistics, SyncDaemon, SyncRole, Timeouts,
 };
 
 /// A machine with IPVS and no interface but `lo`.
@@ -152,10 +152,15 @@ impl Table for KernelTable {
         Ok(self.sync_daemons.clone())
     }
 
-    fn edit(&mut self, edit: &Edit) -> Result<(), TableError> {
-        edit_rules::check(edit, self)?;
-        self.change(edit);
-        Ok(())
+    fn edit(&mut self, edits: &[Edit]) -> Result<Vec<Option<EditError>>, Unavailable> {
+        let outcomes = edits.iter().map(|edit| {
+            let refused = edit_rules::check(edit, self).err();
+            if refused.is_none() {
+                self.change(edit);
+            }
+            refused
+        });
+        Ok(outcomes.collect())
     }
 }
 

@@ -9,9 +9,9 @@ use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use elver_core::ipvsadm::{Table, TableError, Unavailable};
+use elver_core::ipvsadm::{Table, Unavailable};
 use elver_core::service::{
-    ConnectionState, Edit, Rates, ServiceState, Statistics, SyncDaemon, Timeouts,
+    ConnectionState, Edit, EditError, Rates, ServiceState, Statistics, SyncDaemon, Timeouts,
 };
 
 use super::*;
@@ -254,7 +254,7 @@ impl Table for OneByOne<'_> {
         unreachable!("only connections are listed")
     }
 
-    fn edit(&mut self, _: &Edit) -> Result<(), TableError> {
+    fn edit(&mut self, _: &[Edit]) -> Result<Vec<Option<EditError>>, Unavailable> {
         unreachable!("nothing is changed")
     }
 }

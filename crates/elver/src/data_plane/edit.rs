@@ -4,13 +4,14 @@
 //! anything leads to it, and led to no longer before it changes hands.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use elver_core::edit_rules::{self, EditedTable};
 
 use elver_core::service::{
-    DestinationSettings, Edit, EditError, Family, Origin, ServiceKey, ServiceSettings, SyncRole,
-    Timeouts,
+    DestinationSettings, Edit, EditError, Family, Origin, ServiceKey, ServiceSettings,
+    SyncDaemonSettings, SyncRole, Timeouts,
 };
 use elver_packet::schedule::list::member_list;
 use elver_packet::table::service::Service;
@@ -45,8 +46,8 @@ impl EditedTable for DataPlane {
         })
     }
 
-    fn has_sync_daemon(&self, _role: SyncRole) -> bool {
-        false
+    fn has_sync_daemon(&self, role: SyncRole) -> bool {
+        self.inventory.sync_daemons.has(role)
     }
 
     fn has_interface(&self, name: &str) -> bool {
@@ -59,11 +60,43 @@ impl EditedTable for DataPlane {
 }
 
 impl DataPlane {
-    /// Makes a change, or refuses it and changes nothing.
+    /// Makes a change of an operator's, or refuses it and changes nothing.
     ///
     /// # Errors
     /// Those of `ipvsadm`, a table that is full, or what this data plane cannot do.
-    pub(crate) fn apply(&mut self, edit: &Edit, origin: Origin) -> Result<(), EditError> {
+    pub(crate) fn apply(&mut self, edit: &Edit) -> Result<(), EditError> {
+        self.make(edit, Origin::Operator)
+    }
+
+    /// Makes a change of the configuration's. A destination that was taken away by an operator
+    /// comes back with the settings that the configuration now has for it, as with keepalived.
+    ///
+    /// # Errors
+    /// As of [`DataPlane::apply`]; also where an operator was faster.
+    pub(crate) fn configure(&mut self, edit: &Edit) -> Result<(), EditError> {
+        let outcome = match (edit, self.make(edit, Origin::Configuration)) {
+            (
+                &Edit::EditDestination {
+                    service,
+                    address,
+                    settings,
+                },
+                Err(EditError::NoSuchDestination),
+            ) => {
+                let again = Edit::AddDestination {
+                    service,
+                    address,
+                    settings,
+                };
+                self.make(&again, Origin::Configuration)
+            }
+            (_, outcome) => outcome,
+        };
+        self.configured.record(edit, &outcome);
+        outcome
+    }
+
+    fn make(&mut self, edit: &Edit, origin: Origin) -> Result<(), EditError> {
         edit_rules::check(edit, self)?;
         let result = self.carry_out(edit, origin);
         self.tell_marks();
@@ -115,9 +148,11 @@ impl DataPlane {
                 self.set_timeouts(self.inventory.timeouts().changed_by(*timeouts));
                 Ok(())
             }
-            Edit::StartSyncDaemon(_) | Edit::StopSyncDaemon { .. } => Err(EditError::Unsupported(
-                "the synchronisation of connections".to_owned(),
-            )),
+            Edit::StartSyncDaemon(settings) => self.start_sync_daemon(settings),
+            Edit::StopSyncDaemon { role } => {
+                let stopped = self.inventory.sync_daemons.stop(*role);
+                stopped.map_err(not_recorded)
+            }
         }
     }
 
@@ -390,6 +425,23 @@ impl DataPlane {
         Ok(())
     }
 
+    fn start_sync_daemon(&mut self, settings: &SyncDaemonSettings) -> Result<(), EditError> {
+        let links = self
+            .netlink
+            .links()
+            .map_err(|error| EditError::System(format!("reading interfaces: {error}")))?;
+        let mut links = links.iter();
+        let link = links
+            .find(|link| link.name == settings.interface)
+            .ok_or(EditError::NoSuchDevice)?;
+        let daemons = &mut self.inventory.sync_daemons;
+        daemons
+            .start(settings.resolve(link.mtu))
+            .map_err(not_recorded)?;
+        daemons.tell();
+        Ok(())
+    }
+
     fn set_timeouts(&mut self, timeouts: Timeouts) {
         let Some(settings) = self.inventory.maps.settings() else {
             return;
@@ -457,16 +509,22 @@ impl DataPlane {
 
     fn free_service(&mut self) -> Result<u32, EditError> {
         let capacity = self.inventory.maps.services();
-        self.free_services
-            .pop()
-            .ok_or_else(|| full("the table of virtual services", capacity))
+        self.free_services.pop().ok_or_else(|| {
+            full(
+                "the table of virtual services (`services` in elver.toml)",
+                capacity,
+            )
+        })
     }
 
     fn free_destination(&mut self) -> Result<u32, EditError> {
         let capacity = self.inventory.maps.destinations();
-        self.free_destinations
-            .pop()
-            .ok_or_else(|| full("the table of destinations", capacity))
+        self.free_destinations.pop().ok_or_else(|| {
+            full(
+                "the table of destinations (`destinations` in elver.toml)",
+                capacity,
+            )
+        })
     }
 }
 
@@ -486,6 +544,10 @@ fn full(table: &str, capacity: u32) -> EditError {
         table: table.to_owned(),
         capacity,
     }
+}
+
+fn not_recorded(error: io::Error) -> EditError {
+    EditError::System(format!("the record of sync daemons: {error}"))
 }
 
 fn system(error: BpfError) -> EditError {

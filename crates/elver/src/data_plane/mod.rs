@@ -14,10 +14,13 @@ mod layout;
 mod marks;
 mod member_places;
 mod sweep;
+mod sync_daemons;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 
+use elver_core::lb::Configured;
+use elver_core::metrics::TableUse;
 use elver_core::service::{
     ConnectionState, DestinationState, ServiceKey, ServiceState, Statistics, SyncDaemon, Timeouts,
 };
@@ -35,8 +38,10 @@ use elver_sys::netlink::Netlink;
 pub(crate) use access::{AccessLists, Network};
 pub(crate) use marks::{MOST_RULES, MarkRule};
 
+use crate::instance::Instance;
 use crate::ipvsadm::Reader;
 use member_places::MemberPlaces;
+use sync_daemons::SyncDaemons;
 
 /// A network device.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,6 +70,7 @@ pub(crate) struct Inventory {
     services: BTreeMap<ServiceKey, Slots>,
     /// Services that were removed while connections still refer to their destinations.
     past: BTreeMap<ServiceKey, Slots>,
+    sync_daemons: SyncDaemons,
 }
 
 /// The data plane of an instance, as its director sees it.
@@ -83,6 +89,7 @@ pub(crate) struct DataPlane {
     /// Removed destinations to which nothing referred at the last look.
     unreferenced: BTreeSet<u32>,
     sweep: sweep::Sweep,
+    configured: Configured,
 }
 
 impl Inventory {
@@ -90,11 +97,12 @@ impl Inventory {
     ///
     /// # Errors
     /// Nothing is, or it is of another layout.
-    pub(crate) fn open(instance: &str) -> Result<Inventory, BpfError> {
-        Ok(Inventory::read(Maps::open(instance)?))
+    pub(crate) fn open(instance: &Instance) -> Result<Inventory, BpfError> {
+        let maps = Maps::open(instance.name())?;
+        Ok(Inventory::read(maps, SyncDaemons::of(instance)))
     }
 
-    fn read(maps: Maps) -> Inventory {
+    fn read(maps: Maps, sync_daemons: SyncDaemons) -> Inventory {
         let clock = maps
             .settings()
             .map_or_else(Clock::default, Clock::from_settings);
@@ -141,6 +149,7 @@ impl Inventory {
             clock,
             services,
             past,
+            sync_daemons,
         }
     }
 
@@ -195,6 +204,33 @@ impl Inventory {
         })
     }
 
+    /// How often each outcome of a packet was counted, 0 included.
+    pub(crate) fn outcomes(&self) -> Vec<(String, u64)> {
+        let count = |reason: &Reason| (reason.name().to_owned(), self.maps.reason(*reason));
+        Reason::ALL.iter().map(count).collect()
+    }
+
+    /// How full the tables are.
+    pub(crate) fn table_use(&self) -> Vec<TableUse> {
+        let slots = || self.services.values().chain(self.past.values());
+        let destinations = slots().map(|each| each.destinations.len() + each.tombstones.len());
+        let (connections, capacity) = sweep::occupancy(&self.maps);
+        let usage = |table, entries, capacity: u32| TableUse {
+            table,
+            entries,
+            capacity: capacity.into(),
+        };
+        vec![
+            usage("connections", connections, capacity),
+            usage("services", slots().count() as u64, self.maps.services()),
+            usage(
+                "destinations",
+                destinations.sum::<usize>() as u64,
+                self.maps.destinations(),
+            ),
+        ]
+    }
+
     /// Every connection, in the order of the table.
     pub(crate) fn connections(&self) -> impl Iterator<Item = ConnectionState> + '_ {
         sweep::connections(&self.maps, self.clock)
@@ -226,7 +262,7 @@ impl Reader for Inventory {
     }
 
     fn sync_daemons(&self) -> Vec<SyncDaemon> {
-        Vec::new()
+        self.sync_daemons.all().to_vec()
     }
 }
 
@@ -237,15 +273,17 @@ impl DataPlane {
     /// # Errors
     /// The kernel refuses or lacks something, or the maps are of another layout.
     pub(crate) fn open(
-        instance: &str,
+        instance: &Instance,
         sizes: Sizes,
         netlink: Netlink,
     ) -> Result<DataPlane, BpfError> {
-        let (maps, attachments) = elver_sys::bpf::load(instance, sizes)?;
-        let inventory = Inventory::read(maps);
+        let (maps, attachments) = elver_sys::bpf::load(instance.name(), sizes)?;
+        let inventory = Inventory::read(maps, SyncDaemons::of(instance));
+        inventory.sync_daemons.tell();
         layout::set_default_timeouts(&inventory.maps, inventory.clock);
         let sequence = inventory.highest_sequence();
         let (free_services, free_destinations) = inventory.free_slots();
+        let configured = Configured::of_table(&inventory.services());
         let places = MemberPlaces::read(
             &inventory.maps,
             inventory.services.values().chain(inventory.past.values()),
@@ -263,6 +301,7 @@ impl DataPlane {
             free_destinations,
             unreferenced: BTreeSet::new(),
             sweep: sweep::Sweep::default(),
+            configured,
         };
         data_plane.find_ways();
         data_plane.collect_endpoints()?;
@@ -274,10 +313,14 @@ impl DataPlane {
         self.inventory.services()
     }
 
-    /// One service, if it is there.
-    pub(crate) fn service(&self, key: &ServiceKey) -> Option<ServiceState> {
-        let slots = self.inventory.services.get(key)?;
-        self.inventory.state(key, slots)
+    /// What the configuration has put there.
+    pub(crate) fn configured(&self) -> &Configured {
+        &self.configured
+    }
+
+    /// The sync daemons whose settings are kept.
+    pub(crate) fn sync_daemons(&self) -> &[SyncDaemon] {
+        self.inventory.sync_daemons.all()
     }
 
     /// The maps, to be read.
@@ -287,13 +330,9 @@ impl DataPlane {
 
     /// What became of packets, by name, where it happened at all.
     pub(crate) fn packets(&self) -> Vec<(String, u64)> {
-        let counts = Reason::ALL.iter().map(|reason| {
-            (
-                reason.name().to_owned(),
-                self.inventory.maps.reason(*reason),
-            )
-        });
-        counts.filter(|(_, count)| *count != 0).collect()
+        let mut outcomes = self.inventory.outcomes();
+        outcomes.retain(|(_, count)| *count != 0);
+        outcomes
     }
 
     /// Tells which addresses are this host's. A service takes packets while its address is
@@ -370,13 +409,22 @@ impl DataPlane {
         }
     }
 
+    /// Whether there is anything that would be lost if it were unloaded: services, or sync
+    /// daemons.
+    pub(crate) fn is_of_use(&self) -> bool {
+        !self.inventory.services.is_empty() || !self.inventory.sync_daemons.all().is_empty()
+    }
+
     /// Removes every pin and filter of an instance; works without a director. Names what
     /// was removed.
     ///
     /// # Errors
     /// What could not be removed.
-    pub(crate) fn unload(instance: &str) -> Result<Vec<String>, BpfError> {
-        elver_sys::bpf::unload(instance)
+    pub(crate) fn unload(instance: &Instance) -> Result<Vec<String>, BpfError> {
+        if let Err(error) = SyncDaemons::forget(instance) {
+            tracing::warn!("the record of sync daemons cannot be removed: {error}");
+        }
+        elver_sys::bpf::unload(instance.name())
     }
 }
 

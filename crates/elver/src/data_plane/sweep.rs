@@ -12,7 +12,7 @@ use elver_packet::family::{Family, V4, V6};
 use elver_packet::flow;
 use elver_packet::host::Slice;
 use elver_packet::table::connection::{
-    Control, Direction, Entry, Key, Life, STRIDE, TEMPLATE_ASSURED, control, free_abandoned,
+    Control, Direction, Entry, Key, Life, STRIDE, TEMPLATE_ASSURED, WAYS, control, free_abandoned,
     has_expired, reclaim,
 };
 use elver_packet::table::destination::{self, Destination};
@@ -96,6 +96,14 @@ impl DataPlane {
             }
         }
     }
+}
+
+/// How many entries of the connection table are taken, and how many there are.
+pub(super) fn occupancy(maps: &Maps) -> (u64, u32) {
+    let ways = || (0..maps.connection_lines()).filter(|index| !index.is_multiple_of(STRIDE));
+    let is_taken = |index: &u32| control(&maps, *index).is_some_and(|control| control.is_live());
+    let capacity = maps.connection_lines() / STRIDE * WAYS;
+    (ways().filter(is_taken).count() as u64, capacity)
 }
 
 /// Every connection and template, in the order of the table.

@@ -4,16 +4,14 @@
 //! only after the vrrp process has said that it withdrew. So whoever finds the record
 //! of an instance without a running director finds every address that may be left.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::io;
 
 use elver_core::config::model::Configuration;
 use elver_core::vrrp::{self, HeldAddress};
 use elver_sys::netlink::Netlink;
 
-use crate::instance::{Instance, remove_if_there};
+use crate::instance::Instance;
+use crate::record::Record;
 
 /// The virtual addresses of a configuration, without repetition.
 pub(crate) fn addresses_of(configuration: &Configuration) -> Vec<HeldAddress> {
@@ -35,40 +33,23 @@ pub(crate) fn words(address: &HeldAddress) -> String {
     format!("{address}/{prefix_length} from {interface}")
 }
 
-/// The file of an instance.
+/// The record of an instance.
 #[derive(Debug)]
-pub(crate) struct AddressRecord {
-    path: PathBuf,
-}
+pub(crate) struct AddressRecord(Record<HeldAddress>);
 
 impl AddressRecord {
     pub(crate) fn of(instance: &Instance) -> AddressRecord {
-        AddressRecord {
-            path: instance.address_record(),
-        }
+        AddressRecord(Record::at(instance.address_record()))
     }
 
     /// What it says; nothing, if there is none.
     pub(crate) fn read(&self) -> io::Result<Vec<HeldAddress>> {
-        match std::fs::read(&self.path) {
-            Ok(text) => Ok(serde_json::from_slice(&text)?),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            Err(error) => Err(error),
-        }
+        self.0.read()
     }
 
     /// Replaces what it says, at once or not at all.
     pub(crate) fn write(&self, addresses: &[HeldAddress]) -> io::Result<()> {
-        let temporary = self.path.with_extension("new");
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .custom_flags(libc::O_NOFOLLOW)
-            .open(&temporary)?;
-        file.write_all(&serde_json::to_vec(addresses)?)?;
-        std::fs::rename(&temporary, &self.path)
+        self.0.write(addresses)
     }
 
     /// Makes it say these as well.
@@ -82,7 +63,7 @@ impl AddressRecord {
 
     /// Makes it say that nothing is left.
     pub(crate) fn remove(&self) -> io::Result<()> {
-        remove_if_there(&self.path)
+        self.0.remove()
     }
 }
 

@@ -182,8 +182,8 @@ impl Director {
         let Some((device, cause)) = without else {
             return Ok(());
         };
-        if self.data_plane.services().is_empty() {
-            DataPlane::unload(self.instance.name())?;
+        if !self.data_plane.is_of_use() {
+            DataPlane::unload(&self.instance)?;
         }
         Err(Failure::NoXdp { device, cause })
     }

@@ -182,11 +182,14 @@ mod tests {
             ..one.clone()
         });
         assert_eq!(
-            blocks(&with(&[one.clone()]), &with(&[one.clone()])),
+            blocks(
+                &with(std::slice::from_ref(&one)),
+                &with(std::slice::from_ref(&one))
+            ),
             [""; 0]
         );
         assert_eq!(
-            blocks(&with(&[one.clone()]), &with(&[higher])),
+            blocks(&with(std::slice::from_ref(&one)), &with(&[higher])),
             [
                 "Changing vrrp_instance VI_1",
                 "  -     priority 100",

@@ -32,17 +32,18 @@ mod virtual_routers;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use elver_core::api::{CheckStatus, Request, Response, Status};
+use elver_core::api::{CheckStatus, MOST_EDITS, Request, Response, Status};
 use elver_core::check::messages::{FromChecks, ToChecks};
 use elver_core::check::{Attempt, CheckName, Health, HealthRecord};
 use elver_core::config::model::Configuration;
 use elver_core::estimator;
 use elver_core::lb::{self, Quorums, RealServerName, VirtualServerName};
-use elver_core::service::{Origin, ServiceKey};
+use elver_core::service::ServiceKey;
 use elver_core::vrrp::messages::{Command, Dump, Notice};
 use elver_sys::netlink::{Netlink, NetlinkEvents, Topic};
 use tokio::signal::unix::{SignalKind, signal};
@@ -76,8 +77,8 @@ const RECORD: &str = "the record of virtual addresses";
 const SWEEP: Duration = Duration::from_secs(1);
 
 /// Runs a director in the foreground until it is told to stop.
-pub(crate) fn run(files: Files, hook: Hook, instance: &Instance) -> Result<(), Failure> {
-    let configuration = configuration::load(&files.origin)?;
+pub(crate) fn run(mut files: Files, hook: Hook, instance: &Instance) -> Result<(), Failure> {
+    let configuration = files.configuration()?;
     let settings = Settings::load(files.settings.as_deref())?;
     permission()?;
     let pid_file = take(instance)?;
@@ -112,8 +113,31 @@ fn run_as_owner(
 pub(crate) struct Files {
     /// keepalived.conf.
     pub(crate) origin: configuration::Origin,
+    /// Whether there is a director without that file: one that ipvsadm alone rules.
+    pub(crate) may_be_absent: bool,
     /// elver.toml, if one is named.
     pub(crate) settings: Option<PathBuf>,
+}
+
+impl Files {
+    /// The configuration as keepalived.conf has it now, or an empty one.
+    fn configuration(&mut self) -> Result<Configuration, Failure> {
+        let is_absent = || match self.origin.file.symlink_metadata() {
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+            Ok(_) => false,
+        };
+        if self.may_be_absent && is_absent() {
+            tracing::info!(
+                "there is no {}: ipvsadm alone says what is balanced",
+                self.origin.file.display()
+            );
+            return Ok(Configuration::default());
+        }
+        let configuration = configuration::load(&self.origin)?;
+        // One that goes later is no reason to give up what it said.
+        self.may_be_absent = false;
+        Ok(configuration)
+    }
 }
 
 /// Says which settings nothing comes of.
@@ -229,7 +253,7 @@ impl Director {
         preconditions::interfaces(&configuration, &network.links())?;
 
         let mut data_plane = DataPlane::open(
-            instance.name(),
+            instance,
             settings.sizes(),
             Netlink::open().map_err(Failure::system("opening rtnetlink"))?,
         )?;
@@ -399,7 +423,7 @@ impl Director {
     }
 
     fn take_up_file(&mut self) -> Result<(), Failure> {
-        let configuration = configuration::load(&self.files.origin)?;
+        let configuration = self.files.configuration()?;
         self.take_up(configuration)
     }
 
@@ -441,10 +465,15 @@ impl Director {
 
     fn answer(&mut self, request: Request) -> Response {
         match request {
-            Request::Edit(edit) => match self.data_plane.apply(&edit, Origin::Operator) {
-                Ok(()) => Response::Done,
-                Err(error) => Response::Refused(error),
-            },
+            Request::Edit(edits) if edits.len() > MOST_EDITS => {
+                Response::Failed(format!("more than {MOST_EDITS} edits at once"))
+            }
+            Request::Edit(edits) => Response::Edited(
+                edits
+                    .iter()
+                    .map(|edit| self.data_plane.apply(edit).err())
+                    .collect(),
+            ),
             Request::Reload => match self.reload() {
                 Ok(()) => Response::Done,
                 Err(failure) => Response::Failed(failure.to_string()),
@@ -519,18 +548,19 @@ impl Director {
         self.dismiss(&mut inbox).await;
         self.withdraw_rest();
         self.tell_of_end();
-        let actual = self.data_plane.services();
-        self.apply(&lb::plan(&[], &actual));
-        let left = self.data_plane.services().len();
-        if left == 0 {
-            drop(self.data_plane);
-            DataPlane::unload(self.instance.name())?;
-        } else {
+        let configured = self.data_plane.configured().services();
+        self.apply(&lb::plan(&[], &configured));
+        if self.data_plane.is_of_use() {
             tracing::info!(
-                "{left} virtual services made by hand stay in force; \
-                 `elver unload --instance {}` removes them",
+                "what was made by hand stays in force ({} virtual services, {} sync daemons); \
+                 `elver unload --instance {}` removes it",
+                self.data_plane.services().len(),
+                self.data_plane.sync_daemons().len(),
                 self.instance
             );
+        } else {
+            drop(self.data_plane);
+            DataPlane::unload(&self.instance)?;
         }
         self.address_record
             .remove()
@@ -555,5 +585,36 @@ async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at.into()).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_nobody_named_may_be_absent_until_it_was_there() {
+        let folder = std::env::temp_dir().join(format!("elver-files-{}", std::process::id()));
+        std::fs::create_dir(&folder).unwrap();
+        let file = folder.join("keepalived.conf");
+        let files = |may_be_absent| Files {
+            origin: configuration::Origin {
+                file: file.clone(),
+                config_id: None,
+                instance: "test".parse().unwrap(),
+            },
+            may_be_absent,
+            settings: None,
+        };
+        assert!(files(false).configuration().is_err());
+        let empty = Configuration::default();
+        let mut files = files(true);
+        assert_eq!(files.configuration().unwrap(), empty);
+
+        let text = "vrrp_instance VI_1 {\n    interface lo\n    virtual_router_id 1\n}\n";
+        std::fs::write(&file, text).unwrap();
+        assert_ne!(files.configuration().unwrap(), empty);
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert!(files.configuration().is_err(), "it was there");
     }
 }

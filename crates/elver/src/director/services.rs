@@ -9,7 +9,7 @@ use elver_core::check::messages::{CheckChanges, Report};
 use elver_core::config::model::{Configuration, VirtualServer};
 use elver_core::lb::{self, RealServerName};
 use elver_core::reload;
-use elver_core::service::{Edit, Origin, ServiceKey, ServiceState};
+use elver_core::service::{Edit, ServiceKey, ServiceState};
 
 use super::{Director, words};
 
@@ -62,7 +62,7 @@ impl Director {
             configuration: &self.configuration,
             health: &self.health,
             quorums: &self.quorums,
-            services: &self.data_plane.services(),
+            configured: &self.data_plane.configured().services(),
         };
         reload::plan(running, after)
     }
@@ -100,11 +100,9 @@ impl Director {
             }
         }
         let desired = lb::desired(virtual_servers, is_up, &self.quorums);
-        let actual: Vec<ServiceState> = desired
-            .iter()
-            .filter_map(|service| self.data_plane.service(&service.key))
-            .collect();
-        self.apply(&lb::plan(&desired, &actual));
+        let keys = desired.iter().map(|service| service.key);
+        let configured = self.data_plane.configured().of(keys);
+        self.apply(&lb::plan(&desired, &configured));
     }
 
     pub(super) fn apply(&mut self, edits: &[Edit]) {
@@ -113,7 +111,7 @@ impl Director {
                 let place = self.servers.find(service)?;
                 self.configuration.virtual_servers.get(place)
             });
-            match self.data_plane.apply(edit, Origin::Configuration) {
+            match self.data_plane.configure(edit) {
                 Ok(()) => tracing::info!("{line}"),
                 Err(error) => tracing::error!("{line}: {error}"),
             }

@@ -19,6 +19,7 @@ use elver_sys::vrrp_socket::{VrrpReceiver, VrrpSender};
 use tracing::{debug, info, warn};
 
 use super::routing;
+use super::virtual_mac::VirtualMacs;
 
 /// At most this many packets of one socket are looked at before the timers are.
 const PACKETS_BEFORE_TIMERS: usize = 256;
@@ -57,6 +58,7 @@ struct Listening {
 pub(super) struct Host {
     netlink: Netlink,
     events: NetlinkEvents,
+    virtual_macs: VirtualMacs,
     arp: GratuitousArp,
     links: BTreeMap<u32, Link>,
     /// In the kernel's order.
@@ -85,6 +87,7 @@ impl Host {
         let mut host = Host {
             netlink: Netlink::open()?,
             events,
+            virtual_macs: VirtualMacs::default(),
             arp: GratuitousArp::open()?,
             links: BTreeMap::new(),
             addresses: Vec::new(),
@@ -138,8 +141,9 @@ impl Host {
         self.receivers
             .retain(|listening, _| self.wanted.contains(listening));
         self.senders.clear();
+        self.virtual_macs.configure(&mut self.netlink, instances);
+        let mut problems = self.virtual_macs.make(&mut self.netlink);
         self.refresh()?;
-        let mut problems = Vec::new();
         for instance in instances {
             let mut interfaces: BTreeSet<String> = addresses_of(instance)
                 .into_iter()
@@ -161,6 +165,20 @@ impl Host {
             }
         }
         Ok(problems)
+    }
+
+    /// Removes what was made for the instances.
+    pub(super) fn close(&mut self) {
+        self.virtual_macs.remove(&mut self.netlink);
+    }
+
+    /// Makes a device again that went with its interface.
+    fn make_virtual_macs(&mut self, changed: &str) {
+        if self.virtual_macs.concerns(changed) {
+            for problem in self.virtual_macs.make(&mut self.netlink) {
+                warn!("{problem}");
+            }
+        }
     }
 
     /// Every interface in use with its condition; none if it is not there.
@@ -459,6 +477,7 @@ impl Host {
                 if let Some(before) = before.filter(|before| before.name != name) {
                     self.renamed(&before);
                 }
+                self.make_virtual_macs(&name);
                 self.changed(&name);
                 // With a link its routes go, of IPv4 without a word.
                 self.routes_changed();

@@ -10,6 +10,7 @@ mod dumps;
 mod host;
 mod routing;
 mod trackers;
+mod virtual_mac;
 
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -125,6 +126,7 @@ async fn serve(channel: UnixStream) -> io::Result<()> {
         process.let_timers_run_out();
     };
     process.handle(Input::Shutdown);
+    process.host.close();
     let _ = tokio::time::timeout(FAREWELL, process.scripts.settled()).await;
     drop(process);
     let _ = tokio::time::timeout(FAREWELL, writer).await;

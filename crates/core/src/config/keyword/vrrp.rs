@@ -107,13 +107,9 @@ pub(super) const INSTANCE: &[Keyword] = &[
         "connections are not synchronised with the other director",
     )
     .use_instead("lvs_sync_daemon in global_defs"),
-    missing(
-        "use_vmac",
-        &[Rest("[NAME] [MAC] …")],
-        "the interface keeps its own MAC address",
-    ),
+    acted("use_vmac", &[Rest("[NAME] [MAC] …")]),
     known("use_vmac_addr", &[]),
-    known("vmac_xmit_base", &[]),
+    acted("vmac_xmit_base", &[]),
     missing(
         "use_ipvlan",
         &[Rest("[NAME] [ADDRESS] …")],

@@ -1,5 +1,7 @@
 //! Virtual servers, real servers and their checks.
 
+mod identity;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -23,20 +25,13 @@ use crate::service::{
     DestinationSettings, Family, ForwardingMethod, Persistence, Protocol, Scheduler, ServiceKey,
     ServiceSettings,
 };
+use identity::{Identity, identity};
 
 // The defaults of keepalived.conf(5).
 const WEIGHT: u32 = 1;
 const PERSISTENCE_TIMEOUT: Duration = Duration::from_secs(360);
 /// keepalived's largest persistence_timeout: 31 days.
 const LONGEST_PERSISTENCE: u64 = 31 * 86_400;
-
-/// What a virtual server identifies itself by, as far as its first line says.
-enum Identity {
-    Address(SocketAddr),
-    Mark(u32),
-    /// `group NAME`.
-    Group(String),
-}
 
 /// A virtual server as the file has it.
 pub(super) struct ReadVirtualServer {
@@ -102,39 +97,6 @@ pub(super) fn ip_address(context: &mut Context<'_>, word: &Word) -> Option<IpAdd
             None
         }
     }
-}
-
-fn identity(context: &mut Context<'_>, block: &Directive<'_>) -> Option<Placed<Identity>> {
-    let first = block.word(0)?;
-    let span = block.statement.span();
-    let value = match &*first.text {
-        "group" => match block.word(1) {
-            Some(name) => Identity::Group(name.text.to_string()),
-            None => {
-                context
-                    .report
-                    .error(span, "`group` needs the name of a virtual_server_group")
-                    .help("write `virtual_server group NAME`");
-                return None;
-            }
-        },
-        "fwmark" => match block.word(1).map(|word| (word, word.text.parse::<u32>())) {
-            Some((_, Ok(mark))) if mark != 0 => Identity::Mark(mark),
-            _ => {
-                context
-                    .report
-                    .error(span, "`fwmark` needs a mark from 1 up")
-                    .help("write `virtual_server fwmark N`");
-                return None;
-            }
-        },
-        _ => {
-            let address = ip_address(context, first)?;
-            let port = port(context, block.word(1)).ok()?;
-            Identity::Address(SocketAddr::new(address, port.unwrap_or(0)))
-        }
-    };
-    Some(Placed { value, span })
 }
 
 /// A `virtual_server`.
@@ -401,88 +363,6 @@ impl ReadVirtualServer {
         };
         review::virtual_server(&value, span, &places, report);
         Some(Placed { value, span })
-    }
-
-    /// What identifies it, and the group that it is for, if it is for one.
-    fn services(
-        &self,
-        groups: &[ReadGroup],
-        report: &mut Report,
-    ) -> Option<(ServiceKey, Option<ServiceGroup>)> {
-        match &self.identity.value {
-            Identity::Address(address) => Some((
-                ServiceKey::Address {
-                    protocol: self.protocol(report),
-                    address: *address,
-                },
-                None,
-            )),
-            Identity::Mark(mark) => {
-                self.protocol_of_marks(report);
-                let mark = ServiceKey::Mark {
-                    mark: *mark,
-                    family: self.family(),
-                };
-                Some((mark, None))
-            }
-            Identity::Group(name) => {
-                let Some(read) = groups.iter().find(|group| group.name == *name) else {
-                    report
-                        .advice(
-                            self.identity.span,
-                            format!("there is no virtual_server_group {name}"),
-                        )
-                        .label("this virtual server does not run")
-                        .help("add the group, or correct its name");
-                    return None;
-                };
-                let group = read.finish(self.family());
-                let protocol = match group.members.first()? {
-                    GroupMember::Addresses { .. } => self.protocol(report),
-                    GroupMember::Mark { .. } => {
-                        if !read.names_family() {
-                            self.protocol_of_marks(report);
-                        }
-                        Protocol::Udp
-                    }
-                };
-                let key = group.members.first()?.services(protocol).next()?;
-                Some((key, Some(group)))
-            }
-        }
-    }
-
-    fn protocol(&self, report: &mut Report) -> Protocol {
-        match &self.protocol {
-            Some(protocol) => protocol.value,
-            None => {
-                report
-                    .warning(self.identity.span, "this virtual server names no protocol")
-                    .label("UDP is used, as keepalived does")
-                    .help("add `protocol TCP` or `protocol UDP`");
-                Protocol::Udp
-            }
-        }
-    }
-
-    fn protocol_of_marks(&self, report: &mut Report) {
-        if let Some(protocol) = &self.protocol {
-            report
-                .warning(
-                    protocol.span,
-                    "a firewall mark stands for every protocol: ignored",
-                )
-                .help("take the line away");
-        }
-    }
-
-    /// The family of packets with a mark, where the file does not name one.
-    fn family(&self) -> Family {
-        let first = self.real_servers.first().map(|server| server.address);
-        self.family.unwrap_or(match first {
-            Some(IpAddr::V6(_)) => Family::Inet6,
-            _ => Family::Inet,
-        })
     }
 
     fn one_packet(&self, key: &ServiceKey, report: &mut Report) -> bool {

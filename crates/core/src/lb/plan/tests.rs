@@ -4,10 +4,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::model::{Configuration, RealServer, SorryServer, VirtualServer};
-use crate::lb::{Quorums, desired};
+use crate::lb::{Configured, Quorums, desired};
 use crate::service::{
-    EditError, ForwardingMethod, Persistence, Protocol, Rates, Scheduler, ServiceSettings,
-    Statistics,
+    DestinationState, EditError, ForwardingMethod, Origin, Persistence, Protocol, Rates, Scheduler,
+    ServiceSettings, ServiceState, Statistics,
 };
 
 fn key(port: u16) -> ServiceKey {
@@ -37,115 +37,13 @@ fn scheduled(scheduler: Scheduler) -> ServiceSettings {
     }
 }
 
-/// The table of services as a model: what each edit means, and when it is refused.
-#[derive(Debug, Clone, Default)]
-struct Table(Vec<ServiceState>);
-
-impl Table {
-    fn apply(&mut self, edit: &Edit, origin: Origin) -> Result<(), EditError> {
-        match edit {
-            Edit::AddService { service, settings } => {
-                if self.0.iter().any(|known| known.key == *service) {
-                    return Err(EditError::ServiceExists);
-                }
-                self.0.push(ServiceState {
-                    key: *service,
-                    settings: settings.clone(),
-                    origin,
-                    destinations: Vec::new(),
-                    statistics: Statistics::default(),
-                    rates: Rates::default(),
-                });
-            }
-            Edit::EditService { service, settings } => {
-                self.service(service)?.settings = settings.clone();
-            }
-            Edit::RemoveService { service } => {
-                self.service(service)?;
-                self.0.retain(|known| known.key != *service);
-            }
-            Edit::AddDestination {
-                service,
-                address,
-                settings,
-            } => {
-                let service = self.service(service)?;
-                if service.destinations.iter().any(|d| d.address == *address) {
-                    return Err(EditError::DestinationExists);
-                }
-                service.destinations.insert(
-                    0,
-                    DestinationState {
-                        address: *address,
-                        settings: *settings,
-                        origin,
-                        active: 0,
-                        inactive: 0,
-                        persistent: 0,
-                        statistics: Statistics::default(),
-                        rates: Rates::default(),
-                    },
-                );
-            }
-            Edit::EditDestination {
-                service,
-                address,
-                settings,
-            } => {
-                self.service(service)?
-                    .destinations
-                    .iter_mut()
-                    .find(|d| d.address == *address)
-                    .ok_or(EditError::NoSuchDestination)?
-                    .settings = *settings;
-            }
-            Edit::RemoveDestination { service, address } => {
-                let service = self.service(service)?;
-                let before = service.destinations.len();
-                service.destinations.retain(|d| d.address != *address);
-                if service.destinations.len() == before {
-                    return Err(EditError::NoSuchDestination);
-                }
-            }
-            Edit::Flush
-            | Edit::Zero { .. }
-            | Edit::SetTimeouts(_)
-            | Edit::StartSyncDaemon(_)
-            | Edit::StopSyncDaemon { .. } => panic!("a plan has no {edit:?}"),
-        }
-        Ok(())
+/// What the configuration has made by these edits.
+fn made(edits: &[Edit]) -> Vec<DesiredService> {
+    let mut configured = Configured::default();
+    for edit in edits {
+        configured.record(edit, &Ok(()));
     }
-
-    fn service(&mut self, key: &ServiceKey) -> Result<&mut ServiceState, EditError> {
-        self.0
-            .iter_mut()
-            .find(|known| known.key == *key)
-            .ok_or(EditError::NoSuchService)
-    }
-
-    fn with(mut self, origin: Origin, edits: &[Edit]) -> Table {
-        for edit in edits {
-            self.apply(edit, origin).unwrap();
-        }
-        self
-    }
-
-    /// What operators made, in a form that can be compared.
-    fn operators(&self) -> Vec<(ServiceKey, Option<ServiceSettings>, Vec<DestinationState>)> {
-        self.0
-            .iter()
-            .map(|service| {
-                let settings =
-                    (service.origin == Origin::Operator).then(|| service.settings.clone());
-                let destinations = service.destinations.iter();
-                let theirs = destinations.filter(|d| d.origin == Origin::Operator);
-                (service.key, settings, theirs.cloned().collect())
-            })
-            .filter(|(_, settings, destinations): &(_, _, Vec<_>)| {
-                settings.is_some() || !destinations.is_empty()
-            })
-            .collect()
-    }
+    configured.services()
 }
 
 fn service(port: u16, scheduler: Scheduler, destinations: &[(u8, u32)]) -> DesiredService {
@@ -193,10 +91,10 @@ fn an_empty_table_is_filled_in_the_order_of_the_file() {
 #[test]
 fn replacements_come_before_what_they_replace() {
     let before = [add_service(Scheduler::Rr), added(121, 1), added(122, 1)];
-    let table = Table::default().with(Origin::Configuration, &before);
+    let configured = made(&before);
     let desired = [service(80, Scheduler::Wrr, &[(122, 5), (123, 1)])];
     assert_eq!(
-        plan(&desired, &table.0),
+        plan(&desired, &configured),
         [
             Edit::EditService {
                 service: key(80),
@@ -216,33 +114,80 @@ fn replacements_come_before_what_they_replace() {
 #[test]
 fn a_service_that_the_file_drops_goes_with_its_destinations() {
     let before = [add_service(Scheduler::Rr), added(121, 1)];
-    let table = Table::default().with(Origin::Configuration, &before);
+    let configured = made(&before);
     assert_eq!(
-        plan(&[], &table.0),
+        plan(&[], &configured),
         [Edit::RemoveService { service: key(80) }]
     );
 }
 
+/// Transcribed from keepalived 2.2.7 beside the kernel's IPVS: of what an operator has changed
+/// by ipvsadm it knows nothing, and goes by what it did itself.
 #[test]
-fn what_an_operator_made_is_left_alone() {
-    let theirs = [add_service(Scheduler::Sh), added(121, 7)];
-    let table = Table::default().with(Origin::Operator, &theirs);
-    assert_eq!(plan(&[], &table.0), []);
-    let desired = [service(80, Scheduler::Rr, &[(121, 1), (122, 1)])];
-    assert_eq!(plan(&desired, &table.0), [added(122, 1)]);
-    let table = table.with(Origin::Configuration, &[added(122, 1)]);
-    assert_eq!(plan(&[], &table.0), [removed(122)]);
+fn edits_that_an_operator_forestalled_count_as_made() {
+    let mut configured = Configured::default();
+    let file = [service(80, Scheduler::Rr, &[(121, 1)])];
+    for (edit, outcome) in plan(&file, &[]).iter().zip([
+        Err(EditError::ServiceExists),
+        Err(EditError::DestinationExists),
+    ]) {
+        configured.record(edit, &outcome);
+    }
+    assert_eq!(configured.services(), file);
+    // So an operator's service goes with the file that names it as well.
+    assert_eq!(
+        plan(&[], &configured.services()),
+        [Edit::RemoveService { service: key(80) }]
+    );
+    configured.record(&removed(121), &Err(EditError::NoSuchDestination));
+    assert_eq!(configured.services(), [service(80, Scheduler::Rr, &[])]);
 }
 
 #[test]
-fn a_service_stays_for_the_sake_of_an_operators_destination() {
-    let table = Table::default()
-        .with(
-            Origin::Configuration,
-            &[add_service(Scheduler::Rr), added(121, 1)],
-        )
-        .with(Origin::Operator, &[added(122, 1)]);
-    assert_eq!(plan(&[], &table.0), [removed(121)]);
+fn edits_that_could_not_be_made_come_up_again() {
+    let full = Err(EditError::Full {
+        table: "the table of destinations".to_owned(),
+        capacity: 1,
+    });
+    let mut configured = Configured::default();
+    configured.record(&add_service(Scheduler::Rr), &Ok(()));
+    configured.record(&added(121, 1), &full);
+    let file = [service(80, Scheduler::Rr, &[(121, 1)])];
+    assert_eq!(plan(&file, &configured.services()), [added(121, 1)]);
+}
+
+#[test]
+fn of_a_table_that_is_taken_over_only_the_configurations_is_known() {
+    let destination = |host, origin| DestinationState {
+        address: real_server(host),
+        settings: weighing(3),
+        origin,
+        active: 0,
+        inactive: 0,
+        persistent: 0,
+        statistics: Statistics::default(),
+        rates: Rates::default(),
+    };
+    let state = |port, origin| ServiceState {
+        key: key(port),
+        settings: scheduled(Scheduler::Rr),
+        origin,
+        destinations: vec![
+            destination(3, Origin::Configuration),
+            destination(2, Origin::Operator),
+            destination(1, Origin::Configuration),
+        ],
+        statistics: Statistics::default(),
+        rates: Rates::default(),
+    };
+    let table = [
+        state(80, Origin::Configuration),
+        state(81, Origin::Operator),
+    ];
+    assert_eq!(
+        Configured::of_table(&table).services(),
+        [service(80, Scheduler::Rr, &[(1, 3), (3, 3)])]
+    );
 }
 
 #[test]
@@ -387,94 +332,37 @@ fn any_desired() -> impl Strategy<Value = Vec<DesiredService>> {
     )
 }
 
-fn any_origin() -> impl Strategy<Value = Origin> {
-    prop_oneof![Just(Origin::Operator), Just(Origin::Configuration)]
-}
-
-fn any_table() -> impl Strategy<Value = Table> {
-    let destinations = prop::collection::btree_map(1u8..8, (0u32..4, any_origin()), 0..6);
-    prop::collection::btree_map(1u16..6, (any_settings(), any_origin(), destinations), 0..5)
-        .prop_map(|services| {
-            let mut table = Table::default();
-            for (port, (settings, origin, destinations)) in services {
-                let service = key(port);
-                let edit = Edit::AddService { service, settings };
-                table.apply(&edit, origin).unwrap();
-                for (host, (weight, origin)) in destinations {
-                    let edit = Edit::AddDestination {
-                        service,
-                        address: real_server(host),
-                        settings: weighing(weight),
-                    };
-                    table.apply(&edit, origin).unwrap();
-                }
-            }
-            table
-        })
-}
-
 proptest! {
-    /// Every edit of a plan is taken, and none takes away for a while what is to stay;
-    /// afterwards there is nothing left to plan, and nothing that an operator made has
-    /// changed.
+    /// Carrying out a plan makes what the configuration has made the same as what is desired,
+    /// takes nothing away for a while that is to stay, and leaves nothing to plan.
     #[test]
     fn a_plan_carried_out_leaves_nothing_to_plan(
-        desired in any_desired(),
-        mut table in any_table(),
-    ) {
-        let theirs = table.operators();
-        let mut before = table.clone();
-        for edit in plan(&desired, &table.0) {
-            prop_assert_eq!(table.apply(&edit, Origin::Configuration), Ok(()));
-            for service in &desired {
-                let Ok(had) = before.service(&service.key) else { continue };
-                for (address, _) in &service.destinations {
-                    if had.destinations.iter().any(|d| d.address == *address) {
-                        let has = table.service(&service.key).unwrap();
-                        prop_assert!(has.destinations.iter().any(|d| d.address == *address));
-                    }
-                }
-            }
-        }
-        prop_assert_eq!(plan(&desired, &table.0), []);
-        prop_assert_eq!(table.operators(), theirs);
-        for service in &desired {
-            let present = table.service(&service.key).unwrap();
-            for (address, _) in &service.destinations {
-                prop_assert!(present.destinations.iter().any(|d| d.address == *address));
-            }
-        }
-    }
-
-    /// Without operators, carrying out a plan makes the table what was desired.
-    #[test]
-    fn without_operators_desired_and_actual_agree(
         first in any_desired(),
         second in any_desired(),
     ) {
-        let mut table = Table::default();
+        let mut configured = Configured::default();
         for desired in [&first, &second] {
-            for edit in plan(desired, &table.0) {
-                table.apply(&edit, Origin::Configuration).unwrap();
+            let before = configured.services();
+            for edit in plan(desired, &before) {
+                configured.record(&edit, &Ok(()));
+                for service in desired {
+                    let had = before.iter().find(|known| known.key == service.key);
+                    for (address, _) in had.iter().flat_map(|had| &had.destinations) {
+                        let wanted = service.destinations.iter().any(|(other, _)| other == address);
+                        let now = configured.of([service.key]);
+                        let has = now[0].destinations.iter().any(|(other, _)| other == address);
+                        prop_assert!(has || !wanted);
+                    }
+                }
             }
+            prop_assert_eq!(plan(desired, &configured.services()), []);
+            let sorted = |mut services: Vec<DesiredService>| {
+                for service in &mut services {
+                    service.destinations.sort_by_key(|(address, _)| *address);
+                }
+                services
+            };
+            prop_assert_eq!(sorted(configured.services()), sorted(desired.clone()));
         }
-        let mut actual: Vec<_> = table.0.iter().map(|service| {
-            let destinations: BTreeMap<_, _> = service
-                .destinations
-                .iter()
-                .map(|d| (d.address, d.settings.weight))
-                .collect();
-            (service.key, service.settings.clone(), destinations)
-        }).collect();
-        actual.sort_by_key(|(key, _, _)| *key);
-        let wanted: Vec<_> = second.iter().map(|service| {
-            let destinations: BTreeMap<_, _> = service
-                .destinations
-                .iter()
-                .map(|(address, settings)| (*address, settings.weight))
-                .collect();
-            (service.key, service.settings.clone(), destinations)
-        }).collect();
-        prop_assert_eq!(actual, wanted);
     }
 }

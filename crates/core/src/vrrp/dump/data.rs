@@ -13,7 +13,7 @@ use crate::vrrp::instance::Instance;
 use crate::vrrp::process::ProcessTracker;
 use crate::vrrp::routers::{Group, VirtualRouters};
 use crate::vrrp::script::ScriptTracker;
-use crate::vrrp::{GROUP_IPV4, GROUP_IPV6, State};
+use crate::vrrp::{GROUP_IPV4, GROUP_IPV6, State, interface_of};
 
 /// Writes a line. Writing into a string does not fail.
 macro_rules! line {
@@ -114,7 +114,21 @@ impl VirtualRouters {
         }
         let down = instance.master_down_interval().as_micros();
         line!(text, "   Master down timer = {down} usecs");
-        line!(text, "   Interface = {}", configuration.interface);
+        match &configuration.virtual_mac {
+            Some(mac) => {
+                let (name, base) = (&mac.interface, &configuration.interface);
+                let on_base = mac.transmit_on_base;
+                line!(
+                    text,
+                    "   Use VMAC, i/f name {name}, is_up = true, xmit_base = {on_base}"
+                );
+                let on_base = if on_base { ", xmit base i/f" } else { "" };
+                line!(text, "   Interface = {name}, vmac on {base}{on_base}");
+            }
+            None => {
+                line!(text, "   Interface = {}", configuration.interface);
+            }
+        }
         for (on, words) in [
             (
                 !configuration.track_primary,
@@ -145,7 +159,7 @@ impl VirtualRouters {
             line!(text, "   Multicast address {GROUP_IPV4}");
         }
         self.settings(&mut text, instance, learns);
-        let interface = &configuration.interface;
+        let interface = interface_of(configuration);
         let set = instance.state == State::Master;
         let addresses = &configuration.virtual_addresses;
         if !addresses.is_empty() {
@@ -484,7 +498,9 @@ fn calendar(since_epoch: std::time::Duration) -> String {
     let (seconds, micros) = (since_epoch.as_secs(), since_epoch.subsec_micros());
     let (mut day, time) = (seconds / DAY, seconds % DAY);
     let weekday = WEEKDAYS[(day % 7) as usize];
-    let is_leap = |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let is_leap = |year: u64| {
+        year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+    };
     let mut year = 1970;
     loop {
         let length = 365 + u64::from(is_leap(year));

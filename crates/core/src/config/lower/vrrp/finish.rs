@@ -10,7 +10,8 @@ use super::super::{Placed, review};
 use super::{ReadAuthentication, ReadInstance};
 use crate::config::diagnostic::Report;
 use crate::config::model::{
-    Authentication, InitialState, UnicastPeer, VirtualAddress, VrrpInstance, VrrpVersion,
+    Authentication, InitialState, UnicastPeer, VirtualAddress, VirtualMac, VrrpInstance,
+    VrrpVersion,
 };
 
 /// RFC 3768 section 5.3.4: the default priority of a backup.
@@ -87,11 +88,27 @@ impl ReadInstance {
         } else {
             InitialState::Backup
         });
+        let virtual_router_id = self.virtual_router_id?.value;
         Some(VrrpInstance {
             name,
             initial_state,
+            virtual_mac: self.virtual_mac.map(|read| VirtualMac {
+                // RFC 9568 section 7.3: 00-00-5E-00-01-{VRID} for IPv4, 02 for IPv6.
+                address: read.address.unwrap_or([
+                    0,
+                    0,
+                    0x5e,
+                    0,
+                    if ipv6 { 2 } else { 1 },
+                    virtual_router_id,
+                ]),
+                interface: read
+                    .interface
+                    .unwrap_or_else(|| virtual_mac_name(virtual_router_id, ipv6)),
+                transmit_on_base: self.transmit_on_base,
+            }),
             interface: self.interface?.value,
-            virtual_router_id: self.virtual_router_id?.value,
+            virtual_router_id,
             priority,
             advertisement_interval,
             version,
@@ -350,6 +367,14 @@ impl ReadInstance {
                 });
         }
         rounded
+    }
+}
+
+/// keepalived's names of the devices of virtual routers.
+fn virtual_mac_name(virtual_router_id: u8, ipv6: bool) -> String {
+    match ipv6 {
+        false => format!("vrrp.{virtual_router_id}"),
+        true => format!("vrrp6.{virtual_router_id}"),
     }
 }
 

@@ -1,0 +1,134 @@
+//! The manual pages: those of elver from its command line, ipvsadm(8) from its table of
+//! options, elver-keepalived.conf(5) from the table of keywords; elver.toml(5) is written by
+//! hand and held against what is read.
+
+use std::path::Path;
+
+use clap::CommandFactory;
+use clap_mangen::Man;
+
+use crate::command_line::CommandLine;
+use crate::failure::Failure;
+
+const ELVER_TOML: &str = include_str!("../../../docs/man/elver.toml.5");
+const DIFFERENCES: &str = include_str!("../../../docs/differences.md");
+const VERSION: &str = concat!("elver ", env!("CARGO_PKG_VERSION"));
+
+/// Writes every page into a folder, each by the name that man(1) looks for.
+pub(crate) fn write(folder: &Path) -> Result<(), Failure> {
+    for (name, page) in pages() {
+        let path = folder.join(name);
+        std::fs::write(&path, page).map_err(Failure::system(path.display().to_string()))?;
+    }
+    Ok(())
+}
+
+/// The pages by the names of their files.
+fn pages() -> Vec<(String, String)> {
+    let mut pages = vec![
+        ("ipvsadm.8".to_owned(), elver_core::ipvsadm::manual(VERSION)),
+        ("elver.toml.5".to_owned(), ELVER_TOML.to_owned()),
+        (
+            "elver-keepalived.conf.5".to_owned(),
+            elver_core::config::manual(VERSION, DIFFERENCES),
+        ),
+    ];
+    for other in ["ipvsadm-save.8", "ipvsadm-restore.8"] {
+        pages.push((other.to_owned(), ".so man8/ipvsadm.8\n".to_owned()));
+    }
+    let mut elver = CommandLine::command();
+    elver.build();
+    add_commands(elver, &mut pages);
+    pages
+}
+
+/// The page of a command, and those of its subcommands.
+fn add_commands(command: clap::Command, pages: &mut Vec<(String, String)>) {
+    for subcommand in command.get_subcommands().filter(|each| !each.is_hide_set()) {
+        // They take what ipvsadm(8) takes; `help` is a command of clap's own.
+        if !subcommand.get_name().starts_with("ipvsadm") && subcommand.get_name() != "help" {
+            add_commands(subcommand.clone(), pages);
+        }
+    }
+    let name = command
+        .get_display_name()
+        .unwrap_or_else(|| command.get_name());
+    let name = format!("{name}.8");
+    let page = Man::new(command)
+        .section("8")
+        .source(VERSION)
+        .manual("elver")
+        .date("");
+    let mut text = Vec::new();
+    page.render(&mut text).expect("memory takes it");
+    pages.push((name, String::from_utf8_lossy(&text).into_owned()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Settings;
+
+    fn page(name: &str) -> String {
+        let found = pages().into_iter().find(|(other, _)| other == name);
+        let (_, page) = found.unwrap_or_else(|| panic!("no page {name}"));
+        page.replace("\\-", "-")
+    }
+
+    #[test]
+    fn every_command_has_its_page() {
+        for (name, word) in [
+            ("elver.8", "elver-run(8)"),
+            ("elver-run.8", "--settings"),
+            ("elver-check.8", "configuration file"),
+            ("elver-ctl.8", "elver-ctl-metrics(8)"),
+            ("elver-ctl-metrics.8", "Prometheus"),
+            ("elver-lab-nat.8", "--once"),
+            ("ipvsadm-restore.8", "ipvsadm.8"),
+        ] {
+            assert!(page(name).contains(word), "{name}: {}", page(name));
+        }
+        assert!(page("elver.8").contains("Exit codes"));
+    }
+
+    /// Between these stands a file that elver.toml(5) shows.
+    fn example(page: &str) -> String {
+        let (_, rest) = page.split_once(".EX\n").expect("an example");
+        let (example, _) = rest.split_once(".EE\n").expect("its end");
+        example.to_owned()
+    }
+
+    #[test]
+    fn the_page_of_elver_toml_shows_a_file_that_is_read() {
+        let example = example(&page("elver.toml.5"));
+        toml::from_str::<Settings>(&example).expect("it is understood");
+    }
+
+    /// What may stand in a table is what serde names when it meets something else.
+    #[test]
+    fn the_page_of_elver_toml_explains_every_key() {
+        let page = page("elver.toml.5");
+        for table in [
+            "",
+            "[tables]",
+            "[ipvs]",
+            "[access]",
+            "[[mark]]\nmark = 1",
+            "[access.services.\"fwmark 7\"]",
+        ] {
+            let error = toml::from_str::<Settings>(&format!("{table}\nnonsense = 1"))
+                .expect_err("nonsense")
+                .to_string();
+            let (_, known) = error.split_once("expected").expect("what may stand there");
+            let keys: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+            assert!(!keys.is_empty(), "{error}");
+            for key in keys {
+                assert!(
+                    page.contains(&format!("\\fB{key}\\fR"))
+                        || page.contains(&format!(".B {key}\n")),
+                    "{table}: {key} is not explained"
+                );
+            }
+        }
+    }
+}
