@@ -95,6 +95,10 @@ pub(crate) fn check(
         });
     };
     let settings = Settings::load(settings)?;
+    let without_effect = settings.without_effect();
+    for setting in &without_effect {
+        eprintln!("{setting}");
+    }
     let look = firewall::look(&firewall::services(&configuration), &settings);
     for failure in &look.failures {
         eprintln!("rules of netfilter could not be looked at: {failure}");
@@ -102,8 +106,9 @@ pub(crate) fn check(
     for finding in &look.findings {
         eprintln!("{finding}");
     }
-    let is_doubtful =
-        matches!(worst, Some(Severity::Warning | Severity::Error)) || !look.findings.is_empty();
+    let is_doubtful = matches!(worst, Some(Severity::Warning | Severity::Error))
+        || !look.findings.is_empty()
+        || !without_effect.is_empty();
     let text = match shown {
         Shown::Json => String::new(),
         Shown::Explanation => config::explain(&configuration),

@@ -12,7 +12,7 @@
 //! expire_quiescent_template = 0
 //! pmtu_disc = 1
 //! sloppy_sctp = 0
-//! sloppy_tcp = 0
+//! sloppy_tcp = 0             # the others are known; what has no effect is named
 //!
 //! [[mark]]                   # firewall marks; the first rule that fits counts, up to 32
 //! mark = 7
@@ -29,6 +29,8 @@
 //! allow = ["10.0.0.0/8"]     # comes before what holds for all
 //! ```
 
+mod ipvs;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -37,12 +39,13 @@ use std::path::{Path, PathBuf};
 
 use elver_core::service::{Family, Protocol, ServiceKey};
 use elver_packet::table::access::Access;
-use elver_packet::table::settings::behaviour;
 use elver_sys::bpf::Sizes;
 use serde::Deserialize;
 
 use crate::data_plane::{AccessLists, MOST_RULES, MarkRule, Network};
 use crate::failure::Failure;
+
+use self::ipvs::{Ipvs, WithoutEffect};
 
 /// Where the file is, unless the command line says otherwise.
 pub(crate) const DEFAULT_FILE: &str = "/etc/elver/elver.toml";
@@ -266,63 +269,6 @@ impl TryFrom<i64> for Size {
     }
 }
 
-/// A setting of IPVS that is off (0) or on (1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "i64")]
-struct Switch(bool);
-
-impl TryFrom<i64> for Switch {
-    type Error = String;
-
-    fn try_from(number: i64) -> Result<Switch, String> {
-        match number {
-            0 => Ok(Switch(false)),
-            1 => Ok(Switch(true)),
-            _ => Err(format!("{number} is neither 0 (off) nor 1 (on)")),
-        }
-    }
-}
-
-/// `conn_reuse_mode`: bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "i64")]
-struct ReuseMode(u8);
-
-impl TryFrom<i64> for ReuseMode {
-    type Error = String;
-
-    fn try_from(number: i64) -> Result<ReuseMode, String> {
-        match number {
-            0..=3 => Ok(ReuseMode(number as u8)),
-            _ => Err(format!("{number} is not from 0 to 3")),
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Ipvs {
-    conn_reuse_mode: ReuseMode,
-    expire_nodest_conn: Switch,
-    expire_quiescent_template: Switch,
-    pmtu_disc: Switch,
-    sloppy_sctp: Switch,
-    sloppy_tcp: Switch,
-}
-
-impl Default for Ipvs {
-    fn default() -> Ipvs {
-        Ipvs {
-            conn_reuse_mode: ReuseMode(1),
-            expire_nodest_conn: Switch(false),
-            expire_quiescent_template: Switch(false),
-            pmtu_disc: Switch(true),
-            sloppy_sctp: Switch(false),
-            sloppy_tcp: Switch(false),
-        }
-    }
-}
-
 impl Settings {
     /// Reads the file that was named, or the one that is read where none was, which need not
     /// be there.
@@ -377,30 +323,21 @@ impl Settings {
         }
     }
 
-    /// The flags of [`behaviour`].
+    /// The flags of [`behaviour`](elver_packet::table::settings::behaviour).
     pub(crate) fn behaviour(&self) -> u32 {
-        let ipvs = &self.ipvs;
-        let reuse = ipvs.conn_reuse_mode.0;
-        [
-            (ipvs.expire_nodest_conn.0, behaviour::EXPIRE_NODEST_CONN),
-            (
-                ipvs.expire_quiescent_template.0,
-                behaviour::EXPIRE_QUIESCENT_TEMPLATE,
-            ),
-            (ipvs.sloppy_tcp.0, behaviour::SLOPPY_TCP),
-            (ipvs.sloppy_sctp.0, behaviour::SLOPPY_SCTP),
-            (reuse & 1 != 0, behaviour::REUSE_ENDED),
-            (reuse & 2 != 0, behaviour::REUSE_FIN_WAIT),
-            (!ipvs.pmtu_disc.0, behaviour::NO_PMTU_DISC),
-        ]
-        .into_iter()
-        .filter_map(|(is_set, flag)| is_set.then_some(flag))
-        .sum()
+        self.ipvs.behaviour()
+    }
+
+    /// What it says of IPVS that nothing comes of.
+    pub(crate) fn without_effect(&self) -> Vec<WithoutEffect> {
+        self.ipvs.without_effect()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use elver_packet::table::settings::behaviour;
+
     use super::*;
 
     #[test]

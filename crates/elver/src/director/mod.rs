@@ -142,6 +142,13 @@ impl Files {
     }
 }
 
+/// Says which settings nothing comes of.
+fn warn_of(settings: &Settings) {
+    for setting in settings.without_effect() {
+        tracing::warn!("{setting}");
+    }
+}
+
 /// Takes `instance` for this process.
 pub(crate) fn take(instance: &Instance) -> Result<PidFile, Failure> {
     PidFile::acquire(instance).map_err(|taken| match taken {
@@ -310,6 +317,7 @@ impl Director {
         }
         // Services that are pinned and not in the file any more go as well.
         director.carry_out(director.plan(&director.configuration));
+        warn_of(settings);
         director.look_at_firewall(settings);
         director.start_vrrp();
         director.watch_files();
@@ -449,6 +457,7 @@ impl Director {
         let checks = self.carry_out(plan);
         self.virtual_routers.retain(&self.configuration);
         self.addresses_changed();
+        warn_of(&settings);
         self.look_at_firewall(&settings);
         match &self.vrrp.child {
             Some(child) => child.tell(self.virtual_routers.command(&self.configuration)),

@@ -1,0 +1,377 @@
+//! `[ipvs]`: the settings of `/proc/sys/net/ipv4/vs`, by their names, with their ranges and
+//! defaults (`Documentation/networking/ipvs-sysctl.rst` of the kernel).
+
+use elver_packet::table::settings::behaviour;
+use serde::Deserialize;
+
+/// A number from 0 to `MOST`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "i64")]
+struct Number<const DEFAULT: i64, const MOST: i64>(i64);
+
+impl<const DEFAULT: i64, const MOST: i64> TryFrom<i64> for Number<DEFAULT, MOST> {
+    type Error = String;
+
+    fn try_from(number: i64) -> Result<Self, String> {
+        if (0..=MOST).contains(&number) {
+            Ok(Number(number))
+        } else if MOST == 1 {
+            Err(format!("{number} is neither 0 (off) nor 1 (on)"))
+        } else {
+            Err(format!("{number} is not from 0 to {MOST}"))
+        }
+    }
+}
+
+impl<const DEFAULT: i64, const MOST: i64> Default for Number<DEFAULT, MOST> {
+    fn default() -> Self {
+        Number(DEFAULT)
+    }
+}
+
+impl<const DEFAULT: i64, const MOST: i64> Number<DEFAULT, MOST> {
+    fn is_on(self) -> bool {
+        self.0 != 0
+    }
+
+    /// The value, if it is not the default.
+    fn changed(self) -> Option<String> {
+        (self.0 != DEFAULT).then(|| self.0.to_string())
+    }
+}
+
+/// Off (0) or on (1).
+type Switch<const DEFAULT: i64> = Number<DEFAULT, 1>;
+/// A number that the kernel keeps in an `int`.
+type Count<const DEFAULT: i64> = Number<DEFAULT, { i32::MAX as i64 }>;
+
+/// `sync_ports`: a power of two, up to 64.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "i64")]
+struct SyncPorts(i64);
+
+impl TryFrom<i64> for SyncPorts {
+    type Error = String;
+
+    fn try_from(number: i64) -> Result<SyncPorts, String> {
+        match number {
+            1 | 2 | 4 | 8 | 16 | 32 | 64 => Ok(SyncPorts(number)),
+            _ => Err(format!("{number} is no power of two from 1 to 64")),
+        }
+    }
+}
+
+/// `sync_threshold`: two numbers, the packets and the period, which is not the smaller one
+/// unless it is 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+struct SyncThreshold([u32; 2]);
+
+impl TryFrom<String> for SyncThreshold {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<SyncThreshold, String> {
+        let numbers: Result<Vec<u32>, _> = text.split_whitespace().map(str::parse).collect();
+        match numbers.as_deref() {
+            Ok(&[packets, period]) if period == 0 || period >= packets => {
+                Ok(SyncThreshold([packets, period]))
+            }
+            _ => Err(format!(
+                "`{text}` is not PACKETS PERIOD, as in \"3 50\", where the period is the larger one or 0"
+            )),
+        }
+    }
+}
+
+/// What the file says of IPVS's settings.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Ipvs {
+    am_droprate: Count<10>,
+    amemthresh: Count<1024>,
+    backup_only: Switch<0>,
+    cache_bypass: Switch<0>,
+    conn_reuse_mode: Number<1, 3>,
+    conntrack: Switch<0>,
+    drop_entry: Number<0, 3>,
+    drop_packet: Number<0, 3>,
+    expire_nodest_conn: Switch<0>,
+    expire_quiescent_template: Switch<0>,
+    ignore_tunneled: Switch<0>,
+    lblc_expiration: Count<86400>,
+    lblcr_expiration: Count<86400>,
+    nat_icmp_send: Switch<0>,
+    pmtu_disc: Switch<1>,
+    run_estimation: Switch<1>,
+    schedule_icmp: Switch<0>,
+    secure_tcp: Number<0, 3>,
+    sloppy_sctp: Switch<0>,
+    sloppy_tcp: Switch<0>,
+    snat_reroute: Switch<1>,
+    sync_persist_mode: Switch<0>,
+    sync_ports: SyncPorts,
+    /// The kernel's default depends on its memory.
+    sync_qlen_max: Option<Count<0>>,
+    sync_refresh_period: Count<0>,
+    sync_retries: Number<0, 3>,
+    sync_sock_size: Count<0>,
+    sync_threshold: SyncThreshold,
+    sync_version: Switch<1>,
+}
+
+impl Default for Ipvs {
+    fn default() -> Ipvs {
+        Ipvs {
+            am_droprate: Number::default(),
+            amemthresh: Number::default(),
+            backup_only: Number::default(),
+            cache_bypass: Number::default(),
+            conn_reuse_mode: Number::default(),
+            conntrack: Number::default(),
+            drop_entry: Number::default(),
+            drop_packet: Number::default(),
+            expire_nodest_conn: Number::default(),
+            expire_quiescent_template: Number::default(),
+            ignore_tunneled: Number::default(),
+            lblc_expiration: Number::default(),
+            lblcr_expiration: Number::default(),
+            nat_icmp_send: Number::default(),
+            pmtu_disc: Number::default(),
+            run_estimation: Number::default(),
+            schedule_icmp: Number::default(),
+            secure_tcp: Number::default(),
+            sloppy_sctp: Number::default(),
+            sloppy_tcp: Number::default(),
+            snat_reroute: Number::default(),
+            sync_persist_mode: Number::default(),
+            sync_ports: SyncPorts(1),
+            sync_qlen_max: None,
+            sync_refresh_period: Number::default(),
+            sync_retries: Number::default(),
+            sync_sock_size: Number::default(),
+            sync_threshold: SyncThreshold([3, 50]),
+            sync_version: Number::default(),
+        }
+    }
+}
+
+/// A setting that says something else than the default, which nothing comes of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct WithoutEffect {
+    name: &'static str,
+    value: String,
+    /// What happens whatever the setting says.
+    instead: &'static str,
+}
+
+impl std::fmt::Display for WithoutEffect {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let WithoutEffect {
+            name,
+            value,
+            instead,
+        } = self;
+        write!(f, "[ipvs] {name} = {value} has no effect: {instead}")
+    }
+}
+
+impl Ipvs {
+    /// The flags of [`behaviour`].
+    pub(super) fn behaviour(&self) -> u32 {
+        let reuse = self.conn_reuse_mode.0;
+        [
+            (
+                self.expire_nodest_conn.is_on(),
+                behaviour::EXPIRE_NODEST_CONN,
+            ),
+            (
+                self.expire_quiescent_template.is_on(),
+                behaviour::EXPIRE_QUIESCENT_TEMPLATE,
+            ),
+            (self.sloppy_tcp.is_on(), behaviour::SLOPPY_TCP),
+            (self.sloppy_sctp.is_on(), behaviour::SLOPPY_SCTP),
+            (reuse & 1 != 0, behaviour::REUSE_ENDED),
+            (reuse & 2 != 0, behaviour::REUSE_FIN_WAIT),
+            (!self.pmtu_disc.is_on(), behaviour::NO_PMTU_DISC),
+        ]
+        .into_iter()
+        .filter_map(|(is_set, flag)| is_set.then_some(flag))
+        .sum()
+    }
+
+    /// Settings that were changed without an effect, by name.
+    pub(super) fn without_effect(&self) -> Vec<WithoutEffect> {
+        const MEMORY: &str = "tables have the sizes that [tables] says, and a full one makes room \
+                              by giving up expired, then embryonic, then idle connections";
+        const NEVER_DROPPED: &str = "no first packet is dropped for want of memory: tables have the \
+                                     sizes that [tables] says";
+        const NO_SYNC: &str = "connections are not synchronised yet";
+        let SyncPorts(ports) = self.sync_ports;
+        let SyncThreshold(threshold) = self.sync_threshold;
+        [
+            ("am_droprate", self.am_droprate.changed(), NEVER_DROPPED),
+            ("amemthresh", self.amemthresh.changed(), MEMORY),
+            ("backup_only", self.backup_only.changed(), NO_SYNC),
+            (
+                "cache_bypass",
+                self.cache_bypass.changed(),
+                "a packet for which no real server can be chosen is answered as unreachable",
+            ),
+            (
+                "conntrack",
+                self.conntrack.changed(),
+                "packets are forwarded in front of netfilter, whose conntrack never sees them",
+            ),
+            ("drop_entry", self.drop_entry.changed(), MEMORY),
+            ("drop_packet", self.drop_packet.changed(), NEVER_DROPPED),
+            (
+                "ignore_tunneled",
+                self.ignore_tunneled.changed(),
+                "packets in tunnels that arrive are always left to the stack",
+            ),
+            (
+                "lblc_expiration",
+                self.lblc_expiration.changed(),
+                "lblc remembers a choice for a day",
+            ),
+            (
+                "lblcr_expiration",
+                self.lblcr_expiration.changed(),
+                "the scheduler lblcr is not there yet",
+            ),
+            (
+                "nat_icmp_send",
+                self.nat_icmp_send.changed(),
+                "what a real server sends without a connection is left to the stack",
+            ),
+            (
+                "run_estimation",
+                self.run_estimation.changed(),
+                "rates are always estimated, which takes nothing from packets",
+            ),
+            (
+                "schedule_icmp",
+                self.schedule_icmp.changed(),
+                "an ICMP error about no connection is left to the stack",
+            ),
+            (
+                "secure_tcp",
+                self.secure_tcp.changed(),
+                "states of TCP change as with 0",
+            ),
+            (
+                "snat_reroute",
+                self.snat_reroute.changed(),
+                "answers are always routed by the addresses with which they leave",
+            ),
+            (
+                "sync_persist_mode",
+                self.sync_persist_mode.changed(),
+                NO_SYNC,
+            ),
+            (
+                "sync_ports",
+                (ports != 1).then(|| ports.to_string()),
+                NO_SYNC,
+            ),
+            (
+                "sync_qlen_max",
+                self.sync_qlen_max.map(|Number(length)| length.to_string()),
+                NO_SYNC,
+            ),
+            (
+                "sync_refresh_period",
+                self.sync_refresh_period.changed(),
+                NO_SYNC,
+            ),
+            ("sync_retries", self.sync_retries.changed(), NO_SYNC),
+            ("sync_sock_size", self.sync_sock_size.changed(), NO_SYNC),
+            (
+                "sync_threshold",
+                (threshold != [3, 50]).then(|| format!("\"{} {}\"", threshold[0], threshold[1])),
+                NO_SYNC,
+            ),
+            ("sync_version", self.sync_version.changed(), NO_SYNC),
+        ]
+        .into_iter()
+        .filter_map(|(name, value, instead)| {
+            value.map(|value| WithoutEffect {
+                name,
+                value,
+                instead,
+            })
+        })
+        .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every setting of `/proc/sys/net/ipv4/vs` on Linux 6.1, with what it says there.
+    const OF_THE_KERNEL: &str = "am_droprate = 10\namemthresh = 1024\nbackup_only = 0\n\
+        cache_bypass = 0\nconn_reuse_mode = 1\nconntrack = 0\ndrop_entry = 0\ndrop_packet = 0\n\
+        expire_nodest_conn = 0\nexpire_quiescent_template = 0\nignore_tunneled = 0\n\
+        lblc_expiration = 86400\nlblcr_expiration = 86400\nnat_icmp_send = 0\npmtu_disc = 1\n\
+        run_estimation = 1\nschedule_icmp = 0\nsecure_tcp = 0\nsloppy_sctp = 0\nsloppy_tcp = 0\n\
+        snat_reroute = 1\nsync_persist_mode = 0\nsync_ports = 1\nsync_refresh_period = 0\n\
+        sync_retries = 0\nsync_sock_size = 0\nsync_threshold = \"3 50\"\nsync_version = 1\n";
+
+    #[test]
+    fn every_setting_of_the_kernel_has_its_default() {
+        let read: Ipvs = toml::from_str(OF_THE_KERNEL).unwrap();
+        assert_eq!(read, Ipvs::default());
+        assert_eq!(read.without_effect(), []);
+    }
+
+    #[test]
+    fn a_change_without_effect_is_named() {
+        let acted_on = [
+            "conn_reuse_mode",
+            "expire_nodest_conn",
+            "expire_quiescent_template",
+            "pmtu_disc",
+            "sloppy_sctp",
+            "sloppy_tcp",
+        ];
+        let queue = "sync_qlen_max = 2";
+        for line in OF_THE_KERNEL.lines().chain([queue]) {
+            let (name, value) = line.split_once(" = ").unwrap();
+            let changed = match value {
+                "0" => "1",
+                "\"3 50\"" => "\"0 10\"",
+                "1" if name == "sync_ports" => "8",
+                "1" => "0",
+                _ => "7",
+            };
+            let read: Ipvs = toml::from_str(&format!("{name} = {changed}")).unwrap();
+            let said: Vec<String> = (read.without_effect().iter())
+                .map(WithoutEffect::to_string)
+                .collect();
+            if acted_on.contains(&name) {
+                assert_eq!(said, [""; 0], "{name}");
+                assert_ne!(read.behaviour(), Ipvs::default().behaviour(), "{name}");
+            } else {
+                let expected = format!("[ipvs] {name} = {changed} has no effect: ");
+                assert_eq!(said.len(), 1, "{name}");
+                assert!(said[0].starts_with(&expected), "{}", said[0]);
+            }
+        }
+    }
+
+    #[test]
+    fn values_that_the_kernel_refuses_are_refused() {
+        for (text, expected) in [
+            ("drop_entry = 4", "4 is not from 0 to 3"),
+            ("backup_only = 2", "2 is neither 0 (off) nor 1 (on)"),
+            ("sync_ports = 3", "3 is no power of two"),
+            ("sync_threshold = \"3\"", "`3` is not PACKETS PERIOD"),
+            ("sync_threshold = \"50 3\"", "`50 3` is not PACKETS PERIOD"),
+            ("am_droprate = -1", "-1 is not from 0 to"),
+        ] {
+            let error = toml::from_str::<Ipvs>(text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+}
