@@ -91,8 +91,11 @@ pub(crate) fn drain(
     instance: &Instance,
 ) -> Result<(), Failure> {
     carry_out(&Request::Drain { which, deadline }, instance)?;
+    if !wait {
+        return Ok(());
+    }
     let mut shown = None;
-    while wait {
+    loop {
         let status = match control::ask(instance, &Request::Status)? {
             Response::Status(status) => status,
             other => return Err(refused(other)),
@@ -115,7 +118,6 @@ pub(crate) fn drain(
         }
         std::thread::sleep(LOOK_AGAIN);
     }
-    Ok(())
 }
 
 /// Lets real servers that were drained serve again.

@@ -210,7 +210,7 @@ fn real_servers_from_debian_are_seen_as_they_are() {
         let seen = || {
             let log = site.director.log();
             let of_it = |line: &&str| line.contains(&name) && !line.contains("VS ");
-            let words = log.lines().filter(of_it).last().unwrap_or_default();
+            let words = log.lines().rfind(of_it).unwrap_or_default();
             Ok(words.contains("succeed on service"))
         };
         until_true(&name, LIMIT, seen, || site.director.log()).expect("a success");
