@@ -1554,6 +1554,16 @@ mod property {
                             action: RuleAction::Table(100),
                             restore: true,
                         }],
+                        multicast_group: alert.then_some(if ipv6 {
+                            IpAddr::V6(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x30))
+                        } else {
+                            IpAddr::V4(Ipv4Addr::new(224, 0, 0, 30))
+                        }),
+                        unicast_hop_limit: priority,
+                        track_source: preempt,
+                        accept: excluded,
+                        strict: false,
+                        promote_secondaries: alert,
                         excluded_addresses: excluded
                             .then(|| VirtualAddress::new("192.0.2.99".parse().unwrap(), 24))
                             .into_iter()
@@ -1800,8 +1810,26 @@ mod property {
             router_id in prop::option::of(word()),
         ) {
             let router_id_is_long = router_id.as_ref().is_some_and(|id| id.len() > 3);
+            let gaps = Gaps {
+                gratuitous_arp: Duration::from_micros(1500),
+                neighbour_advertisement: Duration::ZERO,
+            };
             let configuration = Configuration {
+                pacing: Pacing {
+                    usual: gaps,
+                    groups: vec![PacedTogether {
+                        interfaces: vec!["eth0".to_owned(), "eth1".to_owned()],
+                        gaps,
+                    }],
+                },
                 global: Global {
+                    startup_delay: Duration::from_millis(5500),
+                    delay_after_boot: Duration::from_secs(7),
+                    nftables: Nftables {
+                        table: "vips".to_owned(),
+                        priority: -7,
+                        counters: true,
+                    },
                     router_id,
                     script_security: router_id_is_long,
                     notify_fifo: Some(NotifyFifo {

@@ -44,26 +44,32 @@ pub struct VrrpReceiver {
 }
 
 impl VrrpReceiver {
-    /// Joins `group` on an interface, by name and index, and listens.
+    /// Joins `groups`, at least one and all of one family, on an interface, by name and index,
+    /// and listens.
     ///
     /// # Errors
-    /// `ENODEV` if the interface is not there, `EPERM` without `CAP_NET_RAW`.
+    /// `ENODEV` if the interface is not there, `EPERM` without `CAP_NET_RAW`, `EINVAL` without
+    /// a group.
     ///
     /// # Panics
     /// Outside of a tokio runtime with IO enabled.
-    pub fn open(interface: &str, index: u32, group: IpAddr) -> io::Result<VrrpReceiver> {
-        let socket = open_socket(group, interface)?;
-        match group {
-            IpAddr::V4(group) => {
-                // Only what this socket has joined, not what others have on this host.
-                socket.set_multicast_all_v4(false)?;
-                socket.join_multicast_v4_n(&group, &InterfaceIndexOrAddress::Index(index))?;
-            }
-            IpAddr::V6(group) => {
-                socket.set_multicast_all_v6(false)?;
-                socket.join_multicast_v6(&group, index)?;
-                socket.set_recv_hoplimit_v6(true)?;
-                set_receive_packet_info_v6(&socket)?;
+    pub fn open(interface: &str, index: u32, groups: &[IpAddr]) -> io::Result<VrrpReceiver> {
+        let family = *groups.first().ok_or(io::ErrorKind::InvalidInput)?;
+        let socket = open_socket(family, interface)?;
+        // Only what this socket has joined, not what others have on this host.
+        if family.is_ipv4() {
+            socket.set_multicast_all_v4(false)?;
+        } else {
+            socket.set_multicast_all_v6(false)?;
+            socket.set_recv_hoplimit_v6(true)?;
+            set_receive_packet_info_v6(&socket)?;
+        }
+        for group in groups {
+            match group {
+                IpAddr::V4(group) => {
+                    socket.join_multicast_v4_n(group, &InterfaceIndexOrAddress::Index(index))?;
+                }
+                IpAddr::V6(group) => socket.join_multicast_v6(group, index)?,
             }
         }
         // SAFETY: the AsyncFd owns the socket and is never taken apart, so its descriptor stays
@@ -107,14 +113,20 @@ pub struct VrrpSender {
 }
 
 impl VrrpSender {
-    /// Opens a socket for `source`, an address of the interface.
+    /// Opens a socket for `source`, an address of the interface; its packets have this TTL or
+    /// hop limit.
     ///
     /// # Errors
     /// `EADDRNOTAVAIL` if the host does not have the address, `ENODEV` if the interface
     /// is not there, `EPERM` without `CAP_NET_RAW`.
-    pub fn open(interface: &str, index: u32, source: IpAddr) -> io::Result<VrrpSender> {
+    pub fn open(
+        interface: &str,
+        index: u32,
+        source: IpAddr,
+        hop_limit: u8,
+    ) -> io::Result<VrrpSender> {
         let socket = open_socket(source, interface)?;
-        let hop_limit = 255;
+        let hop_limit = u32::from(hop_limit);
         match source {
             IpAddr::V4(source) => {
                 socket.set_tos_v4(INTERNETWORK_CONTROL)?;

@@ -11,8 +11,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::model::{
-    Authentication, Configuration, Global, GroupMember, InitialState, ProcessSettings,
-    ServiceGroup, SyncGroup, VirtualAddress, VirtualMac, VirtualServer, VrrpInstance, VrrpVersion,
+    Authentication, Configuration, Gaps, Global, GroupMember, InitialState, Nftables, Pacing,
+    ProcessSettings, ServiceGroup, SyncGroup, VirtualAddress, VirtualMac, VirtualServer,
+    VrrpInstance, VrrpVersion,
 };
 use crate::service::{
     Family, ForwardingMethod, Scheduler, ServiceKey, ServiceSettings, Tunnel, TunnelChecksum,
@@ -42,6 +43,7 @@ pub fn dump(configuration: &Configuration, secrets: Secrets) -> String {
         depth: 0,
     };
     writer.global(&configuration.global);
+    writer.pacing(&configuration.pacing);
     for group in &configuration.sync_groups {
         writer.sync_group(group);
     }
@@ -168,8 +170,59 @@ impl Writer {
             ] {
                 w.process(prefix, process);
             }
+            for (keyword, delay) in [
+                ("vrrp_startup_delay", global.startup_delay),
+                ("vrrp_delay_after_boot", global.delay_after_boot),
+            ] {
+                if !delay.is_zero() {
+                    w.line(format_args!("{keyword} {}", Seconds(delay)));
+                }
+            }
+            w.nftables(&global.nftables);
             scripts::global(w, global);
         });
+    }
+
+    fn nftables(&mut self, nftables: &Nftables) {
+        let usual = Nftables::default();
+        if nftables.table != usual.table {
+            self.line(format_args!("nftables {}", Quoted(&nftables.table)));
+        }
+        if nftables.priority != usual.priority {
+            self.line(format_args!("nftables_priority {}", nftables.priority));
+        }
+        if nftables.counters {
+            self.line(format_args!("nftables_counters"));
+        }
+    }
+
+    /// The gaps on all interfaces; those of `global_defs` in a block of their own.
+    fn pacing(&mut self, pacing: &Pacing) {
+        let gaps = |w: &mut Self, prefix: &str, gaps: Gaps| {
+            for (keyword, gap) in [
+                ("garp_interval", gaps.gratuitous_arp),
+                ("gna_interval", gaps.neighbour_advertisement),
+            ] {
+                if !gap.is_zero() {
+                    w.line(format_args!("{prefix}{keyword} {}", Seconds(gap)));
+                }
+            }
+        };
+        if pacing.usual != Gaps::default() {
+            self.block(format_args!("global_defs"), |w| {
+                gaps(w, "vrrp_", pacing.usual);
+            });
+        }
+        for group in &pacing.groups {
+            self.block(format_args!("garp_group"), |w| {
+                gaps(w, "", group.gaps);
+                w.block(format_args!("interfaces"), |w| {
+                    for interface in &group.interfaces {
+                        w.line(format_args!("{}", Quoted(interface)));
+                    }
+                });
+            });
+        }
     }
 
     fn process(&mut self, prefix: &str, process: &ProcessSettings) {
@@ -298,8 +351,30 @@ impl Writer {
             };
             self.line(format_args!("{keyword} {source}"));
         }
-        if instance.check_unicast_source {
-            self.line(format_args!("check_unicast_src"));
+        if let Some(group) = instance.multicast_group {
+            self.line(format_args!("mcast_dst_ip {group}"));
+        }
+        if instance.unicast_hop_limit != u8::MAX {
+            self.line(format_args!("unicast_ttl {}", instance.unicast_hop_limit));
+        }
+        if instance.strict {
+            self.line(format_args!("strict_mode"));
+        }
+        // Strict mode takes it back where it does not go with it.
+        let accept = if instance.accept {
+            "accept"
+        } else {
+            "no_accept"
+        };
+        self.line(format_args!("{accept}"));
+        for (keyword, on) in [
+            ("track_src_ip", instance.track_source),
+            ("promote_secondaries", instance.promote_secondaries),
+            ("check_unicast_src", instance.check_unicast_source),
+        ] {
+            if on {
+                self.line(format_args!("{keyword}"));
+            }
         }
         if !instance.unicast_peers.is_empty() {
             self.block(format_args!("unicast_peer"), |w| {

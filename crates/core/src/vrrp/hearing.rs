@@ -90,7 +90,7 @@ impl Instance {
                 self.priority,
                 self.master_interval,
             );
-            self.deadline = Some(now + skew);
+            self.wait_for_master(now, skew);
         } else if !self.configuration.preempt
             || priority >= self.priority
             || self.is_preemption_delayed(now, effects)

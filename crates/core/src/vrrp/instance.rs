@@ -10,15 +10,14 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::advertisement::{
-    Advertisement, Envelope, GROUP_IPV4, GROUP_IPV6, PRIORITY_OWNER, PRIORITY_STOP,
-};
+use super::addressing::{addresses_of, group_of, is_ipv6};
+use super::advertisement::{Advertisement, Envelope, HOP_LIMIT, PRIORITY_OWNER, PRIORITY_STOP};
 use super::effect::{Effect, Event, HeldAddress, Report};
 use super::notification::{Occasion, of_instance};
 use super::receipt::RejectionKind;
 use super::timers::master_down_interval;
 use super::{InstanceView, InterfaceCondition, State};
-use crate::config::model::{Announcements, VirtualAddress, VrrpInstance, VrrpVersion};
+use crate::config::model::{Announcements, VrrpInstance, VrrpVersion};
 
 /// What an instance has counted since it was configured.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -66,23 +65,26 @@ pub(super) struct Instance {
     /// Adver_Timer of a master, Master_Down_Timer of a backup.
     pub(super) deadline: Option<Instant>,
     /// When the addresses are announced once more, and how often.
-    announce_at: Option<(Instant, u32)>,
+    pub(super) announce_at: Option<(Instant, u32)>,
     /// When a master that stays master announces again.
-    refresh_at: Option<Instant>,
+    pub(super) refresh_at: Option<Instant>,
     /// Until when a lower priority may stay master.
     pub(super) preempt_at: Option<Instant>,
+    /// As a backup it waits for a master from then on, not from before.
+    begins_at: Option<Instant>,
     /// Who sent the last advertisement that was taken.
     pub(super) known_master: Option<IpAddr>,
     /// The priority in the last advertisement that a backup took; 0 where there is none.
     pub(super) master_priority: u8,
     /// When a lower priority was last answered with announcements.
-    answered_at: Option<Instant>,
+    pub(super) answered_at: Option<Instant>,
     /// When a rejection of each kind was last reported.
     pub(super) reported: BTreeMap<RejectionKind, Instant>,
 }
 
 impl Instance {
-    pub(super) fn new(configuration: VrrpInstance) -> Instance {
+    /// An instance that becomes master at `begins_at` at the earliest.
+    pub(super) fn new(configuration: VrrpInstance, begins_at: Option<Instant>) -> Instance {
         Instance {
             state: State::Initialize,
             entered_at: None,
@@ -99,6 +101,7 @@ impl Instance {
             announce_at: None,
             refresh_at: None,
             preempt_at: None,
+            begins_at,
             known_master: None,
             master_priority: 0,
             answered_at: None,
@@ -139,8 +142,9 @@ impl Instance {
     pub(super) fn source_on(&self, interface: Option<&InterfaceCondition>) -> Option<IpAddr> {
         let interface =
             interface.filter(|interface| interface.up || !self.configuration.track_primary)?;
-        if self.configuration.source.is_some() {
-            self.configuration.source
+        let is_there = |source: &IpAddr| interface.addresses.contains(source);
+        if let Some(source) = self.configuration.source {
+            Some(source).filter(|source| !self.configuration.track_source || is_there(source))
         } else if self.is_ipv6() {
             interface.ipv6_link_local.map(IpAddr::from)
         } else {
@@ -197,7 +201,18 @@ impl Instance {
 
     /// Starts the Master_Down_Timer anew.
     pub(super) fn restart_down_timer(&mut self, now: Instant) {
-        self.deadline = Some(now + self.master_down_interval());
+        self.wait_for_master(now, self.master_down_interval());
+    }
+
+    /// Whether it must not become master yet.
+    pub(super) fn is_delayed(&self, now: Instant) -> bool {
+        self.begins_at.is_some_and(|begins_at| begins_at > now)
+    }
+
+    /// As a backup: lets the Master_Down_Timer run out after this time.
+    pub(super) fn wait_for_master(&mut self, now: Instant, patience: Duration) {
+        let from = self.begins_at.map_or(now, |begins_at| begins_at.max(now));
+        self.deadline = Some(from + patience);
     }
 
     /// Enters Backup, from any state but Master.
@@ -374,12 +389,10 @@ impl Instance {
             .iter()
             .map(|peer| peer.address)
             .collect();
+        let mut hop_limit = self.configuration.unicast_hop_limit;
         if destinations.is_empty() {
-            destinations.push(if self.is_ipv6() {
-                IpAddr::from(GROUP_IPV6)
-            } else {
-                IpAddr::from(GROUP_IPV4)
-            });
+            destinations.push(group_of(&self.configuration));
+            hop_limit = HOP_LIMIT;
         }
         let advertisement = Advertisement {
             version: self.configuration.version,
@@ -404,6 +417,7 @@ impl Instance {
                 interface: self.sends_on().to_owned(),
                 source,
                 destination,
+                hop_limit,
                 payload: advertisement.encode(Envelope {
                     source,
                     destination,
@@ -413,29 +427,12 @@ impl Instance {
     }
 
     /// RFC 9568 7.3: "the source MAC address of VRRP advertisements is the Virtual Router MAC
-    /// address". A link-local source of IPv6 belongs to the interface below, which therefore
-    /// sends.
+    /// address".
     fn sends_on(&self) -> &str {
         match &self.configuration.virtual_mac {
-            Some(mac) if !mac.transmit_on_base && !self.is_ipv6() => &mac.interface,
+            Some(mac) if !mac.transmit_on_base => &mac.interface,
             _ => &self.configuration.interface,
         }
-    }
-
-    /// Announces addresses in one burst.
-    fn announce(&self, addresses: Vec<HeldAddress>, repeat: u32, effects: &mut VecDeque<Effect>) {
-        if repeat > 0 {
-            effects.push_back(Effect::Announce {
-                instance: self.configuration.name.clone(),
-                addresses,
-                repeat,
-            });
-        }
-    }
-
-    /// Sets the time of the burst after this one; zero is for none.
-    fn announce_again(&mut self, now: Instant, delay: Duration, repeat: u32) {
-        self.announce_at = (!delay.is_zero()).then(|| (now + delay, repeat));
     }
 
     fn add_addresses(&self, addresses: Vec<HeldAddress>, effects: &mut VecDeque<Effect>) {
@@ -443,45 +440,6 @@ impl Instance {
             instance: self.configuration.name.clone(),
             addresses,
         });
-    }
-
-    /// Announces again because another router may have led the neighbours astray; at
-    /// most once in an advertisement interval, whatever the other one sends.
-    pub(super) fn announce_after_conflict(&mut self, now: Instant, effects: &mut VecDeque<Effect>) {
-        let interval = self.configuration.advertisement_interval;
-        if self
-            .answered_at
-            .is_some_and(|answered| now < answered + interval)
-        {
-            return;
-        }
-        self.answered_at = Some(now);
-        let Announcements {
-            lower_priority_delay: delay,
-            lower_priority_repeat: repeat,
-            ..
-        } = self.configuration.announcements;
-        if repeat > 0 {
-            self.announce(self.addresses(), repeat, effects);
-            self.announce_again(now, delay, repeat);
-        }
-    }
-
-    /// Carries out the announcements that are due.
-    pub(super) fn handle_announce_timeout(&mut self, now: Instant, effects: &mut VecDeque<Effect>) {
-        if let Some((_, repeat)) = self.announce_at.filter(|(at, _)| *at <= now) {
-            self.announce_at = None;
-            self.announce(self.addresses(), repeat, effects);
-        }
-        if self.refresh_at.is_some_and(|at| at <= now) {
-            let Announcements {
-                refresh,
-                refresh_repeat,
-                ..
-            } = self.configuration.announcements;
-            self.announce(self.addresses(), refresh_repeat, effects);
-            self.refresh_at = (!refresh.is_zero()).then(|| now + refresh);
-        }
     }
 
     /// Takes a new effective priority.
@@ -574,42 +532,5 @@ impl Instance {
             let repeat = self.configuration.announcements.repeat;
             self.announce(lost, repeat, effects);
         }
-    }
-}
-
-/// Whether the virtual addresses of an instance are IPv6; one family each.
-pub fn is_ipv6(configuration: &VrrpInstance) -> bool {
-    configuration
-        .virtual_addresses
-        .first()
-        .is_some_and(|first| first.address.is_ipv6())
-}
-
-/// The virtual addresses of an instance with the interfaces that they live on.
-pub fn addresses_of(configuration: &VrrpInstance) -> Vec<HeldAddress> {
-    configuration
-        .virtual_addresses
-        .iter()
-        .chain(&configuration.excluded_addresses)
-        .map(|address| held(address, interface_of(configuration)))
-        .collect()
-}
-
-/// The interface that the virtual addresses of an instance live on, unless they say otherwise.
-pub fn interface_of(configuration: &VrrpInstance) -> &str {
-    let virtual_mac = configuration.virtual_mac.as_ref();
-    virtual_mac.map_or(&configuration.interface, |mac| &mac.interface)
-}
-
-/// An address as it is held, on `interface` unless it has its own.
-pub(super) fn held(address: &VirtualAddress, interface: &str) -> HeldAddress {
-    HeldAddress {
-        interface: address.interface.as_deref().unwrap_or(interface).to_owned(),
-        address: address.address,
-        prefix_length: address.prefix_length,
-        label: address.label.clone(),
-        scope: address.scope,
-        broadcast: address.broadcast,
-        restore: address.restore,
     }
 }

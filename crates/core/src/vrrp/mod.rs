@@ -35,9 +35,12 @@
 //! - RFC 3768 6.4.3: a master that hears a lower priority answers at once (keepalived)
 //!   in place of discarding, which heals a split within one round trip.
 //! - RFC 3768 7.3: the source MAC address is the interface's own, not the virtual
-//!   router's, unless the file says `use_vmac`; over IPv6 it is in any case.
+//!   router's, unless the file says `use_vmac`.
 
+mod acceptance;
+mod addressing;
 mod advertisement;
+mod announcing;
 mod configuring;
 mod dump;
 mod effect;
@@ -46,6 +49,7 @@ mod holding;
 mod instance;
 pub mod messages;
 mod notification;
+mod pacing;
 mod process;
 mod receipt;
 mod routers;
@@ -55,13 +59,15 @@ mod tests;
 pub mod timers;
 mod tracking;
 
+pub use acceptance::{refusal, removal};
+pub use addressing::{addresses_of, group_of, interface_of, is_ipv6};
 pub use advertisement::{
     Advertisement, DecodeError, Envelope, GROUP_IPV4, GROUP_IPV6, HOP_LIMIT, PRIORITY_OWNER,
     PRIORITY_STOP, PROTOCOL,
 };
 pub use dump::Moment;
 pub use effect::{Effect, Event, HeldAddress, Report};
-pub use instance::{Statistics, addresses_of, interface_of, is_ipv6};
+pub use instance::Statistics;
 pub use receipt::{Packet, Rejection, RejectionKind};
 pub use routers::{Input, InstanceView, InterfaceCondition, VirtualRouters};
 pub use script::ScriptAction;

@@ -8,7 +8,9 @@
 
 mod dumps;
 mod host;
+mod kernel_settings;
 mod routing;
+mod sockets;
 pub(crate) mod trackers;
 mod virtual_mac;
 
@@ -153,6 +155,8 @@ impl Process {
                 sync_groups,
                 statics,
                 trackers,
+                pacing,
+                not_before,
                 no_swap,
                 notifying,
                 resume,
@@ -170,6 +174,10 @@ impl Process {
                     });
                 }
                 let now = monotonic_now();
+                let start_delay = not_before.saturating_sub(now);
+                if !start_delay.is_zero() {
+                    info!("Delaying startup for {} seconds", start_delay.as_secs_f32());
+                }
                 let resume = resume
                     .into_iter()
                     .map(|last| {
@@ -182,6 +190,8 @@ impl Process {
                     sync_groups,
                     statics,
                     trackers: trackers.clone(),
+                    pacing,
+                    start_delay,
                     resume,
                 });
                 self.watches.start(&trackers);
@@ -360,8 +370,10 @@ impl Process {
                     interface,
                     source,
                     destination,
+                    hop_limit,
                     payload,
                 } => {
+                    let source = (source, hop_limit);
                     self.host
                         .send(&instance, &interface, source, destination, &payload);
                     None

@@ -1,4 +1,5 @@
 //! Namespaces, vrrp processes and real keepalived for the tests of VRRP. Needs root.
+#![allow(dead_code, reason = "each file of tests needs its part of it")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::OwnedFd;
@@ -10,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use elver_core::config::model::{
-    Authentication, Statics, SyncGroup, Trackers, VirtualAddress, VrrpInstance, VrrpVersion,
+    Authentication, Pacing, Statics, SyncGroup, Trackers, VirtualAddress, VrrpInstance, VrrpVersion,
 };
 use elver_core::vrrp::State;
 use elver_core::vrrp::messages::{Command as Order, Notice, Notifying, Resume};
@@ -349,6 +350,8 @@ impl Elver {
             sync_groups: groups.to_vec(),
             statics: Statics::default(),
             trackers: Trackers::default(),
+            pacing: Pacing::default(),
+            not_before: Duration::ZERO,
             no_swap: false,
             notifying: Notifying::default(),
             resume,
