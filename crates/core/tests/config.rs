@@ -132,6 +132,13 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                     notify_fifo: None,
                     vrrp_notify_fifo: None,
                     lvs_notify_fifo: None,
+                    startup_delay: 0ns,
+                    delay_after_boot: 0ns,
+                    nftables: Nftables {
+                        table: "keepalived",
+                        priority: -1,
+                        counters: false,
+                    },
                 },
                 sync_groups: [
                     SyncGroup {
@@ -184,6 +191,12 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                         excluded_addresses: [],
                         source: None,
                         unicast_peers: [],
+                        multicast_group: None,
+                        unicast_hop_limit: 255,
+                        track_source: false,
+                        accept: true,
+                        strict: false,
+                        promote_secondaries: false,
                         check_unicast_source: false,
                         announcements: Announcements {
                             delay: 5s,
@@ -241,6 +254,12 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                         excluded_addresses: [],
                         source: None,
                         unicast_peers: [],
+                        multicast_group: None,
+                        unicast_hop_limit: 255,
+                        track_source: false,
+                        accept: true,
+                        strict: false,
+                        promote_secondaries: false,
                         check_unicast_source: false,
                         announcements: Announcements {
                             delay: 5s,
@@ -278,6 +297,13 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                     scripts: [],
                     files: [],
                     processes: [],
+                },
+                pacing: Pacing {
+                    usual: Gaps {
+                        gratuitous_arp: 0ns,
+                        neighbour_advertisement: 0ns,
+                    },
+                    groups: [],
                 },
                 virtual_servers: [
                     VirtualServer {
@@ -479,6 +505,13 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                     notify_fifo: None,
                     vrrp_notify_fifo: None,
                     lvs_notify_fifo: None,
+                    startup_delay: 0ns,
+                    delay_after_boot: 0ns,
+                    nftables: Nftables {
+                        table: "keepalived",
+                        priority: -1,
+                        counters: false,
+                    },
                 },
                 sync_groups: [],
                 instances: [
@@ -512,6 +545,12 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                         excluded_addresses: [],
                         source: None,
                         unicast_peers: [],
+                        multicast_group: None,
+                        unicast_hop_limit: 255,
+                        track_source: false,
+                        accept: true,
+                        strict: false,
+                        promote_secondaries: false,
                         check_unicast_source: false,
                         announcements: Announcements {
                             delay: 5s,
@@ -549,6 +588,13 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                     scripts: [],
                     files: [],
                     processes: [],
+                },
+                pacing: Pacing {
+                    usual: Gaps {
+                        gratuitous_arp: 0ns,
+                        neighbour_advertisement: 0ns,
+                    },
+                    groups: [],
                 },
                 virtual_servers: [
                     VirtualServer {
@@ -672,6 +718,13 @@ fn the_container_directors_file_means_what_its_author_meant() {
                     notify_fifo: None,
                     vrrp_notify_fifo: None,
                     lvs_notify_fifo: None,
+                    startup_delay: 0ns,
+                    delay_after_boot: 0ns,
+                    nftables: Nftables {
+                        table: "keepalived",
+                        priority: -1,
+                        counters: false,
+                    },
                 },
                 sync_groups: [],
                 instances: [
@@ -705,6 +758,12 @@ fn the_container_directors_file_means_what_its_author_meant() {
                         excluded_addresses: [],
                         source: None,
                         unicast_peers: [],
+                        multicast_group: None,
+                        unicast_hop_limit: 255,
+                        track_source: false,
+                        accept: true,
+                        strict: false,
+                        promote_secondaries: false,
                         check_unicast_source: false,
                         announcements: Announcements {
                             delay: 5s,
@@ -742,6 +801,13 @@ fn the_container_directors_file_means_what_its_author_meant() {
                     scripts: [],
                     files: [],
                     processes: [],
+                },
+                pacing: Pacing {
+                    usual: Gaps {
+                        gratuitous_arp: 0ns,
+                        neighbour_advertisement: 0ns,
+                    },
+                    groups: [],
                 },
                 virtual_servers: [
                     VirtualServer {

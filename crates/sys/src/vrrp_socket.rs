@@ -15,7 +15,7 @@ use socket2::{
 };
 use tokio::io::unix::AsyncFd;
 
-/// IP protocol number of VRRP.
+/// IP protocol number of VRRP (9568-7.2-d, 3768-7.2-d).
 const VRRP: i32 = 112;
 /// TOS or traffic class of advertisements: internetwork control (keepalived sends the same).
 const INTERNETWORK_CONTROL: u32 = 0xc0;
@@ -126,6 +126,8 @@ impl VrrpSender {
         hop_limit: u8,
     ) -> io::Result<VrrpSender> {
         let socket = open_socket(source, interface)?;
+        // 9568-5.1.1.3-a, 9568-5.1.2.3-a, 3768-5.2.3-a: "The TTL MUST be set to 255", which
+        // the caller sees to.
         let hop_limit = u32::from(hop_limit);
         match source {
             IpAddr::V4(source) => {

@@ -360,14 +360,9 @@ impl Writer {
         if instance.strict {
             self.line(format_args!("strict_mode"));
         }
-        // Strict mode takes it back where it does not go with it.
-        let accept = if instance.accept {
-            "accept"
-        } else {
-            "no_accept"
-        };
-        self.line(format_args!("{accept}"));
         for (keyword, on) in [
+            ("accept", instance.accept && instance.strict),
+            ("no_accept", !instance.accept && !instance.strict),
             ("track_src_ip", instance.track_source),
             ("promote_secondaries", instance.promote_secondaries),
             ("check_unicast_src", instance.check_unicast_source),

@@ -139,7 +139,7 @@ impl Lowering {
                 || self.alerts.take(&directive)
                 || self.multicast_groups.take(context, &directive)
                 || pacing::take(&mut self.pacing, &directive)
-                || take_nftables(&mut global.nftables, &directive)
+                || take_nftables(&mut global.nftables, context, &directive)
             {
                 continue;
             }
@@ -274,13 +274,22 @@ fn is_checked(virtual_servers: &[VirtualServer], tracker: &Tracker) -> bool {
 }
 
 /// Whether the directive is about how rules of netfilter are made, and is taken in.
-fn take_nftables(nftables: &mut Nftables, directive: &Directive<'_>) -> bool {
+fn take_nftables(
+    nftables: &mut Nftables,
+    context: &mut Context<'_>,
+    directive: &Directive<'_>,
+) -> bool {
     match directive.keyword.name {
-        "nftables" => {
-            if let Some(name) = directive.word(0) {
-                nftables.table = name.text.to_string();
+        "nftables" => match directive.word(0) {
+            Some(name) if is_table(&name.text) => nftables.table = name.text.to_string(),
+            Some(name) => {
+                context
+                    .report
+                    .error(name.span, format!("`{}` is no name of a table", name.text))
+                    .help("nft has letters, digits, `_`, `-` and `.` in names, and a letter first");
             }
-        }
+            None => {}
+        },
         "nftables_priority" => {
             let priority = directive.number().and_then(|n| i32::try_from(n).ok());
             nftables.priority = priority.unwrap_or(nftables.priority);
@@ -289,6 +298,14 @@ fn take_nftables(nftables: &mut Nftables, directive: &Directive<'_>) -> bool {
         _ => return false,
     }
     true
+}
+
+/// Whether nft(8) takes it for the name of a table.
+fn is_table(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c))
 }
 
 /// Whether the directive is about how a process runs, and is taken in.

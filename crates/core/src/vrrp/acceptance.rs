@@ -1,9 +1,10 @@
 //! Who does not own the virtual addresses takes no packets to them, unless it is to accept them
 //! (`no_accept`, `strict_mode`).
 //!
-//! RFC 9568 section 6.4.3, "(645) - MUST NOT accept packets addressed to the IPvX address(es)
-//! associated with the Virtual Router if it is not the IPvX address owner and Accept_Mode is
-//! False": rules of netfilter see to it, the same as keepalived's.
+//! 9568-6.4.3-g, 3768-6.4.3-c: a master "MUST accept packets addressed to the IPvX address(es)
+//! associated with the Virtual Router if it is the IPvX address owner or if Accept_Mode is True.
+//! Otherwise, it MUST NOT accept these packets": rules of netfilter see to it, the same as
+//! keepalived's.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -15,7 +16,7 @@ use super::effect::HeldAddress;
 use crate::config::model::{Nftables, VrrpInstance};
 
 /// Writes a line. Writing into a string does not fail.
-macro_rules! line {
+macro_rules! put {
     ($text:expr, $($format:tt)*) => {
         let _ = writeln!($text, $($format)*);
     };
@@ -66,8 +67,8 @@ pub fn removal(nftables: &Nftables) -> String {
     let mut text = String::new();
     for family in ["ip", "ip6"] {
         // Making one that is there changes nothing, and so the next line cannot fail.
-        line!(text, "table {family} \"{name}\" {{ }}");
-        line!(text, "delete table {family} \"{name}\"");
+        put!(text, "table {family} {name} {{ }}");
+        put!(text, "delete table {family} {name}");
     }
     text
 }
@@ -88,26 +89,27 @@ fn verdict(nftables: &Nftables) -> &'static str {
 fn for_ipv4(text: &mut String, nftables: &Nftables, addresses: &BTreeSet<Ipv4Addr>) {
     let (name, priority) = (&nftables.table, nftables.priority);
     let drop = verdict(nftables);
-    line!(text, "table ip \"{name}\" {{");
-    line!(
+    put!(text, "table ip {name} {{");
+    put!(
         text,
         "  set vips {{ type ipv4_addr; elements = {{ {} }}; }}",
         words(addresses)
     );
     for (chain, hook, field) in [("out", "output", "saddr"), ("in", "input", "daddr")] {
-        line!(text, "  chain {chain} {{");
-        line!(
+        put!(text, "  chain {chain} {{");
+        put!(
             text,
             "    type filter hook {hook} priority {priority}; policy accept;"
         );
-        line!(text, "    ip {field} @vips {drop}");
-        line!(text, "  }}");
+        put!(text, "    ip {field} @vips {drop}");
+        put!(text, "  }}");
     }
-    line!(text, "}}");
+    put!(text, "}}");
 }
 
 /// A link-local address is one only together with its interface. Neighbours may ask for all of
-/// them: RFC 9568 section 6.4.3 has a master answer.
+/// them: 9568-6.1-a and 9568-6.4.3-e, "IPv6 Neighbor Solicitations and Neighbor Advertisements MUST NOT be dropped
+/// when Accept_Mode is False".
 fn for_ipv6(
     text: &mut String,
     nftables: &Nftables,
@@ -116,8 +118,8 @@ fn for_ipv6(
 ) {
     let (name, priority) = (&nftables.table, nftables.priority);
     let drop = verdict(nftables);
-    line!(text, "table ip6 \"{name}\" {{");
-    line!(
+    put!(text, "table ip6 {name} {{");
+    put!(
         text,
         "  set vips {{ type ipv6_addr; {} }}",
         elements(addresses)
@@ -125,36 +127,36 @@ fn for_ipv6(
     let pairs = link_local
         .iter()
         .map(|(address, interface)| format!("{address} . \"{interface}\""));
-    line!(
+    put!(
         text,
         "  set vips_link_local {{ type ipv6_addr . ifname; {} }}",
         elements(pairs)
     );
-    line!(
+    put!(
         text,
         "  set neighbor-discovery {{ type icmpv6_type; flags constant; \
          elements = {{ nd-neighbor-solicit, nd-neighbor-advert }}; }}"
     );
     for (chain, field, interface) in [("out", "saddr", "oifname"), ("in", "daddr", "iifname")] {
-        line!(text, "  chain {chain}_link_local {{");
-        line!(
+        put!(text, "  chain {chain}_link_local {{");
+        put!(
             text,
             "    ip6 {field} . {interface} @vips_link_local {drop}"
         );
-        line!(text, "  }}");
+        put!(text, "  }}");
     }
     for (chain, hook, field) in [("out", "output", "saddr"), ("in", "input", "daddr")] {
-        line!(text, "  chain {chain} {{");
-        line!(
+        put!(text, "  chain {chain} {{");
+        put!(
             text,
             "    type filter hook {hook} priority {priority}; policy accept;"
         );
-        line!(text, "    icmpv6 type @neighbor-discovery accept");
-        line!(text, "    ip6 {field} fe80::/10 goto {chain}_link_local");
-        line!(text, "    ip6 {field} @vips {drop}");
-        line!(text, "  }}");
+        put!(text, "    icmpv6 type @neighbor-discovery accept");
+        put!(text, "    ip6 {field} fe80::/10 goto {chain}_link_local");
+        put!(text, "    ip6 {field} @vips {drop}");
+        put!(text, "  }}");
     }
-    line!(text, "}}");
+    put!(text, "}}");
 }
 
 /// A set may have none.
@@ -202,11 +204,11 @@ mod tests {
         let addresses = ["192.0.2.1", "192.0.2.2"];
         let rules = refusal(&[instance(false, 100, &addresses)], &nftables);
         expect![[r#"
-            table ip "keepalived" { }
-            delete table ip "keepalived"
-            table ip6 "keepalived" { }
-            delete table ip6 "keepalived"
-            table ip "keepalived" {
+            table ip keepalived { }
+            delete table ip keepalived
+            table ip6 keepalived { }
+            delete table ip6 keepalived
+            table ip keepalived {
               set vips { type ipv4_addr; elements = { 192.0.2.1, 192.0.2.2 }; }
               chain out {
                 type filter hook output priority -1; policy accept;

@@ -145,6 +145,8 @@ impl Advertisement {
             _,
             _,
         ] = *header;
+        // 9568-5.2.9-b: the family of the addresses "MUST be the same as the VRRP packet's IPvX
+        // header address family".
         let ipv6 = envelope.source.is_ipv6();
         let (version, trailer) = match (version_and_type >> 4, ipv6) {
             (2, false) => (VrrpVersion::V2, AUTHENTICATION_LENGTH),
@@ -160,6 +162,7 @@ impl Advertisement {
                 expected,
             });
         }
+        // 9568-5.2.2-a, 9568-7.1-c: "A packet with unknown type MUST be discarded."
         if version_and_type & 0x0f != TYPE_ADVERTISEMENT {
             return Err(DecodeError::Type(version_and_type & 0x0f));
         }
@@ -173,7 +176,8 @@ impl Advertisement {
                 Duration::from_secs(u64::from(sixth)),
                 decode_authentication(fifth, trailer)?,
             ),
-            // RFC 9568 5.2.6: the four reserved bits are sent as zero and not looked at.
+            // 9568-5.2.6-a: the four reserved bits "MUST be set to zero on transmission and
+            // ignored on reception".
             VrrpVersion::V3 => {
                 let centiseconds = u16::from_be_bytes([fifth & 0x0f, sixth]);
                 (Duration::from_millis(u64::from(centiseconds) * 10), None)
@@ -255,7 +259,7 @@ impl Advertisement {
     }
 }
 
-/// RFC 2338 section 5.3.6 defined type 1, a password in the clear, and type 2, an IPsec
+/// 3768-5.3.6-a: RFC 2338 section 5.3.6 defined type 1, a password in the clear, and type 2, an IPsec
 /// authentication header around the message; RFC 3768 reserves both numbers, and
 /// keepalived goes on with them.
 fn decode_authentication(kind: u8, data: &[u8]) -> Result<Option<Authentication>, DecodeError> {
@@ -272,9 +276,10 @@ fn checksum_is_right(version: VrrpVersion, payload: &[u8], envelope: Envelope) -
     let with_pseudo_header = fold(message + pseudo_header_sum(envelope, payload.len())) == 0xffff;
     let without = fold(message) == 0xffff;
     match (version, envelope.source) {
-        // RFC 3768 5.3.8: the "sum of the entire VRRP message starting with the version
+        // 3768-5.3.8-a: the "sum of the entire VRRP message starting with the version
         // field", authentication data included.
         (VrrpVersion::V2, _) => without,
+        // 9568-5.2.8-a: over IPv4 without a pseudo-header; RFC 5798 had one.
         (VrrpVersion::V3, IpAddr::V4(_)) => with_pseudo_header || without,
         (VrrpVersion::V3, IpAddr::V6(_)) => with_pseudo_header,
     }

@@ -178,7 +178,7 @@ impl VirtualRouters {
                 Start::Wait => {}
                 Start::Fault => instance.enter_fault(now, &mut self.effects),
                 Start::Backup => instance.enter_backup(now, &mut self.effects),
-                // RFC 3768 6.4.1: "If the Priority = 255 (i.e., the router owns the IP
+                // 3768-6.4.1-a, 9568-6.4.1-a: "If the Priority = 255 (i.e., the router owns the IP
                 // address(es) associated with the virtual router)" it is master at once.
                 Start::Owner if instance.is_delayed(now) => {
                     instance.enter_backup(now, &mut self.effects);

@@ -137,8 +137,11 @@ impl Instance {
         self.source.is_some() && !self.tracks_fault
     }
 
-    /// The address to send from on an interface in this condition; none if the
-    /// interface cannot be used.
+    /// The address to send from on an interface in this condition; none if the interface
+    /// cannot be used.
+    ///
+    /// 9568-7.2-c, 3768-7.2-c: the primary IPv4 address of the interface, or its link-local
+    /// IPv6 address.
     pub(super) fn source_on(&self, interface: Option<&InterfaceCondition>) -> Option<IpAddr> {
         let interface =
             interface.filter(|interface| interface.up || !self.configuration.track_primary)?;
@@ -223,7 +226,7 @@ impl Instance {
         self.wants_master = false;
         self.master_interval = self.configuration.advertisement_interval;
         self.preempt_at = None;
-        // RFC 3768 6.4.1: "Set the Master_Down_Timer to Master_Down_Interval", "Transition to
+        // 3768-6.4.1-b, 9568-6.4.1-b: "Set the Master_Down_Timer to Master_Down_Interval", "Transition to
         // the {Backup} state".
         self.restart_down_timer(now);
         self.report(
@@ -258,7 +261,7 @@ impl Instance {
 
     /// Becomes master.
     pub(super) fn enter_master(&mut self, now: Instant, effects: &mut VecDeque<Effect>) {
-        // RFC 3768 6.4.2: "Send an ADVERTISEMENT", "Broadcast a gratuitous ARP request
+        // 3768-6.4.2-e, 9568-6.4.2-g: "Send an ADVERTISEMENT", "Broadcast a gratuitous ARP request
         // containing the virtual router MAC address for each IP address associated with the
         // virtual router", "Set the Adver_Timer to Advertisement_Interval", "Transition to the
         // {Master} state". The advertisement comes first, so that an old master has let go of
@@ -318,7 +321,7 @@ impl Instance {
             self.report(effects, Event::Entering(next));
         }
         if stop {
-            // RFC 3768 6.4.3: "Cancel the Adver_Timer", "Send an ADVERTISEMENT with Priority = 0".
+            // 3768-6.4.3-d, 9568-6.4.3-h: "Cancel the Adver_Timer", "Send an ADVERTISEMENT with Priority = 0".
             self.send(PRIORITY_STOP, effects);
             self.statistics.priority_zero_sent += 1;
             self.report(effects, Event::SentPriorityZero);
@@ -351,6 +354,8 @@ impl Instance {
         match self.state {
             State::Initialize => return,
             State::Master => self.leave_master(now, State::Initialize, true, effects),
+            // 9568-6.4.2-f, 3768-6.4.2-d: "Cancel the Master_Down_Timer", "Transition to the
+            // {Initialize} state".
             State::Backup | State::Fault => {
                 self.state = State::Initialize;
                 self.deadline = None;
@@ -366,7 +371,8 @@ impl Instance {
         self.deadline = Some(now + self.configuration.advertisement_interval);
     }
 
-    /// The Adver_Timer has fired. The next advertisement is due one interval after this one
+    /// 9568-6.4.3-i, 3768-6.4.3-e: the Adver_Timer has fired: "Send an ADVERTISEMENT", "Reset
+    /// the Adver_Timer to Advertisement_Interval". The next advertisement is due one interval after this one
     /// was, not after it was sent, so that being late does not add up.
     pub(super) fn handle_advertisement_timeout(
         &mut self,
@@ -381,6 +387,8 @@ impl Instance {
         }
     }
 
+    /// 9568-7.2-a, 3768-7.2-a: "Fill in the VRRP packet fields with the appropriate virtual
+    /// router configuration state".
     fn send(&mut self, priority: u8, effects: &mut VecDeque<Effect>) {
         let Some(source) = self.source else { return };
         let mut destinations: Vec<IpAddr> = self
@@ -426,7 +434,7 @@ impl Instance {
         }
     }
 
-    /// RFC 9568 7.3: "the source MAC address of VRRP advertisements is the Virtual Router MAC
+    /// 9568-7.2-b, 3768-7.2-b: "the source MAC address of VRRP advertisements is the Virtual Router MAC
     /// address".
     fn sends_on(&self) -> &str {
         match &self.configuration.virtual_mac {

@@ -57,6 +57,10 @@ pub enum Rejection {
         /// The interval received.
         received: Duration,
     },
+    /// Version 3: the interval of the sender is zero, by which every backup would take over at
+    /// once.
+    #[error("received an advertisement interval of 0")]
+    NoInterval,
     /// It has another number of addresses.
     #[error("received an unexpected ip number count {received}, expected {expected}!")]
     AddressCount {
@@ -128,7 +132,7 @@ impl Rejection {
             Rejection::Version { .. } => RejectionKind::Version,
             Rejection::AuthenticationType { .. } => RejectionKind::AuthenticationTypeMismatch,
             Rejection::Password => RejectionKind::AuthenticationFailure,
-            Rejection::Interval { .. } => RejectionKind::Interval,
+            Rejection::Interval { .. } | Rejection::NoInterval => RejectionKind::Interval,
             Rejection::AddressCount { .. }
             | Rejection::AddressMissing { .. }
             | Rejection::Unicast
@@ -138,7 +142,8 @@ impl Rejection {
     }
 }
 
-/// The checks on receipt, RFC 3768 section 7.1 and RFC 9568 section 7.1.
+/// The checks on receipt, RFC 3768 section 7.1 and RFC 9568 section 7.1. What fails one is
+/// discarded, and logged by the caller (9568-7.1-h, 3768-7.1-g).
 ///
 /// `known_master` is who sent the last advertisement that was taken.
 pub(super) fn verify(
@@ -147,20 +152,22 @@ pub(super) fn verify(
     known_master: Option<IpAddr>,
 ) -> Result<Advertisement, Rejection> {
     if configuration.unicast_peers.is_empty() {
-        // "MUST verify that the IP TTL is 255."
+        // 3768-7.1-a, 9568-7.1-a, 9568-5.1.1.3-b, 9568-5.1.2.3-b: "MUST verify that the IP TTL is 255."
         if packet.hop_limit != HOP_LIMIT {
             return Err(Rejection::HopLimit(packet.hop_limit));
         }
     } else {
         verify_peer(configuration, packet)?;
     }
-    // "MUST verify that the received packet contains the complete VRRP packet", "MUST
-    // verify the VRRP checksum"; version here is any that exists.
+    // 9568-7.1-d, 3768-7.1-c: "MUST verify that the received packet contains the complete VRRP
+    // packet"; 9568-7.1-e, 3768-7.1-d: "MUST verify the VRRP checksum"; version here is any that
+    // exists.
     let envelope = Envelope {
         source: packet.source,
         destination: packet.destination,
     };
     let advertisement = Advertisement::decode(packet.payload, envelope)?;
+    // 9568-7.1-b, 3768-7.1-b: "MUST verify the VRRP version is 2", or 3.
     if advertisement.version != configuration.version {
         let number = |version| match version {
             VrrpVersion::V2 => 2,
@@ -175,7 +182,7 @@ pub(super) fn verify(
         return Err(Rejection::Unicast);
     }
     if configuration.version == VrrpVersion::V2 {
-        // "MUST verify that the Auth Type matches the locally configured authentication
+        // 3768-7.1-e: "MUST verify that the Auth Type matches the locally configured authentication
         // method for the virtual router and perform that authentication method".
         match (&advertisement.authentication, &configuration.authentication) {
             (None, None) => {}
@@ -191,7 +198,7 @@ pub(super) fn verify(
                 });
             }
         }
-        // "MUST verify that the Adver Interval in the packet is the same as the locally
+        // 3768-7.1-f: "MUST verify that the Adver Interval in the packet is the same as the locally
         // configured for this virtual router".
         if advertisement.interval != configuration.advertisement_interval {
             return Err(Rejection::Interval {
@@ -200,7 +207,21 @@ pub(super) fn verify(
             });
         }
     }
-    // "MAY verify that "Count IP Addrs" and the list of IP Address matches the IP_Addresses
+    if configuration.version == VrrpVersion::V3 {
+        // 9568-7.1-g: "MUST verify that the Max Advertise Interval is non zero" (erratum 8301).
+        if advertisement.interval.is_zero() {
+            return Err(Rejection::NoInterval);
+        }
+        // 9568-5.2.5-a: "If the received count is 0, the VRRP advertisement MUST be ignored"
+        // (erratum 8299).
+        if advertisement.addresses.is_empty() {
+            return Err(Rejection::AddressCount {
+                received: 0,
+                expected: configuration.virtual_addresses.len(),
+            });
+        }
+    }
+    // 9568-7.1-i, 3768-7.1-h: "MAY verify that "Count IP Addrs" and the list of IP Address matches the IP_Addresses
     // configured for the VRID": keepalived does, whoever sends.
     if configuration.trust_known_master && known_master == Some(packet.source) {
         return Ok(advertisement);

@@ -370,7 +370,8 @@ impl VirtualRouters {
                 && (!packet.destination.is_multicast()
                     || packet.destination == addressing::group_of(&instance.configuration))
         };
-        // "MUST verify that the VRID is configured on the receiving interface" (RFC 3768 7.1).
+        // 9568-7.1-f, 3768-7.1-i: "MUST verify that the VRID is configured on the receiving
+        // interface".
         let Some(position) = self.instances.iter().position(addressed) else {
             return;
         };

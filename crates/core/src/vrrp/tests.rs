@@ -1438,10 +1438,12 @@ fn nobody_becomes_master_before_the_delay_of_the_start_is_over() {
             bench.routers.instances().next().unwrap().state,
             State::Backup
         );
-        // A master that gives up meanwhile changes nothing.
-        bench.hear(&advertisement(51, 0), LOWER);
-        bench.interface("eth0", false);
-        bench.interface("eth0", true);
+        if priority < 255 {
+            // What happens meanwhile changes nothing.
+            bench.hear(&advertisement(51, 0), LOWER);
+            bench.interface("eth0", false);
+            bench.interface("eth0", true);
+        }
         let line = bench.timer();
         assert!(line.starts_with("MASTER"), "{line}");
         assert_eq!(bench.elapsed().as_secs_f64(), expected);
@@ -1542,7 +1544,7 @@ fn announcements_of_a_group_of_interfaces_share_a_gap() {
     }
 
     // What waits and is not held any more is not announced.
-    let second = announced(&mut bench, Duration::from_millis(3700));
+    let second = announced(&mut bench, Duration::from_millis(4300));
     assert!(!second.is_empty() && second.len() < 4, "{second:?}");
     bench.interface("eth0", false);
     bench.interface("eth1", false);

@@ -326,7 +326,7 @@ impl Host {
         collect(instance.unwrap_or("static"), failures)
     }
 
-    /// Tells the neighbours where addresses are.
+    /// Tells the neighbours where addresses are: 9568-8.1.2-c, 9568-8.2.2-b.
     pub(super) fn announce(&mut self, instance: &str, addresses: &[HeldAddress], repeat: u32) {
         let mut announced = Vec::new();
         for HeldAddress {

@@ -1,6 +1,7 @@
 //! Devices with the hardware address of a virtual router (`use_vmac`).
 //!
-//! RFC 9568 section 7.3: the virtual router's MAC address goes with the role, so that no
+//! 9568-8.1.2-a, 9568-8.2.2-a, 3768-8.2-a: a master answers for its addresses with the virtual
+//! router's MAC address and never with the interface's. 9568-7.3-b: the virtual router's MAC address goes with the role, so that no
 //! neighbour has to learn another one. It lives on a macvlan device on the instance's
 //! interface, as with keepalived. Such a device is there as long as the instance is, whatever
 //! its state; only the addresses on it come and go.

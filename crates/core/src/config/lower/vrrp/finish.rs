@@ -16,9 +16,9 @@ use crate::config::model::{
     VrrpVersion,
 };
 
-/// RFC 3768 section 5.3.4: the default priority of a backup.
+/// 3768-5.3.4-b: the default priority of a backup.
 const DEFAULT_PRIORITY: u8 = 100;
-/// RFC 3768 section 5.3.4: the priority of the owner of the addresses.
+/// 3768-5.3.4-a, 9568-5.2.4-a: the priority of the owner of the addresses "MUST be 255".
 pub(super) const OWNER: u8 = 255;
 /// The Count IP Addrs field is one octet.
 const MOST_ADDRESSES: usize = 255;
@@ -100,7 +100,7 @@ impl ReadInstance {
             name,
             initial_state,
             virtual_mac: self.virtual_mac.map(|read| VirtualMac {
-                // RFC 9568 section 7.3: 00-00-5E-00-01-{VRID} for IPv4, 02 for IPv6.
+                // 9568-7.3-a, 3768-7.3-a: 00-00-5E-00-01-{VRID} for IPv4, 02 for IPv6.
                 address: read.address.unwrap_or([
                     0,
                     0,
@@ -377,8 +377,8 @@ impl ReadInstance {
         addresses
     }
 
-    /// RFC 3768 section 5.3.7: version 2 counts whole seconds, 1 to 255.
-    /// RFC 9568 section 5.2.7: version 3 counts centiseconds, in 12 bits.
+    /// 3768-5.3.7-a: version 2 counts whole seconds, 1 to 255.
+    /// 9568-5.2.7-a: version 3 counts centiseconds, in 12 bits.
     fn finish_interval(&self, name: &str, version: VrrpVersion, report: &mut Report) -> Duration {
         let Placed { value, span } = self.advertisement_interval;
         let (unit, most) = match version {

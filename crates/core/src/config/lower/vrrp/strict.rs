@@ -84,6 +84,7 @@ impl ReadInstance {
                     first.span,
                     format!("({name}) the first IPv6 address is not link-local"),
                 )
+                // 9568-5.2.9-a.
                 .help("RFC 9568 section 5.2.9: it must be the link-local address of the virtual router");
         }
     }
