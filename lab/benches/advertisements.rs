@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use elver_lab::director::unload_leftovers;
 use elver_lab::wait::until_true;
 use elver_lab::{Host, Lab, Program};
-use elver_sys::vrrp_socket::VrrpSender;
+use elver_sys::vrrp_socket::{Carrier, VrrpSender};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -33,6 +33,8 @@ const CHECKS: (usize, usize) = (100, 100);
 const RELOAD: Duration = Duration::from_secs(2);
 /// Bad advertisements a second.
 const FLOOD: u64 = 100_000;
+/// Threads that send them.
+const SENDERS: u64 = 2;
 
 fn main() {
     let elver = elver();
@@ -68,7 +70,6 @@ fn main() {
 
 /// A master, and a host beside it.
 struct Site {
-    director: Host,
     peer: Host,
     running: Program,
     file: PathBuf,
@@ -102,12 +103,9 @@ impl Site {
             .arg(disk.folder.join("log"))
             .env("ELVER_INSTANCE", director.namespace_name());
         let running = director.start("elver", command).expect("it starts");
-        until_true("the address to be held", LIMIT, || {
-            director.has_address("eth0", &format!("{VIP}/24"))
-        })
-        .expect("a master");
+        let held = || director.has_address("eth0", &format!("{VIP}/24"));
+        until_true("the address to be held", LIMIT, held, || running.log()).expect("a master");
         Site {
-            director,
             peer,
             running,
             file,
@@ -282,7 +280,7 @@ struct Flood {
     ends: Arc<AtomicBool>,
     sent: Arc<AtomicU64>,
     start: Instant,
-    thread: std::thread::JoinHandle<()>,
+    threads: Vec<std::thread::JoinHandle<()>>,
 }
 
 impl Flood {
@@ -296,20 +294,22 @@ impl Flood {
         let open = |hop_limit| {
             let opened = peer.run(move || {
                 let index = index_of("eth0");
-                VrrpSender::open("eth0", index, source, hop_limit)
+                VrrpSender::open("eth0", index, source, hop_limit, Carrier::Plain)
             });
             opened.expect("a host").expect("a socket")
         };
-        let (right, wrong) = (open(255), open(254));
-        let thread = {
+        // One does not get as many away, since each is taken in on the other side meanwhile.
+        let threads = (0..SENDERS).map(|_| {
+            let (right, wrong) = (open(255), open(254));
             let (ends, sent) = (Arc::clone(&ends), Arc::clone(&sent));
             std::thread::spawn(move || flood(&right, &wrong, start, &ends, &sent))
-        };
+        });
+        let threads = threads.collect();
         Flood {
             ends,
             sent,
             start,
-            thread,
+            threads,
         }
     }
 
@@ -318,7 +318,9 @@ impl Flood {
         let sent = self.sent.load(Ordering::Relaxed) as f64;
         let elapsed = self.start.elapsed().as_secs_f64();
         self.ends.store(true, Ordering::Relaxed);
-        self.thread.join().expect("the flood ends");
+        for thread in self.threads {
+            thread.join().expect("the flood ends");
+        }
         (sent / elapsed) as u64
     }
 }
@@ -333,10 +335,10 @@ fn flood(
     let group: IpAddr = "224.0.0.18".parse().expect("an address");
     // Version 3, the id of the instance, priority 254, one address; the checksum is wrong.
     let whole = [0x31, 51, 254, 1, 0, 1, 0xba, 0xad, 10, 8, 0, 100];
-    let mut state = 1u64;
+    let (mut state, mut done) = (1u64, 0u64);
     while !ends.load(Ordering::Relaxed) {
-        let due = (start.elapsed().as_secs_f64() * FLOOD as f64) as u64;
-        for number in sent.load(Ordering::Relaxed)..due {
+        let due = (start.elapsed().as_secs_f64() * (FLOOD / SENDERS) as f64) as u64;
+        for number in done..due {
             state = state
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1_442_695_040_888_963_407);
@@ -362,6 +364,7 @@ fn flood(
             let _ = sender.send(group, &octets[..length]);
             sent.fetch_add(1, Ordering::Relaxed);
         }
+        done = done.max(due);
         std::thread::sleep(Duration::from_micros(500));
     }
 }

@@ -15,7 +15,7 @@ use elver_core::config::model::{
 use elver_core::config::{self, Source};
 use elver_core::vrrp::messages::{Command, Dump, Notice, Notifying, Resume};
 use elver_core::vrrp::{Advertisement, Envelope, GROUP_IPV4, RejectionKind, State};
-use elver_sys::vrrp_socket::VrrpSender;
+use elver_sys::vrrp_socket::{Carrier, VrrpSender};
 use support::{Network, eventually, instance, keepalived_instance, left_in_tmp, sh};
 
 /// The process under test, started by the other tests with a channel as its standard
@@ -1203,7 +1203,7 @@ fn a_flood_of_forged_advertisements_moves_nothing() {
         .unwrap();
         let index = index_of("eth0");
         let source = "10.66.0.2".parse().unwrap();
-        let sender = VrrpSender::open("eth0", index, source, 255).unwrap();
+        let sender = VrrpSender::open("eth0", index, source, 255, Carrier::Plain).unwrap();
         let envelope = Envelope {
             source,
             destination: GROUP_IPV4.into(),

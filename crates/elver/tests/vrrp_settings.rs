@@ -3,89 +3,14 @@
 
 mod support;
 
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use support::{Network, eventually, sh, terminate};
+use support::director::Director;
+use support::{Network, eventually, sh};
 
 const VIP: &str = "10.66.0.100";
 const VIP6: &str = "2001:db8:66::100";
-
-/// `elver run` on a router.
-struct Director {
-    child: Child,
-    instance: String,
-    log: std::path::PathBuf,
-    namespace: String,
-}
-
-impl Director {
-    fn start(network: &Network, router: usize, configuration: &str) -> Director {
-        let namespace = network.routers[router].clone();
-        let folder = std::env::temp_dir();
-        let file = folder.join(format!("{namespace}.conf"));
-        let log = folder.join(format!("{namespace}.log"));
-        std::fs::write(&file, configuration).unwrap();
-        let output = std::fs::File::create(&log).unwrap();
-        let child = elver(&namespace)
-            .arg("run")
-            .arg("-f")
-            .arg(&file)
-            .stdout(output.try_clone().unwrap())
-            .stderr(output)
-            .spawn()
-            .unwrap();
-        let instance = namespace.clone();
-        Director {
-            child,
-            instance,
-            log,
-            namespace,
-        }
-    }
-
-    fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap()
-    }
-
-    fn says(&self, text: &str) {
-        eventually(&format!("elver says `{text}`"), || {
-            self.log().contains(text)
-        });
-    }
-
-    fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-impl Drop for Director {
-    fn drop(&mut self) {
-        terminate(&mut self.child);
-        let _ = elver(&self.namespace)
-            .args(["unload", "--instance", &self.instance])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status();
-        if std::thread::panicking() {
-            eprintln!("--- elver\n{}", self.log());
-        } else {
-            let _ = std::fs::remove_file(&self.log);
-            let _ = std::fs::remove_file(self.log.with_extension("conf"));
-        }
-    }
-}
-
-/// The program in a namespace, with the file systems of this one.
-fn elver(namespace: &str) -> Command {
-    let mut command = Command::new("nsenter");
-    command
-        .arg(format!("--net=/run/netns/{namespace}"))
-        .arg(env!("CARGO_BIN_EXE_elver"))
-        .env("ELVER_INSTANCE", namespace);
-    command
-}
 
 fn configuration(global: &str, priority: u8, lines: &str) -> String {
     format!(
@@ -211,8 +136,7 @@ fn the_rules_go_with_the_director_and_come_with_a_reload() {
     let director = Director::start(&network, 0, &text("accept"));
     network.held_by(0, "eth0", VIP);
     assert!(answers(&network, VIP));
-    std::fs::write(director.log.with_extension("conf"), text("no_accept")).unwrap();
-    sh(&format!("kill -HUP {}", director.child.id()));
+    director.reload(&text("no_accept"));
     director.says("Reload complete");
     assert!(!answers(&network, VIP));
     drop(director);
@@ -358,6 +282,52 @@ fn vrrp_starts_when_the_delay_is_over() {
     assert!(director.log().contains("Delaying startup for"));
     // One that takes over from a dead vrrp process waits no more.
     drop(director);
+}
+
+/// Both directions, and with a wrong password.
+#[test]
+fn authentication_headers_are_those_of_keepalived() {
+    let network = Network::new();
+    let capture = network.capture(1, "eth0", "ip");
+    let text = |priority, password: &str| {
+        let lines = format!(
+            "authentication {{\nauth_type AH\nauth_pass {password}\n}}\n{}",
+            addresses(&[VIP])
+        );
+        configuration("", priority, &lines)
+    };
+    let keepalived = network.keepalived(1, &text(100, "secret12"));
+    keepalived.says("Entering MASTER STATE");
+    // Ours hears keepalived's, is heard, and gives way in the end.
+    let director = Director::start(&network, 0, &text(150, "secret12"));
+    keepalived.says("Master received advert from 10.66.0.1 with higher priority 150, ours 100");
+    network.held_by(0, "eth0", VIP);
+    drop(director);
+    keepalived.says("Backup received priority 0 advertisement");
+    network.held_by(1, "eth0", VIP);
+    let director = Director::start(&network, 0, &text(50, "secret12"));
+    director.says("(VI_1) Entering BACKUP STATE (init)");
+    std::thread::sleep(Duration::from_secs(5));
+    assert!(!network.has(0, "eth0", VIP), "{}", director.log());
+    drop(director);
+
+    let director = Director::start(&network, 0, &text(50, "other"));
+    director.says("invalid IPSEC HMAC-MD5 value");
+    drop(director);
+    let packets = capture
+        .stop()
+        .fields("vrrp", &["ip.src", "ip.proto", "ah.spi", "vrrp.auth_type"]);
+    for source in ["10.66.0.1", "10.66.0.2"] {
+        assert!(packets.iter().any(|packet| packet[0] == source));
+    }
+    for packet in &packets {
+        let spi = if packet[0] == "10.66.0.1" {
+            "0x0a420001"
+        } else {
+            "0x0a420002"
+        };
+        assert_eq!(packet[1..], ["51", spi, "2"], "{packets:?}");
+    }
 }
 
 /// keepalived says the same of the file, and is master beside the same advertisements.

@@ -21,8 +21,21 @@ const VRRP: i32 = 112;
 const INTERNETWORK_CONTROL: u32 = 0xc0;
 /// `TC_PRIO_CONTROL` of linux/pkt_sched.h: ahead of other traffic in the queue.
 const PRIORITY_CONTROL: u32 = 7;
+/// IP protocol number of the IPsec authentication header.
+const AH: i32 = 51;
+/// Octets of the authentication header around an advertisement: HMAC-MD5-96.
+const AH_LENGTH: usize = 24;
 /// The longest advertisement has 4 088 octets behind at most 60 of IP header.
 const LONGEST_PACKET: usize = 4608;
+
+/// What advertisements are carried by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Carrier {
+    /// IP alone.
+    Plain,
+    /// IPv4 with an IPsec authentication header.
+    AuthenticationHeader,
+}
 
 /// A VRRP packet that has come in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,8 +46,10 @@ pub struct ReceivedPacket {
     pub destination: IpAddr,
     /// TTL or hop limit of the IP header.
     pub hop_limit: u8,
-    /// What follows the IP header.
+    /// What follows the IP header, and an authentication header.
     pub payload: Vec<u8>,
+    /// The whole packet, where it has an authentication header.
+    pub sealed: Option<Vec<u8>>,
 }
 
 /// Listens for VRRP on one interface.
@@ -53,9 +68,14 @@ impl VrrpReceiver {
     ///
     /// # Panics
     /// Outside of a tokio runtime with IO enabled.
-    pub fn open(interface: &str, index: u32, groups: &[IpAddr]) -> io::Result<VrrpReceiver> {
+    pub fn open(
+        interface: &str,
+        index: u32,
+        groups: &[IpAddr],
+        carrier: Carrier,
+    ) -> io::Result<VrrpReceiver> {
         let family = *groups.first().ok_or(io::ErrorKind::InvalidInput)?;
-        let socket = open_socket(family, interface)?;
+        let socket = open_socket(family, interface, carrier)?;
         // Only what this socket has joined, not what others have on this host.
         if family.is_ipv4() {
             socket.set_multicast_all_v4(false)?;
@@ -114,7 +134,7 @@ pub struct VrrpSender {
 
 impl VrrpSender {
     /// Opens a socket for `source`, an address of the interface; its packets have this TTL or
-    /// hop limit.
+    /// hop limit. With an authentication header, what is sent is whole IPv4 packets.
     ///
     /// # Errors
     /// `EADDRNOTAVAIL` if the host does not have the address, `ENODEV` if the interface
@@ -124,8 +144,12 @@ impl VrrpSender {
         index: u32,
         source: IpAddr,
         hop_limit: u8,
+        carrier: Carrier,
     ) -> io::Result<VrrpSender> {
-        let socket = open_socket(source, interface)?;
+        let socket = open_socket(source, interface, carrier)?;
+        if carrier == Carrier::AuthenticationHeader {
+            socket.set_header_included_v4(true)?;
+        }
         // 9568-5.1.1.3-a, 9568-5.1.2.3-a, 3768-5.2.3-a: "The TTL MUST be set to 255", which
         // the caller sees to.
         let hop_limit = u32::from(hop_limit);
@@ -171,13 +195,17 @@ impl VrrpSender {
     }
 }
 
-fn open_socket(family: IpAddr, interface: &str) -> io::Result<Socket> {
+fn open_socket(family: IpAddr, interface: &str, carrier: Carrier) -> io::Result<Socket> {
     let domain = if family.is_ipv4() {
         Domain::IPV4
     } else {
         Domain::IPV6
     };
-    let socket = Socket::new(domain, Type::RAW, Some(Protocol::from(VRRP)))?;
+    let protocol = match carrier {
+        Carrier::Plain => VRRP,
+        Carrier::AuthenticationHeader => AH,
+    };
+    let socket = Socket::new(domain, Type::RAW, Some(Protocol::from(protocol)))?;
     socket.set_nonblocking(true)?;
     socket.bind_device(Some(interface.as_bytes()))?;
     Ok(socket)
@@ -252,11 +280,18 @@ fn packet_v4(octets: &[u8]) -> Option<ReceivedPacket> {
     }
     let address =
         |at: usize| IpAddr::from([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+    let is_sealed = i32::from(header[9]) == AH;
+    let payload_from = if is_sealed {
+        header_length + AH_LENGTH
+    } else {
+        header_length
+    };
     Some(ReceivedPacket {
         source: address(12),
         destination: address(16),
         hop_limit: header[8],
-        payload: octets.get(header_length..)?.to_vec(),
+        payload: octets.get(payload_from..)?.to_vec(),
+        sealed: is_sealed.then(|| octets.to_vec()),
     })
 }
 
@@ -293,6 +328,7 @@ fn packet_v6(source: std::net::Ipv6Addr, octets: &[u8], control: &[u8]) -> Optio
         destination: destination?,
         hop_limit: u8::try_from(hop_limit?).ok()?,
         payload: octets.to_vec(),
+        sealed: None,
     })
 }
 

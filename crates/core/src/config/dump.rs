@@ -70,8 +70,11 @@ pub fn dump(configuration: &Configuration, secrets: Secrets) -> String {
 pub fn without_secrets(configuration: &Configuration) -> Configuration {
     let mut configuration = configuration.clone();
     for instance in &mut configuration.instances {
-        if let Some(Authentication::Password(password)) = &mut instance.authentication {
-            password.copy_from_slice(REDACTED.as_bytes());
+        match &mut instance.authentication {
+            Some(Authentication::Password(secret) | Authentication::Header(secret)) => {
+                secret.copy_from_slice(REDACTED.as_bytes());
+            }
+            None => {}
         }
     }
     configuration
@@ -417,11 +420,14 @@ impl Writer {
     }
 
     fn authentication(&mut self, authentication: &Authentication) {
-        let Authentication::Password(octets) = authentication;
+        let (kind, octets) = match authentication {
+            Authentication::Password(octets) => ("PASS", octets),
+            Authentication::Header(octets) => ("AH", octets),
+        };
         let length = octets.iter().rposition(|octet| *octet != 0);
         let password = String::from_utf8_lossy(&octets[..length.map_or(0, |last| last + 1)]);
         self.block(format_args!("authentication"), |w| {
-            w.line(format_args!("auth_type PASS"));
+            w.line(format_args!("auth_type {kind}"));
             w.line(format_args!("auth_pass {}", Quoted(&password)));
         });
     }

@@ -137,12 +137,17 @@ pub enum VrrpVersion {
 pub enum Authentication {
     /// `auth_type PASS`: eight octets, padded with zeros, in the clear.
     Password([u8; 8]),
+    /// `auth_type AH`: the key of an IPsec authentication header.
+    Header([u8; 8]),
 }
 
 impl std::fmt::Debug for Authentication {
     // A password is in no log and no dump.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Password(redacted)")
+        f.write_str(match self {
+            Authentication::Password(_) => "Password(redacted)",
+            Authentication::Header(_) => "Header(redacted)",
+        })
     }
 }
 

@@ -40,6 +40,8 @@ pub const PROTOCOL: u8 = 112;
 pub const GROUP_IPV4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
 /// The group that IPv6 advertisements are sent to.
 pub const GROUP_IPV6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12);
+/// Type of service of every advertisement: internetwork control, as keepalived has it.
+pub(super) const SERVICE: u8 = 0xc0;
 /// TTL or hop limit of every advertisement that was not forwarded.
 pub const HOP_LIMIT: u8 = 255;
 /// The priority that says: this master gives up its role.
@@ -105,9 +107,6 @@ pub enum DecodeError {
     /// An authentication type that no RFC defines.
     #[error("Invalid auth type: {0}")]
     AuthenticationType(u8),
-    /// The message claims an IPsec authentication header that is not there.
-    #[error("No AH header but auth type is AH")]
-    AuthenticationHeader,
 }
 
 fn long_or_short(length: &usize, expected: &usize) -> &'static str {
@@ -217,6 +216,7 @@ impl Advertisement {
                 let kind = match self.authentication {
                     None => AUTHENTICATION_NONE,
                     Some(Authentication::Password(_)) => AUTHENTICATION_PASSWORD,
+                    Some(Authentication::Header(_)) => AUTHENTICATION_HEADER,
                 };
                 (2, kind, seconds)
             }
@@ -245,7 +245,7 @@ impl Advertisement {
         }
         if self.version == VrrpVersion::V2 {
             payload.extend(match self.authentication {
-                None => [0; AUTHENTICATION_LENGTH],
+                None | Some(Authentication::Header(_)) => [0; AUTHENTICATION_LENGTH],
                 Some(Authentication::Password(password)) => password,
             });
         }
@@ -266,7 +266,8 @@ fn decode_authentication(kind: u8, data: &[u8]) -> Result<Option<Authentication>
     match (kind, <[u8; AUTHENTICATION_LENGTH]>::try_from(data)) {
         (AUTHENTICATION_NONE, _) => Ok(None),
         (AUTHENTICATION_PASSWORD, Ok(password)) => Ok(Some(Authentication::Password(password))),
-        (AUTHENTICATION_HEADER, _) => Err(DecodeError::AuthenticationHeader),
+        // The key is in no packet.
+        (AUTHENTICATION_HEADER, Ok(_)) => Ok(Some(Authentication::Header([0; 8]))),
         (other, _) => Err(DecodeError::AuthenticationType(other)),
     }
 }
@@ -443,7 +444,7 @@ mod tests {
                 resum(p);
             })
         };
-        assert_eq!(kind(2), DecodeError::AuthenticationHeader);
+
         assert_eq!(kind(3), DecodeError::AuthenticationType(3));
     }
 

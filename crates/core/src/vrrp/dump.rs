@@ -252,11 +252,12 @@ impl<'a> Data<'a> {
                 })
                 .map(|tracked| command(&tracked.script))
                 .collect(),
-            auth_type: u8::from(configuration.authentication.is_some()),
-            auth_data: configuration
-                .authentication
-                .as_ref()
-                .map(|Authentication::Password(_)| SECRET),
+            auth_type: match configuration.authentication {
+                None => 0,
+                Some(Authentication::Password(_)) => 1,
+                Some(Authentication::Header(_)) => 2,
+            },
+            auth_data: configuration.authentication.as_ref().map(|_| SECRET),
         }
     }
 }

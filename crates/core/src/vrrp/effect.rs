@@ -46,6 +46,9 @@ pub enum Effect {
         destination: IpAddr,
         /// Its TTL or hop limit.
         hop_limit: u8,
+        /// Whether `payload` is a whole IPv4 packet with an authentication header in it
+        /// (protocol 51), and not what follows the IP header.
+        sealed: bool,
         /// What it carries.
         payload: Vec<u8>,
     },

@@ -38,7 +38,9 @@ impl Instance {
         if !matches!(self.state, State::Backup | State::Master) {
             return Heard::Nothing;
         }
-        let advertisement = match verify(&self.configuration, packet, self.known_master) {
+        let sequence = &mut self.sequence;
+        let verified = verify(&self.configuration, packet, self.known_master, sequence);
+        let advertisement = match verified {
             Ok(advertisement) => advertisement,
             Err(rejection) => {
                 self.reject(now, rejection, effects);

@@ -12,12 +12,13 @@ use serde::{Deserialize, Serialize};
 
 use super::addressing::{addresses_of, group_of, is_ipv6};
 use super::advertisement::{Advertisement, Envelope, HOP_LIMIT, PRIORITY_OWNER, PRIORITY_STOP};
+use super::authentication_header::seal;
 use super::effect::{Effect, Event, HeldAddress, Report};
 use super::notification::{Occasion, of_instance};
 use super::receipt::RejectionKind;
 use super::timers::master_down_interval;
 use super::{InstanceView, InterfaceCondition, State};
-use crate::config::model::{Announcements, VrrpInstance, VrrpVersion};
+use crate::config::model::{Announcements, Authentication, VrrpInstance, VrrpVersion};
 
 /// What an instance has counted since it was configured.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -78,6 +79,8 @@ pub(super) struct Instance {
     pub(super) master_priority: u8,
     /// When a lower priority was last answered with announcements.
     pub(super) answered_at: Option<Instant>,
+    /// The number in the last authentication header that was sent or taken.
+    pub(super) sequence: u32,
     /// When a rejection of each kind was last reported.
     pub(super) reported: BTreeMap<RejectionKind, Instant>,
 }
@@ -105,6 +108,7 @@ impl Instance {
             known_master: None,
             master_priority: 0,
             answered_at: None,
+            sequence: 0,
             reported: BTreeMap::new(),
             configuration,
         }
@@ -420,16 +424,27 @@ impl Instance {
         };
         self.statistics.advertisements_sent += 1;
         for destination in destinations {
+            let message = advertisement.encode(Envelope {
+                source,
+                destination,
+            });
+            let (payload, sealed) = match (&self.configuration.authentication, source, destination)
+            {
+                (Some(Authentication::Header(key)), IpAddr::V4(from), IpAddr::V4(to)) => {
+                    self.sequence = self.sequence.wrapping_add(1);
+                    let packet = seal((from, to), hop_limit, self.sequence, key, &message);
+                    (packet, true)
+                }
+                _ => (message, false),
+            };
             effects.push_back(Effect::Send {
                 instance: self.configuration.name.clone(),
                 interface: self.sends_on().to_owned(),
                 source,
                 destination,
                 hop_limit,
-                payload: advertisement.encode(Envelope {
-                    source,
-                    destination,
-                }),
+                sealed,
+                payload,
             });
         }
     }

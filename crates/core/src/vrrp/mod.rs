@@ -34,6 +34,7 @@ mod acceptance;
 mod addressing;
 mod advertisement;
 mod announcing;
+mod authentication_header;
 mod configuring;
 mod dump;
 mod effect;
@@ -58,6 +59,7 @@ pub use advertisement::{
     Advertisement, DecodeError, Envelope, GROUP_IPV4, GROUP_IPV6, HOP_LIMIT, PRIORITY_OWNER,
     PRIORITY_STOP, PROTOCOL,
 };
+pub use authentication_header::{PROTOCOL_AH, SEALED_FROM};
 pub use dump::Moment;
 pub use effect::{Effect, Event, HeldAddress, Report};
 pub use instance::Statistics;

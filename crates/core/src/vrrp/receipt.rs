@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::advertisement::{Advertisement, DecodeError, Envelope, HOP_LIMIT};
+use super::authentication_header;
 use crate::config::model::{Authentication, VrrpInstance, VrrpVersion};
 
 /// A VRRP packet as it was received.
@@ -17,8 +18,10 @@ pub struct Packet<'a> {
     pub destination: IpAddr,
     /// TTL or hop limit of the IP header.
     pub hop_limit: u8,
-    /// What follows the IP header.
+    /// The advertisement: what follows the IP header, and an authentication header.
     pub payload: &'a [u8],
+    /// The whole packet, where there is an authentication header in it.
+    pub sealed: Option<&'a [u8]>,
 }
 
 /// Why an instance did not take an advertisement; displayed in keepalived's words.
@@ -49,6 +52,22 @@ pub enum Rejection {
     /// The password is another one.
     #[error("received an invalid passwd!")]
     Password,
+    /// It is to have an authentication header and has none, or the other way round.
+    #[error("No AH header but auth type is AH")]
+    NoHeader,
+    /// Its authentication header is not right: it was made with another password, or changed.
+    #[error("invalid IPSEC HMAC-MD5 value. Due to fields mutation or bad password !")]
+    HeaderValue,
+    /// It was sent before: another one with a later number has come already.
+    #[error(
+        "IPSEC-AH : sequence number {received} already processed. Packet dropped. Local({ours})"
+    )]
+    Replayed {
+        /// The sequence number received.
+        received: u32,
+        /// The last one sent or received.
+        ours: u32,
+    },
     /// Version 2: the sender advertises in another interval.
     #[error("advertisement interval mismatch mine={} sec rcv'd={} sec", mine.as_secs(), received.as_secs())]
     Interval {
@@ -126,12 +145,15 @@ impl Rejection {
                 DecodeError::Type(_) => RejectionKind::Type,
                 DecodeError::Checksum(_) => RejectionKind::Checksum,
                 DecodeError::AuthenticationType(_) => RejectionKind::AuthenticationTypeInvalid,
-                DecodeError::AuthenticationHeader => RejectionKind::AuthenticationTypeMismatch,
             },
             Rejection::HopLimit(_) | Rejection::PeerHopLimit { .. } => RejectionKind::HopLimit,
             Rejection::Version { .. } => RejectionKind::Version,
-            Rejection::AuthenticationType { .. } => RejectionKind::AuthenticationTypeMismatch,
-            Rejection::Password => RejectionKind::AuthenticationFailure,
+            Rejection::AuthenticationType { .. } | Rejection::NoHeader => {
+                RejectionKind::AuthenticationTypeMismatch
+            }
+            Rejection::Password | Rejection::HeaderValue | Rejection::Replayed { .. } => {
+                RejectionKind::AuthenticationFailure
+            }
             Rejection::Interval { .. } | Rejection::NoInterval => RejectionKind::Interval,
             Rejection::AddressCount { .. }
             | Rejection::AddressMissing { .. }
@@ -145,11 +167,13 @@ impl Rejection {
 /// The checks on receipt, RFC 3768 section 7.1 and RFC 9568 section 7.1. What fails one is
 /// discarded, and logged by the caller (9568-7.1-h, 3768-7.1-g).
 ///
-/// `known_master` is who sent the last advertisement that was taken.
+/// `known_master` is who sent the last advertisement that was taken, `sequence` the number in the
+/// last authentication header that was sent or taken.
 pub(super) fn verify(
     configuration: &VrrpInstance,
     packet: Packet<'_>,
     known_master: Option<IpAddr>,
+    sequence: &mut u32,
 ) -> Result<Advertisement, Rejection> {
     if configuration.unicast_peers.is_empty() {
         // 3768-7.1-a, 9568-7.1-a, 9568-5.1.1.3-b, 9568-5.1.2.3-b: "MUST verify that the IP TTL is 255."
@@ -191,10 +215,25 @@ pub(super) fn verify(
                     return Err(Rejection::Password);
                 }
             }
+            (Some(Authentication::Header(_)), Some(Authentication::Header(key))) => {
+                let sealed = packet.sealed.ok_or(Rejection::NoHeader)?;
+                let received = authentication_header::open(sealed, key);
+                let received = received.ok_or(Rejection::HeaderValue)?;
+                if received <= *sequence {
+                    let ours = *sequence;
+                    return Err(Rejection::Replayed { received, ours });
+                }
+                *sequence = received;
+            }
             (theirs, ours) => {
+                let kind = |authentication: &Option<Authentication>| match authentication {
+                    None => 0,
+                    Some(Authentication::Password(_)) => 1,
+                    Some(Authentication::Header(_)) => 2,
+                };
                 return Err(Rejection::AuthenticationType {
-                    received: u8::from(theirs.is_some()),
-                    expected: u8::from(ours.is_some()),
+                    received: kind(theirs),
+                    expected: kind(ours),
                 });
             }
         }

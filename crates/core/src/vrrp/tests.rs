@@ -155,6 +155,7 @@ fn packet(payload: &[u8], source: Ipv4Addr) -> Packet<'_> {
         destination: IpAddr::V4(GROUP_IPV4),
         hop_limit: 255,
         payload,
+        sealed: None,
     }
 }
 
@@ -991,6 +992,7 @@ fn peers_are_held_to_their_addresses_and_bounds() {
                 destination: envelope.destination,
                 hop_limit,
                 payload: &payload,
+                sealed: None,
             },
         });
         let statistics = bench.routers.instances().next().unwrap().statistics.clone();

@@ -268,6 +268,7 @@ impl Node {
                     destination: datagram.destination,
                     hop_limit: 255,
                     payload: &datagram.payload,
+                    sealed: None,
                 };
                 self.handle(
                     now,

@@ -5,7 +5,7 @@ use std::io;
 use std::net::{IpAddr, Ipv6Addr};
 
 use elver_core::config::model::{Route, Rule, Tracker, VrrpInstance};
-use elver_core::vrrp::{HeldAddress, InterfaceCondition, PRIORITY_STOP, addresses_of};
+use elver_core::vrrp::{HeldAddress, InterfaceCondition, PRIORITY_STOP, SEALED_FROM, addresses_of};
 use elver_sys::gratuitous_arp::GratuitousArp;
 use elver_sys::netlink::{
     AddressOptions, InterfaceAddress, Link, Netlink, NetlinkEvent, NetlinkEvents, Scope, Topic,
@@ -223,22 +223,24 @@ impl Host {
         self.sockets.pending()
     }
 
-    /// Sends an advertisement. `source` is an address of the interface and the TTL or hop limit.
+    /// Sends an advertisement, as a whole packet where it is sealed. `source` is an address of
+    /// the interface and the TTL or hop limit.
     pub(super) fn send(
         &mut self,
         instance: &str,
         interface: &str,
         source: (IpAddr, u8),
         destination: IpAddr,
-        payload: &[u8],
+        (payload, sealed): (&[u8], bool),
     ) {
         let sent = self.index(interface).and_then(|index| {
             self.sockets
-                .send((interface, index), source, destination, payload)
+                .send((interface, index), source, destination, (payload, sealed))
         });
         if let Err(error) = sent {
             // The farewell of an instance whose interface went down cannot arrive.
-            if payload.get(2) == Some(&PRIORITY_STOP) {
+            let advertisement = if sealed { SEALED_FROM } else { 0 };
+            if payload.get(advertisement + 2) == Some(&PRIORITY_STOP) {
                 debug!("({instance}) send advert error on {interface}: {error}");
             } else {
                 warn!("({instance}) send advert error on {interface}: {error}");

@@ -306,6 +306,7 @@ impl Process {
             destination: packet.destination,
             hop_limit: packet.hop_limit,
             payload: &packet.payload,
+            sealed: packet.sealed.as_deref(),
         };
         self.handle(Input::Received { interface, packet });
     }
@@ -371,11 +372,13 @@ impl Process {
                     source,
                     destination,
                     hop_limit,
+                    sealed,
                     payload,
                 } => {
                     let source = (source, hop_limit);
+                    let packet = (&*payload, sealed);
                     self.host
-                        .send(&instance, &interface, source, destination, &payload);
+                        .send(&instance, &interface, source, destination, packet);
                     None
                 }
                 Effect::AddAddresses {

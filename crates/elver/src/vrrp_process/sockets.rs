@@ -7,10 +7,10 @@ use std::io;
 use std::net::IpAddr;
 use std::task::Poll;
 
-use elver_core::config::model::VrrpInstance;
+use elver_core::config::model::{Authentication, VrrpInstance};
 use elver_core::vrrp::{group_of, is_ipv6};
 use elver_sys::netlink::Link;
-use elver_sys::vrrp_socket::{ReceivedPacket, VrrpReceiver, VrrpSender};
+use elver_sys::vrrp_socket::{Carrier, ReceivedPacket, VrrpReceiver, VrrpSender};
 use tracing::warn;
 
 /// At most this many packets of one socket are looked at before the timers are.
@@ -21,6 +21,7 @@ const PACKETS_BEFORE_TIMERS: usize = 256;
 struct Listening {
     interface: String,
     ipv6: bool,
+    carrier: Carrier,
 }
 
 /// A source of advertisements.
@@ -29,6 +30,15 @@ struct Speaking {
     interface: String,
     source: IpAddr,
     hop_limit: u8,
+    carrier: Carrier,
+}
+
+/// What an instance's advertisements are carried by.
+fn carrier_of(instance: &VrrpInstance) -> Carrier {
+    match instance.authentication {
+        Some(Authentication::Header(_)) => Carrier::AuthenticationHeader,
+        Some(Authentication::Password(_)) | None => Carrier::Plain,
+    }
 }
 
 #[derive(Debug, Default)]
@@ -50,6 +60,7 @@ impl Sockets {
             let listening = Listening {
                 interface: instance.interface.clone(),
                 ipv6: is_ipv6(instance),
+                carrier: carrier_of(instance),
             };
             let groups = self.wanted.entry(listening).or_default();
             groups.insert(group_of(instance));
@@ -78,7 +89,7 @@ impl Sockets {
                 continue;
             }
             let groups: Vec<IpAddr> = groups.iter().copied().collect();
-            match VrrpReceiver::open(&link.name, link.index, &groups) {
+            match VrrpReceiver::open(&link.name, link.index, &groups, wanted.carrier) {
                 Ok(receiver) => {
                     self.receivers
                         .insert(wanted.clone(), (link.index, receiver));
@@ -124,22 +135,28 @@ impl Sockets {
         packets
     }
 
-    /// Sends a packet from a source on the interface of that name and index.
+    /// Sends a packet from a source on the interface of that name and index; a whole one where
+    /// it is sealed.
     pub(super) fn send(
         &mut self,
         (interface, index): (&str, u32),
         (source, hop_limit): (IpAddr, u8),
         destination: IpAddr,
-        payload: &[u8],
+        (payload, sealed): (&[u8], bool),
     ) -> io::Result<()> {
+        let carrier = match sealed {
+            true => Carrier::AuthenticationHeader,
+            false => Carrier::Plain,
+        };
         let speaking = Speaking {
             interface: interface.to_owned(),
             source,
             hop_limit,
+            carrier,
         };
         let known = self.senders.get(&speaking);
         if known.is_none_or(|(opened_for, _)| *opened_for != index) {
-            let sender = VrrpSender::open(interface, index, source, hop_limit)?;
+            let sender = VrrpSender::open(interface, index, source, hop_limit, carrier)?;
             self.senders.insert(speaking.clone(), (index, sender));
         }
         let sent = match self.senders.get(&speaking) {

@@ -1,6 +1,8 @@
 //! Namespaces, vrrp processes and real keepalived for the tests of VRRP. Needs root.
 #![allow(dead_code, reason = "each file of tests needs its part of it")]
 
+pub(crate) mod director;
+
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -458,9 +460,13 @@ pub(crate) fn keepalived_instance(instance: &VrrpInstance) -> String {
         .collect();
     let authentication = match &instance.authentication {
         None => String::new(),
-        Some(Authentication::Password(password)) => format!(
-            "authentication {{\n auth_type PASS\n auth_pass {}\n }}",
-            String::from_utf8_lossy(password)
+        Some(Authentication::Password(secret) | Authentication::Header(secret)) => format!(
+            "authentication {{\n auth_type {}\n auth_pass {}\n }}",
+            match instance.authentication {
+                Some(Authentication::Header(_)) => "AH",
+                _ => "PASS",
+            },
+            String::from_utf8_lossy(secret)
         ),
     };
     let preempt = if instance.preempt { "" } else { "nopreempt" };

@@ -292,6 +292,9 @@ impl VirtualRouters {
                 line!(text, "   Authentication type = SIMPLE_PASSWORD");
                 line!(text, "   Password = {SECRET}");
             }
+            (Some(Authentication::Header(_)), _) => {
+                line!(text, "   Authentication type = IPSEC_AH");
+            }
             (None, VrrpVersion::V2) => {
                 line!(text, "   Authentication type = none");
             }

@@ -319,16 +319,10 @@ impl ReadInstance {
                 .help("add `auth_pass PASSWORD`");
             return None;
         };
-        if kind.value == "AH" {
-            report
-                .error(
-                    kind.span,
-                    format!("({name}) authentication by IPsec AH is not supported yet"),
-                )
-                .help("use `auth_type PASS` on all directors; without it each would take the others for strangers, and all would be master");
-            return None;
-        }
-        Some(Authentication::Password(password.value))
+        Some(match kind.value {
+            "AH" => Authentication::Header(password.value),
+            _ => Authentication::Password(password.value),
+        })
     }
 
     fn finish_addresses(
