@@ -279,6 +279,7 @@ impl DataPlane {
         self.sequence = self.sequence.wrapping_add(1);
         layout::write_first_destination_settings(words, settings, self.sequence);
         super::find_way(&mut self.netlink, words);
+        self.leaving.look_at(words);
         let mut flags = destination::flags::LIVE | destination::flags::AVAILABLE;
         if held {
             flags |= destination::flags::HELD;
@@ -334,6 +335,7 @@ impl DataPlane {
         let scheduler = self.scheduler(slots)?;
         let words = self.inventory.maps.destination_words(id)?;
         layout::write_destination_settings(words, settings, layout::sequence(words));
+        self.leaving.look_at(words);
         self.publish_members(key, scheduler)
     }
 

@@ -11,6 +11,7 @@ mod endpoints;
 mod estimates;
 mod fast_path;
 mod layout;
+mod leaving;
 mod marks;
 mod member_places;
 mod observation;
@@ -33,7 +34,7 @@ use elver_packet::table::settings::{
     BEHAVIOUR_WORD, LOCALITY_WORD, SIZE_AND_EPOCH_WORD, TCP_TIMEOUTS_WORD, UDP_TIMEOUT_WORD,
 };
 use elver_packet::table::{Words, destination, service};
-use elver_sys::bpf::{Attachments, BpfError, Clock, Maps, Sizes, Totals};
+use elver_sys::bpf::{Attachments, BpfError, Clock, Direction, Maps, Sizes, Totals};
 
 use elver_sys::netlink::Netlink;
 
@@ -101,6 +102,7 @@ pub(crate) struct DataPlane {
     unreferenced: BTreeSet<u32>,
     sweep: sweep::Sweep,
     configured: Configured,
+    leaving: leaving::Leaving,
 }
 
 impl Inventory {
@@ -313,6 +315,7 @@ impl DataPlane {
             unreferenced: BTreeSet::new(),
             sweep: sweep::Sweep::default(),
             configured,
+            leaving: leaving::Leaving::default(),
         };
         data_plane.find_ways();
         data_plane.collect_endpoints()?;
@@ -385,9 +388,15 @@ impl DataPlane {
     /// # Errors
     /// The kernel refuses.
     pub(crate) fn attach(&mut self, device: &Device) -> Result<&'static str, BpfError> {
-        self.attachments
-            .attach(device.index, &device.name)
-            .map(|attachment| attachment.name())
+        let (index, name) = (device.index, &device.name);
+        let attachment = self.attachments.attach(index, name, Direction::Arriving)?;
+        if self.leaving.is_watched {
+            self.watch_leaving_by(index, name)?;
+        } else {
+            // What an earlier director may have needed.
+            self.attachments.detach_from(index, Direction::Leaving)?;
+        }
+        Ok(attachment.name())
     }
 
     /// Ends the programs of earlier directors, once no device has them any more.
@@ -414,6 +423,7 @@ impl DataPlane {
         for id in all.flat_map(|slots| slots.destinations.iter().chain(&slots.tombstones)) {
             if let Some(words) = self.inventory.maps.destination(*id) {
                 find_way(&mut self.netlink, words);
+                self.leaving.look_at(words);
             }
         }
     }

@@ -476,12 +476,12 @@ impl Director {
             Request::Edit(edits) if edits.len() > MOST_EDITS => {
                 Response::Failed(format!("more than {MOST_EDITS} edits at once"))
             }
-            Request::Edit(edits) => Response::Edited(
-                edits
-                    .iter()
-                    .map(|edit| self.data_plane.apply(edit).err())
-                    .collect(),
-            ),
+            Request::Edit(edits) => {
+                let edited = edits.iter().map(|edit| self.data_plane.apply(edit).err());
+                let edited = edited.collect();
+                self.watch_leaving();
+                Response::Edited(edited)
+            }
             Request::Reload => match self.reload() {
                 Ok(()) => Response::Done,
                 Err(failure) => Response::Failed(failure.to_string()),
