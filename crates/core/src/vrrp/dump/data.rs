@@ -526,6 +526,10 @@ fn calendar(since_epoch: std::time::Duration) -> String {
     )
 }
 
+fn enabled(on: bool) -> &'static str {
+    if on { "enabled" } else { "disabled" }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -545,8 +549,4 @@ mod tests {
             assert_eq!(calendar(Duration::from_secs(seconds)), expected);
         }
     }
-}
-
-fn enabled(on: bool) -> &'static str {
-    if on { "enabled" } else { "disabled" }
 }
