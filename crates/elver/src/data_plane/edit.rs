@@ -183,6 +183,7 @@ impl DataPlane {
         }
         layout::write_past_totals(words, &Default::default());
         layout::write_service(words, key, settings, origin, held, self.inventory.clock);
+        warn_of_engine(key, settings);
         self.places.release(slots.service);
         self.inventory
             .maps
@@ -216,6 +217,7 @@ impl DataPlane {
             .maps
             .service_words(self.slots(key)?.service)?;
         layout::write_service(words, key, settings, origin, held, self.inventory.clock);
+        warn_of_engine(key, settings);
         Ok(())
     }
 
@@ -528,6 +530,15 @@ impl DataPlane {
 }
 
 /// Refuses more destinations than a scheduler can compare.
+/// Says what becomes of a persistence engine, which can be named but does nothing here.
+fn warn_of_engine(key: &ServiceKey, settings: &ServiceSettings) {
+    if let Some(engine) = &settings.persistence_engine {
+        tracing::warn!(
+            "{key}: the persistence engine {engine} is not there yet; clients are told apart by their address"
+        );
+    }
+}
+
 fn check_count(scheduler: u8, count: usize) -> Result<(), EditError> {
     match layout::most_destinations(scheduler) {
         Some(most) if count > most as usize => Err(full(
