@@ -529,7 +529,6 @@ impl DataPlane {
     }
 }
 
-/// Refuses more destinations than a scheduler can compare.
 /// Says what becomes of a persistence engine, which can be named but does nothing here.
 fn warn_of_engine(key: &ServiceKey, settings: &ServiceSettings) {
     if let Some(engine) = &settings.persistence_engine {
@@ -539,6 +538,7 @@ fn warn_of_engine(key: &ServiceKey, settings: &ServiceSettings) {
     }
 }
 
+/// Refuses more destinations than a scheduler can compare.
 fn check_count(scheduler: u8, count: usize) -> Result<(), EditError> {
     match layout::most_destinations(scheduler) {
         Some(most) if count > most as usize => Err(full(
