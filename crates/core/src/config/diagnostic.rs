@@ -351,11 +351,18 @@ fn place(files: &Files, secrets: &BTreeSet<Span>, span: Span) -> Place {
         start: line.start as u32,
         end: 0,
     };
-    let hidden: Vec<Range<usize>> = secrets
+    let mut hidden: Vec<Range<usize>> = Vec::new();
+    let on_this_line = secrets
         .range(from_here..)
         .take_while(|secret| secret.file == span.file && (secret.start as usize) < line.end)
-        .map(|secret| secret.start as usize..(secret.end as usize).min(line.end))
-        .collect();
+        .map(|secret| secret.start as usize..(secret.end as usize).min(line.end));
+    for secret in on_this_line {
+        match hidden.last_mut() {
+            // Two words of one definition were both written where it is referred to.
+            Some(before) if secret.start < before.end => before.end = before.end.max(secret.end),
+            _ => hidden.push(secret),
+        }
+    }
 
     let mut text = String::with_capacity(line.len());
     let mut copied = line.start;

@@ -192,8 +192,9 @@ impl<'s> Reader<'s> {
     }
 
     fn too_long(&mut self, line: &Line) {
+        let first = line.text.chars().next().map_or(0, char::len_utf8);
         self.report
-            .error(line.span(0..1), "this line is too long")
+            .error(line.span(0..first), "this line is too long")
             .help(format!(
                 "a line may have {LONGEST_LINE} bytes, with its definitions put in; does one refer to itself?"
             ));

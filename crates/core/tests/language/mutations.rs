@@ -45,6 +45,11 @@ const PIECES: &[&str] = &[
     "\\#",
     "${_RANDOM 1 9}",
     "real_server ",
+    "é",
+    "\u{feff}",
+    "①{A}",
+    "auth_pass ${A}b ",
+    "$A=x y\\\n",
 ];
 
 fn damage(text: &mut Vec<u8>, random: &mut Random) {
@@ -98,4 +103,33 @@ fn a_damaged_file_has_an_answer() {
             String::from_utf8_lossy(&text)
         );
     }
+}
+
+/// Every diagnostic as a terminal shows it.
+fn shown(text: &str) -> String {
+    let diagnostics = loaded(text).diagnostics;
+    let shown = diagnostics.iter();
+    shown
+        .map(|diagnostic| elver_core::config::render(diagnostic, false) + "\n")
+        .collect()
+}
+
+/// Underlining the first octet of a letter that has several.
+#[test]
+fn a_line_that_is_too_long_may_begin_with_any_letter() {
+    for first in ["é", "\u{feff}", "①"] {
+        let shown = shown(&format!("{first}{}\n", "x".repeat(20_000)));
+        assert!(shown.contains("this line is too long"), "{shown}");
+        let shown = self::shown(&format!("$A=$A $A $A {first}\n{first} $A\n"));
+        assert!(shown.contains("this line is too long"), "{shown}");
+    }
+}
+
+/// The words of one definition are all written where it is referred to, and so overlap.
+#[test]
+fn a_secret_of_several_words_from_a_definition_is_hidden_once() {
+    let text = "$A=x y\nvrrp_instance V {\nauthentication {\nauth_pass ${A}z extra\n}\n}\n";
+    let shown = shown(text);
+    assert!(shown.contains("auth_pass <redacted>"), "{shown}");
+    assert!(!shown.contains("${A}z"), "{shown}");
 }
