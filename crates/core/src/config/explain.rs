@@ -142,6 +142,7 @@ fn tracking(tracked: &Tracked) -> String {
         Tracker::Interface(name) => (format!("interface {name}"), "is up", "is down"),
         Tracker::Script(name) => (format!("script {name}"), "succeeds", "fails"),
         Tracker::Process(name) => (format!("process {name}"), "runs", "does not run"),
+        Tracker::Session(name) => (format!("BFD session {name}"), "is up", "is down"),
         Tracker::File(name) => {
             let sign = if tracked.reverse { "minus " } else { "" };
             return match tracked.weight {

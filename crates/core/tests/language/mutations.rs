@@ -133,3 +133,43 @@ fn a_secret_of_several_words_from_a_definition_is_hidden_once() {
     assert!(shown.contains("auth_pass <redacted>"), "{shown}");
     assert!(!shown.contains("${A}z"), "{shown}");
 }
+
+/// What each of these would do without a bound: a hundred million files, an hour of
+/// definitions that refer to each other, a billion lines, a stack of blocks.
+#[test]
+fn what_multiplies_comes_to_an_end() {
+    let layers = (1..8).map(|layer| {
+        let text = format!("include {}.conf\n", layer + 1).repeat(100);
+        (format!("{layer}.conf"), text.into_bytes())
+    });
+    let mut files: BTreeMap<String, Vec<u8>> = layers.collect();
+    files.insert("8.conf".to_owned(), b"x\n".to_vec());
+    let loaded = load(&Memory(files), "1.conf");
+    assert_eq!(loaded.configuration, None);
+    let words = summary(&loaded);
+    assert!(words.contains("more than 10000 files"), "{words}");
+
+    for (text, expected) in [
+        (
+            "$A=${B} ${B}\n$B=${A} ${A}\n${A}\n".repeat(1000),
+            "the definitions take too long to put in",
+        ),
+        (
+            "~SEQ(A, 1, 999999999) ~SEQ(B, 1, 99999999) x $A $B\n".to_owned(),
+            "make more than 1000000 lines",
+        ),
+        ("vrrp_instance A {\n".repeat(100_000), "deep"),
+        (
+            format!("{}\n", "x ".repeat(1_000_000)),
+            "this line is too long",
+        ),
+        ("include keepalived.conf\n".to_owned(), "includes itself"),
+    ] {
+        let loaded = self::loaded(&text);
+        let start: String = text.chars().take(40).collect();
+        assert_eq!(loaded.configuration, None, "{start}");
+        let words = summary(&loaded);
+        let few: String = words.chars().take(2000).collect();
+        assert!(words.contains(expected), "{start}: {few}");
+    }
+}
