@@ -158,7 +158,10 @@ fn what_multiplies_comes_to_an_end() {
             "~SEQ(A, 1, 999999999) ~SEQ(B, 1, 99999999) x $A $B\n".to_owned(),
             "make more than 1000000 lines",
         ),
-        ("vrrp_instance A {\n".repeat(100_000), "deep"),
+        (
+            "vrrp_instance A {\n".to_owned() + &"x {\n".repeat(100_000),
+            "a block is `keyword arguments {`",
+        ),
         (
             format!("{}\n", "x ".repeat(1_000_000)),
             "this line is too long",
