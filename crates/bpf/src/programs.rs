@@ -41,6 +41,12 @@ pub(crate) fn elver_open_6(context: TcContext) -> i32 {
     run(Stage::Open6, context)
 }
 
+/// See [`Stage::Tunnel44`].
+#[classifier]
+pub(crate) fn elver_tunnel_44(context: TcContext) -> i32 {
+    run(Stage::Tunnel44, context)
+}
+
 /// See [`Stage::Tunnel46`].
 #[classifier]
 pub(crate) fn elver_tunnel_46(context: TcContext) -> i32 {

@@ -162,7 +162,6 @@ impl DataPlane {
         settings: &ServiceSettings,
         origin: Origin,
     ) -> Result<(), EditError> {
-        layout::check_service(key, settings)?;
         // A service that comes back finds its slot, and so the connections of destinations
         // that come back with it.
         let slots = match self.inventory.past.remove(key) {
@@ -183,7 +182,7 @@ impl DataPlane {
             words.store(word, 0);
         }
         layout::write_past_totals(words, &Default::default());
-        layout::write_service(words, key, settings, origin, held, self.inventory.clock)?;
+        layout::write_service(words, key, settings, origin, held, self.inventory.clock);
         self.places.release(slots.service);
         self.inventory
             .maps
@@ -203,12 +202,11 @@ impl DataPlane {
             .services
             .get(key)
             .ok_or(EditError::NoSuchService)?;
-        layout::check_service(key, settings)?;
         let words = self.inventory.maps.service_words(slots.service)?;
         let flags = words.load(service::FLAGS_WORD) as u32;
         let origin = layout::origin(flags, service::flags::FROM_CONFIGURATION);
         let held = flags & service::flags::HELD != 0;
-        let scheduler = layout::scheduler_number(settings.scheduler)?;
+        let scheduler = layout::scheduler_number(settings.scheduler);
         check_count(scheduler, slots.destinations.len())?;
         if Service(words).scheduler() != scheduler {
             self.publish_members(key, scheduler)?;
@@ -217,7 +215,8 @@ impl DataPlane {
             .inventory
             .maps
             .service_words(self.slots(key)?.service)?;
-        layout::write_service(words, key, settings, origin, held, self.inventory.clock)
+        layout::write_service(words, key, settings, origin, held, self.inventory.clock);
+        Ok(())
     }
 
     fn remove_service(&mut self, key: &ServiceKey) -> Result<(), EditError> {
@@ -257,7 +256,6 @@ impl DataPlane {
             .services
             .get(key)
             .ok_or(EditError::ServiceNotDefined)?;
-        layout::check_destination(settings)?;
         let service_id = slots.service;
         let scheduler = self.scheduler(slots)?;
         check_count(scheduler, slots.destinations.len() + 1)?;
@@ -333,7 +331,6 @@ impl DataPlane {
             .inventory
             .destination_at(&slots.destinations, address)
             .ok_or(EditError::NoSuchDestination)?;
-        layout::check_destination(settings)?;
         let scheduler = self.scheduler(slots)?;
         let words = self.inventory.maps.destination_words(id)?;
         layout::write_destination_settings(words, settings, layout::sequence(words));

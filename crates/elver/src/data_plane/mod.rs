@@ -19,6 +19,7 @@ mod sync_daemons;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use elver_core::lb::Configured;
 use elver_core::metrics::TableUse;
@@ -29,7 +30,7 @@ use elver_packet::host::Slice;
 use elver_packet::reason::Reason;
 use elver_packet::table::destination::Destination;
 use elver_packet::table::settings::{
-    BEHAVIOUR_WORD, SIZE_AND_EPOCH_WORD, TCP_TIMEOUTS_WORD, UDP_TIMEOUT_WORD,
+    BEHAVIOUR_WORD, LOCALITY_WORD, SIZE_AND_EPOCH_WORD, TCP_TIMEOUTS_WORD, UDP_TIMEOUT_WORD,
 };
 use elver_packet::table::{Words, destination, service};
 use elver_sys::bpf::{Attachments, BpfError, Clock, Maps, Sizes, Totals};
@@ -51,6 +52,15 @@ pub(crate) struct Device {
     pub(crate) index: u32,
     /// Its name.
     pub(crate) name: String,
+}
+
+/// How packets are treated where IPVS has a setting for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Behaviour {
+    /// Flags of [`behaviour`](elver_packet::table::settings::behaviour).
+    pub(crate) flags: u32,
+    /// After how long lblc and lblcr forget an address.
+    pub(crate) locality_expirations: [Duration; 2],
 }
 
 /// A service's slot, and those of its destinations.
@@ -351,10 +361,15 @@ impl DataPlane {
             .is_none_or(|address| self.held.contains(&address.ip()))
     }
 
-    /// How packets are treated where IPVS has a setting for it; flags of
-    /// [`behaviour`](elver_packet::table::settings::behaviour).
-    pub(crate) fn set_behaviour(&mut self, flags: u32) {
-        self.replace_behaviour(u32::MAX.into(), flags.into());
+    /// Has packets treated so from now on.
+    pub(crate) fn set_behaviour(&mut self, behaviour: &Behaviour) {
+        self.replace_behaviour(u32::MAX.into(), behaviour.flags.into());
+        let [lblc, lblcr] = behaviour
+            .locality_expirations
+            .map(|time| u64::from(self.inventory.clock.ticks(time)));
+        if let Some(settings) = self.inventory.maps.settings() {
+            settings.store(LOCALITY_WORD, lblc | lblcr << 32);
+        }
     }
 
     /// Replaces what the settings' word of behaviour has in the places of `mask`.

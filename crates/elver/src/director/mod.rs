@@ -261,7 +261,7 @@ impl Director {
             settings.sizes(),
             Netlink::open().map_err(Failure::system("opening rtnetlink"))?,
         )?;
-        data_plane.set_behaviour(settings.behaviour());
+        data_plane.set_behaviour(&settings.behaviour());
         data_plane.set_access(settings.access())?;
         data_plane.set_mark_rules(&settings.mark_rules());
         let listener = control::listen(&instance.control_socket())
@@ -444,7 +444,7 @@ impl Director {
         preconditions::interfaces(&configuration, &self.network.links())?;
         // What can fail comes first.
         self.data_plane.set_access(settings.access())?;
-        self.data_plane.set_behaviour(settings.behaviour());
+        self.data_plane.set_behaviour(&settings.behaviour());
         self.data_plane.set_mark_rules(&settings.mark_rules());
         // Until the vrrp process has withdrawn what is no more, both are on record.
         self.address_record

@@ -333,7 +333,7 @@ fn exit_by<F: Icmp, O: Family, P: Frame, W: Words>(
 }
 
 /// Sends a client's packet to the real server of its connection, or has a later stage put it
-/// into a tunnel that has anything to do with IPv6.
+/// into a tunnel that has anything to do with IPv6, or with checksums.
 #[inline(always)]
 pub(super) fn to_server<F: Icmp, P: Frame, W: Words>(
     frame: &mut P,
@@ -345,10 +345,12 @@ pub(super) fn to_server<F: Icmp, P: Frame, W: Words>(
 ) -> Result<Decision, Reason> {
     let verdict = match hand.method {
         method::DIRECT => forward::pass_on(frame, packet, exit)?,
-        method::TUNNEL if F::NUMBER == 4 && hand.family == 4 => {
+        method::TUNNEL
+            if F::NUMBER == 4 && hand.family == 4 && !destination.has_tunnel_checksum() =>
+        {
             let (largest, now) = (|_: &P| packet.largest, packet.now);
             let flow = packet.flow();
-            return enter_tunnel::<F, V4, P, W>(
+            return enter_tunnel::<F, V4, P, W, false>(
                 frame,
                 (destination, flow),
                 exit,
@@ -362,6 +364,7 @@ pub(super) fn to_server<F: Icmp, P: Frame, W: Words>(
             let id_and_flow = u64::from(id) | u64::from(packet.flow()) << 32;
             frame.note(&[id_and_flow, heading, first, second]);
             return Ok(Decision::Later(match hand.family {
+                4 if F::NUMBER == 4 => Stage::Tunnel44,
                 4 => Stage::Tunnel64,
                 _ if F::NUMBER == 4 => Stage::Tunnel46,
                 _ => Stage::Tunnel66,
@@ -398,12 +401,19 @@ pub(super) fn tunnelled<F: Icmp, O: Family, P: Frame, T: Tables>(
         Ok(passage) => passage.largest,
         Err(_) => frame.length() - Ethernet::LENGTH,
     };
-    enter_tunnel::<F, O, P, T::Words>(frame, (destination, flow), exit, settings, largest, now)
+    enter_tunnel::<F, O, P, T::Words, true>(
+        frame,
+        (destination, flow),
+        exit,
+        settings,
+        largest,
+        now,
+    )
 }
 
 /// Puts a packet into a tunnel, unless a router in there is known not to take it.
 #[inline(always)]
-fn enter_tunnel<F: Icmp, O: Family, P: Frame, W: Words>(
+fn enter_tunnel<F: Icmp, O: Family, P: Frame, W: Words, const SUMS: bool>(
     frame: &mut P,
     (destination, flow): (Destination<W>, u32),
     exit: Exit,
@@ -416,7 +426,8 @@ fn enter_tunnel<F: Icmp, O: Family, P: Frame, W: Words>(
     {
         return Ok(Decision::Refused(Reason::TooBig, fits));
     }
-    let verdict = tunnel::encapsulate::<F, O, P, W>(frame, destination, exit, flow, settings)?;
+    let verdict =
+        tunnel::encapsulate::<F, O, P, W, SUMS>(frame, destination, exit, flow, settings)?;
     Ok(Decision::Forwarded(verdict, forwarded(exit)))
 }
 
@@ -451,6 +462,9 @@ pub(super) fn may_go_on<F: Icmp, P: Frame, W: Words>(
     packet.check_hops(1)?;
     if hand.method != method::TUNNEL {
         return Ok(());
+    }
+    if destination.has_tunnel_checksum() {
+        return Err(Reason::PuntTunnelChecksum);
     }
     let largest = |_: &P| packet.largest;
     let too_big = match hand.family {

@@ -124,11 +124,13 @@ pub enum Stage {
     PieceToTunnel6 = 32,
     /// An IPv4 packet is too large for its way, and may be cut into fragments.
     Cut4 = 33,
+    /// An IPv4 packet of a known connection goes through an IPv4 tunnel with checksums.
+    Tunnel44 = 34,
 }
 
 impl Stage {
     /// How many stages there are.
-    pub const COUNT: u32 = 34;
+    pub const COUNT: u32 = 35;
 
     /// Whether the packets that it is given are IPv4's.
     #[inline(always)]
@@ -143,6 +145,7 @@ impl Stage {
                 | Stage::Fragment4
                 | Stage::Piece4
                 | Stage::Cut4
+                | Stage::Tunnel44
                 | Stage::Tunnel46
                 | Stage::Answer4
                 | Stage::Error4
@@ -188,6 +191,7 @@ pub fn step<P: Frame, T: Tables>(stage: Stage, frame: &mut P, tables: &T, now: T
         Stage::Arrive => arrive(frame, tables, now),
         Stage::Arrive6 => known::<V6, P, T, { part::ARRIVAL }, false>(frame, tables, now),
         Stage::Tunnel46 => tunnelled::<V4, V6, P, T>(frame, tables, now),
+        Stage::Tunnel44 => tunnelled::<V4, V4, P, T>(frame, tables, now),
         Stage::Tunnel64 => tunnelled::<V6, V4, P, T>(frame, tables, now),
         Stage::Tunnel66 => tunnelled::<V6, V6, P, T>(frame, tables, now),
         Stage::Open4 => open::<V4, P, T>(frame, tables, now),
