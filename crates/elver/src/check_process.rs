@@ -5,9 +5,11 @@
 //! director does.
 
 mod exchange;
+mod sockets;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
@@ -15,11 +17,13 @@ use elver_core::check::messages::{FromChecks, ToChecks};
 use elver_core::check::{Attempt, Checks, Effect, Input, Outcome};
 use elver_core::config::model::Probe;
 use elver_sys::privilege::{self, User};
-use elver_sys::process;
+use elver_sys::{process, socket_passing};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::message_stream::{self, Messages};
+use exchange::{Ask, Means};
+use sockets::Sockets;
 
 /// The users as which checks may run, best first.
 const USERS: [&str; 2] = ["elver", "nobody"];
@@ -27,11 +31,12 @@ const USERS: [&str; 2] = ["elver", "nobody"];
 /// Runs checks for the director at the other end of `socket`, until it goes.
 pub(crate) fn run(socket: UnixStream) -> io::Result<()> {
     process::raise_descriptor_limit()?;
+    let channel = socket_passing::take(&socket)?;
     privilege::drop_to(&user()?)?;
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?
-        .block_on(serve(socket))
+        .block_on(serve(socket, channel))
 }
 
 /// The user as which checks run.
@@ -44,7 +49,7 @@ pub(crate) fn user() -> io::Result<User> {
     })
 }
 
-async fn serve(socket: UnixStream) -> io::Result<()> {
+async fn serve(socket: UnixStream, channel: OwnedFd) -> io::Result<()> {
     let (read, write) = message_stream::halves(socket)?;
     let mut from_director = Messages::<ToChecks>::new(read);
     let mut connections = Connections {
@@ -52,7 +57,10 @@ async fn serve(socket: UnixStream) -> io::Result<()> {
         running: JoinSet::new(),
         handles: BTreeMap::new(),
         scripts: BTreeSet::new(),
-        tls: exchange::TlsContexts::new()?,
+        means: Means {
+            tls: exchange::TlsContexts::new()?,
+            sockets: Sockets::new(channel)?,
+        },
     };
     let seed = u64::from(std::process::id()) << 32 | u64::from(subsecond_nanos());
     let mut checks = Checks::new(seed);
@@ -91,7 +99,7 @@ struct Connections {
     /// Attempts that are programs, which the director runs: this process may not become
     /// their users.
     scripts: BTreeSet<Attempt>,
-    tls: exchange::TlsContexts,
+    means: Means,
 }
 
 impl Connections {
@@ -108,16 +116,22 @@ impl Connections {
             }
             Effect::Ask {
                 attempt,
-                name: _,
+                name,
                 check,
                 question,
                 random,
             } => {
-                let tls = self.tls.clone();
-                let handle = self.running.spawn(async move {
-                    let outcome = exchange::attempt(&check, question, random, &tls).await;
-                    (attempt, outcome)
-                });
+                let means = self.means.clone();
+                let ask = Ask {
+                    attempt,
+                    name,
+                    check,
+                    question,
+                    random,
+                };
+                let handle = self
+                    .running
+                    .spawn(async move { (attempt, exchange::attempt(&ask, &means).await) });
                 self.handles.insert(attempt, handle);
             }
             Effect::Abandon(attempt) => {

@@ -16,5 +16,6 @@ pub mod process;
 pub mod process_watch;
 pub mod scheduling;
 pub mod script;
+pub mod socket_passing;
 pub mod timer;
 pub mod vrrp_socket;

@@ -340,7 +340,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::model::{Connection, FileProbe, Timing, VirtualServer};
+    use crate::config::model::{CheckPath, Connection, FileProbe, Timing, VirtualServer};
     use crate::service::{DestinationSettings, Protocol, ServiceSettings};
 
     fn address(text: &str) -> SocketAddr {
@@ -362,6 +362,8 @@ mod tests {
                 source: None,
                 source_port: None,
                 interface: None,
+                mark: 0,
+                path: CheckPath::Direct,
             },
             probe: Probe::Tcp,
             timing: Timing {

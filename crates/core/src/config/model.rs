@@ -11,8 +11,8 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub use self::check::{
-    Check, Connection, DnsProbe, FileMeaning, FileProbe, HttpProbe, HttpVersion, MiscProbe, Probe,
-    RECORD_TYPES, Regex, RegexOptions, Timing, Tls, UdpProbe, UdpReply, Url,
+    Check, CheckPath, Connection, DnsProbe, FileMeaning, FileProbe, HttpProbe, HttpVersion,
+    MiscProbe, Probe, RECORD_TYPES, Regex, RegexOptions, Timing, Tls, UdpProbe, UdpReply, Url,
 };
 pub use self::group::{GroupMember, ServiceGroup, destination_of};
 pub use self::routing::{NextHop, Prefix, Route, RouteKind, Rule, RuleAction, Statics};

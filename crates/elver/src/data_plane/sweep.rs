@@ -75,7 +75,11 @@ impl DataPlane {
                     entry.renew(life, Life { expires, ..life });
                 } else {
                     let (id, _) = entry.destination();
-                    if let Some(destination) = maps.destination(id) {
+                    if let Some(destination) = maps.destination(id)
+                        && Destination(destination).heading().flags()
+                            & destination::flags::FOR_CHECKS
+                            == 0
+                    {
                         let address = layout::destination_address(destination);
                         self.sweep.observations.ended(entry, address);
                     }

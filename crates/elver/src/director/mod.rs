@@ -15,6 +15,7 @@
 //!   data plane stays.
 
 mod address_record;
+mod check_sockets;
 mod child;
 mod children;
 mod devices;
@@ -51,6 +52,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use self::address_record::addresses_of;
+use self::check_sockets::Unready;
 use self::child::{Ended, Role};
 use self::children::Post;
 use self::fragments::Fragments;
@@ -222,6 +224,7 @@ enum ScriptName {
 struct Inbox {
     vrrp: mpsc::UnboundedReceiver<Notice>,
     check: mpsc::UnboundedReceiver<FromChecks>,
+    sockets: mpsc::UnboundedReceiver<Unready>,
     ended: mpsc::UnboundedReceiver<Ended>,
     asked: mpsc::UnboundedReceiver<Asked>,
     network: NetlinkEvents,
@@ -231,6 +234,7 @@ struct Inbox {
 struct Outbox {
     vrrp: mpsc::UnboundedSender<Notice>,
     check: mpsc::UnboundedSender<FromChecks>,
+    sockets: mpsc::UnboundedSender<Unready>,
     ended: mpsc::UnboundedSender<Ended>,
 }
 
@@ -271,6 +275,7 @@ impl Director {
 
         let (vrrp, from_vrrp) = mpsc::unbounded_channel();
         let (check, from_check) = mpsc::unbounded_channel();
+        let (sockets, unready) = mpsc::unbounded_channel();
         let (ended, has_ended) = mpsc::unbounded_channel();
         let present = data_plane.services();
         let mut director = Director {
@@ -298,7 +303,12 @@ impl Director {
             vrrp: Post::default(),
             check: Post::default(),
             pulse: Pulse::default(),
-            outbox: Outbox { vrrp, check, ended },
+            outbox: Outbox {
+                vrrp,
+                check,
+                sockets,
+                ended,
+            },
             notifications: Notifications::default(),
             scripts: Scripts::new(),
             fragments: Fragments::open(instance.name())?,
@@ -325,6 +335,7 @@ impl Director {
         let inbox = Inbox {
             vrrp: from_vrrp,
             check: from_check,
+            sockets: unready,
             ended: has_ended,
             asked: was_asked,
             network: network_events,
@@ -367,6 +378,7 @@ impl Director {
                     }
                     self.carry_out_changes();
                 }
+                Some(unready) = inbox.sockets.recv() => self.make_ready(unready),
                 Some(observed) = self.watches.next() => {
                     if let Observation::File { name, value } = observed {
                         self.seen(&Seen::File(name, value));
@@ -464,6 +476,7 @@ impl Director {
             None => self.start_vrrp(),
         }
         self.tell_checks(checks);
+        self.end_check_paths();
         self.suspend_checks();
         self.watch_files();
         self.schedule_children();

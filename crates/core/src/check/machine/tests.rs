@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::model::{Connection, Probe, Timing};
+use crate::config::model::{CheckPath, Connection, Probe, Timing};
 
 const INTERVAL: Duration = Duration::from_secs(6);
 const RETRY: Duration = Duration::from_secs(3);
@@ -18,6 +18,8 @@ fn check() -> Check {
             source: None,
             source_port: None,
             interface: None,
+            mark: 0,
+            path: CheckPath::Direct,
         },
         probe: Probe::Tcp,
         timing: Timing {

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::alerts::Alerts;
-use super::check::{Inherited, ReadCheck, checks};
+use super::check::{ClientSide, Inherited, ReadCheck, checks};
 use super::forwarding::{method, prefix_length, protocol, scheduler};
 use super::group::{self, ReadGroup};
 use super::quorum::ReadQuorum;
@@ -41,6 +41,8 @@ pub(super) struct RestOfFile<'a> {
     pub(super) alerts: Alerts,
     /// As whom scripts run that name nobody.
     pub(super) usual_user: Option<&'a ScriptUser>,
+    /// Whether checks log failures that do not count yet, where they do not say so themselves.
+    pub(super) log_all_failures: bool,
     /// What checks can follow.
     pub(super) trackers: &'a ReadTrackers,
 }
@@ -511,6 +513,10 @@ impl ReadVirtualServer {
         // A check connects to where the file says, even if packets go elsewhere.
         let asked = SocketAddr::new(read.address, read.port.unwrap_or(port));
         let inherited = read.inherited.or(&self.inherited);
+        let client_side = ClientSide {
+            service: key,
+            method,
+        };
         RealServer {
             address,
             settings: DestinationSettings {
@@ -527,7 +533,7 @@ impl ReadVirtualServer {
             checks: read
                 .checks
                 .iter()
-                .map(|check| check.finish(asked, &inherited, rest, report))
+                .map(|check| check.finish((asked, client_side), &inherited, rest, report))
                 .collect(),
         }
     }
