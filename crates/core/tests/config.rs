@@ -315,6 +315,7 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                                 notify_up: None,
                                 notify_down: None,
                                 slow_start: 0ns,
+                                passive_check: None,
                                 checks: [
                                     Check {
                                         connection: Connection {
@@ -323,6 +324,8 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                                             source: None,
                                             source_port: None,
                                             interface: None,
+                                            mark: 0,
+                                            path: Direct,
                                         },
                                         probe: Tcp,
                                         timing: Timing {
@@ -588,6 +591,7 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                                 notify_up: None,
                                 notify_down: None,
                                 slow_start: 0ns,
+                                passive_check: None,
                                 checks: [
                                     Check {
                                         connection: Connection {
@@ -596,6 +600,8 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                                             source: None,
                                             source_port: None,
                                             interface: None,
+                                            mark: 0,
+                                            path: Direct,
                                         },
                                         probe: Tcp,
                                         timing: Timing {
@@ -781,6 +787,7 @@ fn the_container_directors_file_means_what_its_author_meant() {
                                 notify_up: None,
                                 notify_down: None,
                                 slow_start: 0ns,
+                                passive_check: None,
                                 checks: [
                                     Check {
                                         connection: Connection {
@@ -789,6 +796,8 @@ fn the_container_directors_file_means_what_its_author_meant() {
                                             source: None,
                                             source_port: None,
                                             interface: None,
+                                            mark: 0,
+                                            path: Direct,
                                         },
                                         probe: Tcp,
                                         timing: Timing {
@@ -1717,6 +1726,7 @@ mod property {
                                     notify_up: None,
                                     notify_down: Some(script(&["/bin/down"])),
                                     slow_start: Duration::from_secs(u64::from(limits.0)),
+                                    passive_check: (port > 9).then_some((port % 100) as u8),
                                     checks: check
                                         .map(
                                             |(
@@ -1738,6 +1748,8 @@ mod property {
                                                         source: None,
                                                         source_port: None,
                                                         interface: None,
+                                                        mark: u32::from(port),
+                                                        path: CheckPath::Direct,
                                                     },
                                                     probe: Probe::Tcp,
                                                     timing: Timing {

@@ -4,6 +4,7 @@
 //! `nobody` where there is no such user, without capabilities, and ends when the
 //! director does.
 
+mod connects;
 mod exchange;
 mod sockets;
 
@@ -22,6 +23,7 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::message_stream::{self, Messages};
+use connects::{Connects, Stand};
 use exchange::{Ask, Means};
 use sockets::Sockets;
 
@@ -54,6 +56,7 @@ async fn serve(socket: UnixStream, channel: OwnedFd) -> io::Result<()> {
     let mut from_director = Messages::<ToChecks>::new(read);
     let mut connections = Connections {
         to_director: message_stream::queue(write),
+        connects: Connects::new(),
         running: JoinSet::new(),
         handles: BTreeMap::new(),
         scripts: BTreeSet::new(),
@@ -66,9 +69,14 @@ async fn serve(socket: UnixStream, channel: OwnedFd) -> io::Result<()> {
     let mut checks = Checks::new(seed);
     loop {
         while let Some(effect) = checks.poll_effect() {
-            connections.carry_out(effect);
+            if let Some((attempt, outcome)) = connections.carry_out(effect) {
+                checks.handle(Instant::now(), Input::Ended(attempt, outcome));
+            }
         }
+        // What is due at nearly the same time is done together.
         let due = checks.poll_timeout();
+        let due = due.map(|at| connections.connects.tick(at));
+        let look = connections.connects.due();
         tokio::select! {
             message = from_director.next() => match message? {
                 Some(ToChecks::Configure(assignments)) => {
@@ -86,7 +94,12 @@ async fn serve(socket: UnixStream, channel: OwnedFd) -> io::Result<()> {
             Some((attempt, outcome)) = connections.next() => {
                 checks.handle(Instant::now(), Input::Ended(attempt, outcome));
             }
-            () = sleep_until(due), if due.is_some() => checks.handle_timeout(Instant::now()),
+            () = sleep_until(earliest(due, look)), if due.or(look).is_some() => {
+                for (attempt, outcome) in connections.look() {
+                    checks.handle(Instant::now(), Input::Ended(attempt, outcome));
+                }
+                checks.handle_timeout(Instant::now());
+            }
         }
     }
 }
@@ -94,6 +107,7 @@ async fn serve(socket: UnixStream, channel: OwnedFd) -> io::Result<()> {
 /// The connections that are open.
 struct Connections {
     to_director: mpsc::UnboundedSender<FromChecks>,
+    connects: Connects,
     running: JoinSet<(Attempt, Outcome)>,
     handles: BTreeMap<Attempt, AbortHandle>,
     /// Attempts that are programs, which the director runs: this process may not become
@@ -103,7 +117,8 @@ struct Connections {
 }
 
 impl Connections {
-    fn carry_out(&mut self, effect: Effect) {
+    /// Carries out an effect. An attempt that has ended by that is given back.
+    fn carry_out(&mut self, effect: Effect) -> Option<(Attempt, Outcome)> {
         match effect {
             Effect::Ask {
                 attempt,
@@ -113,6 +128,12 @@ impl Connections {
             } if matches!(check.probe, Probe::Misc(_)) => {
                 self.scripts.insert(attempt);
                 let _ = self.to_director.send(FromChecks::RunScript(name, attempt));
+            }
+            Effect::Ask { attempt, check, .. }
+                if check.probe == Probe::Tcp && !check.connection.needs_director() =>
+            {
+                let begun = self.connects.begin(attempt, &check.connection);
+                return begun.err().map(|outcome| (attempt, outcome));
             }
             Effect::Ask {
                 attempt,
@@ -137,7 +158,7 @@ impl Connections {
             Effect::Abandon(attempt) => {
                 if let Some(handle) = self.handles.remove(&attempt) {
                     handle.abort();
-                } else if self.scripts.remove(&attempt) {
+                } else if !self.connects.abandon(attempt) && self.scripts.remove(&attempt) {
                     let _ = self.to_director.send(FromChecks::EndScript(attempt));
                 }
             }
@@ -146,6 +167,22 @@ impl Connections {
                 let _ = self.to_director.send(FromChecks::Report(report));
             }
         }
+        None
+    }
+
+    /// The attempts that have ended by now, of connections that were begun a moment ago.
+    fn look(&mut self) -> Vec<(Attempt, Outcome)> {
+        let mut ended = Vec::new();
+        for (attempt, stand) in self.connects.look() {
+            match stand {
+                Stand::Ended(outcome) => ended.push((attempt, outcome)),
+                Stand::Open(socket) => {
+                    let waiting = async move { (attempt, connects::wait(socket).await) };
+                    self.handles.insert(attempt, self.running.spawn(waiting));
+                }
+            }
+        }
+        ended
     }
 
     /// The next attempt that has ended by itself; `None` while there is none to wait for.
@@ -158,6 +195,10 @@ impl Connections {
             }
         }
     }
+}
+
+fn earliest(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    one.into_iter().chain(other).min()
 }
 
 async fn sleep_until(due: Option<Instant>) {

@@ -440,6 +440,9 @@ pub struct RealServer {
     /// `slow_start`: a real server that has come back gets its weight bit by bit over this
     /// time.
     pub slow_start: Duration,
+    /// `passive_check`: the part of its clients' connections, in percent, that may fail before
+    /// its weight is lowered; without it, all.
+    pub passive_check: Option<u8>,
     /// Its health checks; without any it counts as up.
     pub checks: Vec<Check>,
 }

@@ -159,7 +159,7 @@ fn stream_socket(connection: &Connection) -> io::Result<TcpSocket> {
 }
 
 /// Where to bind to, if the configuration or the way says so.
-fn source(connection: &Connection) -> io::Result<Option<SocketAddr>> {
+pub(super) fn source(connection: &Connection) -> io::Result<Option<SocketAddr>> {
     if connection.source.is_none()
         && let Some(mut own) = sockets::own_address(connection)?
     {
@@ -268,7 +268,7 @@ async fn exchange(socket: &UdpSocket, dialogue: &mut Dialogue) -> io::Result<Out
 
 /// What an error of a socket says, and of whom: the same errors as with keepalived
 /// (`layer4.c`) speak against the real server.
-fn outcome_of(error: &io::Error) -> Outcome {
+pub(super) fn outcome_of(error: &io::Error) -> Outcome {
     let ours = [
         libc::EMFILE,
         libc::ENFILE,

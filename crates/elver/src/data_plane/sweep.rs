@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use elver_core::check::Endings;
 use elver_core::service::ConnectionState;
 use elver_packet::family::{Family, V4, V6};
 use elver_packet::flow;
@@ -19,7 +20,7 @@ use elver_packet::table::destination::{self, Destination};
 use elver_packet::table::settings::ticks_between;
 use elver_sys::bpf::{Clock, Maps};
 
-use super::observation::{Endings, Observations};
+use super::observation::Observations;
 use super::{DataPlane, layout};
 
 /// Sets that are swept at a time, so that a large table does not hold the director up.

@@ -41,7 +41,7 @@ use std::time::{Duration, Instant};
 
 use elver_core::api::{CheckStatus, MOST_EDITS, Request, Response, Status};
 use elver_core::check::messages::{FromChecks, ToChecks};
-use elver_core::check::{Attempt, CheckName, Health, HealthRecord, Seen};
+use elver_core::check::{Attempt, CheckName, Health, HealthRecord, OBSERVED, Seen};
 use elver_core::config::model::Configuration;
 use elver_core::estimator;
 use elver_core::lb::{self, Parts, Quorums, RealServerName, VirtualServerName};
@@ -356,6 +356,8 @@ impl Director {
         let mut json = signal(json_signal()).map_err(Failure::system(signals))?;
         let mut sweep = tokio::time::interval(SWEEP);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut observe = tokio::time::interval(OBSERVED);
+        observe.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut estimate = tokio::time::interval(estimator::INTERVAL);
         estimate.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         tracing::info!("instance {} runs", self.instance);
@@ -398,6 +400,7 @@ impl Director {
                     self.data_plane.sweep();
                     self.tell_xdp();
                 }
+                _ = observe.tick() => self.observe_clients(),
                 _ = estimate.tick() => self.data_plane.estimate(),
                 _ = hangup.recv() => {
                     // What went wrong is in the log.

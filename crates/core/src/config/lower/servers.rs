@@ -66,6 +66,7 @@ pub(super) struct ReadVirtualServer {
     omega: bool,
     ha_suspend: Option<Span>,
     slow_start: Duration,
+    passive_check: Option<u8>,
     smtp_alert: Option<bool>,
     inherited: Inherited,
     real_servers: Vec<ReadRealServer>,
@@ -83,6 +84,7 @@ struct ReadRealServer {
     notify_up: Option<Script>,
     notify_down: Option<Script>,
     slow_start: Option<Duration>,
+    passive_check: Option<u8>,
     smtp_alert: Option<bool>,
     inherited: Inherited,
     checks: Vec<ReadCheck>,
@@ -144,6 +146,7 @@ pub(super) fn virtual_server(
         omega: false,
         ha_suspend: None,
         slow_start: Duration::ZERO,
+        passive_check: None,
         inherited: Inherited::default(),
         real_servers: Vec::new(),
     };
@@ -210,6 +213,7 @@ impl ReadVirtualServer {
             "omega" => self.omega = directive.boolean(),
             "ha_suspend" => self.ha_suspend = Some(directive.name().span),
             "slow_start" => self.slow_start = directive.time().unwrap_or_default(),
+            "passive_check" => self.passive_check = percent(directive),
             "real_server" => self.real_servers.extend(real_server(context, directive)),
             _ => {}
         }
@@ -287,6 +291,7 @@ fn real_server(context: &mut Context<'_>, block: &Directive<'_>) -> Option<ReadR
         notify_up: None,
         notify_down: None,
         slow_start: None,
+        passive_check: None,
         inherited: Inherited::default(),
         checks: Vec::new(),
     };
@@ -302,6 +307,7 @@ fn real_server(context: &mut Context<'_>, block: &Directive<'_>) -> Option<ReadR
             "uthreshold" => server.upper_threshold = number().unwrap_or(0),
             "lthreshold" => server.lower_threshold = number().unwrap_or(0),
             "slow_start" => server.slow_start = directive.time(),
+            "passive_check" => server.passive_check = percent(&directive),
             "smtp_alert" => server.smtp_alert = Some(directive.boolean()),
             "notify_up" => server.notify_up = script(context, &directive),
             "notify_down" => server.notify_down = script(context, &directive),
@@ -530,6 +536,7 @@ impl ReadVirtualServer {
             notify_up: read.notify_up.clone(),
             notify_down: read.notify_down.clone(),
             slow_start: read.slow_start.unwrap_or(self.slow_start),
+            passive_check: read.passive_check.or(self.passive_check),
             checks: read
                 .checks
                 .iter()
@@ -537,6 +544,10 @@ impl ReadVirtualServer {
                 .collect(),
         }
     }
+}
+
+fn percent(directive: &Directive<'_>) -> Option<u8> {
+    directive.number().and_then(|n| u8::try_from(n).ok())
 }
 
 /// The port of a real server of a single service.

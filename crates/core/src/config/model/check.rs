@@ -140,6 +140,12 @@ impl Probe {
         }
     }
 
+    /// Whether a success after a failure that counted is only the first step back: then all
+    /// is asked anew, also of a single page.
+    pub fn begins_anew(&self) -> bool {
+        matches!(self, Probe::Http(_))
+    }
+
     /// Whether what follows a success, on the way to the whole answer, is asked at once.
     pub fn fast_recovery(&self) -> bool {
         matches!(
