@@ -316,6 +316,7 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                                 notify_up: None,
                                 notify_down: None,
                                 slow_start: 0ns,
+                                passive_check: None,
                                 checks: [
                                     Check {
                                         connection: Connection {
@@ -324,6 +325,8 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                                             source: None,
                                             source_port: None,
                                             interface: None,
+                                            mark: 0,
+                                            path: Direct,
                                         },
                                         probe: Tcp,
                                         timing: Timing {
@@ -590,6 +593,7 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                                 notify_up: None,
                                 notify_down: None,
                                 slow_start: 0ns,
+                                passive_check: None,
                                 checks: [
                                     Check {
                                         connection: Connection {
@@ -598,6 +602,8 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                                             source: None,
                                             source_port: None,
                                             interface: None,
+                                            mark: 0,
+                                            path: Direct,
                                         },
                                         probe: Tcp,
                                         timing: Timing {
@@ -784,6 +790,7 @@ fn the_container_directors_file_means_what_its_author_meant() {
                                 notify_up: None,
                                 notify_down: None,
                                 slow_start: 0ns,
+                                passive_check: None,
                                 checks: [
                                     Check {
                                         connection: Connection {
@@ -792,6 +799,8 @@ fn the_container_directors_file_means_what_its_author_meant() {
                                             source: None,
                                             source_port: None,
                                             interface: None,
+                                            mark: 0,
+                                            path: Direct,
                                         },
                                         probe: Tcp,
                                         timing: Timing {
@@ -1720,6 +1729,7 @@ mod property {
                                     notify_up: None,
                                     notify_down: Some(script(&["/bin/down"])),
                                     slow_start: Duration::from_secs(u64::from(limits.0)),
+                                    passive_check: (port > 9).then_some((port % 100) as u8),
                                     checks: check
                                         .map(
                                             |(
@@ -1741,6 +1751,8 @@ mod property {
                                                         source: None,
                                                         source_port: None,
                                                         interface: None,
+                                                        mark: u32::from(port),
+                                                        path: CheckPath::Direct,
                                                     },
                                                     probe: Probe::Tcp,
                                                     timing: Timing {

@@ -369,7 +369,7 @@ impl DataPlane {
         Ok(())
     }
 
-    fn slots(&self, key: &ServiceKey) -> Result<&Slots, EditError> {
+    pub(super) fn slots(&self, key: &ServiceKey) -> Result<&Slots, EditError> {
         self.inventory
             .services
             .get(key)
@@ -518,7 +518,7 @@ impl DataPlane {
         })
     }
 
-    fn free_destination(&mut self) -> Result<u32, EditError> {
+    pub(super) fn free_destination(&mut self) -> Result<u32, EditError> {
         let capacity = self.inventory.maps.destinations();
         self.free_destinations.pop().ok_or_else(|| {
             full(
@@ -560,12 +560,12 @@ fn not_recorded(error: io::Error) -> EditError {
     EditError::System(format!("the record of sync daemons: {error}"))
 }
 
-fn system(error: BpfError) -> EditError {
+pub(super) fn system(error: BpfError) -> EditError {
     EditError::System(error.to_string())
 }
 
 /// Entries that are there because their ids came from the maps.
-trait Slot {
+pub(super) trait Slot {
     fn service_words(&self, id: u32) -> Result<elver_packet::host::Slice<'_>, EditError>;
     fn destination_words(&self, id: u32) -> Result<elver_packet::host::Slice<'_>, EditError>;
 }

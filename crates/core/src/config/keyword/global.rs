@@ -86,7 +86,7 @@ pub(super) const GLOBAL_DEFS: &[Keyword] = &[
     acted("smtp_alert_checker", &[OPTIONAL_BOOLEAN]),
     acted("no_email_faults", &[]),
     known("no_checker_emails", &[OPTIONAL_BOOLEAN]),
-    known("checker_log_all_failures", &[OPTIONAL_BOOLEAN]),
+    acted("checker_log_all_failures", &[OPTIONAL_BOOLEAN]),
     acted("vrrp_version", &[number(2, 3)]),
     missing(
         "vrrp_mcast_group4",
