@@ -297,6 +297,7 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                     scripts: [],
                     files: [],
                     processes: [],
+                    sessions: [],
                 },
                 pacing: Pacing {
                     usual: Gaps {
@@ -341,6 +342,7 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                                 notify_up: None,
                                 notify_down: None,
                                 slow_start: 0ns,
+                                passive_check: None,
                                 checks: [
                                     Check {
                                         connection: Connection {
@@ -349,6 +351,8 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                                             source: None,
                                             source_port: None,
                                             interface: None,
+                                            mark: 0,
+                                            path: Direct,
                                         },
                                         probe: Tcp,
                                         timing: Timing {
@@ -588,6 +592,7 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                     scripts: [],
                     files: [],
                     processes: [],
+                    sessions: [],
                 },
                 pacing: Pacing {
                     usual: Gaps {
@@ -634,6 +639,7 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                                 notify_up: None,
                                 notify_down: None,
                                 slow_start: 0ns,
+                                passive_check: None,
                                 checks: [
                                     Check {
                                         connection: Connection {
@@ -642,6 +648,8 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                                             source: None,
                                             source_port: None,
                                             interface: None,
+                                            mark: 0,
+                                            path: Direct,
                                         },
                                         probe: Tcp,
                                         timing: Timing {
@@ -801,6 +809,7 @@ fn the_container_directors_file_means_what_its_author_meant() {
                     scripts: [],
                     files: [],
                     processes: [],
+                    sessions: [],
                 },
                 pacing: Pacing {
                     usual: Gaps {
@@ -847,6 +856,7 @@ fn the_container_directors_file_means_what_its_author_meant() {
                                 notify_up: None,
                                 notify_down: None,
                                 slow_start: 0ns,
+                                passive_check: None,
                                 checks: [
                                     Check {
                                         connection: Connection {
@@ -855,6 +865,8 @@ fn the_container_directors_file_means_what_its_author_meant() {
                                             source: None,
                                             source_port: None,
                                             interface: None,
+                                            mark: 0,
+                                            path: Direct,
                                         },
                                         probe: Tcp,
                                         timing: Timing {
@@ -1793,6 +1805,7 @@ mod property {
                                     notify_up: None,
                                     notify_down: Some(script(&["/bin/down"])),
                                     slow_start: Duration::from_secs(u64::from(limits.0)),
+                                    passive_check: (port > 9).then_some((port % 100) as u8),
                                     checks: check
                                         .map(
                                             |(
@@ -1814,6 +1827,8 @@ mod property {
                                                         source: None,
                                                         source_port: None,
                                                         interface: None,
+                                                        mark: u32::from(port),
+                                                        path: CheckPath::Direct,
                                                     },
                                                     probe: Probe::Tcp,
                                                     timing: Timing {
@@ -1980,6 +1995,38 @@ mod property {
                     rise_delay: Duration::from_millis(500),
                     fall_delay: Duration::ZERO,
                 }],
+                sessions: vec![
+                    BfdInstance {
+                        name: "far".to_owned(),
+                        neighbor: Ipv4Addr::new(192, 0, 2, 2).into(),
+                        source: Some(Ipv4Addr::new(192, 0, 2, 1).into()),
+                        min_rx: Duration::from_micros(33_500),
+                        min_tx: Duration::from_micros(4_294_967_000),
+                        idle_tx: Duration::from_micros(1_000_001),
+                        multiplier: 255,
+                        passive: true,
+                        hop_limit: 1,
+                        max_hops: 255,
+                        multihop: true,
+                        for_vrrp: true,
+                        for_checks: false,
+                    },
+                    BfdInstance {
+                        name: "a b".to_owned(),
+                        neighbor: Ipv6Addr::LOCALHOST.into(),
+                        source: None,
+                        min_rx: Duration::from_millis(1),
+                        min_tx: Duration::from_millis(10),
+                        idle_tx: Duration::from_secs(1),
+                        multiplier: 1,
+                        passive: false,
+                        hop_limit: 64,
+                        max_hops: 3,
+                        multihop: false,
+                        for_vrrp: true,
+                        for_checks: true,
+                    },
+                ],
                 },
                 virtual_servers: vec![server],
             };

@@ -266,6 +266,9 @@ impl Writer {
                     if !real.slow_start.is_zero() {
                         w.line(format_args!("slow_start {}", Seconds(real.slow_start)));
                     }
+                    if let Some(percent) = real.passive_check {
+                        w.line(format_args!("passive_check {percent}"));
+                    }
                     w.line(format_args!("smtp_alert {}", real.smtp_alert));
                     scripts::script(w, "notify_up", real.notify_up.as_ref());
                     scripts::script(w, "notify_down", real.notify_down.as_ref());

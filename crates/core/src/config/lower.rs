@@ -13,6 +13,7 @@ mod review;
 mod routing;
 mod script;
 mod servers;
+mod session;
 mod tracking;
 mod vrrp;
 
@@ -43,6 +44,7 @@ pub(crate) struct Lowering {
     version: VrrpVersion,
     election: election::Election,
     alerts: alerts::Alerts,
+    checker_log_all_failures: bool,
     sync_groups: Vec<vrrp::ReadSyncGroup>,
     instances: Vec<vrrp::ReadInstance>,
     trackers: tracking::ReadTrackers,
@@ -158,6 +160,9 @@ impl Lowering {
                 "no_email_faults" => global.no_mail_of_faults = true,
                 "script_user" => self.script_user = script::user(directive.rest(0)),
                 "enable_script_security" => global.script_security = true,
+                "checker_log_all_failures" => {
+                    self.checker_log_all_failures = directive.boolean();
+                }
                 "vrrp_notify_priority_changes" => {
                     self.notify_priority_changes = directive.boolean();
                 }
@@ -218,6 +223,7 @@ impl Lowering {
         let usual_user = self.script_user.as_ref();
         let rest = servers::RestOfFile {
             alerts: self.alerts,
+            log_all_failures: self.checker_log_all_failures,
             usual_user,
             trackers: &self.trackers,
         };

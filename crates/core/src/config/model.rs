@@ -13,16 +13,16 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub use self::check::{
-    Check, Connection, DnsProbe, FileMeaning, FileProbe, HttpProbe, HttpVersion, MiscProbe, Probe,
-    RECORD_TYPES, Regex, RegexOptions, Timing, Tls, UdpProbe, UdpReply, Url,
+    Check, CheckPath, Connection, DnsProbe, FileMeaning, FileProbe, HttpProbe, HttpVersion,
+    MiscProbe, Probe, RECORD_TYPES, Regex, RegexOptions, Timing, Tls, UdpProbe, UdpReply, Url,
 };
 pub use self::group::{GroupMember, ServiceGroup, destination_of};
 pub use self::netfilter::Nftables;
 pub use self::pacing::{Gaps, PacedTogether, Pacing};
 pub use self::routing::{NextHop, Prefix, Route, RouteKind, Rule, RuleAction, Statics};
 pub use self::tracking::{
-    InitialContent, ParameterMatch, Tracked, TrackedFile, TrackedProcess, TrackedScript, Tracker,
-    Trackers,
+    BfdInstance, InitialContent, ParameterMatch, Tracked, TrackedFile, TrackedProcess,
+    TrackedScript, Tracker, Trackers,
 };
 use crate::service::{DestinationSettings, ServiceKey, ServiceSettings};
 
@@ -477,6 +477,9 @@ pub struct RealServer {
     /// `slow_start`: a real server that has come back gets its weight bit by bit over this
     /// time.
     pub slow_start: Duration,
+    /// `passive_check`: the part of its clients' connections, in percent, that may fail before
+    /// its weight is lowered; without it, all.
+    pub passive_check: Option<u8>,
     /// Its health checks; without any it counts as up.
     pub checks: Vec<Check>,
 }

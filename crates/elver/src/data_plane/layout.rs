@@ -110,7 +110,6 @@ pub(super) fn service_settings<W: Words>(words: W) -> ServiceSettings {
         persistence,
         one_packet: has(service::flags::ONE_PACKET),
         persistence_engine: has(service::flags::SIP_ENGINE).then(|| SIP_ENGINE.to_owned()),
-        ..ServiceSettings::default()
     }
 }
 

@@ -6,6 +6,7 @@
 //! connection.
 
 mod access;
+mod check_paths;
 mod edit;
 mod endpoints;
 mod estimates;
@@ -39,6 +40,7 @@ use elver_sys::bpf::{Attachments, BpfError, Clock, Direction, Maps, Sizes, Total
 use elver_sys::netlink::Netlink;
 
 pub(crate) use access::{AccessLists, Network};
+pub(crate) use check_paths::CheckConnection;
 pub(crate) use marks::{MOST_RULES, MarkRule};
 
 use crate::instance::Instance;
@@ -94,6 +96,7 @@ pub(crate) struct DataPlane {
     held: BTreeSet<IpAddr>,
     access: AccessLists,
     endpoints: endpoints::Endpoints,
+    check_paths: check_paths::CheckPaths,
     sequence: u32,
     /// Slots to be used next, from the end.
     free_services: Vec<u32>,
@@ -126,7 +129,9 @@ impl Inventory {
                 continue;
             };
             let flags = Destination(words).heading().flags();
-            if flags & destination::flags::LIVE == 0 {
+            // Those of checks are no service's; their director has ended.
+            let of_service = flags & destination::flags::FOR_CHECKS == 0;
+            if flags & destination::flags::LIVE == 0 || !of_service {
                 continue;
             }
             let of = slots.entry(Destination(words).service()).or_default();
@@ -309,6 +314,7 @@ impl DataPlane {
             held: BTreeSet::new(),
             access: AccessLists::default(),
             endpoints: endpoints::Endpoints::default(),
+            check_paths: check_paths::CheckPaths::default(),
             sequence,
             free_services,
             free_destinations,

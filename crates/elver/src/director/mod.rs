@@ -16,6 +16,7 @@
 
 mod acceptance;
 mod address_record;
+mod check_sockets;
 mod child;
 mod children;
 mod devices;
@@ -41,7 +42,7 @@ use std::time::{Duration, Instant};
 
 use elver_core::api::{CheckStatus, MOST_EDITS, Request, Response, Status};
 use elver_core::check::messages::{FromChecks, ToChecks};
-use elver_core::check::{Attempt, CheckName, Health, HealthRecord, Seen};
+use elver_core::check::{Attempt, CheckName, Health, HealthRecord, OBSERVED, Seen};
 use elver_core::config::model::Configuration;
 use elver_core::estimator;
 use elver_core::lb::{self, Parts, Quorums, RealServerName, VirtualServerName};
@@ -52,6 +53,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use self::address_record::addresses_of;
+use self::check_sockets::Unready;
 use self::child::{Ended, Role};
 use self::children::Post;
 use self::fragments::Fragments;
@@ -226,6 +228,7 @@ enum ScriptName {
 struct Inbox {
     vrrp: mpsc::UnboundedReceiver<Notice>,
     check: mpsc::UnboundedReceiver<FromChecks>,
+    sockets: mpsc::UnboundedReceiver<Unready>,
     ended: mpsc::UnboundedReceiver<Ended>,
     asked: mpsc::UnboundedReceiver<Asked>,
     network: NetlinkEvents,
@@ -235,6 +238,7 @@ struct Inbox {
 struct Outbox {
     vrrp: mpsc::UnboundedSender<Notice>,
     check: mpsc::UnboundedSender<FromChecks>,
+    sockets: mpsc::UnboundedSender<Unready>,
     ended: mpsc::UnboundedSender<Ended>,
 }
 
@@ -275,6 +279,7 @@ impl Director {
 
         let (vrrp, from_vrrp) = mpsc::unbounded_channel();
         let (check, from_check) = mpsc::unbounded_channel();
+        let (sockets, unready) = mpsc::unbounded_channel();
         let (ended, has_ended) = mpsc::unbounded_channel();
         let present = data_plane.services();
         let mut director = Director {
@@ -303,7 +308,12 @@ impl Director {
             vrrp: Post::default(),
             check: Post::default(),
             pulse: Pulse::default(),
-            outbox: Outbox { vrrp, check, ended },
+            outbox: Outbox {
+                vrrp,
+                check,
+                sockets,
+                ended,
+            },
             notifications: Notifications::default(),
             scripts: Scripts::new(),
             fragments: Fragments::open(instance.name())?,
@@ -332,6 +342,7 @@ impl Director {
         let inbox = Inbox {
             vrrp: from_vrrp,
             check: from_check,
+            sockets: unready,
             ended: has_ended,
             asked: was_asked,
             network: network_events,
@@ -352,6 +363,8 @@ impl Director {
         let mut json = signal(json_signal()).map_err(Failure::system(signals))?;
         let mut sweep = tokio::time::interval(SWEEP);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut observe = tokio::time::interval(OBSERVED);
+        observe.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut estimate = tokio::time::interval(estimator::INTERVAL);
         estimate.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         tracing::info!("instance {} runs", self.instance);
@@ -374,6 +387,7 @@ impl Director {
                     }
                     self.carry_out_changes();
                 }
+                Some(unready) = inbox.sockets.recv() => self.make_ready(unready),
                 Some(observed) = self.watches.next() => {
                     if let Observation::File { name, value } = observed {
                         self.seen(&Seen::File(name, value));
@@ -393,6 +407,7 @@ impl Director {
                     self.data_plane.sweep();
                     self.tell_xdp();
                 }
+                _ = observe.tick() => self.observe_clients(),
                 _ = estimate.tick() => self.data_plane.estimate(),
                 _ = hangup.recv() => {
                     // What went wrong is in the log.
@@ -473,6 +488,7 @@ impl Director {
             None => self.start_vrrp(),
         }
         self.tell_checks(checks);
+        self.end_check_paths();
         self.suspend_checks();
         self.watch_files();
         self.schedule_children();

@@ -1,9 +1,10 @@
 //! Virtual servers and real servers.
 
 use super::Argument::{Choice, Optional, Rest, Secret, Word};
+use super::checks::CHECK_PATH;
 use super::{
     BlockKind, Keyword, LONGEST, NAME, OPTIONAL_BOOLEAN, PATH, SCRIPT, UNSIGNED, acted, dropped,
-    known, missing, number, seconds,
+    known, number, seconds,
 };
 
 /// ip_vs takes a weight as an int.
@@ -11,7 +12,6 @@ const LARGEST_WEIGHT: i64 = i32::MAX as i64;
 const SCHEDULER: super::Argument = Word("a scheduler");
 const METHOD: super::Argument = Choice(&["NAT", "DR", "TUN"]);
 const TUNNEL: super::Argument = Rest("[type ipip|gue port N|gre] [nocsum|csum|remcsum]");
-const NOT_CHECKED: &str = "the real server counts as up as far as this check goes";
 
 /// `SSL`.
 pub(super) const SSL: &[Keyword] = &[
@@ -63,6 +63,8 @@ pub(super) const VIRTUAL_SERVER: &[Keyword] = &[
     acted("sorry_server_lvs_method", &[METHOD, TUNNEL]),
     acted("ha_suspend", &[]),
     acted("slow_start", &[seconds(1, LONGEST)]),
+    acted("check_path", &[CHECK_PATH]),
+    acted("passive_check", &[number(0, 99)]),
     acted("alpha", &[OPTIONAL_BOOLEAN]),
     acted("omega", &[OPTIONAL_BOOLEAN]),
     acted("quorum", &[number(1, UNSIGNED)]),
@@ -94,6 +96,8 @@ pub(super) const REAL_SERVER: &[Keyword] = &[
     acted("inhibit_on_failure", &[OPTIONAL_BOOLEAN]),
     acted("alpha", &[OPTIONAL_BOOLEAN]),
     acted("slow_start", &[seconds(1, LONGEST)]),
+    acted("check_path", &[CHECK_PATH]),
+    acted("passive_check", &[number(0, 99)]),
     acted("notify_up", &[SCRIPT]),
     acted("notify_down", &[SCRIPT]),
     acted("smtp_alert", &[OPTIONAL_BOOLEAN]),
@@ -105,7 +109,7 @@ pub(super) const REAL_SERVER: &[Keyword] = &[
     acted("SMTP_CHECK", &[]).opens(BlockKind::SmtpCheck),
     acted("DNS_CHECK", &[]).opens(BlockKind::DnsCheck),
     acted("MISC_CHECK", &[]).opens(BlockKind::MiscCheck),
-    missing("BFD_CHECK", &[], NOT_CHECKED).opens(BlockKind::BfdCheck),
+    acted("BFD_CHECK", &[]).opens(BlockKind::BfdCheck),
     acted("PING_CHECK", &[]).opens(BlockKind::PingCheck),
     acted("UDP_CHECK", &[]).opens(BlockKind::UdpCheck),
     acted("FILE_CHECK", &[]).opens(BlockKind::FileCheck),
