@@ -14,6 +14,7 @@
 //!   the data plane with them, as the kernel's IPVS would; without any, nothing of the
 //!   data plane stays.
 
+mod acceptance;
 mod address_record;
 mod check_sockets;
 mod child;
@@ -70,8 +71,10 @@ use crate::firewall;
 use crate::instance::{Instance, PidFile, Taken};
 use crate::scripts::Scripts;
 use crate::settings::Settings;
+use crate::vrrp_process::monotonic_now;
 use crate::vrrp_process::trackers::{Observation, Watches};
 
+pub(crate) use self::acceptance::Acceptance;
 pub(crate) use self::address_record::{AddressRecord, withdraw, words as address_words};
 pub(crate) use self::hook::Hook;
 pub(crate) use self::preconditions::permission;
@@ -175,6 +178,7 @@ struct Director {
     watches: Watches,
     virtual_routers: VirtualRouters,
     address_record: AddressRecord,
+    acceptance: Acceptance,
     netlink: Netlink,
     network: Network,
     held: BTreeSet<IpAddr>,
@@ -288,10 +292,11 @@ impl Director {
             parts: Parts::default(),
             watches: Watches::new(),
             servers: ServerPlaces::of(&configuration),
+            virtual_routers: VirtualRouters::start(monotonic_now(), &configuration.global),
             configuration,
             data_plane,
-            virtual_routers: VirtualRouters::default(),
             address_record: AddressRecord::of(instance),
+            acceptance: Acceptance::of(instance),
             netlink,
             network,
             held: BTreeSet::new(),
@@ -329,6 +334,8 @@ impl Director {
         director.carry_out(director.plan(&director.configuration));
         warn_of(settings);
         director.look_at_firewall(settings);
+        // Before any address that is not to be accepted can be held.
+        director.acceptance.enforce(&director.configuration);
         director.start_vrrp();
         director.watch_files();
         director.start_check();
@@ -424,7 +431,8 @@ impl Director {
         keys.extend(services.iter().map(|service| service.key));
         keys.sort_unstable();
         keys.dedup();
-        firewall::look_aside(keys, settings.clone());
+        let own = firewall::own_table(&self.configuration).map(str::to_owned);
+        firewall::look_aside(keys, own, settings.clone());
     }
 
     fn configure_notifications(&mut self) {
@@ -474,6 +482,7 @@ impl Director {
         self.addresses_changed();
         warn_of(&settings);
         self.look_at_firewall(&settings);
+        self.acceptance.enforce(&self.configuration);
         match &self.vrrp.child {
             Some(child) => child.tell(self.virtual_routers.command(&self.configuration)),
             None => self.start_vrrp(),
@@ -575,6 +584,7 @@ impl Director {
         tracing::info!("Stopping");
         self.dismiss(&mut inbox).await;
         self.withdraw_rest();
+        self.acceptance.end();
         self.tell_of_end();
         let configured = self.data_plane.configured().services();
         self.apply(&lb::plan(&[], &configured));
