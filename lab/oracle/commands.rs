@@ -221,7 +221,6 @@ fn service(random: &mut Random) -> (&'static str, bool) {
 }
 
 fn service_settings(random: &mut Random, is_ipv6: bool) -> String {
-    // Not lblcr, which elver does not have, and lblc not for marks.
     let scheduler = random.one_of(&[
         "",
         "-s rr",
@@ -231,6 +230,8 @@ fn service_settings(random: &mut Random, is_ipv6: bool) -> String {
         "-s dh",
         "-s sh -b sh-port",
         "-s sh -b sh-fallback,sh-port",
+        "-s lblc",
+        "-s lblcr",
         "-s sed",
         "-s nq",
         "-s fo",
@@ -242,12 +243,13 @@ fn service_settings(random: &mut Random, is_ipv6: bool) -> String {
         "-s nosuch",
         "-srr",
     ]);
-    // Of IPv4 only masks that are prefixes: elver has no others.
     let persistence = match (random.below(4), is_ipv6) {
         (0, true) => random.one_of(&["-p 60 -M 64", "-p -M 128", "-p 60 -M 129", "-M 64"]),
         (0, false) => random.one_of(&[
             "-p 60 -M 255.255.255.0",
             "-p -M 255.255.0.0",
+            "-p -M 0.0.0.24",
+            "-p 30 -M 255.0.255.0",
             "-p 60 -M 255.255.255.255",
             "-M 255.0.0.0",
         ]),
@@ -258,6 +260,9 @@ fn service_settings(random: &mut Random, is_ipv6: bool) -> String {
             "-p60",
             "-p 2678401",
             "--persistent=5",
+            "-p --pe sip",
+            "--pe sip",
+            "-p --pe nosuch",
         ]),
         _ => "",
     };

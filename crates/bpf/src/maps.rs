@@ -2,15 +2,18 @@
 
 use core::mem::size_of;
 
-use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC};
+use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC, BPF_NOEXIST};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::lpm_trie::{Key, LpmTrie};
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray};
 use elver_packet::reason::Reason;
 use elver_packet::table::access::AccessKey;
 use elver_packet::table::fragment::{Endpoint, FRAGMENTS, FragmentKey, Remembered};
+use elver_packet::table::locality::{ADDRESSES, LocalityKey};
 use elver_packet::table::service::ServiceKey;
-use elver_packet::table::{Tables, Traffic, connection, destination, mark, service, settings};
+use elver_packet::table::{
+    Tables, Traffic, connection, destination, locality, mark, service, settings,
+};
 
 use crate::shared::Entry;
 
@@ -24,6 +27,10 @@ static MARK_RULES: Array<[u64; mark::WORDS]> = Array::pinned(mark::RULES, BPF_F_
 static ACCESS: LpmTrie<AccessKey, u32> = LpmTrie::pinned(1, 0);
 #[map(name = "FRAGMENTS")]
 static FIRST_FRAGMENTS: LruHashMap<FragmentKey, u64> = LruHashMap::pinned(FRAGMENTS, 0);
+#[map]
+static LOCALITY: LruHashMap<LocalityKey, [u64; locality::WORDS]> = LruHashMap::pinned(ADDRESSES, 0);
+/// What nothing is remembered of: too much for the stack.
+static NOTHING: [u64; locality::WORDS] = [0; locality::WORDS];
 #[map]
 static ENDPOINTS: HashMap<Endpoint, u32> = HashMap::pinned(1, BPF_F_NO_PREALLOC);
 #[map]
@@ -83,6 +90,17 @@ impl Tables for Maps {
     #[inline(always)]
     fn is_endpoint(&self, endpoint: &Endpoint) -> bool {
         ENDPOINTS.get_ptr(endpoint).is_some()
+    }
+
+    #[inline(always)]
+    fn locality(&self, key: &LocalityKey) -> Option<Self::Words> {
+        LOCALITY.get_ptr_mut(key).map(|entry| Entry(entry.cast()))
+    }
+
+    #[inline(always)]
+    fn new_locality(&self, key: &LocalityKey) -> Option<Self::Words> {
+        LOCALITY.insert(key, &NOTHING, BPF_NOEXIST.into()).ok()?;
+        self.locality(key)
     }
 
     #[inline(always)]

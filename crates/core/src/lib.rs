@@ -15,6 +15,7 @@
 )]
 
 pub mod api;
+pub mod bfd;
 pub mod check;
 pub mod config;
 pub mod edit_rules;
@@ -25,6 +26,7 @@ pub mod ipvsadm;
 pub mod lb;
 pub mod metrics;
 pub mod notification;
+mod random;
 pub mod reload;
 pub mod service;
 pub mod vrrp;

@@ -278,6 +278,7 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                     scripts: [],
                     files: [],
                     processes: [],
+                    sessions: [],
                 },
                 virtual_servers: [
                     VirtualServer {
@@ -552,6 +553,7 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                     scripts: [],
                     files: [],
                     processes: [],
+                    sessions: [],
                 },
                 virtual_servers: [
                     VirtualServer {
@@ -748,6 +750,7 @@ fn the_container_directors_file_means_what_its_author_meant() {
                     scripts: [],
                     files: [],
                     processes: [],
+                    sessions: [],
                 },
                 virtual_servers: [
                     VirtualServer {
@@ -1898,6 +1901,38 @@ mod property {
                     rise_delay: Duration::from_millis(500),
                     fall_delay: Duration::ZERO,
                 }],
+                sessions: vec![
+                    BfdInstance {
+                        name: "far".to_owned(),
+                        neighbor: Ipv4Addr::new(192, 0, 2, 2).into(),
+                        source: Some(Ipv4Addr::new(192, 0, 2, 1).into()),
+                        min_rx: Duration::from_micros(33_500),
+                        min_tx: Duration::from_micros(4_294_967_000),
+                        idle_tx: Duration::from_micros(1_000_001),
+                        multiplier: 255,
+                        passive: true,
+                        hop_limit: 1,
+                        max_hops: 255,
+                        multihop: true,
+                        for_vrrp: true,
+                        for_checks: false,
+                    },
+                    BfdInstance {
+                        name: "a b".to_owned(),
+                        neighbor: Ipv6Addr::LOCALHOST.into(),
+                        source: None,
+                        min_rx: Duration::from_millis(1),
+                        min_tx: Duration::from_millis(10),
+                        idle_tx: Duration::from_secs(1),
+                        multiplier: 1,
+                        passive: false,
+                        hop_limit: 64,
+                        max_hops: 3,
+                        multihop: false,
+                        for_vrrp: true,
+                        for_checks: true,
+                    },
+                ],
                 },
                 virtual_servers: vec![server],
             };

@@ -42,7 +42,7 @@ use elver_packet::table::access::Access;
 use elver_sys::bpf::Sizes;
 use serde::Deserialize;
 
-use crate::data_plane::{AccessLists, MOST_RULES, MarkRule, Network};
+use crate::data_plane::{AccessLists, Behaviour, MOST_RULES, MarkRule, Network};
 use crate::failure::Failure;
 
 use self::ipvs::{Ipvs, WithoutEffect};
@@ -323,8 +323,8 @@ impl Settings {
         }
     }
 
-    /// The flags of [`behaviour`](elver_packet::table::settings::behaviour).
-    pub(crate) fn behaviour(&self) -> u32 {
+    /// How packets are treated where IPVS has a setting for it.
+    pub(crate) fn behaviour(&self) -> Behaviour {
         self.ipvs.behaviour()
     }
 
@@ -343,7 +343,7 @@ mod tests {
     #[test]
     fn nothing_said_is_what_the_kernel_does() {
         let settings: Settings = toml::from_str("").unwrap();
-        assert_eq!(settings.behaviour(), behaviour::DEFAULT);
+        assert_eq!(settings.behaviour().flags, behaviour::DEFAULT);
         assert_eq!(settings.sizes(), Sizes::default());
     }
 
@@ -354,7 +354,7 @@ mod tests {
         let settings: Settings = toml::from_str(text).unwrap();
         assert_eq!(settings.sizes().connections, 1_000_000);
         assert_eq!(
-            settings.behaviour(),
+            settings.behaviour().flags,
             behaviour::REUSE_FIN_WAIT | behaviour::EXPIRE_NODEST_CONN | behaviour::NO_PMTU_DISC
         );
     }

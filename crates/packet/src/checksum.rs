@@ -65,6 +65,13 @@ pub fn sum(data: &[u8]) -> u64 {
     total
 }
 
+/// The sum of an address in two words, as a number that [`fold`] takes.
+#[inline(always)]
+pub fn sum_of_words([first, second]: [u64; 2]) -> u64 {
+    let half = |word: u64| (word & 0xffff_ffff) + (word >> 32);
+    half(first) + half(second)
+}
+
 /// A sum folded to 16 bits, not complemented.
 #[inline(always)]
 pub fn fold(sum: u64) -> u16 {

@@ -2,12 +2,12 @@
 
 mod extension;
 
-use crate::checksum::Difference;
+use crate::checksum::{Difference, fold};
 use crate::frame::Frame;
 use crate::reason::Reason;
 use crate::table::Words;
 use crate::table::connection::Hash;
-use crate::wire::{EtherType, Ethernet, Ipv4, Ipv6, Ipv6Fragment, protocol};
+use crate::wire::{EtherType, Ethernet, Ipv4, Ipv6, Ipv6Fragment, UdpHeader, protocol};
 
 /// A packet whose network header has been read.
 #[derive(Clone, Copy)]
@@ -95,6 +95,14 @@ pub trait Family: Copy {
     /// The packet has no hop left, or cannot be read or written.
     fn enter_tunnel<P: Frame>(frame: &mut P) -> Result<Tunnelled, Reason>;
 
+    /// The sum over a packet as it will be after [`enter_tunnel`](Self::enter_tunnel), as a
+    /// number that [`fold`](crate::checksum::fold) takes; none if it cannot be told.
+    ///
+    /// A whole segment with a right checksum sums up to nothing but that checksum's
+    /// pseudo-header, whether the device still has to finish it or not (the kernel calls
+    /// this local checksum offload).
+    fn sum_in_tunnel<P: Frame>(frame: &P) -> Option<u64>;
+
     /// Writes a header in front of a packet that has been encapsulated. False if the frame
     /// cannot be written.
     fn write_outer<P: Frame>(frame: &mut P, outer: &Outer<Self>) -> bool;
@@ -102,8 +110,9 @@ pub trait Family: Copy {
     /// How a checksum over the address changes.
     fn difference(old: Self::Address, new: Self::Address) -> Difference;
 
-    /// The address's first `prefix` bits, the others 0.
-    fn network(address: Self::Address, prefix: u32) -> Self::Address;
+    /// The bits of the address that tell clients apart, the others 0. The granularity is IPv4's
+    /// netmask, as in a packet, or the length of IPv6's prefix.
+    fn network(address: Self::Address, granularity: u32) -> Self::Address;
 
     /// The address in the form of the service index.
     fn to_octets(address: Self::Address) -> [u8; 16];
@@ -173,6 +182,16 @@ pub struct Outer<F: Family> {
 
 /// The first word of an entry of the connection table that holds addresses.
 const ADDRESSES_WORD: usize = 1;
+
+/// Whether a segment that begins there has a checksum of the whole of it.
+#[inline(always)]
+fn is_summed<P: Frame>(frame: &P, protocol: u8, at: u32) -> Option<bool> {
+    Some(match protocol {
+        protocol::TCP | protocol::ICMP | protocol::ICMPV6 => true,
+        protocol::UDP => frame.read::<[u8; 2]>(at + UdpHeader::CHECKSUM)? != [0; 2],
+        _ => false,
+    })
+}
 
 /// IPv4.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -277,6 +296,27 @@ impl Family for V4 {
     }
 
     #[inline(always)]
+    fn sum_in_tunnel<P: Frame>(frame: &P) -> Option<u64> {
+        let header: Ipv4 = frame.read(Ethernet::LENGTH)?;
+        let (length, options_end) = (header.total_length.get(), header.header_length());
+        let is_whole = !header.more_fragments() && !header.is_later_fragment();
+        if !is_whole || !is_summed(frame, header.protocol, Ethernet::LENGTH + options_end)? {
+            let is_finished = header.protocol != protocol::SCTP;
+            let sum = || frame.sum(Ethernet::LENGTH, length.into());
+            return is_finished.then(sum)?.map(u64::from);
+        }
+        // The header's own sum is 0 in one's complement, before and after.
+        if header.protocol == protocol::ICMP {
+            return Some(u16::MAX.into());
+        }
+        let payload = u32::from(length).wrapping_sub(options_end);
+        let pseudo_header = u64::from(u32::from_ne_bytes(header.source))
+            + u64::from(u32::from_ne_bytes(header.destination))
+            + u64::from((payload + u32::from(header.protocol)).to_be());
+        Some(u64::from(!fold(pseudo_header)) + u64::from(u16::MAX))
+    }
+
+    #[inline(always)]
     fn write_outer<P: Frame>(frame: &mut P, outer: &Outer<V4>) -> bool {
         let mut header = Ipv4::new(outer.protocol, outer.hops, outer.dont_fragment);
         header.traffic_class = outer.traffic_class;
@@ -298,12 +338,8 @@ impl Family for V4 {
     }
 
     #[inline(always)]
-    fn network(address: u32, prefix: u32) -> u32 {
-        match prefix {
-            32.. => address,
-            0 => 0,
-            _ => address & (u32::MAX << (32 - prefix)).to_be(),
-        }
+    fn network(address: u32, granularity: u32) -> u32 {
+        address & granularity
     }
 
     #[inline(always)]
@@ -447,6 +483,25 @@ impl Family for V6 {
             hops: header.hop_limit,
             length: Ipv6::LENGTH + u32::from(header.payload_length.get()),
         })
+    }
+
+    #[inline(always)]
+    fn sum_in_tunnel<P: Frame>(frame: &P) -> Option<u64> {
+        let header: Ipv6 = frame.read(Ethernet::LENGTH)?;
+        let [first, second]: [u32; 2] = frame.read(Ethernet::LENGTH)?;
+        let (payload, next) = (u32::from(header.payload_length.get()), header.next_header);
+        // Both numbers, and not the addresses, stand in the pseudo-header in other places.
+        if !is_summed(frame, next, Ethernet::LENGTH + Ipv6::LENGTH)? {
+            return None;
+        }
+        let pseudo_header = u64::from((payload + u32::from(next)).to_be());
+        let one_hop = u16::from_ne_bytes([0, 1]);
+        Some(
+            u64::from(first)
+                + u64::from(second)
+                + u64::from(!fold(pseudo_header))
+                + u64::from(!one_hop),
+        )
     }
 
     #[inline(always)]

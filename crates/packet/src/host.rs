@@ -15,6 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::reason::Reason;
 use crate::table::access::{Access, AccessKey};
 use crate::table::fragment::{Endpoint, FragmentKey, Remembered};
+use crate::table::locality::{self, LocalityKey};
 use crate::table::service::ServiceKey;
 use crate::table::{Tables, Traffic, Words, connection, destination, mark, service, settings};
 
@@ -84,6 +85,9 @@ pub fn entry(map: &[AtomicU64], number: u32, words: usize) -> Option<Slice<'_>> 
     map.get(start..start.checked_add(words)?)
 }
 
+/// How many addresses lblc and lblcr remember here.
+const LOCALITIES: usize = 256;
+
 /// The tables of a data plane that lives in this process.
 #[derive(Debug)]
 pub struct HostTables {
@@ -107,6 +111,10 @@ pub struct HostTables {
     pub mark_rules: SharedWords,
     /// `FRAGMENTS`.
     pub fragments: Mutex<HashMap<FragmentKey, Remembered>>,
+    /// `LOCALITY`: the number of an address's entry, and the entries.
+    pub localities: Mutex<HashMap<LocalityKey, u32>>,
+    /// The entries of `LOCALITY`.
+    pub locality_entries: SharedWords,
     /// `ENDPOINTS`.
     pub endpoints: Mutex<HashSet<Endpoint>>,
     /// `ACCESS`: networks, each with the length of its prefix in bits.
@@ -128,6 +136,8 @@ impl HostTables {
             index: Mutex::new(HashMap::new()),
             mark_rules: SharedWords::new(mark::RULES as usize * mark::WORDS),
             fragments: Mutex::new(HashMap::new()),
+            localities: Mutex::new(HashMap::new()),
+            locality_entries: SharedWords::new(LOCALITIES * locality::WORDS),
             endpoints: Mutex::new(HashSet::new()),
             access: Mutex::new(Vec::new()),
         }
@@ -195,6 +205,22 @@ impl<'a> Tables for &'a HostTables {
         let endpoints = self.endpoints.lock();
         let endpoints = endpoints.unwrap_or_else(PoisonError::into_inner);
         endpoints.contains(endpoint)
+    }
+
+    fn locality(&self, key: &LocalityKey) -> Option<Slice<'a>> {
+        let localities = self.localities.lock();
+        let localities = localities.unwrap_or_else(PoisonError::into_inner);
+        let number = localities.get(key).copied()?;
+        self.locality_entries.entry(number, locality::WORDS)
+    }
+
+    fn new_locality(&self, key: &LocalityKey) -> Option<Slice<'a>> {
+        let localities = self.localities.lock();
+        let mut localities = localities.unwrap_or_else(PoisonError::into_inner);
+        let number = u32::try_from(localities.len()).ok()?;
+        let entry = self.locality_entries.entry(number, locality::WORDS)?;
+        localities.insert(*key, number);
+        Some(entry)
     }
 
     fn mark_rule(&self, number: u32) -> Option<Slice<'a>> {

@@ -1,6 +1,6 @@
 //! What differs between ICMP for IPv4 and ICMP for IPv6.
 
-use crate::checksum::Difference;
+use crate::checksum::{Difference, sum_of_words};
 use crate::family::{Family, V4, V6};
 use crate::frame::Frame;
 use crate::wire::{
@@ -245,11 +245,8 @@ impl Icmp for V6 {
 
     #[inline(always)]
     fn pseudo_header(source: [u64; 2], destination: [u64; 2], length: u32) -> u64 {
-        let words = |[first, second]: [u64; 2]| {
-            (first & 0xffff_ffff) + (first >> 32) + (second & 0xffff_ffff) + (second >> 32)
-        };
-        words(source)
-            + words(destination)
+        sum_of_words(source)
+            + sum_of_words(destination)
             + u64::from(length.to_be())
             + u64::from(u32::from(Self::PROTOCOL).to_be())
     }

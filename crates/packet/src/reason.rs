@@ -131,6 +131,8 @@ reasons! {
     PuntUnresolved = 48, "punt_unresolved";
     /// Left by the fast path: the device that it would leave by takes no frames from XDP.
     PuntDevice = 49, "punt_device";
+    /// Left by the fast path: the tunnel to the real server has checksums.
+    PuntTunnelChecksum = 50, "punt_tunnel_checksum";
 }
 
 impl Reason {
@@ -156,7 +158,10 @@ impl Reason {
             Reason::TimeToLive => Reason::PuntTimeToLive,
             Reason::NoRoute => Reason::PuntNoRoute,
             Reason::TooBig => Reason::PuntTooBig,
-            Reason::PuntMark | Reason::PuntUnresolved | Reason::PuntDevice => self,
+            Reason::PuntMark
+            | Reason::PuntUnresolved
+            | Reason::PuntDevice
+            | Reason::PuntTunnelChecksum => self,
             _ => return None,
         })
     }

@@ -159,7 +159,8 @@ fn senders_are_told() {
 #[test]
 fn the_size_that_fits_into_a_tunnel() {
     let mut director = Director::new(16);
-    let kinds = [tunnel::IPIP, tunnel::GUE, tunnel::GRE];
+    let with_checksum = tunnel::GRE | tunnel::CHECKSUM;
+    let kinds = [tunnel::IPIP, tunnel::GUE, tunnel::GRE, with_checksum];
     for (number, kind) in kinds.into_iter().enumerate() {
         let vip = format!("10.1.0.{}:80", 100 + number);
         director.add_by(&vip, "10.2.0.96:80", tunnel_to(kind, "10.2.0.1"));
@@ -370,7 +371,13 @@ fn errors_about_connections_by_direct_routing_and_tunnels() {
 /// A router, or the real server, about a packet in a tunnel.
 #[test]
 fn errors_about_packets_in_tunnels() {
-    for kind in [tunnel::IPIP, tunnel::GUE, tunnel::GRE] {
+    for (kind, name) in [
+        (tunnel::IPIP, "ipip"),
+        (tunnel::GUE, "gue"),
+        (tunnel::GRE, "gre"),
+        (tunnel::GUE | tunnel::CHECKSUM, "gue_with_checksum"),
+        (tunnel::GRE | tunnel::CHECKSUM, "gre_with_checksum"),
+    ] {
         let mut director = Director::new(16);
         director.add_by(VIP, "10.2.0.11:80", tunnel_to(kind, "10.2.0.1"));
         let sent = director.see("client", segment(CLIENT, VIP, "S").octets());
@@ -405,7 +412,6 @@ fn errors_about_packets_in_tunnels() {
             director.process(segment(CLIENT, VIP, "S").octets());
         }
         director.see("client", of_octets(CLIENT, VIP, "A", 1400).octets());
-        let name = ["ipip", "gue", "gre"][usize::from(kind)];
         check(
             &director,
             expect_file![format!("golden/icmp_in_{name}.txt")],

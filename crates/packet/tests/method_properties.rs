@@ -4,6 +4,7 @@ mod support;
 
 use std::net::{IpAddr, SocketAddr};
 
+use elver_packet::checksum::{fold, sum};
 use elver_packet::frame::{Route, Verdict};
 use elver_packet::host::{HostFrame, Journey, Method, Persistence, VirtualService};
 use elver_packet::reason::Reason;
@@ -20,11 +21,15 @@ const VIPS: [&str; 2] = ["10.1.0.100:80", "[fd00:1::100]:80"];
 const SERVERS: [&str; 2] = ["10.2.0.11:8080", "[fd00:2::11]:8080"];
 
 /// The methods whose packets reach the real server in one piece, by the real server's family.
-fn methods(server_v6: bool) -> [Method; 5] {
+fn methods(server_v6: bool) -> [Method; METHODS] {
     let source = address(if server_v6 { "fd00:2::1" } else { "10.2.0.1" });
     let tunnel = |kind| Method::Tunnel {
         kind,
-        port: if kind == tunnel::GUE { GUE_PORT } else { 0 },
+        port: if kind & 0xf == tunnel::GUE {
+            GUE_PORT
+        } else {
+            0
+        },
         source,
     };
     [
@@ -33,8 +38,13 @@ fn methods(server_v6: bool) -> [Method; 5] {
         tunnel(tunnel::IPIP),
         tunnel(tunnel::GUE),
         tunnel(tunnel::GRE),
+        tunnel(tunnel::GUE | tunnel::REMOTE_CHECKSUM),
+        tunnel(tunnel::GUE | tunnel::CHECKSUM),
+        tunnel(tunnel::GRE | tunnel::CHECKSUM),
     ]
 }
+
+const METHODS: usize = 8;
 
 fn protocol_of(transport: &Transport) -> u8 {
     match transport {
@@ -124,23 +134,58 @@ fn original() -> impl Strategy<Value = Datagram> {
         )
 }
 
+/// Whether a tunnel's checksum can be told: of a segment with a checksum of its own, and of an
+/// IPv4 datagram without one.
+fn is_summed(original: &Datagram) -> bool {
+    match original.transport {
+        Transport::Sctp(_) => false,
+        Transport::UdpUnsummed if original.source.is_ipv6() => false,
+        _ => original.extensions.is_empty(),
+    }
+}
+
 /// The packet inside what left by a tunnel, after headers that are what they have to be.
-fn decapsulated(left: &[u8], kind: u8, v6: bool) -> &[u8] {
+fn decapsulated<'a>(left: &'a [u8], kind: u8, original: &Datagram) -> &'a [u8] {
     let packet = &left[14..];
     let (header, next) = match packet[0] >> 4 {
         4 => (20, packet[9]),
         _ => (40, packet[6]),
     };
-    let (number, ether_type) = if v6 { (41, [0x86, 0xdd]) } else { (4, [8, 0]) };
+    let addresses = match packet[0] >> 4 {
+        4 => &packet[12..20],
+        _ => &packet[8..40],
+    };
+    let (number, ether_type) = if original.source.is_ipv6() {
+        (41, [0x86, 0xdd])
+    } else {
+        (4, [8, 0])
+    };
     let behind = &packet[header..];
-    match kind {
+    let has_checksum = kind & tunnel::CHECKSUM != 0 && is_summed(original);
+    match kind & 0xf {
         tunnel::GUE => {
             assert_eq!(next, 17);
             let length = usize::from(u16::from_be_bytes([behind[4], behind[5]]));
-            assert!(length <= behind.len());
             assert_eq!(behind[2..4], GUE_PORT.to_be_bytes());
-            assert_eq!(behind[6..12], [0, 0, 0, number, 0, 0]);
+            assert_eq!(behind[8..12], [0, number, 0, 0]);
+            assert_eq!(behind[6..8] != [0, 0], has_checksum);
+            if has_checksum {
+                let pseudo_header = [addresses, &[0, 17], &behind[4..6]].concat();
+                let total = sum(&pseudo_header) + sum(&behind[..length]);
+                assert_eq!(fold(total), 0xffff);
+            }
             &behind[12..]
+        }
+        tunnel::GRE if has_checksum => {
+            assert_eq!(next, 47);
+            assert_eq!(behind[..4], [[0x80, 0], ether_type].concat()[..]);
+            assert_eq!(behind[6..8], [0, 0]);
+            let length = match packet[0] >> 4 {
+                4 => usize::from(u16::from_be_bytes([packet[2], packet[3]])) - header,
+                _ => usize::from(u16::from_be_bytes([packet[4], packet[5]])),
+            };
+            assert_eq!(fold(sum(&behind[..length])), 0xffff, "{packet:02x?}");
+            &behind[8..]
         }
         tunnel::GRE => {
             assert_eq!(next, 47);
@@ -191,7 +236,7 @@ proptest! {
     /// What comes out of a tunnel, or past it by direct routing, is what the client sent, one
     /// hop older.
     #[test]
-    fn decapsulating_gives_the_original(original in original(), server_v6 in any::<bool>(), method in 1usize..5) {
+    fn decapsulating_gives_the_original(original in original(), server_v6 in any::<bool>(), method in 1..METHODS) {
         let v6 = original.source.is_ipv6();
         let method = methods(server_v6)[method];
         let server = match method {
@@ -202,7 +247,7 @@ proptest! {
         let outcome = director.process(original.octets());
         prop_assert_eq!(outcome.verdict, Verdict::Leave, "{}", outcome.counted);
         let inner = match method {
-            Method::Tunnel { kind, .. } => decapsulated(&outcome.octets, kind, v6),
+            Method::Tunnel { kind, .. } => decapsulated(&outcome.octets, kind, &original),
             _ => &outcome.octets[14..],
         };
         let expected = original.clone().time_to_live(original.time_to_live - 1).octets();
@@ -218,7 +263,7 @@ proptest! {
         length in proptest::option::of(any::<prop::sample::Index>()),
         mark in prop_oneof![Just(0u32), Just(7)],
         server_v6 in any::<bool>(),
-        method in 0usize..5,
+        method in 0..METHODS,
         (local, one_packet, persistent) in any::<(bool, bool, bool)>(),
     ) {
         let v6 = original.source.is_ipv6();

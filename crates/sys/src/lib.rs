@@ -1,5 +1,6 @@
 //! Linux for elver: BPF, netlink, sockets, namespaces. All userspace `unsafe` is here.
 
+pub mod bfd_socket;
 pub mod bpf;
 pub mod capture;
 pub mod driver;
@@ -14,6 +15,7 @@ pub mod notify_fifo;
 pub mod privilege;
 pub mod process;
 pub mod process_watch;
+mod received_message;
 pub mod scheduling;
 pub mod script;
 pub mod socket_passing;

@@ -5,15 +5,13 @@
 //! network namespace of the thread that opens them.
 
 use std::io;
-use std::mem::MaybeUninit;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
-use std::os::fd::AsRawFd;
 use std::task::{Context, Poll, ready};
 
-use socket2::{
-    Domain, InterfaceIndexOrAddress, MaybeUninitSlice, MsgHdrMut, Protocol, SockAddr, Socket, Type,
-};
+use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockAddr, Socket, Type};
 use tokio::io::unix::AsyncFd;
+
+use crate::received_message::{ReceivedMessage, turn_on};
 
 /// IP protocol number of VRRP.
 const VRRP: i32 = 112;
@@ -63,7 +61,7 @@ impl VrrpReceiver {
                 socket.set_multicast_all_v6(false)?;
                 socket.join_multicast_v6(&group, index)?;
                 socket.set_recv_hoplimit_v6(true)?;
-                set_receive_packet_info_v6(&socket)?;
+                turn_on(&socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO)?;
             }
         }
         // SAFETY: the AsyncFd owns the socket and is never taken apart, so its descriptor stays
@@ -189,44 +187,13 @@ fn receive(socket: &Socket) -> io::Result<ReceivedPacket> {
 }
 
 fn receive_any(socket: &Socket) -> io::Result<Option<ReceivedPacket>> {
-    let mut buffer = [MaybeUninit::<u8>::uninit(); LONGEST_PACKET];
-    let mut control = [MaybeUninit::<u8>::uninit(); 128];
-    let mut source = SockAddr::from(SocketAddrV6::new(
-        Ipv4Addr::UNSPECIFIED.to_ipv6_mapped(),
-        0,
-        0,
-        0,
-    ));
-    let (length, control_length, truncated) = {
-        let mut buffers = [MaybeUninitSlice::new(&mut buffer)];
-        let mut message = MsgHdrMut::new()
-            .with_addr(&mut source)
-            .with_buffers(&mut buffers)
-            .with_control(&mut control);
-        let length = socket.recvmsg(&mut message, 0)?;
-        (
-            length,
-            message.control_len(),
-            message.flags().is_truncated(),
-        )
-    };
-    if truncated {
+    let Some(received) = ReceivedMessage::receive::<LONGEST_PACKET>(socket)? else {
         return Ok(None);
-    }
-    let octets = initialized(&buffer, length);
-    let control = initialized(&control, control_length);
-    Ok(match source.as_socket() {
-        Some(SocketAddr::V6(source)) => packet_v6(*source.ip(), octets, control),
-        _ => packet_v4(octets),
+    };
+    Ok(match received.source.as_socket() {
+        Some(SocketAddr::V6(source)) => packet_v6(*source.ip(), &received),
+        _ => packet_v4(&received.octets),
     })
-}
-
-/// The part of a buffer that the kernel has filled.
-fn initialized(buffer: &[MaybeUninit<u8>], length: usize) -> &[u8] {
-    let filled = &buffer[..length.min(buffer.len())];
-    // SAFETY: recvmsg has reported that it wrote `length` octets to the start of this
-    // buffer, and u8 has no invalid values.
-    unsafe { &*(std::ptr::from_ref(filled) as *const [u8]) }
 }
 
 /// An IPv4 raw socket delivers the header too (raw(7)).
@@ -247,56 +214,13 @@ fn packet_v4(octets: &[u8]) -> Option<ReceivedPacket> {
 }
 
 /// An IPv6 raw socket delivers the payload; the rest is in control messages (RFC 3542).
-fn packet_v6(source: std::net::Ipv6Addr, octets: &[u8], control: &[u8]) -> Option<ReceivedPacket> {
-    let (mut destination, mut hop_limit) = (None, None);
-    let header_length = size_of::<libc::cmsghdr>();
-    let mut rest = control;
-    while rest.len() >= header_length {
-        // SAFETY: at least a whole cmsghdr is there; it is read without alignment, and all
-        // its fields are integers.
-        let header = unsafe { rest.as_ptr().cast::<libc::cmsghdr>().read_unaligned() };
-        let length = header.cmsg_len;
-        let Some(data) = rest.get(header_length..length) else {
-            break;
-        };
-        match (header.cmsg_level, header.cmsg_type) {
-            (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT) => {
-                hop_limit = data
-                    .first_chunk::<4>()
-                    .map(|octets| i32::from_ne_bytes(*octets));
-            }
-            (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
-                destination = data.first_chunk::<16>().map(|octets| IpAddr::from(*octets));
-            }
-            _ => {}
-        }
-        rest = rest
-            .get(length.next_multiple_of(size_of::<usize>())..)
-            .unwrap_or_default();
-    }
+fn packet_v6(source: std::net::Ipv6Addr, received: &ReceivedMessage) -> Option<ReceivedPacket> {
+    let hop_limit = received.number(libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT)?;
+    let destination = received.control(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO)?;
     Some(ReceivedPacket {
         source: IpAddr::V6(source),
-        destination: destination?,
-        hop_limit: u8::try_from(hop_limit?).ok()?,
-        payload: octets.to_vec(),
+        destination: IpAddr::from(*destination.first_chunk::<16>()?),
+        hop_limit: u8::try_from(hop_limit).ok()?,
+        payload: received.octets.clone(),
     })
-}
-
-fn set_receive_packet_info_v6(socket: &Socket) -> io::Result<()> {
-    let on: libc::c_int = 1;
-    // SAFETY: the descriptor is open, and the option is an int that outlives the call.
-    let result = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::IPPROTO_IPV6,
-            libc::IPV6_RECVPKTINFO,
-            std::ptr::from_ref(&on).cast(),
-            size_of::<libc::c_int>() as libc::socklen_t,
-        )
-    };
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
 }

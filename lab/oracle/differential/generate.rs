@@ -87,6 +87,7 @@ fn scheduler(random: &mut Random) -> &'static str {
         "-s wlc",
         "",
         "-s lblc",
+        "-s lblcr",
         "-s dh",
         "-s sh",
         "-s sh -b sh-fallback",

@@ -17,6 +17,8 @@ pub(super) fn all() -> Vec<(&'static str, Vec<Action>)> {
         ("fo", edited("-s fo", [1, 3, 2])),
         ("ovf", edited("-s ovf", [4, 3, 3])),
         ("lblc", edited("-s lblc", [1, 2, 4])),
+        ("lblcr", edited("-s lblcr", [1, 2, 4])),
+        ("lblcr with a set of servers", replicated()),
         ("dh", edited("-s dh", [1, 2, 4])),
         ("sh", hashed("-s sh", 20_000, false)),
         ("sh by ports", hashed("-s sh -b sh-port", 20_100, true)),
@@ -75,6 +77,19 @@ fn edited(scheduler: &str, weights: [u32; 3]) -> Vec<Action> {
         server(0)
     )));
     actions.extend([connect(0), connect(1)]);
+    actions
+}
+
+/// An address that comes to be served by all, of which some close, leave and come back.
+fn replicated() -> Vec<Action> {
+    let mut actions = with_servers("-s lblcr", [1, 1, 2]);
+    actions.extend((0..12).map(|number| connect(number % 2)));
+    actions.extend((0..6).map(Action::Close));
+    actions.extend((0..4).map(|number| connect(number % 2)));
+    actions.push(edit(2, "-w 0"));
+    actions.extend((0..4).map(|number| connect(number % 2)));
+    actions.push(edit(2, "-w 9"));
+    actions.extend((0..4).map(|number| connect(number % 2)));
     actions
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +10,7 @@ use super::machine::{BOOTSTRAP_DELAY, Due, Machine, Verdict, asks_the_same};
 use super::messages::{Assignment, Begin, CheckChanges, Report};
 use super::{CheckName, Outcome};
 use crate::config::model::Check;
+use crate::random::Random;
 
 /// One attempt to connect. No two of a process are equal, so an answer that comes
 /// late is known as such.
@@ -67,7 +68,7 @@ pub struct Checks {
     attempts: BTreeMap<Attempt, RunId>,
     next_run: u64,
     next_attempt: u64,
-    random: u64,
+    random: Random,
     effects: VecDeque<Effect>,
 }
 
@@ -93,7 +94,7 @@ impl Checks {
             attempts: BTreeMap::new(),
             next_run: 0,
             next_attempt: 0,
-            random: seed,
+            random: Random::new(seed),
             effects: VecDeque::new(),
         }
     }
@@ -171,7 +172,7 @@ impl Checks {
             return;
         }
         let machine = machine.unwrap_or_else(|| {
-            let first = now + BOOTSTRAP_DELAY + self.part_of(check.timing.warmup);
+            let first = now + BOOTSTRAP_DELAY + check.timing.warmup.mul_f64(self.random.fraction());
             Machine::new(check.clone(), begin, first)
         });
         let id = RunId(self.next_run);
@@ -258,7 +259,7 @@ impl Checks {
         match due {
             Due::Nothing => {}
             Due::Ask => {
-                let random = self.random();
+                let random = self.random.number();
                 let Some(run) = self.runs.get_mut(&id) else {
                     return;
                 };
@@ -310,22 +311,6 @@ impl Checks {
         let result = act(&mut run.machine);
         self.deadlines.insert((run.machine.poll_timeout(), id));
         then(self, id, result);
-    }
-
-    /// A random part of `whole`.
-    fn part_of(&mut self, whole: Duration) -> Duration {
-        // 32 random bits are finer than anyone's warmup.
-        whole.mul_f64(f64::from((self.random() >> 32) as u32) / f64::from(u32::MAX))
-    }
-
-    /// splitmix64: Steele, Lea and Flood, "Fast splittable pseudorandom number generators",
-    /// 2014.
-    fn random(&mut self) -> u64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.random;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
     }
 }
 

@@ -213,17 +213,39 @@ impl Finding {
 /// All findings of one load, and the words that no output may show.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
-    findings: Vec<Finding>,
-    /// Errors, warnings and notes beyond those that are kept.
-    more: usize,
-    /// Errors, also those that are not kept.
-    errors: usize,
+    errors: Kept,
+    others: Kept,
     secrets: BTreeSet<Span>,
 }
 
-/// As many findings are kept; nobody reads more, and a file that is no
+/// Findings of which only the first ones are kept.
+#[derive(Debug, Default)]
+struct Kept {
+    findings: Vec<Finding>,
+    /// How many there are beside these.
+    more: usize,
+}
+
+/// As many errors are kept, and as many others; nobody reads more, and a file that is no
 /// configuration at all has one in every line.
-const MOST_FINDINGS: usize = 1000;
+const MOST_FINDINGS: usize = 500;
+
+impl Kept {
+    fn add(&mut self, finding: Finding) -> &mut Finding {
+        if self.findings.len() > MOST_FINDINGS {
+            // The one that is one too many gives way to the next.
+            self.findings.pop();
+            self.more += 1;
+        }
+        self.findings.push(finding);
+        let last = self.findings.len() - 1;
+        &mut self.findings[last]
+    }
+
+    fn count(&self) -> usize {
+        self.findings.len() + self.more
+    }
+}
 
 impl Report {
     fn add(
@@ -233,13 +255,11 @@ impl Report {
         message: impl Into<String>,
         keepalived: Verdict,
     ) -> &mut Finding {
-        self.errors += usize::from(severity == Severity::Error);
-        if self.findings.len() > MOST_FINDINGS {
-            // The one that is one too many gives way to the next.
-            self.findings.pop();
-            self.more += 1;
-        }
-        self.findings.push(Finding {
+        let kept = match severity {
+            Severity::Error => &mut self.errors,
+            Severity::Warning | Severity::Note => &mut self.others,
+        };
+        kept.add(Finding {
             severity,
             message: message.into(),
             span,
@@ -247,9 +267,7 @@ impl Report {
             related: Vec::new(),
             help: None,
             keepalived,
-        });
-        let last = self.findings.len() - 1;
-        &mut self.findings[last]
+        })
     }
 
     /// Something because of which there is no configuration.
@@ -294,32 +312,38 @@ impl Report {
 
     /// Whether there is anything because of which there is no configuration.
     pub(crate) fn has_errors(&self) -> bool {
-        self.errors > 0
+        self.errors() > 0
     }
 
     /// How many such things there are.
     pub(crate) fn errors(&self) -> usize {
-        self.errors
+        self.errors.count()
     }
 
     /// The findings in the order of the files, with their lines.
     pub(crate) fn into_diagnostics(mut self, files: &Files) -> Vec<Diagnostic> {
-        if self.more > 0 {
-            let more = self.more + 1;
-            self.findings.pop();
-            let severity = if self.errors > 0 {
-                Severity::Error
-            } else {
-                Severity::Warning
-            };
-            let message = format!("there are {more} more findings that are not shown");
-            self.add(severity, None, message, Verdict::Accepts)
-                .help("repair these first");
+        let mut findings = Vec::new();
+        for (kept, severity, what) in [
+            (&mut self.errors, Severity::Error, "errors"),
+            (&mut self.others, Severity::Warning, "warnings and notes"),
+        ] {
+            findings.append(&mut kept.findings);
+            if kept.more > 0 {
+                findings.pop();
+                findings.push(Finding {
+                    severity,
+                    message: format!("there are {} more {what} that are not shown", kept.more + 1),
+                    span: None,
+                    label: None,
+                    related: Vec::new(),
+                    help: Some("repair these first".to_owned()),
+                    keepalived: Verdict::Accepts,
+                });
+            }
         }
-        self.findings
-            .sort_by_key(|f| f.span.map(|s| (s.file, s.start)));
+        findings.sort_by_key(|finding| finding.span.map(|span| (span.file, span.start)));
         let place = |span: Span| place(files, &self.secrets, span);
-        self.findings
+        findings
             .iter()
             .map(|finding| Diagnostic {
                 severity: finding.severity,
@@ -351,11 +375,18 @@ fn place(files: &Files, secrets: &BTreeSet<Span>, span: Span) -> Place {
         start: line.start as u32,
         end: 0,
     };
-    let hidden: Vec<Range<usize>> = secrets
+    let mut hidden: Vec<Range<usize>> = Vec::new();
+    let on_this_line = secrets
         .range(from_here..)
         .take_while(|secret| secret.file == span.file && (secret.start as usize) < line.end)
-        .map(|secret| secret.start as usize..(secret.end as usize).min(line.end))
-        .collect();
+        .map(|secret| secret.start as usize..(secret.end as usize).min(line.end));
+    for secret in on_this_line {
+        match hidden.last_mut() {
+            // Two words of one definition were both written where it is referred to.
+            Some(before) if secret.start < before.end => before.end = before.end.max(secret.end),
+            _ => hidden.push(secret),
+        }
+    }
 
     let mut text = String::with_capacity(line.len());
     let mut copied = line.start;

@@ -407,6 +407,15 @@ fn value<'t>(argument: &Argument, word: &'t Word) -> Result<Value<'t>, Unreadabl
                 Err(Unreadable::OutOfRange)
             }
         }
+        Argument::Milliseconds { least, most } => {
+            let time = seconds(text, true).ok_or(Unreadable::Is("none"))? / 1000;
+            let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+            if (*least..=*most).contains(&micros) {
+                Ok(Value::Time(Duration::from_micros(micros)))
+            } else {
+                Err(Unreadable::OutOfRange)
+            }
+        }
         Argument::Boolean => match text {
             "on" | "true" | "yes" => Ok(Value::Boolean(true)),
             "off" | "false" | "no" => Ok(Value::Boolean(false)),

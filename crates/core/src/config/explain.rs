@@ -4,8 +4,8 @@ use std::fmt::{self, Write};
 use std::time::Duration;
 
 use super::model::{
-    Check, Configuration, Probe, RealServer, SyncGroup, Tracked, Tracker, VirtualAddress,
-    VirtualServer, VrrpInstance, VrrpVersion,
+    BfdInstance, Check, Configuration, Probe, RealServer, SyncGroup, Tracked, Tracker,
+    VirtualAddress, VirtualServer, VrrpInstance, VrrpVersion,
 };
 use crate::check::Outcome;
 use crate::check::dialogue::silence;
@@ -27,6 +27,9 @@ fn write(out: &mut String, configuration: &Configuration) -> fmt::Result {
     }
     for group in &configuration.sync_groups {
         write_sync_group(out, group)?;
+    }
+    for session in &configuration.trackers.sessions {
+        write_session(out, session)?;
     }
     for server in &configuration.virtual_servers {
         write_server(out, server)?;
@@ -142,6 +145,7 @@ fn tracking(tracked: &Tracked) -> String {
         Tracker::Interface(name) => (format!("interface {name}"), "is up", "is down"),
         Tracker::Script(name) => (format!("script {name}"), "succeeds", "fails"),
         Tracker::Process(name) => (format!("process {name}"), "runs", "does not run"),
+        Tracker::Session(name) => (format!("BFD session {name}"), "is up", "is down"),
         Tracker::File(name) => {
             let sign = if tracked.reverse { "minus " } else { "" };
             return match tracked.weight {
@@ -174,6 +178,33 @@ fn write_sync_group(out: &mut String, group: &SyncGroup) -> fmt::Result {
         "VRRP sync group {}: {} change their state together",
         group.name,
         group.members.join(" and ")
+    )
+}
+
+fn write_session(out: &mut String, session: &BfdInstance) -> fmt::Result {
+    let BfdInstance {
+        name,
+        neighbor,
+        min_rx,
+        min_tx,
+        idle_tx,
+        multiplier,
+        ..
+    } = session;
+    writeln!(out, "BFD session {name} with {neighbor}:")?;
+    if session.passive {
+        writeln!(out, "  the neighbour has to speak first")?;
+    }
+    writeln!(
+        out,
+        "  up, it sends a packet every {} and hears one every {}, or less often where the neighbour wants that",
+        Seconds(*min_tx),
+        Seconds(*min_rx)
+    )?;
+    writeln!(out, "  down, it sends one every {}", Seconds(*idle_tx))?;
+    writeln!(
+        out,
+        "  the neighbour takes this side for gone once {multiplier} packets in a row are lost; how many of its own, it says itself"
     )
 }
 
@@ -250,11 +281,17 @@ fn write_real_server(out: &mut String, real: &RealServer) -> fmt::Result {
         true => "has weight 0",
         false => "is out",
     };
-    match real.checks.iter().filter_map(latest_exit).min() {
+    let (followed, asking): (Vec<&Check>, Vec<&Check>) =
+        real.checks.iter().partition(|check| check.probe.follows());
+    match asking.iter().copied().filter_map(latest_exit).min() {
         Some(latest) => writeln!(
             out,
             "    dead, it {leaves} {} later at the latest",
             Seconds(latest)
+        ),
+        None if !followed.is_empty() => writeln!(
+            out,
+            "    it {leaves} as soon as what is followed says so, and back likewise"
         ),
         None => writeln!(
             out,
@@ -262,8 +299,9 @@ fn write_real_server(out: &mut String, real: &RealServer) -> fmt::Result {
         ),
     }?;
     let noticing = || {
-        real.checks
+        asking
             .iter()
+            .copied()
             .filter(|check| latest_exit(check).is_some())
     };
     if let Some(latest) = noticing().map(latest_return).max() {
@@ -287,6 +325,10 @@ fn write_real_server(out: &mut String, real: &RealServer) -> fmt::Result {
 fn of_check(check: &Check) -> String {
     let timing = &check.timing;
     let to = match &check.probe {
+        Probe::File(probe) => {
+            return format!("FILE_CHECK follows the number in file {}", probe.file);
+        }
+        Probe::Bfd { instance } => return format!("BFD_CHECK follows BFD session {instance}"),
         Probe::Misc(program) => program.script.command.join(" "),
         Probe::Ping => check.connection.to.ip().to_string(),
         _ => check.connection.to.to_string(),

@@ -78,6 +78,13 @@ pub enum Argument {
         /// Whether decimals are accepted.
         decimal: bool,
     },
+    /// A time in milliseconds, with decimals.
+    Milliseconds {
+        /// Microseconds.
+        least: u64,
+        /// Microseconds.
+        most: u64,
+    },
     /// `on`, `off`, `true`, `false`, `yes` or `no`.
     Boolean,
     /// One of these words.
@@ -121,6 +128,12 @@ impl fmt::Display for Argument {
                     (least, _) => write!(f, " from {} up", seconds(*least)),
                 }
             }
+            Argument::Milliseconds { least, most } => write!(
+                f,
+                "a number of milliseconds from {} to {}",
+                least / 1000,
+                most / 1000
+            ),
             Argument::Boolean => f.write_str("on, off, true, false, yes or no"),
             Argument::Choice(words) => f.write_str(&words.join(" or ")),
             Argument::Address => f.write_str("an IPv4 or IPv6 address"),

@@ -11,6 +11,7 @@ mod review;
 mod routing;
 mod script;
 mod servers;
+mod session;
 mod tracking;
 mod vrrp;
 

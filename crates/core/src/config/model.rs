@@ -17,8 +17,8 @@ pub use self::check::{
 pub use self::group::{GroupMember, ServiceGroup, destination_of};
 pub use self::routing::{NextHop, Prefix, Route, RouteKind, Rule, RuleAction, Statics};
 pub use self::tracking::{
-    InitialContent, ParameterMatch, Tracked, TrackedFile, TrackedProcess, TrackedScript, Tracker,
-    Trackers,
+    BfdInstance, InitialContent, ParameterMatch, Tracked, TrackedFile, TrackedProcess,
+    TrackedScript, Tracker, Trackers,
 };
 use crate::service::{DestinationSettings, ServiceKey, ServiceSettings};
 

@@ -21,6 +21,9 @@ const MOST_GENERATED_LINES: usize = 1_000_000;
 const LONGEST_LINE: usize = 16 * 1024;
 /// As many definitions may be put into one line, at once or one after another.
 const MOST_REPLACEMENTS: usize = 1000;
+/// As many bytes of lines may be written anew to put definitions in, in all: a hundred for each
+/// line of the largest configurations that there are.
+const MOST_REWRITTEN: usize = 256 << 20;
 
 /// A word of a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +77,8 @@ pub(crate) struct Reader<'s> {
     defining: Option<(String, Vec<Line>)>,
     tokens: VecDeque<Token>,
     generated_lines: usize,
+    rewritten: usize,
+    read: usize,
     strictness: Strictness,
 }
 
@@ -89,6 +94,8 @@ impl<'s> Reader<'s> {
             defining: None,
             tokens: VecDeque::new(),
             generated_lines: 0,
+            rewritten: 0,
+            read: 0,
             strictness: Strictness::default(),
         };
         if let Err(why) = reader.open(path) {
@@ -111,6 +118,7 @@ impl<'s> Reader<'s> {
 
     fn open(&mut self, path: &str) -> Result<(), String> {
         let bytes = self.source.read(path)?;
+        self.read += bytes.len();
         if bytes.len() > u32::MAX as usize / 2 {
             return Err("it is larger than 2 GiB".to_owned());
         }
@@ -192,8 +200,9 @@ impl<'s> Reader<'s> {
     }
 
     fn too_long(&mut self, line: &Line) {
+        let first = line.text.chars().next().map_or(0, char::len_utf8);
         self.report
-            .error(line.span(0..1), "this line is too long")
+            .error(line.span(0..first), "this line is too long")
             .help(format!(
                 "a line may have {LONGEST_LINE} bytes, with its definitions put in; does one refer to itself?"
             ));
@@ -214,6 +223,22 @@ impl<'s> Reader<'s> {
                     ),
                 )
                 .help("does a definition refer to itself, or is an end of ~SEQ mistyped?");
+            return false;
+        }
+        true
+    }
+
+    /// Counts bytes of lines that are written anew. Too many, and definitions stay as they are.
+    fn may_rewrite(&mut self, line: &Line, count: usize) -> bool {
+        if self.rewritten > MOST_REWRITTEN {
+            return false;
+        }
+        self.rewritten += count;
+        if self.rewritten > MOST_REWRITTEN {
+            self.report
+                .error(line.whole(), "the definitions take too long to put in")
+                .label("from here on they are not")
+                .help("do definitions refer to each other, or does one stand in very many lines?");
             return false;
         }
         true
@@ -396,7 +421,11 @@ impl<'s> Reader<'s> {
                 self.too_long(&line);
                 return None;
             }
-            let mut edited = line.clone();
+            let line = line.clone();
+            if !self.may_rewrite(&line, line.text.len() + text.len()) {
+                return None;
+            }
+            let mut edited = line;
             edited.replace(place, &text);
             at += text.len();
             let repeats = text.trim_start().starts_with('~');

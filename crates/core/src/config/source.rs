@@ -114,6 +114,11 @@ impl Files {
         (!self.files.is_empty()).then_some(FileId(0))
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.files.len()
+    }
+
     /// The file of that number.
     pub(crate) fn get(&self, file: FileId) -> &File {
         &self.files[file.0 as usize]

@@ -89,10 +89,13 @@ impl VirtualRouters {
             scripts,
             files,
             processes,
+            sessions,
         } = trackers;
         // The number of one that has moved is read anew in a moment.
         self.files
             .retain(|name, _| files.iter().any(|file| file.name == *name));
+        self.sessions
+            .retain(|name, _| sessions.iter().any(|session| session.name == *name));
         let mut counted = std::mem::take(&mut self.processes);
         for configuration in processes {
             let same = |old: &ProcessTracker| old.configuration == configuration;

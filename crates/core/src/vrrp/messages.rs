@@ -102,6 +102,13 @@ pub enum Notice {
         /// Its state.
         state: State,
     },
+    /// A session of BFD has come up, or is down.
+    SessionChanged {
+        /// Name of the session.
+        session: String,
+        /// Whether it is up.
+        up: bool,
+    },
     /// Something that an operator must know: what is wrong and what follows from it, in
     /// words that name instance and interface.
     Problem(String),

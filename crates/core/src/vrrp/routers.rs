@@ -93,6 +93,13 @@ pub enum Input<'a> {
         /// How many there are.
         count: u32,
     },
+    /// A session of BFD has come up, or is down.
+    SessionChanged {
+        /// Its name.
+        name: &'a str,
+        /// Whether it is up.
+        up: bool,
+    },
     /// Give everything up.
     Shutdown,
 }
@@ -171,6 +178,8 @@ pub struct VirtualRouters {
     pub(super) look_after_routes_at: Option<Instant>,
     /// The numbers in files, by name.
     pub(super) files: BTreeMap<String, i64>,
+    /// Which sessions of BFD are up, as far as that is known.
+    pub(super) sessions: BTreeMap<String, bool>,
     pub(super) processes: Vec<ProcessTracker>,
     pub(super) instances: Vec<Instance>,
     pub(super) groups: Vec<Group>,
@@ -232,6 +241,11 @@ impl VirtualRouters {
                     self.assess_trackers(now, &Tracker::Process(name.to_owned()));
                 }
             }
+            Input::SessionChanged { name, up } => {
+                if self.sessions.insert(name.to_owned(), up) != Some(up) {
+                    self.assess_trackers(now, &Tracker::Session(name.to_owned()));
+                }
+            }
             Input::Shutdown => {
                 for instance in &mut self.instances {
                     instance.stop(now, Occasion::Stopped, &mut self.effects);
@@ -247,6 +261,7 @@ impl VirtualRouters {
                 self.scripts.clear();
                 self.files.clear();
                 self.processes.clear();
+                self.sessions.clear();
             }
         }
     }
@@ -439,6 +454,8 @@ impl VirtualRouters {
                     .map(Reading::Good)
             }
             Tracker::File(name) => self.files.get(name).copied().map(Reading::Number),
+            // As with keepalived, one that nothing is known of is down.
+            Tracker::Session(name) => Some(Reading::Good(self.sessions.get(name) == Some(&true))),
             Tracker::Process(name) => {
                 let mut processes = self.processes.iter();
                 let process = processes.find(|p| p.configuration.name == *name);

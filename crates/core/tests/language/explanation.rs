@@ -62,6 +62,40 @@ virtual_server 192.0.2.10 80 {
 }
 
 #[test]
+fn what_follows_a_session_is_said_with_it() {
+    let text = "\
+bfd_instance FAR {
+    neighbor_ip 192.0.2.2
+    min_rx 50
+    min_tx 33.5
+    passive
+}
+virtual_server 192.0.2.10 80 {
+    lb_algo rr
+    lb_kind NAT
+    protocol TCP
+    real_server 10.0.0.11 80 {
+        BFD_CHECK {
+            name FAR
+        }
+    }
+}
+";
+    expect![[r#"
+        BFD session FAR with 192.0.2.2:
+          the neighbour has to speak first
+          up, it sends a packet every 0.034 s and hears one every 0.05 s, or less often where the neighbour wants that
+          down, it sends one every 1 s
+          the neighbour takes this side for gone once 5 packets in a row are lost; how many of its own, it says itself
+        Virtual server TCP 192.0.2.10:80
+          connections go to the real servers by round robin
+          real server 10.0.0.11:80, weight 1, by NAT
+            BFD_CHECK follows BFD session FAR
+            it is out as soon as what is followed says so, and back likewise
+    "#]].assert_eq(&explain(&configuration(text)));
+}
+
+#[test]
 fn an_empty_configuration_says_so() {
     assert_eq!(
         explain(&Default::default()),

@@ -10,6 +10,7 @@ mod keywords;
 mod mutations;
 mod peers;
 mod reviews;
+mod sessions;
 mod values;
 
 use std::collections::BTreeMap;

@@ -45,6 +45,11 @@ const PIECES: &[&str] = &[
     "\\#",
     "${_RANDOM 1 9}",
     "real_server ",
+    "é",
+    "\u{feff}",
+    "①{A}",
+    "auth_pass ${A}b ",
+    "$A=x y\\\n",
 ];
 
 fn damage(text: &mut Vec<u8>, random: &mut Random) {
@@ -97,5 +102,77 @@ fn a_damaged_file_has_an_answer() {
             "seed {seed}: {}",
             String::from_utf8_lossy(&text)
         );
+    }
+}
+
+/// Every diagnostic as a terminal shows it.
+fn shown(text: &str) -> String {
+    let diagnostics = loaded(text).diagnostics;
+    let shown = diagnostics.iter();
+    shown
+        .map(|diagnostic| elver_core::config::render(diagnostic, false) + "\n")
+        .collect()
+}
+
+/// Underlining the first octet of a letter that has several.
+#[test]
+fn a_line_that_is_too_long_may_begin_with_any_letter() {
+    for first in ["é", "\u{feff}", "①"] {
+        let shown = shown(&format!("{first}{}\n", "x".repeat(20_000)));
+        assert!(shown.contains("this line is too long"), "{shown}");
+        let shown = self::shown(&format!("$A=$A $A $A {first}\n{first} $A\n"));
+        assert!(shown.contains("this line is too long"), "{shown}");
+    }
+}
+
+/// The words of one definition are all written where it is referred to, and so overlap.
+#[test]
+fn a_secret_of_several_words_from_a_definition_is_hidden_once() {
+    let text = "$A=x y\nvrrp_instance V {\nauthentication {\nauth_pass ${A}z extra\n}\n}\n";
+    let shown = shown(text);
+    assert!(shown.contains("auth_pass <redacted>"), "{shown}");
+    assert!(!shown.contains("${A}z"), "{shown}");
+}
+
+/// What each of these would do without a bound: a hundred million files, an hour of
+/// definitions that refer to each other, a billion lines, a stack of blocks.
+#[test]
+fn what_multiplies_comes_to_an_end() {
+    let layers = (1..8).map(|layer| {
+        let text = format!("include {}.conf\n", layer + 1).repeat(100);
+        (format!("{layer}.conf"), text.into_bytes())
+    });
+    let mut files: BTreeMap<String, Vec<u8>> = layers.collect();
+    files.insert("8.conf".to_owned(), b"x\n".to_vec());
+    let loaded = load(&Memory(files), "1.conf");
+    assert_eq!(loaded.configuration, None);
+    let words = summary(&loaded);
+    assert!(words.contains("more than 10000 files"), "{words}");
+
+    for (text, expected) in [
+        (
+            "$A=${B} ${B}\n$B=${A} ${A}\n${A}\n".repeat(1000),
+            "the definitions take too long to put in",
+        ),
+        (
+            "~SEQ(A, 1, 999999999) ~SEQ(B, 1, 99999999) x $A $B\n".to_owned(),
+            "make more than 1000000 lines",
+        ),
+        (
+            "vrrp_instance A {\n".to_owned() + &"x {\n".repeat(100_000),
+            "a block is `keyword arguments {`",
+        ),
+        (
+            format!("{}\n", "x ".repeat(1_000_000)),
+            "this line is too long",
+        ),
+        ("include keepalived.conf\n".to_owned(), "includes itself"),
+    ] {
+        let loaded = self::loaded(&text);
+        let start: String = text.chars().take(40).collect();
+        assert_eq!(loaded.configuration, None, "{start}");
+        let words = summary(&loaded);
+        let few: String = words.chars().take(2000).collect();
+        assert!(words.contains(expected), "{start}: {few}");
     }
 }

@@ -98,7 +98,6 @@ impl DataPlane {
         check: &CheckName,
         settings: &DestinationSettings,
     ) -> Result<u32, EditError> {
-        layout::check_destination(settings)?;
         let service = self.slots(&check.service)?.service;
         let key = (check.service, check.real_server);
         let id = match self.check_paths.destinations.get(&key) {

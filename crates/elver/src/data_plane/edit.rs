@@ -162,7 +162,6 @@ impl DataPlane {
         settings: &ServiceSettings,
         origin: Origin,
     ) -> Result<(), EditError> {
-        layout::check_service(key, settings)?;
         // A service that comes back finds its slot, and so the connections of destinations
         // that come back with it.
         let slots = match self.inventory.past.remove(key) {
@@ -183,7 +182,8 @@ impl DataPlane {
             words.store(word, 0);
         }
         layout::write_past_totals(words, &Default::default());
-        layout::write_service(words, key, settings, origin, held, self.inventory.clock)?;
+        layout::write_service(words, key, settings, origin, held, self.inventory.clock);
+        warn_of_engine(key, settings);
         self.places.release(slots.service);
         self.inventory
             .maps
@@ -203,12 +203,11 @@ impl DataPlane {
             .services
             .get(key)
             .ok_or(EditError::NoSuchService)?;
-        layout::check_service(key, settings)?;
         let words = self.inventory.maps.service_words(slots.service)?;
         let flags = words.load(service::FLAGS_WORD) as u32;
         let origin = layout::origin(flags, service::flags::FROM_CONFIGURATION);
         let held = flags & service::flags::HELD != 0;
-        let scheduler = layout::scheduler_number(settings.scheduler)?;
+        let scheduler = layout::scheduler_number(settings.scheduler);
         check_count(scheduler, slots.destinations.len())?;
         if Service(words).scheduler() != scheduler {
             self.publish_members(key, scheduler)?;
@@ -217,7 +216,9 @@ impl DataPlane {
             .inventory
             .maps
             .service_words(self.slots(key)?.service)?;
-        layout::write_service(words, key, settings, origin, held, self.inventory.clock)
+        layout::write_service(words, key, settings, origin, held, self.inventory.clock);
+        warn_of_engine(key, settings);
+        Ok(())
     }
 
     fn remove_service(&mut self, key: &ServiceKey) -> Result<(), EditError> {
@@ -257,7 +258,6 @@ impl DataPlane {
             .services
             .get(key)
             .ok_or(EditError::ServiceNotDefined)?;
-        layout::check_destination(settings)?;
         let service_id = slots.service;
         let scheduler = self.scheduler(slots)?;
         check_count(scheduler, slots.destinations.len() + 1)?;
@@ -281,6 +281,7 @@ impl DataPlane {
         self.sequence = self.sequence.wrapping_add(1);
         layout::write_first_destination_settings(words, settings, self.sequence);
         super::find_way(&mut self.netlink, words);
+        self.leaving.look_at(words);
         let mut flags = destination::flags::LIVE | destination::flags::AVAILABLE;
         if held {
             flags |= destination::flags::HELD;
@@ -333,10 +334,10 @@ impl DataPlane {
             .inventory
             .destination_at(&slots.destinations, address)
             .ok_or(EditError::NoSuchDestination)?;
-        layout::check_destination(settings)?;
         let scheduler = self.scheduler(slots)?;
         let words = self.inventory.maps.destination_words(id)?;
         layout::write_destination_settings(words, settings, layout::sequence(words));
+        self.leaving.look_at(words);
         self.publish_members(key, scheduler)
     }
 
@@ -525,6 +526,15 @@ impl DataPlane {
                 capacity,
             )
         })
+    }
+}
+
+/// Says what becomes of a persistence engine, which can be named but does nothing here.
+fn warn_of_engine(key: &ServiceKey, settings: &ServiceSettings) {
+    if let Some(engine) = &settings.persistence_engine {
+        tracing::warn!(
+            "{key}: the persistence engine {engine} is not there yet; clients are told apart by their address"
+        );
     }
 }
 

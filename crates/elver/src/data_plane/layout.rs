@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use elver_core::service::{
-    DestinationSettings, EditError, Family, ForwardingMethod, Origin, Persistence, Protocol,
-    Scheduler, ServiceKey, ServiceSettings, Tunnel, TunnelChecksum,
+    DestinationSettings, Family, ForwardingMethod, Origin, Persistence, Protocol, Scheduler,
+    ServiceKey, ServiceSettings, Tunnel, TunnelChecksum,
 };
 use elver_packet::flow::tcp::TcpState;
 use elver_packet::host::folded;
@@ -18,6 +18,9 @@ use elver_sys::bpf::{Clock, Maps, Totals};
 use elver_sys::netlink::RouteTo;
 
 use super::Slots;
+
+/// The one persistence engine whose name can be kept with a service.
+const SIP_ENGINE: &str = "sip";
 
 pub(super) const ESTABLISHED: u8 = TcpState::ESTABLISHED.0;
 pub(super) const FIN_WAIT: u8 = TcpState::FIN_WAIT.0;
@@ -80,10 +83,19 @@ pub(super) fn service_key<W: Words>(words: W) -> Option<ServiceKey> {
 /// The settings of a service.
 pub(super) fn service_settings<W: Words>(words: W) -> ServiceSettings {
     let heading = words.load(service::FLAGS_WORD);
-    let persistence = (heading as u32 & service::flags::PERSISTENT != 0).then(|| Persistence {
-        timeout: timeout(words.load(service::PERSISTENCE_WORD)),
-        prefix_length: (words.load(service::PORT_WORD) >> 24) as u8,
-        scattered_mask: None,
+    let persistence = (heading as u32 & service::flags::PERSISTENT != 0).then(|| {
+        let timeout = timeout(words.load(service::PERSISTENCE_WORD));
+        let granularity = words.load(service::GRANULARITY_WORD) as u32;
+        let family = (words.load(service::PORT_WORD) >> 16) as u8;
+        if family == family_number(Ipv4Addr::UNSPECIFIED.into()) {
+            Persistence::with_netmask(timeout, Ipv4Addr::from_bits(u32::from_be(granularity)))
+        } else {
+            Persistence {
+                timeout,
+                prefix_length: granularity as u8,
+                scattered_mask: None,
+            }
+        }
     });
     let scheduler = usize::from((heading >> 48) as u8);
     let scheduler = Scheduler::NAMES
@@ -97,7 +109,7 @@ pub(super) fn service_settings<W: Words>(words: W) -> ServiceSettings {
         scheduler_flag_3: has(service::flags::SCHEDULER_3),
         persistence,
         one_packet: has(service::flags::ONE_PACKET),
-        ..ServiceSettings::default()
+        persistence_engine: has(service::flags::SIP_ENGINE).then(|| SIP_ENGINE.to_owned()),
     }
 }
 
@@ -109,7 +121,7 @@ pub(super) fn write_service<W: Words>(
     origin: Origin,
     held: bool,
     clock: Clock,
-) -> Result<(), EditError> {
+) {
     let key = index_key(key);
     let persistence = settings.persistence;
     let mut flags = service::flags::LIVE;
@@ -124,6 +136,10 @@ pub(super) fn write_service<W: Words>(
     }
     for (is_set, flag) in [
         (settings.one_packet, service::flags::ONE_PACKET),
+        (
+            settings.persistence_engine.is_some(),
+            service::flags::SIP_ENGINE,
+        ),
         (settings.scheduler_flag_1, service::flags::SCHEDULER_1),
         (settings.scheduler_flag_2, service::flags::SCHEDULER_2),
         (settings.scheduler_flag_3, service::flags::SCHEDULER_3),
@@ -133,7 +149,10 @@ pub(super) fn write_service<W: Words>(
         }
     }
     let (first, second) = words_of(key.address);
-    let prefix = persistence.map_or(0, |persistence| persistence.prefix_length);
+    let granularity = persistence.map_or(0, |persistence| match key.family {
+        4 => u32::from_ne_bytes(persistence.netmask().octets()),
+        _ => persistence.prefix_length.into(),
+    });
     words.store(
         service::PERSISTENCE_WORD,
         persistence.map_or(0, |persistence| timeout_word(clock, persistence.timeout)),
@@ -144,27 +163,20 @@ pub(super) fn write_service<W: Words>(
         service::PORT_WORD,
         u64::from(u16::from_ne_bytes(key.port))
             | u64::from(key.family) << 16
-            | u64::from(prefix) << 24
             | u64::from(key.mark) << 32,
     );
-    let scheduler = scheduler_number(settings.scheduler)?;
+    words.store(service::GRANULARITY_WORD, granularity.into());
+    let scheduler = scheduler_number(settings.scheduler);
     let heading = u64::from(flags) | u64::from(scheduler) << 48 | u64::from(key.protocol) << 56;
     words.exchange(service::FLAGS_WORD, heading);
-    Ok(())
 }
 
 /// The number of a scheduler in a service's first word: its place among the names.
-pub(super) fn scheduler_number(scheduler: Scheduler) -> Result<u8, EditError> {
+pub(super) fn scheduler_number(scheduler: Scheduler) -> u8 {
     let position = Scheduler::NAMES
         .iter()
         .position(|(known, _)| *known == scheduler);
-    match (scheduler, position) {
-        (Scheduler::Lblcr, _) | (_, None) => Err(EditError::Unsupported(format!(
-            "the scheduler {}",
-            scheduler.name()
-        ))),
-        (_, Some(position)) => Ok(position as u8),
-    }
+    position.unwrap_or_default() as u8
 }
 
 /// How many destinations a service with this scheduler has at the most, if not as many as
@@ -176,6 +188,7 @@ pub(super) fn most_destinations(scheduler: u8) -> Option<u32> {
         LEAST_CONNECTION
             | WEIGHTED_LEAST_CONNECTION
             | LOCALITY_BASED
+            | LOCALITY_BASED_WITH_REPLICATION
             | SHORTEST_EXPECTED_DELAY
             | NEVER_QUEUE
     )
@@ -192,26 +205,6 @@ pub(super) fn candidate<W: Words>(id: u32, words: W) -> Candidate {
         address: folded(address.ip()),
         port: address.port(),
     }
-}
-
-/// What this data plane can do with a service.
-pub(super) fn check_service(key: &ServiceKey, settings: &ServiceSettings) -> Result<(), EditError> {
-    scheduler_number(settings.scheduler)?;
-    let unsupported = |what: &str| Err(EditError::Unsupported(what.to_owned()));
-    // It remembers one destination for a service; behind a mark there are many addresses.
-    if settings.scheduler == Scheduler::Lblc && key.virtual_address().is_none() {
-        return unsupported("the scheduler lblc for a firewall mark");
-    }
-    if settings
-        .persistence
-        .is_some_and(|persistence| persistence.scattered_mask.is_some())
-    {
-        return unsupported("a persistence netmask that is no prefix");
-    }
-    if settings.persistence_engine.is_some() {
-        return unsupported("persistence engines");
-    }
-    Ok(())
 }
 
 /// The key of the index of services.
@@ -234,18 +227,6 @@ pub(super) fn index_key(key: &ServiceKey) -> service::ServiceKey {
     }
 }
 
-/// What this data plane can do with a destination of a service.
-pub(super) fn check_destination(settings: &DestinationSettings) -> Result<(), EditError> {
-    match settings.method {
-        ForwardingMethod::Tunnel(Tunnel::Gue { checksum, .. } | Tunnel::Gre { checksum })
-            if checksum != TunnelChecksum::None =>
-        {
-            Err(EditError::Unsupported("checksums of tunnels".to_owned()))
-        }
-        _ => Ok(()),
-    }
-}
-
 /// The settings of a destination.
 pub(super) fn destination_settings<W: Words>(words: W) -> DestinationSettings {
     let thresholds = words.load(destination::THRESHOLDS_WORD);
@@ -259,7 +240,14 @@ pub(super) fn destination_settings<W: Words>(words: W) -> DestinationSettings {
 
 fn method<W: Words>(words: W) -> ForwardingMethod {
     let destination = Destination(words);
-    let checksum = TunnelChecksum::None;
+    let octet = destination.tunnel_and_checksums();
+    let checksum = if octet & destination::tunnel::CHECKSUM != 0 {
+        TunnelChecksum::Full
+    } else if octet & destination::tunnel::REMOTE_CHECKSUM != 0 {
+        TunnelChecksum::Remote
+    } else {
+        TunnelChecksum::None
+    };
     match (destination.heading().method(), destination.tunnel()) {
         (destination::method::DIRECT, _) => ForwardingMethod::DirectRouting,
         (destination::method::TUNNEL, destination::tunnel::GUE) => {
@@ -274,18 +262,23 @@ fn method<W: Words>(words: W) -> ForwardingMethod {
     }
 }
 
-/// The method's number, and the kind and UDP port of the tunnel.
+/// The method's number, and the kind, with its checksums, and UDP port of the tunnel.
 fn method_numbers(method: ForwardingMethod) -> (u8, u8, u16) {
     match method {
         ForwardingMethod::Nat => (destination::method::NAT, 0, 0),
         ForwardingMethod::DirectRouting => (destination::method::DIRECT, 0, 0),
         ForwardingMethod::Tunnel(tunnel) => {
-            let (kind, port) = match tunnel {
-                Tunnel::Ipip => (destination::tunnel::IPIP, 0),
-                Tunnel::Gue { port, .. } => (destination::tunnel::GUE, port),
-                Tunnel::Gre { .. } => (destination::tunnel::GRE, 0),
+            let (kind, checksum, port) = match tunnel {
+                Tunnel::Ipip => (destination::tunnel::IPIP, TunnelChecksum::None, 0),
+                Tunnel::Gue { port, checksum } => (destination::tunnel::GUE, checksum, port),
+                Tunnel::Gre { checksum } => (destination::tunnel::GRE, checksum, 0),
             };
-            (destination::method::TUNNEL, kind, port)
+            let checksum = match checksum {
+                TunnelChecksum::None => 0,
+                TunnelChecksum::Full => destination::tunnel::CHECKSUM,
+                TunnelChecksum::Remote => destination::tunnel::REMOTE_CHECKSUM,
+            };
+            (destination::method::TUNNEL, kind | checksum, port)
         }
     }
 }
@@ -304,7 +297,7 @@ pub(super) fn destination_address<W: Words>(words: W) -> SocketAddr {
 
 /// Writes how packets get to a destination, as the host's routes have it.
 pub(super) fn write_way<W: Words>(words: W, route: Option<RouteTo>) {
-    let kind = u64::from(Destination(words).tunnel()) << 32;
+    let kind = u64::from(Destination(words).tunnel_and_checksums()) << 32;
     let Some(route) = route else {
         words.store(destination::WAY_WORD, kind);
         change_flags(words, 0, destination::flags::LOCAL);
@@ -523,6 +516,7 @@ mod tests {
             (Scheduler::Lc, number::LEAST_CONNECTION),
             (Scheduler::Wlc, number::WEIGHTED_LEAST_CONNECTION),
             (Scheduler::Lblc, number::LOCALITY_BASED),
+            (Scheduler::Lblcr, number::LOCALITY_BASED_WITH_REPLICATION),
             (Scheduler::Dh, number::DESTINATION_HASHING),
             (Scheduler::Sh, number::SOURCE_HASHING),
             (Scheduler::Sed, number::SHORTEST_EXPECTED_DELAY),
@@ -532,13 +526,7 @@ mod tests {
             (Scheduler::Mh, number::MAGLEV_HASHING),
             (Scheduler::Twos, number::POWER_OF_TWO_CHOICES),
         ] {
-            assert_eq!(
-                scheduler_number(scheduler),
-                Ok(number),
-                "{}",
-                scheduler.name()
-            );
+            assert_eq!(scheduler_number(scheduler), number, "{}", scheduler.name());
         }
-        assert!(scheduler_number(Scheduler::Lblcr).is_err());
     }
 }

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 
 use elver_packet::schedule::list::{MemberList, Position};
 use elver_packet::table::service::Service;
-use elver_packet::table::service::scheduler::LOCALITY_BASED;
 use elver_packet::table::{Words, service};
 use elver_sys::bpf::Maps;
 
@@ -108,12 +107,10 @@ impl MemberPlaces {
         };
         let position = list.position_after(scheduler, &before, position);
         words.store(service::CURSOR_WORD, position.cursor);
-        if scheduler != LOCALITY_BASED {
-            words.store(
-                service::SCHEDULER_WORD,
-                u64::from(position.begun_at) | u64::from(list.step) << 32,
-            );
-        }
+        words.store(
+            service::SCHEDULER_WORD,
+            u64::from(position.begun_at) | u64::from(list.step) << 32,
+        );
         words.exchange(
             service::MEMBERS_WORD,
             u64::from(start) | (list.members.len() as u64) << 32,

@@ -12,6 +12,7 @@ mod endpoints;
 mod estimates;
 mod fast_path;
 mod layout;
+mod leaving;
 mod marks;
 mod member_places;
 mod observation;
@@ -20,6 +21,7 @@ mod sync_daemons;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use elver_core::lb::Configured;
 use elver_core::metrics::TableUse;
@@ -30,10 +32,10 @@ use elver_packet::host::Slice;
 use elver_packet::reason::Reason;
 use elver_packet::table::destination::Destination;
 use elver_packet::table::settings::{
-    BEHAVIOUR_WORD, SIZE_AND_EPOCH_WORD, TCP_TIMEOUTS_WORD, UDP_TIMEOUT_WORD,
+    BEHAVIOUR_WORD, LOCALITY_WORD, SIZE_AND_EPOCH_WORD, TCP_TIMEOUTS_WORD, UDP_TIMEOUT_WORD,
 };
 use elver_packet::table::{Words, destination, service};
-use elver_sys::bpf::{Attachments, BpfError, Clock, Maps, Sizes, Totals};
+use elver_sys::bpf::{Attachments, BpfError, Clock, Direction, Maps, Sizes, Totals};
 
 use elver_sys::netlink::Netlink;
 
@@ -53,6 +55,15 @@ pub(crate) struct Device {
     pub(crate) index: u32,
     /// Its name.
     pub(crate) name: String,
+}
+
+/// How packets are treated where IPVS has a setting for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Behaviour {
+    /// Flags of [`behaviour`](elver_packet::table::settings::behaviour).
+    pub(crate) flags: u32,
+    /// After how long lblc and lblcr forget an address.
+    pub(crate) locality_expirations: [Duration; 2],
 }
 
 /// A service's slot, and those of its destinations.
@@ -94,6 +105,7 @@ pub(crate) struct DataPlane {
     unreferenced: BTreeSet<u32>,
     sweep: sweep::Sweep,
     configured: Configured,
+    leaving: leaving::Leaving,
 }
 
 impl Inventory {
@@ -309,6 +321,7 @@ impl DataPlane {
             unreferenced: BTreeSet::new(),
             sweep: sweep::Sweep::default(),
             configured,
+            leaving: leaving::Leaving::default(),
         };
         data_plane.find_ways();
         data_plane.collect_endpoints()?;
@@ -357,10 +370,15 @@ impl DataPlane {
             .is_none_or(|address| self.held.contains(&address.ip()))
     }
 
-    /// How packets are treated where IPVS has a setting for it; flags of
-    /// [`behaviour`](elver_packet::table::settings::behaviour).
-    pub(crate) fn set_behaviour(&mut self, flags: u32) {
-        self.replace_behaviour(u32::MAX.into(), flags.into());
+    /// Has packets treated so from now on.
+    pub(crate) fn set_behaviour(&mut self, behaviour: &Behaviour) {
+        self.replace_behaviour(u32::MAX.into(), behaviour.flags.into());
+        let [lblc, lblcr] = behaviour
+            .locality_expirations
+            .map(|time| u64::from(self.inventory.clock.ticks(time)));
+        if let Some(settings) = self.inventory.maps.settings() {
+            settings.store(LOCALITY_WORD, lblc | lblcr << 32);
+        }
     }
 
     /// Replaces what the settings' word of behaviour has in the places of `mask`.
@@ -376,9 +394,15 @@ impl DataPlane {
     /// # Errors
     /// The kernel refuses.
     pub(crate) fn attach(&mut self, device: &Device) -> Result<&'static str, BpfError> {
-        self.attachments
-            .attach(device.index, &device.name)
-            .map(|attachment| attachment.name())
+        let (index, name) = (device.index, &device.name);
+        let attachment = self.attachments.attach(index, name, Direction::Arriving)?;
+        if self.leaving.is_watched {
+            self.watch_leaving_by(index, name)?;
+        } else {
+            // What an earlier director may have needed.
+            self.attachments.detach_from(index, Direction::Leaving)?;
+        }
+        Ok(attachment.name())
     }
 
     /// Ends the programs of earlier directors, once no device has them any more.
@@ -405,6 +429,7 @@ impl DataPlane {
         for id in all.flat_map(|slots| slots.destinations.iter().chain(&slots.tombstones)) {
             if let Some(words) = self.inventory.maps.destination(*id) {
                 find_way(&mut self.netlink, words);
+                self.leaving.look_at(words);
             }
         }
     }

@@ -4,6 +4,7 @@
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
+use elver_core::check::Seen;
 use elver_core::check::messages::ToChecks;
 use elver_core::config::model::Statics;
 use elver_core::vrrp::messages::{Command, Notice};
@@ -87,6 +88,7 @@ impl Director {
         self.vrrp.start_at = None;
         if !self.configuration.instances.is_empty()
             || self.configuration.statics != Statics::default()
+            || !self.configuration.trackers.sessions.is_empty()
         {
             let command = self.virtual_routers.command(&self.configuration);
             let (said, ended) = (&self.outbox.vrrp, &self.outbox.ended);
@@ -148,6 +150,10 @@ impl Director {
     pub(super) fn vrrp_said(&mut self, notice: Notice) {
         if let Notice::Mail(mail) = notice {
             self.notifications.mail(mail);
+            return;
+        }
+        if let Notice::SessionChanged { session, up } = notice {
+            self.seen(&Seen::Session(session, up));
             return;
         }
         if notice == Notice::Alive {

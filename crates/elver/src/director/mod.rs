@@ -265,7 +265,7 @@ impl Director {
             settings.sizes(),
             Netlink::open().map_err(Failure::system("opening rtnetlink"))?,
         )?;
-        data_plane.set_behaviour(settings.behaviour());
+        data_plane.set_behaviour(&settings.behaviour());
         data_plane.set_access(settings.access())?;
         data_plane.set_mark_rules(&settings.mark_rules());
         let listener = control::listen(&instance.control_socket())
@@ -459,7 +459,7 @@ impl Director {
         preconditions::interfaces(&configuration, &self.network.links())?;
         // What can fail comes first.
         self.data_plane.set_access(settings.access())?;
-        self.data_plane.set_behaviour(settings.behaviour());
+        self.data_plane.set_behaviour(&settings.behaviour());
         self.data_plane.set_mark_rules(&settings.mark_rules());
         // Until the vrrp process has withdrawn what is no more, both are on record.
         self.address_record
@@ -492,12 +492,12 @@ impl Director {
             Request::Edit(edits) if edits.len() > MOST_EDITS => {
                 Response::Failed(format!("more than {MOST_EDITS} edits at once"))
             }
-            Request::Edit(edits) => Response::Edited(
-                edits
-                    .iter()
-                    .map(|edit| self.data_plane.apply(edit).err())
-                    .collect(),
-            ),
+            Request::Edit(edits) => {
+                let edited = edits.iter().map(|edit| self.data_plane.apply(edit).err());
+                let edited = edited.collect();
+                self.watch_leaving();
+                Response::Edited(edited)
+            }
             Request::Reload => match self.reload() {
                 Ok(()) => Response::Done,
                 Err(failure) => Response::Failed(failure.to_string()),

@@ -52,6 +52,7 @@ impl VirtualRouters {
             // Problems are in the log of the vrrp process already.
             Notice::GroupStateChanged { .. }
             | Notice::Statistics(_)
+            | Notice::SessionChanged { .. }
             | Notice::Problem(_)
             | Notice::Mail(_)
             | Notice::Alive => {}

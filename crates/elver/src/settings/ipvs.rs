@@ -1,8 +1,12 @@
 //! `[ipvs]`: the settings of `/proc/sys/net/ipv4/vs`, by their names, with their ranges and
 //! defaults (`Documentation/networking/ipvs-sysctl.rst` of the kernel).
 
+use std::time::Duration;
+
 use elver_packet::table::settings::behaviour;
 use serde::Deserialize;
+
+use crate::data_plane::Behaviour;
 
 /// A number from 0 to `MOST`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -176,8 +180,16 @@ impl std::fmt::Display for WithoutEffect {
 }
 
 impl Ipvs {
-    /// The flags of [`behaviour`].
-    pub(super) fn behaviour(&self) -> u32 {
+    /// How packets are treated.
+    pub(super) fn behaviour(&self) -> Behaviour {
+        Behaviour {
+            flags: self.flags(),
+            locality_expirations: [self.lblc_expiration.0, self.lblcr_expiration.0]
+                .map(|seconds| Duration::from_secs(seconds.unsigned_abs())),
+        }
+    }
+
+    fn flags(&self) -> u32 {
         let reuse = self.conn_reuse_mode.0;
         [
             (
@@ -228,16 +240,6 @@ impl Ipvs {
                 "ignore_tunneled",
                 self.ignore_tunneled.changed(),
                 "packets in tunnels that arrive are always left to the stack",
-            ),
-            (
-                "lblc_expiration",
-                self.lblc_expiration.changed(),
-                "lblc remembers a choice for a day",
-            ),
-            (
-                "lblcr_expiration",
-                self.lblcr_expiration.changed(),
-                "the scheduler lblcr is not there yet",
             ),
             (
                 "nat_icmp_send",
@@ -331,6 +333,8 @@ mod tests {
             "conn_reuse_mode",
             "expire_nodest_conn",
             "expire_quiescent_template",
+            "lblc_expiration",
+            "lblcr_expiration",
             "pmtu_disc",
             "sloppy_sctp",
             "sloppy_tcp",

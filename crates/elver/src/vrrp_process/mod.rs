@@ -6,6 +6,7 @@
 //! socket ends, the director is dead: the process gives all its addresses up at
 //! once, so that a peer takes over.
 
+mod bfd;
 mod dumps;
 mod host;
 mod routing;
@@ -34,6 +35,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::notify_fifos::NotifyFifos;
 use crate::scripts::{Ended, Scripts};
+use bfd::Bfd;
 pub use host::withdraw_addresses;
 use host::{Happening, Host};
 pub(crate) use routing::withdraw as withdraw_routes;
@@ -69,6 +71,11 @@ pub async fn run(channel: UnixStream) -> ExitCode {
     }
 }
 
+/// What nobody can guess, for discriminators and jitter.
+fn seed() -> u64 {
+    std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id())
+}
+
 async fn serve(channel: UnixStream) -> io::Result<()> {
     channel.set_nonblocking(true)?;
     let (commands, notices) = tokio::net::UnixStream::from_std(channel)?.into_split();
@@ -81,6 +88,7 @@ async fn serve(channel: UnixStream) -> io::Result<()> {
         notify_fifos: NotifyFifos::default(),
         script_configurations: Vec::new(),
         watches: Watches::new(),
+        bfd: Bfd::new(seed()),
         memory_locked: false,
         director,
     };
@@ -92,7 +100,7 @@ async fn serve(channel: UnixStream) -> io::Result<()> {
     let mut timer = Timer::new()?;
 
     let ending = loop {
-        let deadline = process.routers.poll_timeout();
+        let deadline = process.deadline();
         tokio::select! {
             // Packets are looked at before the clock: an advertisement that has come in
             // before a timer ran out counts, however late this process gets to it.
@@ -117,6 +125,10 @@ async fn serve(channel: UnixStream) -> io::Result<()> {
                 Ok(happening) => process.happened(happening),
                 Err(error) => break Err(error),
             },
+            received = process.bfd.next() => match received {
+                Ok(()) => process.follow_sessions(),
+                Err(error) => warn!("receiving BFD: {error}"),
+            },
             Some(ended) = process.scripts.next() => process.script_ended(&ended),
             Some(observation) = process.watches.next() => process.observed(&observation),
             reached = timer.until(deadline) => if let Err(error) = reached {
@@ -126,6 +138,7 @@ async fn serve(channel: UnixStream) -> io::Result<()> {
         process.let_timers_run_out();
     };
     process.handle(Input::Shutdown);
+    process.bfd.shut_down();
     process.host.close();
     let _ = tokio::time::timeout(FAREWELL, process.scripts.settled()).await;
     drop(process);
@@ -140,6 +153,7 @@ struct Process {
     notify_fifos: NotifyFifos,
     script_configurations: Vec<TrackedScript>,
     watches: Watches,
+    bfd: Bfd,
     memory_locked: bool,
     director: Director,
 }
@@ -185,7 +199,8 @@ impl Process {
                     resume,
                 });
                 self.watches.start(&trackers);
-                for problem in problems {
+                let unheard = self.bfd.configure(trackers.sessions);
+                for problem in problems.into_iter().chain(unheard) {
                     self.director.problem(problem);
                 }
                 self.director.tell(Notice::Configured);
@@ -333,7 +348,31 @@ impl Process {
         }
     }
 
+    /// When the next timer runs out.
+    fn deadline(&self) -> Option<Instant> {
+        let deadlines = [self.routers.poll_timeout(), self.bfd.poll_timeout()];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// Tells who follows sessions of BFD what has become of them.
+    fn follow_sessions(&mut self) {
+        while let Some((session, up)) = self.bfd.poll_news() {
+            self.handle(Input::SessionChanged { name: &session, up });
+            self.director.tell(Notice::SessionChanged { session, up });
+        }
+    }
+
     fn let_timers_run_out(&mut self) {
+        let now = Instant::now();
+        if self
+            .bfd
+            .poll_timeout()
+            .is_some_and(|deadline| deadline <= now)
+        {
+            self.bfd.receive_pending();
+            self.bfd.handle_timeout();
+            self.follow_sessions();
+        }
         let is_due = |routers: &VirtualRouters| {
             routers
                 .poll_timeout()

@@ -3,13 +3,14 @@
 //!
 //! ```text
 //! ipip  | outer IP | packet                                     RFC 2003, RFC 2473, RFC 4213
-//! gre   | outer IP | 0 flags 0 (2) | 2 EtherType (2) | packet   RFC 2784
-//! gue   | outer IP | UDP, checksum 0 | 0 version 0, header words 0 | 1 protocol | 2 flags 0 (2) | packet
+//! gre   | outer IP | 0 C, flags 0 (2) | 2 EtherType (2) | with C: 4 checksum (2) | 6 reserved (2) | packet   RFC 2784
+//! gue   | outer IP | UDP, checksum 0 or not | 0 version 0, header words 0 | 1 protocol | 2 flags 0 (2) | packet
 //! ```
 
 use zerocopy::{Immutable, IntoBytes};
 
 use super::Exit;
+use crate::checksum::{fold, sum_of_words};
 use crate::family::{Family, Outer};
 use crate::frame::{Encapsulation, Frame, Verdict};
 use crate::reason::Reason;
@@ -22,6 +23,10 @@ use crate::wire::{Ethernet, UdpHeader, protocol};
 const GUE_HEADER: u32 = 4;
 /// Octets of a GRE header without options.
 const GRE_HEADER: u32 = 4;
+/// Octets of the checksum in a GRE header, and of what is reserved beside it.
+const GRE_CHECKSUM: u32 = 4;
+/// The bit C of the first two octets of a GRE header: it has a checksum.
+const GRE_HAS_CHECKSUM: [u8; 2] = [0x80, 0];
 
 /// The source ports of GUE packets, which tell connections apart for routers that spread
 /// them: those that the kernel gives out by default (`ip_local_port_range`).
@@ -37,6 +42,7 @@ pub fn overhead<O: Family, W: Words>(destination: Destination<W>) -> u32 {
     O::HEADER
         + match destination.tunnel() {
             tunnel::GUE => UdpHeader::LENGTH + GUE_HEADER,
+            tunnel::GRE if destination.has_tunnel_checksum() => GRE_HEADER + GRE_CHECKSUM,
             tunnel::GRE => GRE_HEADER,
             _ => 0,
         }
@@ -61,9 +67,11 @@ pub fn outer_protocol<F: Family, W: Words>(destination: Destination<W>) -> u8 {
 }
 
 /// Puts a packet of the family `F` into one of the family `O`, and sends it. `flow` is the
-/// same for all packets of a connection.
+/// same for all packets of a connection. With a checksum, `SUMS`, if the tunnel is to have one
+/// and the packet's sum can be told; the kernel's headers of segments that are cut later have
+/// no place for theirs.
 #[inline(always)]
-pub fn encapsulate<F: Family, O: Family, P: Frame, W: Words>(
+pub fn encapsulate<F: Family, O: Family, P: Frame, W: Words, const SUMS: bool>(
     frame: &mut P,
     destination: Destination<W>,
     exit: Exit,
@@ -74,9 +82,17 @@ pub fn encapsulate<F: Family, O: Family, P: Frame, W: Words>(
     if exit.is_here() {
         return exit.send::<F, P>(frame);
     }
+    let sum = if SUMS && destination.has_tunnel_checksum() && frame.segment_payload() == 0 {
+        sum_in_tunnel::<F, P>(frame)
+    } else {
+        NO_SUM
+    };
     let inner = F::enter_tunnel(frame)?;
-    let octets = overhead::<O, W>(destination);
     let after_outer = outer_protocol::<F, W>(destination);
+    let mut octets = overhead::<O, W>(destination);
+    if SUMS && after_outer == protocol::GRE && destination.has_tunnel_checksum() && sum == NO_SUM {
+        octets -= GRE_CHECKSUM;
+    }
     let room = Encapsulation {
         octets,
         family: O::NUMBER,
@@ -99,13 +115,24 @@ pub fn encapsulate<F: Family, O: Family, P: Frame, W: Words>(
         && match after_outer {
             protocol::UDP => {
                 let port = FIRST_SOURCE_PORT + ((spread(flow) * SOURCE_PORTS) >> 16);
-                let header = Gue {
+                let mut header = Gue {
                     source: (port as u16).to_be_bytes(),
                     destination: destination.tunnel_port().to_ne_bytes(),
                     length: ((inner.length + UdpHeader::LENGTH + GUE_HEADER) as u16).to_be_bytes(),
                     checksum: [0; 2],
                     gue: [0, F::IN_IP, 0, 0],
                 };
+                if SUMS && sum != NO_SUM {
+                    header.checksum = header.seal(&outer, sum).to_ne_bytes();
+                }
+                put(frame, after, &header)
+            }
+            protocol::GRE if SUMS && sum != NO_SUM => {
+                let [first, second] = GRE_HAS_CHECKSUM;
+                let [high, low] = F::ETHER_TYPE.0.to_be_bytes();
+                let own = half(GRE_HAS_CHECKSUM) + half([high, low]);
+                let [sum_first, sum_second] = (!fold(sum + own)).to_ne_bytes();
+                let header = [first, second, high, low, sum_first, sum_second, 0, 0];
                 put(frame, after, &header)
             }
             protocol::GRE => {
@@ -129,6 +156,49 @@ struct Gue {
     length: [u8; 2],
     checksum: [u8; 2],
     gue: [u8; 4],
+}
+
+impl Gue {
+    /// The UDP checksum (RFC 768; RFC 8200, section 8.1), of which the data after these headers
+    /// have this sum.
+    #[inline(always)]
+    fn seal<O: Family>(&self, outer: &Outer<O>, sum: u64) -> u16 {
+        let [version, protocol, first_flags, second_flags] = self.gue;
+        let all = sum
+            + sum_of_words(O::to_words(outer.source))
+            + sum_of_words(O::to_words(outer.destination))
+            + half([0, protocol::UDP])
+            + 2 * half(self.length)
+            + half(self.source)
+            + half(self.destination)
+            + half([version, protocol])
+            + half([first_flags, second_flags]);
+        match !fold(all) {
+            0 => u16::MAX,
+            checksum => checksum,
+        }
+    }
+}
+
+/// Stands for the sum of a packet that cannot be told; no packet's own, since none is all zeros.
+const NO_SUM: u64 = 0;
+
+/// The sum over a packet as it will be in a tunnel, one hop further; [`NO_SUM`] if it cannot be
+/// told.
+///
+/// A function of its own, for its stack.
+#[inline(never)]
+fn sum_in_tunnel<F: Family, P: Frame>(frame: &P) -> u64 {
+    match F::sum_in_tunnel(frame) {
+        Some(sum) => u64::from(fold(sum)),
+        None => NO_SUM,
+    }
+}
+
+/// Two octets as a sum takes them.
+#[inline(always)]
+fn half(octets: [u8; 2]) -> u64 {
+    u16::from_ne_bytes(octets).into()
 }
 
 #[inline(always)]

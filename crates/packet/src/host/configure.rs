@@ -35,6 +35,8 @@ impl Ground {
             let ticks = u64::from(seconds * self.ticks_per_second);
             words.store(word, ticks | u64::from(seconds) << 32);
         }
+        let expiration = u64::from(settings::LOCALITY_SECONDS * self.ticks_per_second);
+        words.store(settings::LOCALITY_WORD, expiration << 32 | expiration);
         words.exchange(
             settings::VERSION_WORD,
             (1 << 32) | u64::from(LAYOUT_VERSION),
@@ -111,16 +113,19 @@ impl VirtualService {
             flags |= service::flags::ONE_PACKET;
         }
         let (ticks, prefix) = self.persistence.map_or((0, 0), |persistence| {
-            (persistence.ticks, persistence.prefix)
+            (persistence.ticks, u32::from(persistence.prefix))
         });
+        let granularity = match self.address {
+            IpAddr::V4(_) => u32::MAX.checked_shl(32 - prefix).map_or(0, u32::to_be),
+            IpAddr::V6(_) => prefix,
+        };
         write_address(words, service::ADDRESS_WORD, self.address);
         words.store(service::PERSISTENCE_WORD, ticks.into());
         words.store(
             service::PORT_WORD,
-            u64::from(self.port.to_be())
-                | u64::from(family(self.address)) << 16
-                | u64::from(prefix) << 24,
+            u64::from(self.port.to_be()) | u64::from(family(self.address)) << 16,
         );
+        words.store(service::GRANULARITY_WORD, granularity.into());
         let scheduler = u64::from(self.scheduler) << 48;
         let protocol = u64::from(self.protocol) << 56;
         words.exchange(service::FLAGS_WORD, u64::from(flags) | scheduler | protocol);

@@ -208,7 +208,8 @@ pub(super) fn search<F: Family, P: Frame, T: Tables>(
     let [_, service_id, ..] = frame.noted();
     let service_id = service_id as u32;
     let client = Client::of(&passage.key, &passage.place, now);
-    let chosen = schedule::search(tables, service_id, &client).ok_or(Reason::NoDestination)?;
+    let chosen = schedule::search::<F, T>(tables, service_id, &client, passage.key.receiver)
+        .ok_or(Reason::NoDestination)?;
     frame.note(&[chosen.to_note(), 0, 0, 0]);
     Ok(Decision::Later(if F::NUMBER == 4 {
         Stage::Open4
@@ -428,7 +429,7 @@ fn template<F: Family, P: Frame, T: Tables>(
         Matched::Port(vport) => (passage.key.receiver, vport, passage.key.protocol),
     };
     let key = Key::<F> {
-        sender: F::network(passage.key.sender, service.persistence_prefix()),
+        sender: F::network(passage.key.sender, service.granularity()),
         receiver,
         ports: u32::from(vport) << 16,
         protocol,

@@ -17,6 +17,12 @@ use crate::wire::{EtherType, Ethernet, UdpHeader, protocol};
 
 /// Octets between an outer header and the packet, of GRE without options.
 const GRE: u32 = 4;
+/// The first word of a GRE header: no flags, and what follows.
+const IPV4_IN_GRE: u32 = EtherType::IPV4.0 as u32;
+/// The same, where IPv6 follows.
+const IPV6_IN_GRE: u32 = EtherType::IPV6.0 as u32;
+/// The bit there that says that there is a checksum.
+const HAS_CHECKSUM: u32 = 1 << 31;
 /// The same of GUE without extensions.
 const GUE: u32 = UdpHeader::LENGTH + 4;
 
@@ -25,20 +31,30 @@ const GUE: u32 = UdpHeader::LENGTH + 4;
 pub(super) fn content<F: Icmp, P: Frame>(frame: &P, quoted: &Quoted<F>) -> u8 {
     match quoted.protocol {
         protocol::IPIP | protocol::IPV6 => quoted.protocol,
-        protocol::GRE => match frame.read::<[u8; 4]>(quoted.transport) {
-            Some([0, 0, high, low]) => match EtherType(u16::from_be_bytes([high, low])) {
-                EtherType::IPV4 => protocol::IPIP,
-                EtherType::IPV6 => protocol::IPV6,
+        protocol::GRE => {
+            let header = frame
+                .read::<[u8; 4]>(quoted.transport)
+                .map_or(u32::MAX, u32::from_be_bytes);
+            // With other flags there would be more in the header.
+            match header & !HAS_CHECKSUM {
+                IPV4_IN_GRE => protocol::IPIP,
+                IPV6_IN_GRE => protocol::IPV6,
                 _ => 0,
-            },
-            _ => 0,
-        },
+            }
+        }
         protocol::UDP => match frame.read::<[u8; 4]>(quoted.transport + UdpHeader::LENGTH) {
             Some([0, content, 0, 0]) => content,
             _ => 0,
         },
         _ => 0,
     }
+}
+
+/// Octets of a GRE header, which a checksum makes longer by 4.
+#[inline(always)]
+fn gre<P: Frame>(frame: &P, at: u32) -> u32 {
+    let first = frame.read::<[u8; 4]>(at).map_or(0, u32::from_be_bytes);
+    GRE + ((first & HAS_CHECKSUM) >> 29)
 }
 
 /// An error about a packet that carried one of the family `F` in one of the family `O`.
@@ -53,7 +69,7 @@ pub(super) fn relay<F: Icmp, O: Icmp, P: Frame, T: Tables>(
     let outer = &message.quoted;
     let begin = outer.transport
         + match outer.protocol {
-            protocol::GRE => GRE,
+            protocol::GRE => gre(frame, outer.transport),
             protocol::UDP => GUE,
             _ => 0,
         };

@@ -1,23 +1,19 @@
 //! Destinations compared by their connections.
 
-use super::{Chosen, Client, is_open, open_bit};
+use super::{Chosen, is_open, open_bit};
 use crate::table::destination::{Destination, flags, is_less};
 use crate::table::service::{Service, scheduler};
-use crate::table::settings::{Settings, Ticks, ticks_between};
+use crate::table::settings::Settings;
 use crate::table::{Tables, Words};
 
 /// How many members are compared; a service with such a scheduler has no more of them.
 pub const MOST_COMPARED: u32 = 256;
 
-/// How long lblc remembers a choice that nobody asks for, in ticks: about a day, the default
-/// of `lblc_expiration`.
-const MEMORY: i32 = 86_400 * 8;
-
 /// What a scheduler makes of a destination's connections.
 ///
 /// Numbers and not branches, here and where loads are compared: the verifier in the kernel
 /// would follow every branch anew at every member.
-struct Scale {
+pub(super) struct Scale {
     active: u64,
     inactive: u64,
     /// Added where there is an active connection.
@@ -33,10 +29,10 @@ struct Scale {
 }
 
 impl Scale {
-    /// The scale of lc (`ip_vs_lc.c`), wlc, lblc, twos (`ip_vs_dest_conn_overhead` of
+    /// The scale of lc (`ip_vs_lc.c`), wlc, lblc, lblcr, twos (`ip_vs_dest_conn_overhead` of
     /// `ip_vs.h`), sed (`ip_vs_sed.c`) or nq (`ip_vs_nq.c`).
     #[inline(always)]
-    fn of(number: u8, unknown_zero: u64) -> Scale {
+    pub(super) fn of(number: u8, unknown_zero: u64) -> Scale {
         let is_delay = number == scheduler::SHORTEST_EXPECTED_DELAY;
         let never_queues = number == scheduler::NEVER_QUEUE;
         let by_active = u64::from(is_delay | never_queues);
@@ -72,16 +68,87 @@ impl Scale {
     }
 }
 
-/// The member with the least load for its weight, the first one of equals.
+/// That [`Best`] is the least loaded.
+pub(super) const LEAST: bool = false;
+/// That [`Best`] is the most loaded.
+pub(super) const MOST: bool = true;
+
+/// The best of those that were compared so far: whatever it is known by, or 0 for nobody; its
+/// load; its weight.
+pub(super) struct Best(pub(super) [u64; 3]);
+
+impl Best {
+    /// Nobody yet: any other has less than infinitely many connections for its weight.
+    #[inline(always)]
+    pub(super) fn none(unknown_zero: u64) -> Best {
+        Best([unknown_zero, 1 ^ unknown_zero, unknown_zero])
+    }
+
+    /// Compares another one, if `is_candidate` is 1 and not 0.
+    #[inline(always)]
+    pub(super) fn offer<const MOST_WANTED: bool, W: Words>(
+        &mut self,
+        name: u64,
+        destination: Destination<W>,
+        scale: &Scale,
+        is_candidate: u64,
+    ) {
+        let candidate = [name, scale.load(destination), scale.weight(destination)];
+        let [_, load, weight] = candidate;
+        let [best, best_load, best_weight] = self.0;
+        let one = load.wrapping_mul(best_weight);
+        let other = best_load.wrapping_mul(weight);
+        // load / weight < best load / best weight, or the other way round
+        let is_better = if MOST_WANTED {
+            is_less(other, one) | is_less(best, 1)
+        } else {
+            is_less(one, other)
+        };
+        let mask = (is_better & is_candidate).wrapping_neg() ^ scale.nothing;
+        for (best, candidate) in self.0.iter_mut().zip(candidate) {
+            *best ^= (*best ^ candidate) & mask;
+        }
+    }
+}
+
+/// What comes of comparing all members of a service.
+pub(super) struct Compared {
+    /// The id of the least loaded one, and 1 more; 0 for nobody.
+    least: u32,
+    /// Whether a member has room to spare.
+    pub(super) has_spare_room: bool,
+}
+
+impl Compared {
+    /// The member with the least load for its weight, the first one of equals.
+    #[inline(always)]
+    pub(super) fn least(&self) -> Option<Chosen> {
+        Chosen::new(self.least.wrapping_sub(1))
+    }
+}
+
+/// Compares the members of a service.
+#[inline(always)]
+pub(super) fn compare<T: Tables>(tables: &T, service_id: u32) -> Compared {
+    let compared = compared(tables, service_id);
+    Compared {
+        least: compared as u32,
+        has_spare_room: compared >> 32 != 0,
+    }
+}
+
+/// [`Compared`] as a number: the least loaded in the lower half, and in the upper one whether
+/// there is room to spare.
 #[inline(never)]
-pub(super) fn least<T: Tables>(tables: &T, service_id: u32, client: &Client) -> Option<Chosen> {
-    let unknown_zero = Settings(tables.settings()?).zero();
-    let service = Service(tables.service(service_id)?);
-    let number = service.scheduler();
-    let scale = Scale::of(number, unknown_zero);
+fn compared<T: Tables>(tables: &T, service_id: u32) -> u64 {
+    let (Some(settings), Some(service)) = (tables.settings(), tables.service(service_id)) else {
+        return 0;
+    };
+    let unknown_zero = Settings(settings).zero();
+    let service = Service(service);
+    let scale = Scale::of(service.scheduler(), unknown_zero);
     let (first, members) = service.members();
-    // No member yet: any other has less than infinitely many connections for its weight.
-    let mut best = [unknown_zero, 1 ^ unknown_zero, unknown_zero];
+    let mut best = Best::none(unknown_zero);
     let mut spare = unknown_zero;
     // A whole word: of half of one that it puts on the stack, Linux 6.1 forgets the value.
     let mut place = 0u64;
@@ -97,39 +164,11 @@ pub(super) fn least<T: Tables>(tables: &T, service_id: u32, client: &Client) -> 
         };
         let destination = Destination(words);
         spare |= has_spare_room(destination, &scale);
-        let member = [
-            u64::from(id.wrapping_add(1)),
-            scale.load(destination),
-            scale.weight(destination),
-        ];
-        let [_, load, weight] = member;
-        let [_, best_load, best_weight] = best;
-        // load / weight < best load / best weight
-        let has_less = is_less(
-            load.wrapping_mul(best_weight),
-            best_load.wrapping_mul(weight),
-        );
-        let is_better = has_less & open_bit(destination.heading());
-        let mask = is_better.wrapping_neg() ^ unknown_zero;
-        best = [
-            best[0] ^ (best[0] ^ member[0]) & mask,
-            best[1] ^ (best[1] ^ member[1]) & mask,
-            best[2] ^ (best[2] ^ member[2]) & mask,
-        ];
+        let is_open = open_bit(destination.heading());
+        best.offer::<LEAST, _>(id.wrapping_add(1).into(), destination, &scale, is_open);
         place += 1;
     }
-    let chosen = Chosen::new((best[0] as u32).wrapping_sub(1));
-    if number != scheduler::LOCALITY_BASED {
-        return chosen;
-    }
-    // A server that has more than its share is kept while no other has room to spare.
-    if spare == 0
-        && let Some(last) = remembered(tables, service, client.now)
-    {
-        return Some(last);
-    }
-    remember(tables, service, chosen?, client.now);
-    chosen
+    best.0[0] & u64::from(u32::MAX) | spare << 32
 }
 
 /// 1 if the destination has less than half as many active connections as its weight, else 0.
@@ -178,47 +217,4 @@ fn weighed<T: Tables>(tables: &T, scale: &Scale, id: u32) -> (u64, u64) {
         }
         _ => (1, 0),
     }
-}
-
-/// The destination that lblc chose last, while it has no more active connections than its
-/// weight (`ip_vs_lblc.c`). That it is overloaded by its thresholds does not matter there.
-///
-/// IPVS remembers a destination for each virtual address of a service; this is for services
-/// that have one.
-#[inline(always)]
-pub(super) fn last_chosen<T: Tables>(
-    tables: &T,
-    service: Service<T::Words>,
-    now: Ticks,
-) -> Option<Chosen> {
-    let last = remembered(tables, service, now)?;
-    let destination = Destination(tables.destination(last.id())?);
-    let (active, _) = destination.connections();
-    (active <= destination.weight()).then_some(last)
-}
-
-/// What lblc chose last, if it may still be used; that counts as a use.
-#[inline(always)]
-fn remembered<T: Tables>(tables: &T, service: Service<T::Words>, now: Ticks) -> Option<Chosen> {
-    let memory = service.cursor();
-    let last = Chosen::new((memory as u32).wrapping_sub(1))?;
-    let heading = Destination(tables.destination(last.id())?).heading();
-    let is_fresh = ticks_between(service.last_use(), now) < MEMORY;
-    let is_same = heading.generation() == (memory >> 32) as u16;
-    let is_there = heading.flags() & (flags::AVAILABLE | flags::QUIESCENT) == flags::AVAILABLE;
-    if !is_fresh || !is_same || !is_there {
-        return None;
-    }
-    service.set_last_use(now);
-    Some(last)
-}
-
-#[inline(always)]
-fn remember<T: Tables>(tables: &T, service: Service<T::Words>, chosen: Chosen, now: Ticks) {
-    let Some(words) = tables.destination(chosen.id()) else {
-        return;
-    };
-    let generation = Destination(words).heading().generation();
-    service.set_last_use(now);
-    service.set_cursor(u64::from(chosen.id().wrapping_add(1)) | u64::from(generation) << 32);
 }

@@ -11,7 +11,7 @@
 //! | fo | by weight, the highest first | the first one |
 //! | ovf | by weight, the highest first | the first with no more active connections than its weight |
 //! | lc, wlc, sed, nq | destinations | the least loaded of all ([`load`]) |
-//! | lblc | destinations | the last one chosen, or the least loaded of all |
+//! | lblc, lblcr | destinations | who serves the virtual address, or the least loaded of all ([`locality`]) |
 //! | sh, dh | 256 slots | that of a hash of the client's or the virtual address ([`hash`]) |
 //! | mh | 4093 slots | that of a hash of the client's address |
 //! | twos | as for wrr | the less loaded of two, drawn by lot |
@@ -26,6 +26,7 @@ pub mod hash;
 #[cfg(feature = "host")]
 pub mod list;
 pub mod load;
+mod locality;
 pub mod turn;
 
 use core::num::NonZeroU64;
@@ -33,6 +34,7 @@ use core::num::NonZeroU64;
 use crate::family::Family;
 use crate::table::connection::{Key, Place};
 use crate::table::destination::{Destination, Heading, flags, is_less};
+use crate::table::locality::LocalityKey;
 use crate::table::service::{self, Service, scheduler};
 use crate::table::settings::{Settings, Ticks};
 use crate::table::{Tables, Words};
@@ -175,9 +177,15 @@ fn at_once<T: Tables>(
     Chosen::by_turns(id, is_turn.into())
 }
 
-/// The destination where one look does not tell; none if nobody takes the connection.
+/// The destination where one look does not tell, of a connection to `address`; none if nobody
+/// takes it.
 #[inline(never)]
-pub fn search<T: Tables>(tables: &T, service_id: u32, client: &Client) -> Option<Chosen> {
+pub fn search<F: Family, T: Tables>(
+    tables: &T,
+    service_id: u32,
+    client: &Client,
+    address: F::Address,
+) -> Option<Chosen> {
     let service = Service(tables.service(service_id)?);
     let (first, members) = service.members();
     if members == 0 {
@@ -185,7 +193,10 @@ pub fn search<T: Tables>(tables: &T, service_id: u32, client: &Client) -> Option
     }
     let early = match service.scheduler() {
         scheduler::POWER_OF_TWO_CHOICES => load::less_of_two(tables, first, members, client.lot),
-        scheduler::LOCALITY_BASED => load::last_chosen(tables, service, client.now),
+        scheduler::LOCALITY_BASED | scheduler::LOCALITY_BASED_WITH_REPLICATION => {
+            let key = LocalityKey::of::<F>(address, service_id, service.scheduler());
+            return locality::choose(tables, service_id, client, &key);
+        }
         _ => None,
     };
     if early.is_some() {
@@ -202,7 +213,7 @@ pub fn search<T: Tables>(tables: &T, service_id: u32, client: &Client) -> Option
         | scheduler::OVERFLOW
         | scheduler::SOURCE_HASHING
         | scheduler::POWER_OF_TWO_CHOICES => turn::walk(tables, service_id, client),
-        _ => load::least(tables, service_id, client),
+        _ => load::compare(tables, service_id).least(),
     }
 }
 

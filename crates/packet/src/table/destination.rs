@@ -9,7 +9,7 @@
 //! word 5   active connections 32 | inactive connections 32
 //! word 6   persistence templates
 //! word 7   upper threshold 32 | lower threshold 32
-//! word 8   the way there, as the controller knows it: device 32 | tunnel 8 | family of the neighbour 8 | spare
+//! word 8   the way there, as the controller knows it: device 32 | kind of tunnel 4 | its checksums 4 | family of the neighbour 8 | spare
 //! word 9   … the neighbour: the router, or the real server itself (IPv4: the first 32 bits) …
 //! word 10  … the neighbour
 //! word 11  source address of tunnel packets (IPv4: the first 32 bits) …
@@ -99,10 +99,18 @@ pub mod method {
 pub mod tunnel {
     /// IP in IP (RFC 2003, RFC 2473, RFC 4213).
     pub const IPIP: u8 = 0;
-    /// Generic UDP encapsulation, without a UDP checksum.
+    /// Generic UDP encapsulation.
     pub const GUE: u8 = 1;
-    /// Generic routing encapsulation (RFC 2784), without a checksum.
+    /// Generic routing encapsulation (RFC 2784).
     pub const GRE: u8 = 2;
+
+    /// Beside a kind: with a checksum, the UDP header's or GRE's.
+    pub const CHECKSUM: u8 = 1 << 4;
+    /// Beside GUE: checksums inside may be left to the other end (`IP_VS_TUNNEL_ENCAP_FLAG_REMCSUM`).
+    /// Whether any are is the sender's choice; here none is.
+    pub const REMOTE_CHECKSUM: u8 = 1 << 5;
+    /// The kind without what is beside it.
+    pub(super) const KIND: u8 = 0xf;
 }
 
 /// The bit of [`flags::OVERLOADED`].
@@ -165,7 +173,19 @@ impl<W: Words> Destination<W> {
     /// The kind of tunnel, of [`tunnel`].
     #[inline(always)]
     pub fn tunnel(self) -> u8 {
+        self.tunnel_and_checksums() & tunnel::KIND
+    }
+
+    /// The kind of tunnel with what is beside it in [`tunnel`].
+    #[inline(always)]
+    pub fn tunnel_and_checksums(self) -> u8 {
         part(self.0.load(WAY_WORD), 32, 0xff) as u8
+    }
+
+    /// Whether the packets of the tunnel have a checksum of their own.
+    #[inline(always)]
+    pub fn has_tunnel_checksum(self) -> bool {
+        self.tunnel_and_checksums() & tunnel::CHECKSUM != 0
     }
 
     /// The way there, as the controller knows it.

@@ -17,6 +17,7 @@
 //! | `CONNECTIONS` | 8 words, eight entries to a set | [`connection`] |
 //! | `STATISTICS` | per processor, 5 words, by a destination's id | [`destination`] |
 //! | `FRAGMENTS`, `ENDPOINTS` | hashes | [`fragment`] |
+//! | `LOCALITY` | hash: [`locality::LocalityKey`] to 16 words | [`locality`] |
 //! | `STATIONS` | hash: [`station::Station`] to nothing | [`station`] |
 //! | `ESTIMATES` | 16 words, by a destination's id; the controller's alone | [`destination`] |
 //! | `REASONS` | per processor, one word, by [`Reason`](crate::reason::Reason) | |
@@ -26,6 +27,7 @@ pub mod connection;
 pub mod destination;
 pub mod fragment;
 mod hop;
+pub mod locality;
 pub mod mark;
 pub mod service;
 pub mod settings;
@@ -34,10 +36,11 @@ pub mod station;
 use crate::reason::Reason;
 use access::AccessKey;
 use fragment::{Endpoint, FragmentKey, Remembered};
+use locality::LocalityKey;
 use service::ServiceKey;
 
 /// Changes whenever a layout does: state that was pinned by another version is not misread.
-pub const LAYOUT_VERSION: u32 = 4;
+pub const LAYOUT_VERSION: u32 = 5;
 
 /// Words that several processors read and write at the same time.
 ///
@@ -73,6 +76,10 @@ pub trait Tables {
     fn remember_fragment(&self, key: &FragmentKey, remembered: Remembered);
     /// Whether packets of this address may be connections' that are known here.
     fn is_endpoint(&self, endpoint: &Endpoint) -> bool;
+    /// What lblc and lblcr remember of an address.
+    fn locality(&self, key: &LocalityKey) -> Option<Self::Words>;
+    /// The same of an address of which nothing has been remembered, all 0, where there is room.
+    fn new_locality(&self, key: &LocalityKey) -> Option<Self::Words>;
     /// A rule that gives packets a firewall mark.
     fn mark_rule(&self, number: u32) -> Option<Self::Words>;
     /// A service.

@@ -1,28 +1,27 @@
 //! Virtual services.
 //!
 //! ```text
-//! word 0    flags 32 | generation 16 | scheduler 8 | protocol 8
+//! word 0    flags 32 | spare 16 | scheduler 8 | protocol 8
 //! word 1    first place of the member list 32 | members 32      (one store switches lists)
-//! word 2    the scheduler's cursor; of lblc: the id of the last destination, and 1 more 32 | its generation 16
+//! word 2    the scheduler's cursor
 //! word 3    persistence timeout in ticks 32 | persistence timeout in seconds 32
 //! word 4    VIP (IPv4: its first 32 bits) …
 //! word 5    … VIP
-//! word 6    vport 16 | family 8 (4 or 6) | prefix length of persistence 8 | firewall mark 32
+//! word 6    vport 16 | family 8 (4 or 6) | spare 8 | firewall mark 32
 //! word 7    places of the member list that are reserved for this service 32
 //! words 8…12   totals of destinations that are gone: connections, packets in, out, octets in, out
 //! word 13   of wrr: the cursor at which the list was begun 32 | by how much the weight falls from turn to turn 32
-//!           of lblc: when the last destination was chosen last 32
-//! words 14, 15  spare
+//! word 14   granularity of persistence: IPv4: the netmask, as in a packet 32; IPv6: the length of a prefix 32
+//! word 15   spare
 //! ```
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use super::settings::Ticks;
 use super::{Words, part};
 
 /// Words of a service.
 pub const WORDS: usize = 16;
-/// The word with flags, generation, scheduler and protocol.
+/// The word with flags, scheduler and protocol.
 pub const FLAGS_WORD: usize = 0;
 /// The word with the member list.
 pub const MEMBERS_WORD: usize = 1;
@@ -40,6 +39,8 @@ pub const ROOM_WORD: usize = 7;
 pub const PAST_WORD: usize = 8;
 /// The word with what else a scheduler remembers.
 pub const SCHEDULER_WORD: usize = 13;
+/// The word that tells which bits of their addresses tell clients apart.
+pub const GRANULARITY_WORD: usize = 14;
 
 /// Bits of a service's flags.
 pub mod flags {
@@ -51,6 +52,9 @@ pub mod flags {
     pub const PERSISTENT: u32 = 1 << 2;
     /// The configuration file put it here, not an operator.
     pub const FROM_CONFIGURATION: u32 = 1 << 3;
+    /// Clients are to be told apart by what the SIP persistence engine finds in their packets.
+    /// There is no such engine here: the flag is kept for who lists services.
+    pub const SIP_ENGINE: u32 = 1 << 5;
     /// One-packet scheduling: each packet is scheduled on its own.
     pub const ONE_PACKET: u32 = 1 << 4;
     /// The scheduler's flag 1: sh and mh fall back on other servers.
@@ -73,6 +77,8 @@ pub mod scheduler {
     pub const WEIGHTED_LEAST_CONNECTION: u8 = 3;
     /// Locality-based least connection, lblc.
     pub const LOCALITY_BASED: u8 = 4;
+    /// Locality-based least connection with replication, lblcr.
+    pub const LOCALITY_BASED_WITH_REPLICATION: u8 = 5;
     /// Destination hashing, dh.
     pub const DESTINATION_HASHING: u8 = 6;
     /// Source hashing, sh.
@@ -191,18 +197,6 @@ impl<W: Words> Service<W> {
         }
     }
 
-    /// When lblc chose the destination at its cursor last.
-    #[inline(always)]
-    pub fn last_use(self) -> Ticks {
-        self.0.load(SCHEDULER_WORD) as Ticks
-    }
-
-    /// lblc chooses the destination at its cursor now.
-    #[inline(always)]
-    pub fn set_last_use(self, now: Ticks) {
-        self.0.store(SCHEDULER_WORD, now.into());
-    }
-
     /// How long a persistence template lasts, in ticks.
     #[inline(always)]
     pub fn persistence_ticks(self) -> u32 {
@@ -215,9 +209,11 @@ impl<W: Words> Service<W> {
         self.0.load(PORT_WORD) as u16
     }
 
-    /// Leading bits of a client's address that tell clients apart.
+    /// Which bits of a client's address tell clients apart, for [`Family::network`].
+    ///
+    /// [`Family::network`]: crate::family::Family::network
     #[inline(always)]
-    pub fn persistence_prefix(self) -> u32 {
-        part(self.0.load(PORT_WORD), 24, 0xff) as u32
+    pub fn granularity(self) -> u32 {
+        self.0.load(GRANULARITY_WORD) as u32
     }
 }

@@ -11,12 +11,14 @@
 //! word 7    behaviour: flags 32 | there are lists of access 1 | there are rules of marks 1 |
 //!          there are services of marks 1 | the loopback device was changed 1
 //! word 8   the tick of the last answer by ICMP 32 | answers in that tick 32
+//! word 9   after how many ticks lblc 32 and lblcr 32 forget
 //! words 16… timeouts of the TCP states: ticks 32 | seconds 32
 //! word 32   timeout of UDP, alike
 //! words 48… timeouts of the SCTP states, alike
 //! ```
 
 use super::Words;
+use super::service::scheduler;
 use crate::flow::sctp::SctpState;
 use crate::flow::tcp::TcpState;
 use crate::wire::protocol;
@@ -41,6 +43,10 @@ pub const NANOSECONDS_WORD: usize = 6;
 pub const BEHAVIOUR_WORD: usize = 7;
 /// The word that counts what the programs tell senders.
 pub const ANSWERS_WORD: usize = 8;
+/// The word that tells after how long lblc and lblcr forget an address.
+pub const LOCALITY_WORD: usize = 9;
+/// After how long lblc and lblcr forget an address by default (`lblc_expiration` in the kernel).
+pub const LOCALITY_SECONDS: u32 = 86_400;
 /// How often senders are told by ICMP why their packets are dropped, in a tick: about a thousand
 /// times a second in all (`icmp_msgs_per_sec` in the kernel).
 pub const ANSWERS_PER_TICK: u32 = 125;
@@ -193,6 +199,13 @@ impl<W: Words> Settings<W> {
     #[inline(always)]
     pub fn behaviour(self) -> u32 {
         self.0.load(BEHAVIOUR_WORD) as u32
+    }
+
+    /// After how many ticks a scheduler, lblc or lblcr, forgets an address that nobody asks for.
+    #[inline(always)]
+    pub fn locality_expiration(self, number: u8) -> i32 {
+        let shift = 32 * u32::from(number == scheduler::LOCALITY_BASED_WITH_REPLICATION);
+        (self.0.load(LOCALITY_WORD) >> shift) as i32
     }
 
     /// How long a connection of a protocol stays in a state without a packet.

@@ -24,6 +24,7 @@ use elver_packet::host::HostTables;
 use elver_packet::reason::Reason;
 use elver_packet::table::access::AccessKey;
 use elver_packet::table::fragment::{Endpoint, FragmentKey, Remembered};
+use elver_packet::table::locality::LocalityKey;
 use elver_packet::table::service::ServiceKey;
 use elver_packet::table::{Tables, Traffic, Words, connection, destination, service, settings};
 
@@ -254,6 +255,14 @@ impl Tables for ExploredTables {
     }
 
     fn remember_fragment(&self, _key: &FragmentKey, _remembered: Remembered) {}
+
+    fn locality(&self, _key: &LocalityKey) -> Option<Line> {
+        None
+    }
+
+    fn new_locality(&self, _key: &LocalityKey) -> Option<Line> {
+        None
+    }
 
     fn is_endpoint(&self, _endpoint: &Endpoint) -> bool {
         false

@@ -160,12 +160,22 @@ fn describe_packet(packet: &[u8]) -> String {
             describe_packet(about)
         ),
         (4 | 41, inner) => format!(" with {{{}}}", describe_packet(inner)),
+        (47, [0x80, _, _, _, _, _, _, _, inner @ ..]) => format!(
+            " GRE, sum {}, with {{{}}}",
+            whole_sum(false),
+            describe_packet(inner)
+        ),
         (47, [_, _, _, _, inner @ ..]) => {
             format!(" GRE with {{{}}}", describe_packet(inner))
         }
-        (17, [_, _, 0x17, 0xc0, _, _, _, _, _, _, _, _, inner @ ..]) => {
+        (17, [_, _, 0x17, 0xc0, _, _, 0, 0, _, _, _, _, inner @ ..]) => {
             format!(" GUE with {{{}}}", describe_packet(inner))
         }
+        (17, [_, _, 0x17, 0xc0, _, _, _, _, _, _, _, _, inner @ ..]) => format!(
+            " GUE, sum {}, with {{{}}}",
+            whole_sum(true),
+            describe_packet(inner)
+        ),
         (6 | 17, [a, b, c, d, ..]) => format!(
             ", {} {} > {}, sum {}",
             if protocol == 6 { "TCP" } else { "UDP" },

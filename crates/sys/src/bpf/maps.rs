@@ -11,6 +11,7 @@ use elver_packet::host::{Slice, entry};
 use elver_packet::reason::Reason;
 use elver_packet::table::access::{ADDRESS_BITS, Access, AccessKey};
 use elver_packet::table::fragment::{Endpoint, FragmentKey, Remembered};
+use elver_packet::table::locality::LocalityKey;
 use elver_packet::table::service::ServiceKey;
 use elver_packet::table::settings::VERSION_WORD;
 use elver_packet::table::{
@@ -344,6 +345,15 @@ impl<'a> Tables for &'a Maps {
 
     // Only programs see fragments come.
     fn remember_fragment(&self, _key: &FragmentKey, _remembered: Remembered) {}
+
+    // Only programs choose by locality.
+    fn locality(&self, _key: &LocalityKey) -> Option<Slice<'a>> {
+        None
+    }
+
+    fn new_locality(&self, _key: &LocalityKey) -> Option<Slice<'a>> {
+        None
+    }
 
     fn is_endpoint(&self, endpoint: &Endpoint) -> bool {
         self.endpoints.get(&octets(endpoint), 0).is_ok()

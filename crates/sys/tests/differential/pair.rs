@@ -21,19 +21,20 @@ use crate::frames::{Arriving, Random};
 use crate::services::{self, Offer};
 
 const SERVICES: u32 = 32;
-const DESTINATIONS: u32 = 96;
+const DESTINATIONS: u32 = 160;
 /// Places of a list by a hash, but for the longest.
 const SHORT: u32 = 256;
 pub(crate) const SECOND: Ticks = 8;
 /// So far are jiffies shifted that the clock stands still while a history runs.
 const SHIFT: u32 = 40;
 
-const SCHEDULERS: [u8; 13] = [
+const SCHEDULERS: [u8; 14] = [
     scheduler::ROUND_ROBIN,
     scheduler::WEIGHTED_ROUND_ROBIN,
     scheduler::LEAST_CONNECTION,
     scheduler::WEIGHTED_LEAST_CONNECTION,
     scheduler::LOCALITY_BASED,
+    scheduler::LOCALITY_BASED_WITH_REPLICATION,
     scheduler::DESTINATION_HASHING,
     scheduler::SOURCE_HASHING,
     scheduler::SHORTEST_EXPECTED_DELAY,

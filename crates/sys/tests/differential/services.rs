@@ -73,11 +73,17 @@ impl Offer {
 
     /// Every kind of tunnel, over both families.
     fn by_tunnels(mut self) -> Offer {
-        for (host, kind) in [(11, tunnel::IPIP), (12, tunnel::GUE), (13, tunnel::GRE)] {
+        for (host, kind) in [
+            (11, tunnel::IPIP),
+            (12, tunnel::GUE),
+            (13, tunnel::GRE),
+            (14, tunnel::GUE | tunnel::CHECKSUM),
+            (10, tunnel::GRE | tunnel::CHECKSUM),
+        ] {
             for (network, source) in [("10.2.0.", "10.2.0.1"), ("fd00:2::", "fd00:2::1")] {
                 let method = Method::Tunnel {
                     kind,
-                    port: if kind == tunnel::GUE { 6080 } else { 0 },
+                    port: if kind & 0xf == tunnel::GUE { 6080 } else { 0 },
                     source: source.parse().unwrap(),
                 };
                 self = self.by(method, &[&format!("{network}{host}")]);

@@ -1,8 +1,10 @@
 //! Files and processes that are tracked, and lists of what an instance tracks.
 
+use std::net::IpAddr;
+
 use super::{Quoted, Seconds, Writer, scripts};
 use crate::config::model::{
-    ParameterMatch, Tracked, TrackedFile, TrackedProcess, Tracker, Trackers,
+    BfdInstance, ParameterMatch, Tracked, TrackedFile, TrackedProcess, Tracker, Trackers,
 };
 
 /// Every block of something to track.
@@ -15,6 +17,9 @@ pub(super) fn trackers(w: &mut Writer, trackers: &Trackers) {
     }
     for tracked in &trackers.processes {
         process(w, tracked);
+    }
+    for tracked in &trackers.sessions {
+        session(w, tracked);
     }
 }
 
@@ -62,6 +67,42 @@ fn process(w: &mut Writer, process: &TrackedProcess) {
     });
 }
 
+fn session(w: &mut Writer, session: &BfdInstance) {
+    w.block(
+        format_args!("bfd_instance {}", Quoted(&session.name)),
+        |w| {
+            w.line(format_args!("neighbor_ip {}", session.neighbor));
+            if let Some(source) = session.source {
+                w.line(format_args!("source_ip {source}"));
+            }
+            for (keyword, time) in [
+                ("min_rx", session.min_rx),
+                ("min_tx", session.min_tx),
+                ("idle_tx", session.idle_tx),
+            ] {
+                w.line(format_args!("{keyword} {}", Seconds(time * 1000)));
+            }
+            w.line(format_args!("multiplier {}", session.multiplier));
+            let limit = match session.neighbor {
+                IpAddr::V4(_) => "ttl",
+                IpAddr::V6(_) => "hoplimit",
+            };
+            w.line(format_args!("{limit} {}", session.hop_limit));
+            w.line(format_args!("max_hops {}", session.max_hops));
+            for (keyword, is_set) in [
+                ("passive", session.passive),
+                ("multihop", session.multihop),
+                ("vrrp", session.for_vrrp && !session.for_checks),
+                ("checker", session.for_checks && !session.for_vrrp),
+            ] {
+                if is_set {
+                    w.line(format_args!("{keyword}"));
+                }
+            }
+        },
+    );
+}
+
 /// The lists of what an instance tracks, a block for each kind.
 pub(super) fn lists(w: &mut Writer, tracked: &[Tracked]) {
     let name = || String::new();
@@ -70,6 +111,7 @@ pub(super) fn lists(w: &mut Writer, tracked: &[Tracked]) {
         Tracker::Script(name()),
         Tracker::File(name()),
         Tracker::Process(name()),
+        Tracker::Session(name()),
     ] {
         let keyword = kind.keyword();
         let of_kind = || tracked.iter().filter(|t| t.tracker.keyword() == keyword);

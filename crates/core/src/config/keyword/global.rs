@@ -26,7 +26,7 @@ pub(super) const OUTERMOST: &[Keyword] = &[
         .opens(BlockKind::TrackFile)
         .use_instead("track_file"),
     acted("vrrp_track_process", &[NAME]).opens(BlockKind::TrackProcess),
-    known("bfd_instance", &[NAME]).opens(BlockKind::Bfd),
+    acted("bfd_instance", &[NAME]).opens(BlockKind::Bfd),
     known("garp_group", &[]).opens(BlockKind::GarpGroup),
     known("SSL", &[]).opens(BlockKind::Ssl),
     known("track_group", &[NAME]).opens(BlockKind::TrackGroup),
@@ -61,6 +61,8 @@ const MICROSECONDS: super::Argument = number(1, UNSIGNED);
 const BYTES: super::Argument = number(0, UNSIGNED);
 const COUNT: super::Argument = number(0, UNSIGNED);
 const SECONDS: super::Argument = whole_seconds(0, MOST_SECONDS / 1_000_000);
+/// Of `bfd_…` settings of a process.
+const WITH_VRRP: &str = "BFD runs in the vrrp process, whose settings hold for it";
 const CPUS: super::Argument = Rest("CPU …");
 
 /// `global_defs`.
@@ -143,22 +145,22 @@ pub(super) const GLOBAL_DEFS: &[Keyword] = &[
     known("vrrp_strict", &[OPTIONAL_BOOLEAN]),
     acted("vrrp_priority", &[NICE]),
     acted("checker_priority", &[NICE]),
-    known("bfd_priority", &[NICE]),
+    missing("bfd_priority", &[NICE], WITH_VRRP),
     acted("vrrp_no_swap", &[]),
     known("checker_no_swap", &[]),
-    known("bfd_no_swap", &[]),
+    missing("bfd_no_swap", &[], WITH_VRRP),
     acted("vrrp_rt_priority", &[REALTIME]),
     acted("checker_rt_priority", &[REALTIME]),
-    known("bfd_rt_priority", &[REALTIME]),
+    missing("bfd_rt_priority", &[REALTIME], WITH_VRRP),
     acted("vrrp_cpu_affinity", &[CPUS]),
     acted("checker_cpu_affinity", &[CPUS]),
-    known("bfd_cpu_affinity", &[CPUS]),
+    missing("bfd_cpu_affinity", &[CPUS], WITH_VRRP),
     acted("vrrp_rlimit_rttime", &[MICROSECONDS]),
     acted("checker_rlimit_rttime", &[MICROSECONDS]),
-    known("bfd_rlimit_rttime", &[MICROSECONDS]),
+    missing("bfd_rlimit_rttime", &[MICROSECONDS], WITH_VRRP),
     acted("vrrp_rlimit_rtime", &[MICROSECONDS]).use_instead("vrrp_rlimit_rttime"),
     acted("checker_rlimit_rtime", &[MICROSECONDS]).use_instead("checker_rlimit_rttime"),
-    known("bfd_rlimit_rtime", &[MICROSECONDS]).use_instead("bfd_rlimit_rttime"),
+    missing("bfd_rlimit_rtime", &[MICROSECONDS], WITH_VRRP).use_instead("bfd_rlimit_rttime"),
     known("max_auto_priority", &[Optional(&number(-1, 99))]),
     known("min_auto_priority_delay", &[number(1, 10_000_000)]),
     known("process_names", &[]),
@@ -253,23 +255,38 @@ pub(super) const GLOBAL_DEFS: &[Keyword] = &[
     known("iproute_etc_dir", &[PATH]),
 ];
 
-const MILLISECONDS: super::Argument = number(1, UNSIGNED / 1000);
+/// Microseconds: from a millisecond to what keepalived keeps in an unsigned int.
+const SHORT: super::Argument = super::Argument::Milliseconds {
+    least: 1_000,
+    most: UNSIGNED as u64 / 1_000 * 1_000,
+};
+/// The same, from a second up.
+const IDLE: super::Argument = super::Argument::Milliseconds {
+    least: 1_000_000,
+    most: UNSIGNED as u64 / 1_000 * 1_000,
+};
 
 /// `bfd_instance`.
 pub(super) const BFD: &[Keyword] = &[
-    known("neighbor_ip", &[Address]),
-    known("neighbour_ip", &[Address]),
-    known("source_ip", &[Address]),
-    known("min_rx", &[MILLISECONDS]),
-    known("min_tx", &[MILLISECONDS]),
-    known("idle_tx", &[MILLISECONDS]),
-    known("multiplier", &[number(1, 255)]),
-    known("passive", &[]),
-    known("ttl", &[number(1, 255)]),
-    known("hoplimit", &[number(1, 255)]),
-    known("max_hops", &[number(0, 255)]),
-    known("multihop", &[Optional(&Boolean)]),
-    known("weight", &[Rest("-253 to 253 [reverse]")]),
-    known("vrrp", &[]),
-    known("checker", &[]),
+    acted("neighbor_ip", &[Address]),
+    acted("neighbour_ip", &[Address]),
+    acted("source_ip", &[Address]),
+    acted("min_rx", &[SHORT]),
+    acted("min_tx", &[SHORT]),
+    acted("idle_tx", &[IDLE]),
+    acted("multiplier", &[number(1, 255)]),
+    acted("passive", &[]),
+    acted("ttl", &[number(1, 255)]),
+    acted("hoplimit", &[number(1, 255)]),
+    acted("max_hops", &[number(-1, 255)]),
+    acted("multihop", &[Optional(&Boolean)]),
+    acted(
+        "weight",
+        &[
+            number(-253, 253),
+            Optional(&Choice(&["reverse", "noreverse"])),
+        ],
+    ),
+    acted("vrrp", &[]),
+    acted("checker", &[]),
 ];

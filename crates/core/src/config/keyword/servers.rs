@@ -4,7 +4,7 @@ use super::Argument::{Choice, Optional, Rest, Secret, Word};
 use super::checks::CHECK_PATH;
 use super::{
     BlockKind, Keyword, LONGEST, NAME, OPTIONAL_BOOLEAN, PATH, SCRIPT, UNSIGNED, acted, dropped,
-    known, missing, number, seconds,
+    known, number, seconds,
 };
 
 /// ip_vs takes a weight as an int.
@@ -12,7 +12,6 @@ const LARGEST_WEIGHT: i64 = i32::MAX as i64;
 const SCHEDULER: super::Argument = Word("a scheduler");
 const METHOD: super::Argument = Choice(&["NAT", "DR", "TUN"]);
 const TUNNEL: super::Argument = Rest("[type ipip|gue port N|gre] [nocsum|csum|remcsum]");
-const NOT_CHECKED: &str = "the real server counts as up as far as this check goes";
 
 /// `SSL`.
 pub(super) const SSL: &[Keyword] = &[
@@ -110,7 +109,7 @@ pub(super) const REAL_SERVER: &[Keyword] = &[
     acted("SMTP_CHECK", &[]).opens(BlockKind::SmtpCheck),
     acted("DNS_CHECK", &[]).opens(BlockKind::DnsCheck),
     acted("MISC_CHECK", &[]).opens(BlockKind::MiscCheck),
-    missing("BFD_CHECK", &[], NOT_CHECKED).opens(BlockKind::BfdCheck),
+    acted("BFD_CHECK", &[]).opens(BlockKind::BfdCheck),
     acted("PING_CHECK", &[]).opens(BlockKind::PingCheck),
     acted("UDP_CHECK", &[]).opens(BlockKind::UdpCheck),
     acted("FILE_CHECK", &[]).opens(BlockKind::FileCheck),

@@ -8,7 +8,6 @@ use super::{
 
 const COUNT: super::Argument = number(0, UNSIGNED);
 const SECONDS: super::Argument = whole_seconds(0, MOST_SECONDS / 1_000_000);
-const NOT_TRACKED: &str = "its failure changes nothing";
 
 /// `track_group`.
 pub(super) const TRACK_GROUP: &[Keyword] = &[known("group", &[]).list()];
@@ -69,7 +68,7 @@ pub(super) const SYNC_GROUP: &[Keyword] = &[
     acted("track_script", &[]).list(),
     acted("track_file", &[]).list(),
     acted("track_process", &[]).list(),
-    missing("track_bfd", &[], NOT_TRACKED).list(),
+    acted("track_bfd", &[]).list(),
     acted("notify", &[SCRIPT]),
     acted("notify_master", &[SCRIPT]),
     acted("notify_backup", &[SCRIPT]),
@@ -122,7 +121,7 @@ pub(super) const INSTANCE: &[Keyword] = &[
     acted("track_script", &[]).list(),
     acted("track_file", &[]).list(),
     acted("track_process", &[]).list(),
-    missing("track_bfd", &[], NOT_TRACKED).list(),
+    acted("track_bfd", &[]).list(),
     acted("mcast_src_ip", &[Address]),
     acted("unicast_src_ip", &[Address]),
     missing(

@@ -473,6 +473,32 @@ impl ReadCheck {
         }
     }
 
+    /// A check follows a session that there is.
+    fn finish_session(&self, instance: &str, trackers: &ReadTrackers, report: &mut Report) {
+        let mut sessions = trackers.sessions.iter();
+        let named = sessions.find(|session| session.name.value == instance);
+        match named {
+            Some(session) if session.instance.for_checks => {}
+            Some(session) => {
+                report
+                    .error(
+                        self.span,
+                        format!("the BFD session `{instance}` is for VRRP alone"),
+                    )
+                    .related(session.name.span, "because of its `vrrp`")
+                    .help("add `checker` to it, or take its `vrrp` away");
+            }
+            None if instance.is_empty() => {}
+            None => {
+                report
+                    .error(self.span, format!("there is no bfd_instance `{instance}`"))
+                    .help(format!(
+                        "add `bfd_instance {instance} {{ neighbor_ip ADDRESS }}` beside the virtual servers"
+                    ));
+            }
+        }
+    }
+
     /// The way of a check that is to go as clients' packets do.
     fn path(
         &self,
@@ -565,7 +591,11 @@ impl ReadCheck {
                 self.finish_file(probe, rest.trackers, report);
                 (RETRIES, DELAY_BEFORE_RETRY)
             }
-            Probe::Tcp | Probe::Smtp { .. } | Probe::Udp(_) | Probe::Ping | Probe::Bfd { .. } => {
+            Probe::Bfd { instance } => {
+                self.finish_session(instance, rest.trackers, report);
+                (RETRIES, DELAY_BEFORE_RETRY)
+            }
+            Probe::Tcp | Probe::Smtp { .. } | Probe::Udp(_) | Probe::Ping => {
                 (RETRIES, DELAY_BEFORE_RETRY)
             }
         };
@@ -590,8 +620,7 @@ impl ReadCheck {
                 delay_before_retry: settings.delay_before_retry.unwrap_or(delay_before_retry),
                 warmup: settings.warmup.unwrap_or(interval),
                 // check_file.c: "Clear Alpha mode - we know the state of the checker immediately".
-                // And nobody tells of BFD sessions yet, so none may be waited for.
-                alpha: settings.alpha.unwrap_or(false) && !self.probe.follows(),
+                alpha: settings.alpha.unwrap_or(false) && !matches!(self.probe, Probe::File(_)),
                 log_all_failures: self.log_all_failures.unwrap_or(rest.log_all_failures),
             },
         }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::script::{command, user};
+use super::session::{ReadSession, session};
 use super::{Placed, name_of};
 use crate::config::diagnostic::Report;
 use crate::config::directive::{Context, Directive};
@@ -13,7 +14,7 @@ use crate::config::model::{
 };
 use crate::config::tree::Statement;
 
-/// The largest weight of interfaces and scripts.
+/// The largest weight of interfaces, scripts and sessions.
 const MOST_WEIGHT: i16 = 253;
 /// The largest weight of files and processes.
 const MOST_WEIGHT_OF_COUNTED: i16 = 254;
@@ -38,6 +39,7 @@ pub(super) struct ReadTrackers {
     pub(super) scripts: Vec<ReadScript>,
     files: Vec<Weighted<TrackedFile>>,
     processes: Vec<Weighted<TrackedProcess>>,
+    pub(super) sessions: Vec<ReadSession>,
 }
 
 /// With the weight that it has unless who tracks it says otherwise.
@@ -54,6 +56,10 @@ impl ReadTrackers {
             "vrrp_script" => self.scripts.extend(script(context, block)),
             "track_file" | "vrrp_track_file" => self.files.extend(file(context, block)),
             "vrrp_track_process" => self.processes.extend(process(context, block)),
+            "bfd_instance" => {
+                self.sessions
+                    .extend(session(context, block, &self.sessions));
+            }
             _ => {}
         }
     }
@@ -75,6 +81,12 @@ impl ReadTrackers {
                 let mut processes = self.processes.iter();
                 let process = processes.find(|process| process.value.name == *name)?;
                 Some((process.weight, process.reverse))
+            }
+            Tracker::Session(name) => {
+                let mut sessions = self.sessions.iter();
+                let session = sessions
+                    .find(|session| session.name.value == *name && session.instance.for_vrrp)?;
+                Some((session.weight, session.reverse))
             }
         }
     }
@@ -99,12 +111,17 @@ impl ReadTrackers {
                 .map(|process| process.value)
                 .filter(|process| is_tracked(&Tracker::Process(process.name.clone())))
                 .collect(),
+            sessions: self
+                .sessions
+                .into_iter()
+                .map(|session| session.instance)
+                .collect(),
         }
     }
 }
 
 /// `weight NUMBER [reverse]` in a block of its own.
-fn own_weight(directive: &Directive<'_>) -> (i16, bool) {
+pub(super) fn own_weight(directive: &Directive<'_>) -> (i16, bool) {
     let weight = directive.number().and_then(|n| i16::try_from(n).ok());
     let mut options = directive.rest(1).iter();
     let reverse = options.any(|word| &*word.text == "reverse");
@@ -302,6 +319,7 @@ pub(super) fn take_tracked(
         "track_script" => Tracker::Script,
         "track_file" => Tracker::File,
         "track_process" => Tracker::Process,
+        "track_bfd" => Tracker::Session,
         _ => return false,
     };
     for statement in directive.statements() {
@@ -320,7 +338,7 @@ pub(super) fn take_tracked(
 
 fn most_weight(tracker: &Tracker) -> i16 {
     match tracker {
-        Tracker::Interface(_) | Tracker::Script(_) => MOST_WEIGHT,
+        Tracker::Interface(_) | Tracker::Script(_) | Tracker::Session(_) => MOST_WEIGHT,
         Tracker::File(_) | Tracker::Process(_) => MOST_WEIGHT_OF_COUNTED,
     }
 }
@@ -406,6 +424,7 @@ fn block_of(tracker: &Tracker) -> &'static str {
         Tracker::Script(_) => "vrrp_script",
         Tracker::File(_) => "track_file",
         Tracker::Process(_) => "vrrp_track_process",
+        Tracker::Session(_) => "bfd_instance",
     }
 }
 

@@ -1,5 +1,6 @@
 //! What instances track.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,41 @@ pub struct Trackers {
     pub files: Vec<TrackedFile>,
     /// `vrrp_track_process` blocks.
     pub processes: Vec<TrackedProcess>,
+    /// `bfd_instance` blocks, tracked or not: their neighbours may follow them.
+    pub sessions: Vec<BfdInstance>,
+}
+
+/// `bfd_instance`: a session of BFD with a neighbour.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BfdInstance {
+    /// The name that instances and checks follow it by.
+    pub name: String,
+    /// `neighbor_ip`: the other side.
+    pub neighbor: IpAddr,
+    /// `source_ip`: where packets come from, unless the kernel is to choose.
+    pub source: Option<IpAddr>,
+    /// `min_rx`: the shortest time between two packets at which this side can receive.
+    pub min_rx: Duration,
+    /// `min_tx`: the shortest time between two packets at which it wants to send.
+    pub min_tx: Duration,
+    /// `idle_tx`: the same while the session is not up.
+    pub idle_tx: Duration,
+    /// `multiplier`: so many packets may be lost in a row before the other side takes this
+    /// one for gone.
+    pub multiplier: u8,
+    /// `passive`: the neighbour has to speak first.
+    pub passive: bool,
+    /// `ttl` or `hoplimit`: with which packets leave.
+    pub hop_limit: u8,
+    /// `max_hops`: by how much less than [`Self::hop_limit`] packets may arrive with; 255
+    /// for any.
+    pub max_hops: u8,
+    /// `multihop`: the port of RFC 5883 is used.
+    pub multihop: bool,
+    /// Whether VRRP instances can track it.
+    pub for_vrrp: bool,
+    /// Whether checks can follow it.
+    pub for_checks: bool,
 }
 
 /// `vrrp_script`.
@@ -133,6 +169,8 @@ pub enum Tracker {
     File(String),
     /// Processes, by name: good while there are enough.
     Process(String),
+    /// A session of BFD, by name: good while it is up.
+    Session(String),
 }
 
 impl Tracker {
@@ -142,7 +180,8 @@ impl Tracker {
             Tracker::Interface(name)
             | Tracker::Script(name)
             | Tracker::File(name)
-            | Tracker::Process(name) => name,
+            | Tracker::Process(name)
+            | Tracker::Session(name) => name,
         }
     }
 
@@ -153,6 +192,7 @@ impl Tracker {
             Tracker::Script(_) => "track_script",
             Tracker::File(_) => "track_file",
             Tracker::Process(_) => "track_process",
+            Tracker::Session(_) => "track_bfd",
         }
     }
 }

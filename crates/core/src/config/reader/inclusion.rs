@@ -6,6 +6,10 @@ use crate::config::glob;
 use crate::config::line::{BLANKS, Line};
 use crate::config::source::Span;
 
+/// As many files may be read, one that is included twice counted twice.
+const MOST_FILES: usize = 10_000;
+/// And as many bytes.
+const MOST_READ: usize = 1 << 30;
 /// Files may include files this deep.
 const DEEPEST_INCLUDE: usize = 32;
 
@@ -118,6 +122,18 @@ impl Reader<'_> {
                 span,
                 format!("files are included more than {DEEPEST_INCLUDE} deep"),
             );
+            return true;
+        }
+        if self.files.count() >= MOST_FILES || self.read > MOST_READ {
+            self.report
+                .error(
+                    span,
+                    format!(
+                        "more than {MOST_FILES} files or {} MiB are included",
+                        MOST_READ >> 20
+                    ),
+                )
+                .help("does a file include itself by way of others?");
             return true;
         }
         let pattern = glob::join(&directory, path);
