@@ -75,6 +75,8 @@ bench: build
 	@$(cargo) bench --locked -p elver-lab --bench throughput
 	$(call say,measuring ipvsadm)
 	@$(cargo) bench --locked -p elver --bench ipvsadm
+	$(call say,measuring advertisements under stress)
+	@$(cargo) bench --locked -p elver-lab --bench advertisements
 	$(call say,measuring failover)
 	@$(cargo) bench --locked -p elver-lab --bench failover
 

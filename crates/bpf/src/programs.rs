@@ -41,6 +41,18 @@ pub(crate) fn elver_open_6(context: TcContext) -> i32 {
     run(Stage::Open6, context)
 }
 
+/// What leaves by a device. See [`Stage::Leave`].
+#[classifier]
+pub(crate) fn elver_leave(context: TcContext) -> i32 {
+    run(Stage::Leave, context)
+}
+
+/// See [`Stage::Leave6`].
+#[classifier]
+pub(crate) fn elver_leave_6(context: TcContext) -> i32 {
+    run(Stage::Leave6, context)
+}
+
 /// See [`Stage::Tunnel44`].
 #[classifier]
 pub(crate) fn elver_tunnel_44(context: TcContext) -> i32 {

@@ -11,6 +11,7 @@
 //! | `elver_packets_total` | `outcome` | packets, and events beside them, by what became of them: `drop_…`, `punt_…`, `pass_…` and others |
 //! | `elver_table_entries`, `elver_table_capacity` | `table` | how many entries a table has, and how many it can have |
 //! | `elver_real_server_up` | `service`, `real_server` | 1 while every check of a real server succeeds |
+//! | `elver_real_server_connections_ended_total` | `real_server`, `how` | TCP connections of clients that have left the table, by how they ended: `completed`, `unanswered`, `reset` |
 //! | `elver_vrrp_state` | `instance`, `state` | 1 for the state that a VRRP instance is in, 0 for the others |
 
 use std::collections::BTreeMap;
@@ -236,6 +237,27 @@ fn write_director(out: &mut dyn Write, status: &Status) -> io::Result<()> {
                 let labels = vec![("service", service), ("real_server", real_server)];
                 (labels, u64::from(up))
             }),
+    )?;
+    let real_servers = status.endings.iter().map(|ending| {
+        let counts = [
+            ("completed", ending.completed),
+            ("unanswered", ending.unanswered),
+            ("reset", ending.reset),
+        ];
+        (ending.real_server.to_string(), counts)
+    });
+    let real_servers: Vec<_> = real_servers.collect();
+    metric(
+        out,
+        "elver_real_server_connections_ended_total",
+        Kind::Counter,
+        "TCP connections of clients that have left the table, by how they ended.",
+        real_servers.iter().flat_map(|(real_server, counts)| {
+            counts.map(|(how, count)| {
+                let labels = vec![("real_server", real_server.as_str()), ("how", how)];
+                (labels, count)
+            })
+        }),
     )?;
     let states = status.instances.iter().flat_map(|(instance, current)| {
         STATES.map(|state| {

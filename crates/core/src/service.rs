@@ -540,9 +540,6 @@ pub enum EditError {
         /// Its size.
         capacity: u32,
     },
-    /// Something that IPVS can do and this data plane cannot do yet.
-    #[error("not supported by elver yet: {0}")]
-    Unsupported(String),
     /// The kernel refused a map operation.
     #[error("the data plane cannot be changed: {0}")]
     System(String),

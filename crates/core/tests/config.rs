@@ -132,6 +132,13 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                     notify_fifo: None,
                     vrrp_notify_fifo: None,
                     lvs_notify_fifo: None,
+                    startup_delay: 0ns,
+                    delay_after_boot: 0ns,
+                    nftables: Nftables {
+                        table: "keepalived",
+                        priority: -1,
+                        counters: false,
+                    },
                 },
                 sync_groups: [
                     SyncGroup {
@@ -184,6 +191,12 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                         excluded_addresses: [],
                         source: None,
                         unicast_peers: [],
+                        multicast_group: None,
+                        unicast_hop_limit: 255,
+                        track_source: false,
+                        accept: true,
+                        strict: false,
+                        promote_secondaries: false,
                         check_unicast_source: false,
                         announcements: Announcements {
                             delay: 5s,
@@ -241,6 +254,12 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                         excluded_addresses: [],
                         source: None,
                         unicast_peers: [],
+                        multicast_group: None,
+                        unicast_hop_limit: 255,
+                        track_source: false,
+                        accept: true,
+                        strict: false,
+                        promote_secondaries: false,
                         check_unicast_source: false,
                         announcements: Announcements {
                             delay: 5s,
@@ -280,6 +299,13 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                     processes: [],
                     sessions: [],
                 },
+                pacing: Pacing {
+                    usual: Gaps {
+                        gratuitous_arp: 0ns,
+                        neighbour_advertisement: 0ns,
+                    },
+                    groups: [],
+                },
                 virtual_servers: [
                     VirtualServer {
                         key: Address {
@@ -316,6 +342,7 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                                 notify_up: None,
                                 notify_down: None,
                                 slow_start: 0ns,
+                                passive_check: None,
                                 checks: [
                                     Check {
                                         connection: Connection {
@@ -324,6 +351,8 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                                             source: None,
                                             source_port: None,
                                             interface: None,
+                                            mark: 0,
+                                            path: Direct,
                                         },
                                         probe: Tcp,
                                         timing: Timing {
@@ -480,6 +509,13 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                     notify_fifo: None,
                     vrrp_notify_fifo: None,
                     lvs_notify_fifo: None,
+                    startup_delay: 0ns,
+                    delay_after_boot: 0ns,
+                    nftables: Nftables {
+                        table: "keepalived",
+                        priority: -1,
+                        counters: false,
+                    },
                 },
                 sync_groups: [],
                 instances: [
@@ -513,6 +549,12 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                         excluded_addresses: [],
                         source: None,
                         unicast_peers: [],
+                        multicast_group: None,
+                        unicast_hop_limit: 255,
+                        track_source: false,
+                        accept: true,
+                        strict: false,
+                        promote_secondaries: false,
                         check_unicast_source: false,
                         announcements: Announcements {
                             delay: 5s,
@@ -552,6 +594,13 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                     processes: [],
                     sessions: [],
                 },
+                pacing: Pacing {
+                    usual: Gaps {
+                        gratuitous_arp: 0ns,
+                        neighbour_advertisement: 0ns,
+                    },
+                    groups: [],
+                },
                 virtual_servers: [
                     VirtualServer {
                         key: Address {
@@ -590,6 +639,7 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                                 notify_up: None,
                                 notify_down: None,
                                 slow_start: 0ns,
+                                passive_check: None,
                                 checks: [
                                     Check {
                                         connection: Connection {
@@ -598,6 +648,8 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                                             source: None,
                                             source_port: None,
                                             interface: None,
+                                            mark: 0,
+                                            path: Direct,
                                         },
                                         probe: Tcp,
                                         timing: Timing {
@@ -674,6 +726,13 @@ fn the_container_directors_file_means_what_its_author_meant() {
                     notify_fifo: None,
                     vrrp_notify_fifo: None,
                     lvs_notify_fifo: None,
+                    startup_delay: 0ns,
+                    delay_after_boot: 0ns,
+                    nftables: Nftables {
+                        table: "keepalived",
+                        priority: -1,
+                        counters: false,
+                    },
                 },
                 sync_groups: [],
                 instances: [
@@ -707,6 +766,12 @@ fn the_container_directors_file_means_what_its_author_meant() {
                         excluded_addresses: [],
                         source: None,
                         unicast_peers: [],
+                        multicast_group: None,
+                        unicast_hop_limit: 255,
+                        track_source: false,
+                        accept: true,
+                        strict: false,
+                        promote_secondaries: false,
                         check_unicast_source: false,
                         announcements: Announcements {
                             delay: 5s,
@@ -746,6 +811,13 @@ fn the_container_directors_file_means_what_its_author_meant() {
                     processes: [],
                     sessions: [],
                 },
+                pacing: Pacing {
+                    usual: Gaps {
+                        gratuitous_arp: 0ns,
+                        neighbour_advertisement: 0ns,
+                    },
+                    groups: [],
+                },
                 virtual_servers: [
                     VirtualServer {
                         key: Address {
@@ -784,6 +856,7 @@ fn the_container_directors_file_means_what_its_author_meant() {
                                 notify_up: None,
                                 notify_down: None,
                                 slow_start: 0ns,
+                                passive_check: None,
                                 checks: [
                                     Check {
                                         connection: Connection {
@@ -792,6 +865,8 @@ fn the_container_directors_file_means_what_its_author_meant() {
                                             source: None,
                                             source_port: None,
                                             interface: None,
+                                            mark: 0,
+                                            path: Direct,
                                         },
                                         probe: Tcp,
                                         timing: Timing {
@@ -1557,6 +1632,16 @@ mod property {
                             action: RuleAction::Table(100),
                             restore: true,
                         }],
+                        multicast_group: alert.then_some(if ipv6 {
+                            IpAddr::V6(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x30))
+                        } else {
+                            IpAddr::V4(Ipv4Addr::new(224, 0, 0, 30))
+                        }),
+                        unicast_hop_limit: priority,
+                        track_source: preempt,
+                        accept: excluded,
+                        strict: false,
+                        promote_secondaries: alert,
                         excluded_addresses: excluded
                             .then(|| VirtualAddress::new("192.0.2.99".parse().unwrap(), 24))
                             .into_iter()
@@ -1720,6 +1805,7 @@ mod property {
                                     notify_up: None,
                                     notify_down: Some(script(&["/bin/down"])),
                                     slow_start: Duration::from_secs(u64::from(limits.0)),
+                                    passive_check: (port > 9).then_some((port % 100) as u8),
                                     checks: check
                                         .map(
                                             |(
@@ -1741,6 +1827,8 @@ mod property {
                                                         source: None,
                                                         source_port: None,
                                                         interface: None,
+                                                        mark: u32::from(port),
+                                                        path: CheckPath::Direct,
                                                     },
                                                     probe: Probe::Tcp,
                                                     timing: Timing {
@@ -1803,8 +1891,26 @@ mod property {
             router_id in prop::option::of(word()),
         ) {
             let router_id_is_long = router_id.as_ref().is_some_and(|id| id.len() > 3);
+            let gaps = Gaps {
+                gratuitous_arp: Duration::from_micros(1500),
+                neighbour_advertisement: Duration::ZERO,
+            };
             let configuration = Configuration {
+                pacing: Pacing {
+                    usual: gaps,
+                    groups: vec![PacedTogether {
+                        interfaces: vec!["eth0".to_owned(), "eth1".to_owned()],
+                        gaps,
+                    }],
+                },
                 global: Global {
+                    startup_delay: Duration::from_millis(5500),
+                    delay_after_boot: Duration::from_secs(7),
+                    nftables: Nftables {
+                        table: "vips".to_owned(),
+                        priority: -7,
+                        counters: true,
+                    },
                     router_id,
                     script_security: router_id_is_long,
                     notify_fifo: Some(NotifyFifo {

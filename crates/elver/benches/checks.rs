@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -16,8 +16,9 @@ use std::time::{Duration, Instant};
 
 use elver_core::check::messages::{Assignment, Begin, ToChecks};
 use elver_core::check::{CheckName, Health};
-use elver_core::config::model::{Check, Connection, Probe, Timing};
+use elver_core::config::model::{Check, CheckPath, Connection, Probe, Timing};
 use elver_core::service::{Protocol, ServiceKey};
+use elver_sys::socket_passing;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use serde_json::json;
@@ -178,6 +179,10 @@ fn check_process() -> (Child, UnixStream) {
         .stdin(Stdio::from(OwnedFd::from(there)))
         .spawn()
         .expect("it starts");
+    let (ours, theirs) = socket_passing::pair().expect("a channel");
+    socket_passing::give(&here, theirs.as_fd()).expect("it takes it");
+    // No check needs help with its socket.
+    std::mem::forget(ours);
     // Long enough to have settled.
     std::thread::sleep(Duration::from_millis(500));
     (process, here)
@@ -202,6 +207,8 @@ fn configure(mut socket: &UnixStream, server: &Server, count: usize) {
                 source: None,
                 source_port: None,
                 interface: None,
+                mark: 0,
+                path: CheckPath::Direct,
             },
             probe: Probe::Tcp,
             timing: Timing {

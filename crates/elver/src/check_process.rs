@@ -4,10 +4,13 @@
 //! `nobody` where there is no such user, without capabilities, and ends when the
 //! director does.
 
+mod connects;
 mod exchange;
+mod sockets;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
@@ -15,11 +18,14 @@ use elver_core::check::messages::{FromChecks, ToChecks};
 use elver_core::check::{Attempt, Checks, Effect, Input, Outcome};
 use elver_core::config::model::Probe;
 use elver_sys::privilege::{self, User};
-use elver_sys::process;
+use elver_sys::{process, socket_passing};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::message_stream::{self, Messages};
+use connects::{Connects, Stand};
+use exchange::{Ask, Means};
+use sockets::Sockets;
 
 /// The users as which checks may run, best first.
 const USERS: [&str; 2] = ["elver", "nobody"];
@@ -27,11 +33,12 @@ const USERS: [&str; 2] = ["elver", "nobody"];
 /// Runs checks for the director at the other end of `socket`, until it goes.
 pub(crate) fn run(socket: UnixStream) -> io::Result<()> {
     process::raise_descriptor_limit()?;
+    let channel = socket_passing::take(&socket)?;
     privilege::drop_to(&user()?)?;
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?
-        .block_on(serve(socket))
+        .block_on(serve(socket, channel))
 }
 
 /// The user as which checks run.
@@ -44,23 +51,32 @@ pub(crate) fn user() -> io::Result<User> {
     })
 }
 
-async fn serve(socket: UnixStream) -> io::Result<()> {
+async fn serve(socket: UnixStream, channel: OwnedFd) -> io::Result<()> {
     let (read, write) = message_stream::halves(socket)?;
     let mut from_director = Messages::<ToChecks>::new(read);
     let mut connections = Connections {
         to_director: message_stream::queue(write),
+        connects: Connects::new(),
         running: JoinSet::new(),
         handles: BTreeMap::new(),
         scripts: BTreeSet::new(),
-        tls: exchange::TlsContexts::new()?,
+        means: Means {
+            tls: exchange::TlsContexts::new()?,
+            sockets: Sockets::new(channel)?,
+        },
     };
     let seed = u64::from(std::process::id()) << 32 | u64::from(subsecond_nanos());
     let mut checks = Checks::new(seed);
     loop {
         while let Some(effect) = checks.poll_effect() {
-            connections.carry_out(effect);
+            if let Some((attempt, outcome)) = connections.carry_out(effect) {
+                checks.handle(Instant::now(), Input::Ended(attempt, outcome));
+            }
         }
+        // What is due at nearly the same time is done together.
         let due = checks.poll_timeout();
+        let due = due.map(|at| connections.connects.tick(at));
+        let look = connections.connects.due();
         tokio::select! {
             message = from_director.next() => match message? {
                 Some(ToChecks::Configure(assignments)) => {
@@ -78,7 +94,12 @@ async fn serve(socket: UnixStream) -> io::Result<()> {
             Some((attempt, outcome)) = connections.next() => {
                 checks.handle(Instant::now(), Input::Ended(attempt, outcome));
             }
-            () = sleep_until(due), if due.is_some() => checks.handle_timeout(Instant::now()),
+            () = sleep_until(earliest(due, look)), if due.or(look).is_some() => {
+                for (attempt, outcome) in connections.look() {
+                    checks.handle(Instant::now(), Input::Ended(attempt, outcome));
+                }
+                checks.handle_timeout(Instant::now());
+            }
         }
     }
 }
@@ -86,16 +107,18 @@ async fn serve(socket: UnixStream) -> io::Result<()> {
 /// The connections that are open.
 struct Connections {
     to_director: mpsc::UnboundedSender<FromChecks>,
+    connects: Connects,
     running: JoinSet<(Attempt, Outcome)>,
     handles: BTreeMap<Attempt, AbortHandle>,
     /// Attempts that are programs, which the director runs: this process may not become
     /// their users.
     scripts: BTreeSet<Attempt>,
-    tls: exchange::TlsContexts,
+    means: Means,
 }
 
 impl Connections {
-    fn carry_out(&mut self, effect: Effect) {
+    /// Carries out an effect. An attempt that has ended by that is given back.
+    fn carry_out(&mut self, effect: Effect) -> Option<(Attempt, Outcome)> {
         match effect {
             Effect::Ask {
                 attempt,
@@ -106,24 +129,36 @@ impl Connections {
                 self.scripts.insert(attempt);
                 let _ = self.to_director.send(FromChecks::RunScript(name, attempt));
             }
+            Effect::Ask { attempt, check, .. }
+                if check.probe == Probe::Tcp && !check.connection.needs_director() =>
+            {
+                let begun = self.connects.begin(attempt, &check.connection);
+                return begun.err().map(|outcome| (attempt, outcome));
+            }
             Effect::Ask {
                 attempt,
-                name: _,
+                name,
                 check,
                 question,
                 random,
             } => {
-                let tls = self.tls.clone();
-                let handle = self.running.spawn(async move {
-                    let outcome = exchange::attempt(&check, question, random, &tls).await;
-                    (attempt, outcome)
-                });
+                let means = self.means.clone();
+                let ask = Ask {
+                    attempt,
+                    name,
+                    check,
+                    question,
+                    random,
+                };
+                let handle = self
+                    .running
+                    .spawn(async move { (attempt, exchange::attempt(&ask, &means).await) });
                 self.handles.insert(attempt, handle);
             }
             Effect::Abandon(attempt) => {
                 if let Some(handle) = self.handles.remove(&attempt) {
                     handle.abort();
-                } else if self.scripts.remove(&attempt) {
+                } else if !self.connects.abandon(attempt) && self.scripts.remove(&attempt) {
                     let _ = self.to_director.send(FromChecks::EndScript(attempt));
                 }
             }
@@ -132,6 +167,22 @@ impl Connections {
                 let _ = self.to_director.send(FromChecks::Report(report));
             }
         }
+        None
+    }
+
+    /// The attempts that have ended by now, of connections that were begun a moment ago.
+    fn look(&mut self) -> Vec<(Attempt, Outcome)> {
+        let mut ended = Vec::new();
+        for (attempt, stand) in self.connects.look() {
+            match stand {
+                Stand::Ended(outcome) => ended.push((attempt, outcome)),
+                Stand::Open(socket) => {
+                    let waiting = async move { (attempt, connects::wait(socket).await) };
+                    self.handles.insert(attempt, self.running.spawn(waiting));
+                }
+            }
+        }
+        ended
     }
 
     /// The next attempt that has ended by itself; `None` while there is none to wait for.
@@ -144,6 +195,10 @@ impl Connections {
             }
         }
     }
+}
+
+fn earliest(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    one.into_iter().chain(other).min()
 }
 
 async fn sleep_until(due: Option<Instant>) {

@@ -99,7 +99,8 @@ pub(crate) fn check(
     for setting in &without_effect {
         eprintln!("{setting}");
     }
-    let look = firewall::look(&firewall::services(&configuration), &settings);
+    let own = firewall::own_table(&configuration);
+    let look = firewall::look(&firewall::services(&configuration), own, &settings);
     for failure in &look.failures {
         eprintln!("rules of netfilter could not be looked at: {failure}");
     }

@@ -7,12 +7,13 @@ use std::process::{Command, Stdio};
 use elver_core::config::model::Configuration;
 use elver_core::firewall::{Finding, Table, Written, iptables, nft, review};
 use elver_core::service::ServiceKey;
+use elver_core::vrrp;
 use elver_packet::table::access::Access;
 
 use crate::settings::Settings;
 
 /// Where these programs are, for those who have only the paths of users.
-const PATH: &str = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin";
+pub(crate) const PATH: &str = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin";
 
 /// The programs that show the rules of iptables, what they are called in findings, and whether
 /// these are for IPv4. Those of nft's kind come first.
@@ -37,8 +38,9 @@ pub(crate) fn services(configuration: &Configuration) -> Vec<ServiceKey> {
 }
 
 /// Looks at the rules of this network namespace for what would have mattered to services, and
-/// is not in `elver.toml` yet. Takes as long as the programs do.
-pub(crate) fn look(services: &[ServiceKey], settings: &Settings) -> Look {
+/// is not in `elver.toml` yet; `own` is the name of tables that elver makes itself. Takes as
+/// long as the programs do.
+pub(crate) fn look(services: &[ServiceKey], own: Option<&str>, settings: &Settings) -> Look {
     let mut look = Look::default();
     let mut tables = Vec::new();
     for (program, name, is_ipv4) in IPTABLES {
@@ -52,7 +54,7 @@ pub(crate) fn look(services: &[ServiceKey], settings: &Settings) -> Look {
             Ok(of_nft) => {
                 let of_nft: Vec<Table> = of_nft
                     .into_iter()
-                    .filter(|table| !is_shown(&tables, table))
+                    .filter(|table| !is_shown(&tables, table) && !is_own(own, table))
                     .collect();
                 tables.extend(of_nft);
             }
@@ -64,11 +66,11 @@ pub(crate) fn look(services: &[ServiceKey], settings: &Settings) -> Look {
 }
 
 /// [`look`], beside all else: what there is to say goes to the log.
-pub(crate) fn look_aside(services: Vec<ServiceKey>, settings: Settings) {
+pub(crate) fn look_aside(services: Vec<ServiceKey>, own: Option<String>, settings: Settings) {
     let looking = std::thread::Builder::new()
         .name("netfilter".to_owned())
         .spawn(move || {
-            let look = look(&services, &settings);
+            let look = look(&services, own.as_deref(), &settings);
             for failure in look.failures {
                 tracing::warn!("rules of netfilter could not be looked at: {failure}");
             }
@@ -79,6 +81,22 @@ pub(crate) fn look_aside(services: Vec<ServiceKey>, settings: Settings) {
     if let Err(error) = looking {
         tracing::warn!("rules of netfilter could not be looked at: {error}");
     }
+}
+
+/// The name of the tables that elver makes for a configuration.
+pub(crate) fn own_table(configuration: &Configuration) -> Option<&str> {
+    let nftables = &configuration.global.nftables;
+    let refusal = vrrp::refusal(&configuration.instances, nftables);
+    refusal.map(|_| nftables.table.as_str())
+}
+
+fn is_own(own: Option<&str>, table: &Table) -> bool {
+    let is = |name| {
+        ["ip", "ip6"]
+            .iter()
+            .any(|f| table.name == format!("nft: table {f} {name}"))
+    };
+    own.is_some_and(is)
 }
 
 /// Whether a table of nft's is one that iptables has made and shown, in its own words: nft

@@ -42,6 +42,11 @@ impl Instance {
         self.directory().join("sync_daemons")
     }
 
+    /// The record of the tables of nft that this instance may have made.
+    pub(crate) fn nftables_record(&self) -> PathBuf {
+        self.directory().join("nftables")
+    }
+
     /// What a vrrp process holds locked for as long as it may hold addresses.
     fn vrrp_lock(&self) -> PathBuf {
         self.directory().join("vrrp")

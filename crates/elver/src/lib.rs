@@ -34,7 +34,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use elver_sys::process;
+use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
 
 use crate::command_line::{
     Command, CommandLine, Ctl, DEFAULT_FILE, DEFAULT_INSTANCE, INSTANCE, Lab, Part,
@@ -71,7 +73,13 @@ pub fn main() -> ExitCode {
     }
     let line = CommandLine::parse();
     let instance = &line.instance;
-    log_to_standard_error();
+    let _last_lines = match line.command {
+        Command::Run { .. } | Command::Process { .. } => Some(log_without_waiting()),
+        _ => {
+            log_to_standard_error();
+            None
+        }
+    };
     let origin = |file, config_id| configuration::Origin {
         file,
         config_id,
@@ -218,10 +226,26 @@ fn run_vrrp(instance: &Instance, socket: UnixStream) -> Result<(), Failure> {
 /// Log lines go to standard error, which service managers collect; `ELVER_LOG` says which,
 /// in the language of `RUST_LOG`.
 fn log_to_standard_error() {
+    log_to(std::io::stderr);
+}
+
+/// As [`log_to_standard_error`], from a thread of its own: whoever collects the lines, or the
+/// disk below, may stall, and no advertisement waits for that. Lines that nobody takes are kept
+/// up to a number, and then lost. The last ones are written when the guard is dropped.
+fn log_without_waiting() -> WorkerGuard {
+    let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
+    log_to(writer);
+    guard
+}
+
+fn log_to<W>(writer: W)
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
     let filter = EnvFilter::try_from_env("ELVER_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(writer)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .init();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use elver_sys::netlink::Netlink;
 
 use crate::data_plane::DataPlane;
-use crate::director::{self, AddressRecord, withdraw};
+use crate::director::{self, Acceptance, AddressRecord, withdraw};
 use crate::failure::Failure;
 use crate::instance::Instance;
 
@@ -39,6 +39,7 @@ pub(crate) fn run(instance: &Instance) -> Result<(), Failure> {
         println!("removed {}", director::address_words(address));
     }
     result.map_err(Failure::system("removing virtual addresses"))?;
+    Acceptance::of(instance).end();
     let pins = DataPlane::unload(instance)?;
     for pin in &pins {
         println!("removed {pin}");

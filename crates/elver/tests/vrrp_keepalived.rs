@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 use elver::vrrp_process::{monotonic_now, withdraw_addresses};
 use elver_core::config::model::{
-    Authentication, NotifyScripts, Script, ScriptUser, Statics, SyncGroup, Tracked, TrackedScript,
-    Tracker, Trackers, UnicastPeer, VirtualAddress, VrrpInstance, VrrpVersion,
+    Authentication, NotifyScripts, Pacing, Script, ScriptUser, Statics, SyncGroup, Tracked,
+    TrackedScript, Tracker, Trackers, UnicastPeer, VirtualAddress, VrrpInstance, VrrpVersion,
 };
 use elver_core::config::{self, Source};
 use elver_core::vrrp::messages::{Command, Dump, Notice, Notifying, Resume};
 use elver_core::vrrp::{Advertisement, Envelope, GROUP_IPV4, RejectionKind, State};
-use elver_sys::vrrp_socket::VrrpSender;
+use elver_sys::vrrp_socket::{Carrier, VrrpSender};
 use support::{Network, eventually, instance, keepalived_instance, left_in_tmp, sh};
 
 /// The process under test, started by the other tests with a channel as its standard
@@ -378,6 +378,8 @@ fn a_tracked_script_decides_who_is_master() {
             scripts: vec![script],
             ..Trackers::default()
         },
+        pacing: Pacing::default(),
+        not_before: Duration::ZERO,
         no_swap: false,
         notifying: Notifying::default(),
         resume: Vec::new(),
@@ -425,6 +427,8 @@ fn order(configuration: config::model::Configuration) -> Command {
         sync_groups: configuration.sync_groups,
         statics: configuration.statics,
         trackers: configuration.trackers,
+        pacing: Pacing::default(),
+        not_before: Duration::ZERO,
         no_swap: false,
         notifying: Notifying::default(),
         resume: Vec::new(),
@@ -584,6 +588,13 @@ fn virtual_routes_and_rules_are_those_of_keepalived() {
     eventually("all are back", || {
         routing(&network, 0) == theirs && is_static()
     });
+    sh(&format!(
+        "ip -n {router} link set eth1 down; ip -n {router} link set eth1 up"
+    ));
+    eventually("all are back with their interface", || {
+        routing(&network, 0) == theirs && is_static()
+    });
+
     // They go with the role, and what is static does not.
     let other = network.keepalived(
         1,
@@ -1192,7 +1203,7 @@ fn a_flood_of_forged_advertisements_moves_nothing() {
         .unwrap();
         let index = index_of("eth0");
         let source = "10.66.0.2".parse().unwrap();
-        let sender = VrrpSender::open("eth0", index, source).unwrap();
+        let sender = VrrpSender::open("eth0", index, source, 255, Carrier::Plain).unwrap();
         let envelope = Envelope {
             source,
             destination: GROUP_IPV4.into(),
@@ -1523,6 +1534,8 @@ fn dumps_are_those_of_keepalived() {
         sync_groups: configuration.sync_groups,
         statics: configuration.statics,
         trackers: configuration.trackers,
+        pacing: Pacing::default(),
+        not_before: Duration::ZERO,
         no_swap: false,
         notifying: Notifying::default(),
         resume: Vec::new(),

@@ -6,6 +6,7 @@ mod support;
 use elver_packet::family::{Family, V4, V6};
 use elver_packet::frame::{Route, Verdict};
 use elver_packet::host::{Departure, HostFrame, Journey, Method, Persistence, VirtualService};
+use elver_packet::process::leave;
 use elver_packet::reason::Reason;
 use elver_packet::table::connection::{Direction, Entry, TEMPLATE_ASSURED};
 use elver_packet::table::destination::{self, tunnel};
@@ -629,4 +630,54 @@ fn a_syn_under_a_template_begins_no_new_connection() {
         "{}",
         outcome.counted
     );
+}
+
+/// By NAT the answers of a real server that is this host leave as the virtual service's, whole,
+/// with no hop less; nothing else that leaves is touched or counted.
+#[test]
+fn answers_of_this_host_leave_as_the_virtual_service_s() {
+    for (client, vip, server) in [
+        (CLIENT, VIP, "10.2.0.11:8080"),
+        (CLIENT6, VIP6, "[fd00:2::11]:8080"),
+    ] {
+        for transport in [Transport::Tcp("SA"), Transport::Udp] {
+            let protocol = match transport {
+                Transport::Udp => protocol::UDP,
+                _ => protocol::TCP,
+            };
+            let mut director = one(protocol, vip, server, Method::Nat);
+            director.rewrite(0, |server| server.local = true);
+            let opening = match transport {
+                Transport::Udp => Transport::Udp,
+                _ => Transport::Tcp("S"),
+            };
+            let arrived = director.process(datagram(client, vip, opening.clone()).octets());
+            assert_eq!(arrived.verdict, Verdict::Pass);
+            assert_eq!(arrived.octets, datagram(client, server, opening).octets());
+
+            let leaving = |from: &str, to: &str| {
+                let octets = datagram(from, to, transport.clone()).octets();
+                let mut frame = HostFrame::new(octets, routes as fn(&Journey) -> Route);
+                let counted = director.tables.reason(Reason::ForwardedToClient);
+                let verdict = leave(&mut frame, &&director.tables, director.now);
+                assert_eq!(verdict, Verdict::Pass);
+                let counted = director.tables.reason(Reason::ForwardedToClient) - counted;
+                (frame.octets, counted)
+            };
+            let (octets, counted) = leaving(server, client);
+            assert_eq!(octets, datagram(vip, client, transport.clone()).octets());
+            assert_eq!(counted, 1);
+            for (from, to) in [(client, vip), (client, server), (vip, client)] {
+                let (octets, counted) = leaving(from, to);
+                assert_eq!(octets, datagram(from, to, transport.clone()).octets());
+                assert_eq!(counted, 0);
+            }
+            // Of a real server elsewhere the programs have seen answers when they arrived.
+            director.rewrite(0, |server| server.local = false);
+            let octets = datagram(server, client, transport.clone()).octets();
+            let mut frame = HostFrame::new(octets.clone(), routes as fn(&Journey) -> Route);
+            leave(&mut frame, &&director.tables, director.now);
+            assert_eq!(frame.octets, octets);
+        }
+    }
 }

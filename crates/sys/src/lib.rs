@@ -18,5 +18,6 @@ pub mod process_watch;
 mod received_message;
 pub mod scheduling;
 pub mod script;
+pub mod socket_passing;
 pub mod timer;
 pub mod vrrp_socket;

@@ -13,14 +13,27 @@ use tokio::io::unix::AsyncFd;
 
 use crate::received_message::{ReceivedMessage, turn_on};
 
-/// IP protocol number of VRRP.
+/// IP protocol number of VRRP (9568-7.2-d, 3768-7.2-d).
 const VRRP: i32 = 112;
 /// TOS or traffic class of advertisements: internetwork control (keepalived sends the same).
 const INTERNETWORK_CONTROL: u32 = 0xc0;
 /// `TC_PRIO_CONTROL` of linux/pkt_sched.h: ahead of other traffic in the queue.
 const PRIORITY_CONTROL: u32 = 7;
+/// IP protocol number of the IPsec authentication header.
+const AH: i32 = 51;
+/// Octets of the authentication header around an advertisement: HMAC-MD5-96.
+const AH_LENGTH: usize = 24;
 /// The longest advertisement has 4 088 octets behind at most 60 of IP header.
 const LONGEST_PACKET: usize = 4608;
+
+/// What advertisements are carried by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Carrier {
+    /// IP alone.
+    Plain,
+    /// IPv4 with an IPsec authentication header.
+    AuthenticationHeader,
+}
 
 /// A VRRP packet that has come in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,8 +44,10 @@ pub struct ReceivedPacket {
     pub destination: IpAddr,
     /// TTL or hop limit of the IP header.
     pub hop_limit: u8,
-    /// What follows the IP header.
+    /// What follows the IP header, and an authentication header.
     pub payload: Vec<u8>,
+    /// The whole packet, where it has an authentication header.
+    pub sealed: Option<Vec<u8>>,
 }
 
 /// Listens for VRRP on one interface.
@@ -42,26 +57,37 @@ pub struct VrrpReceiver {
 }
 
 impl VrrpReceiver {
-    /// Joins `group` on an interface, by name and index, and listens.
+    /// Joins `groups`, at least one and all of one family, on an interface, by name and index,
+    /// and listens.
     ///
     /// # Errors
-    /// `ENODEV` if the interface is not there, `EPERM` without `CAP_NET_RAW`.
+    /// `ENODEV` if the interface is not there, `EPERM` without `CAP_NET_RAW`, `EINVAL` without
+    /// a group.
     ///
     /// # Panics
     /// Outside of a tokio runtime with IO enabled.
-    pub fn open(interface: &str, index: u32, group: IpAddr) -> io::Result<VrrpReceiver> {
-        let socket = open_socket(group, interface)?;
-        match group {
-            IpAddr::V4(group) => {
-                // Only what this socket has joined, not what others have on this host.
-                socket.set_multicast_all_v4(false)?;
-                socket.join_multicast_v4_n(&group, &InterfaceIndexOrAddress::Index(index))?;
-            }
-            IpAddr::V6(group) => {
-                socket.set_multicast_all_v6(false)?;
-                socket.join_multicast_v6(&group, index)?;
-                socket.set_recv_hoplimit_v6(true)?;
-                turn_on(&socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO)?;
+    pub fn open(
+        interface: &str,
+        index: u32,
+        groups: &[IpAddr],
+        carrier: Carrier,
+    ) -> io::Result<VrrpReceiver> {
+        let family = *groups.first().ok_or(io::ErrorKind::InvalidInput)?;
+        let socket = open_socket(family, interface, carrier)?;
+        // Only what this socket has joined, not what others have on this host.
+        if family.is_ipv4() {
+            socket.set_multicast_all_v4(false)?;
+        } else {
+            socket.set_multicast_all_v6(false)?;
+            socket.set_recv_hoplimit_v6(true)?;
+            turn_on(&socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO)?;
+        }
+        for group in groups {
+            match group {
+                IpAddr::V4(group) => {
+                    socket.join_multicast_v4_n(group, &InterfaceIndexOrAddress::Index(index))?;
+                }
+                IpAddr::V6(group) => socket.join_multicast_v6(group, index)?,
             }
         }
         // SAFETY: the AsyncFd owns the socket and is never taken apart, so its descriptor stays
@@ -105,14 +131,26 @@ pub struct VrrpSender {
 }
 
 impl VrrpSender {
-    /// Opens a socket for `source`, an address of the interface.
+    /// Opens a socket for `source`, an address of the interface; its packets have this TTL or
+    /// hop limit. With an authentication header, what is sent is whole IPv4 packets.
     ///
     /// # Errors
     /// `EADDRNOTAVAIL` if the host does not have the address, `ENODEV` if the interface
     /// is not there, `EPERM` without `CAP_NET_RAW`.
-    pub fn open(interface: &str, index: u32, source: IpAddr) -> io::Result<VrrpSender> {
-        let socket = open_socket(source, interface)?;
-        let hop_limit = 255;
+    pub fn open(
+        interface: &str,
+        index: u32,
+        source: IpAddr,
+        hop_limit: u8,
+        carrier: Carrier,
+    ) -> io::Result<VrrpSender> {
+        let socket = open_socket(source, interface, carrier)?;
+        if carrier == Carrier::AuthenticationHeader {
+            socket.set_header_included_v4(true)?;
+        }
+        // 9568-5.1.1.3-a, 9568-5.1.2.3-a, 3768-5.2.3-a: "The TTL MUST be set to 255", which
+        // the caller sees to.
+        let hop_limit = u32::from(hop_limit);
         match source {
             IpAddr::V4(source) => {
                 socket.set_tos_v4(INTERNETWORK_CONTROL)?;
@@ -155,13 +193,17 @@ impl VrrpSender {
     }
 }
 
-fn open_socket(family: IpAddr, interface: &str) -> io::Result<Socket> {
+fn open_socket(family: IpAddr, interface: &str, carrier: Carrier) -> io::Result<Socket> {
     let domain = if family.is_ipv4() {
         Domain::IPV4
     } else {
         Domain::IPV6
     };
-    let socket = Socket::new(domain, Type::RAW, Some(Protocol::from(VRRP)))?;
+    let protocol = match carrier {
+        Carrier::Plain => VRRP,
+        Carrier::AuthenticationHeader => AH,
+    };
+    let socket = Socket::new(domain, Type::RAW, Some(Protocol::from(protocol)))?;
     socket.set_nonblocking(true)?;
     socket.bind_device(Some(interface.as_bytes()))?;
     Ok(socket)
@@ -205,11 +247,18 @@ fn packet_v4(octets: &[u8]) -> Option<ReceivedPacket> {
     }
     let address =
         |at: usize| IpAddr::from([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+    let is_sealed = i32::from(header[9]) == AH;
+    let payload_from = if is_sealed {
+        header_length + AH_LENGTH
+    } else {
+        header_length
+    };
     Some(ReceivedPacket {
         source: address(12),
         destination: address(16),
         hop_limit: header[8],
-        payload: octets.get(header_length..)?.to_vec(),
+        payload: octets.get(payload_from..)?.to_vec(),
+        sealed: is_sealed.then(|| octets.to_vec()),
     })
 }
 
@@ -222,5 +271,6 @@ fn packet_v6(source: std::net::Ipv6Addr, received: &ReceivedMessage) -> Option<R
         destination: IpAddr::from(*destination.first_chunk::<16>()?),
         hop_limit: u8::try_from(hop_limit).ok()?,
         payload: received.octets.clone(),
+        sealed: None,
     })
 }

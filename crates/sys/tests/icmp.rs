@@ -10,7 +10,7 @@ use std::time::Duration;
 use elver_packet::host::{Ground, VirtualService};
 use elver_packet::reason::Reason;
 use elver_packet::wire::protocol;
-use elver_sys::bpf::{Sizes, load, unload};
+use elver_sys::bpf::{Direction, Sizes, load, unload};
 use elver_sys::namespace::NetworkNamespace;
 
 /// A namespace for as long as the test lasts.
@@ -101,7 +101,7 @@ fn a_sender_whose_checksums_are_unfinished_is_told() {
             id += 1;
         }
     }
-    director.enter(|| programs.attach(index, "here").unwrap());
+    director.enter(|| programs.attach(index, "here", Direction::Arriving).unwrap());
 
     let patience = Duration::from_secs(20);
     for vip in ["10.1.0.100:80", "[fd00:1::100]:80"] {

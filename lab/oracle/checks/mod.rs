@@ -23,7 +23,7 @@ use crate::steps::Steps;
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/oracle/checks");
 /// How far apart the two may be on this machine, in seconds; as many times as far on one that is
 /// as many times slower (`ELVER_LAB_SLOWNESS`).
-const TOLERANCE: f64 = 0.25;
+const TOLERANCE: f64 = 0.1;
 /// So long both are watched.
 const WATCHED: Duration = Duration::from_secs(40);
 /// Real servers of the comparison of costs.

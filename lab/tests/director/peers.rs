@@ -1,12 +1,14 @@
 //! Two directors: of elver's, or one of elver's and one of keepalived's.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use elver_lab::capture::{Capture, Frame};
 use elver_lab::director::kill;
 use elver_lab::nat::VIP;
 use elver_lab::wait::{self, Look};
 use elver_lab::{Host, Program};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::configuration::Configuration;
 use crate::site::{
@@ -252,9 +254,97 @@ fn elver_stands_by_for_keepalived() {
     assert_never_both(&holding[0], &holding[1]);
 }
 
+/// The spans in which a director has said on the link that it is master.
+fn spans_by_advertisements(frames: &[Frame], source: Ipv4Addr) -> Vec<Span> {
+    let mut spans: Vec<Span> = Vec::new();
+    for frame in frames {
+        let Some((from, priority)) = advertisement(&frame.bytes) else {
+            continue;
+        };
+        if from != source {
+            continue;
+        }
+        let time = frame.time.as_secs_f64();
+        let patience = 2.0 * ADVERT_INTERVAL.as_secs_f64();
+        match spans.last_mut() {
+            Some((_, end)) if time - *end < patience => *end = time,
+            // One that gives up, or was not heard for a while.
+            _ if priority == 0 => {}
+            _ => spans.push((time, time)),
+        }
+    }
+    spans
+}
+
+/// Source and priority of an advertisement over IPv4, without options in front of it.
+fn advertisement(frame: &[u8]) -> Option<(Ipv4Addr, u8)> {
+    const VRRP: u8 = 112;
+    let is_one = frame.get(12..14) == Some(&[8, 0]) && frame.get(23) == Some(&VRRP);
+    let source = frame.get(26..30)?.first_chunk::<4>()?;
+    is_one.then_some((Ipv4Addr::from(*source), *frame.get(36)?))
+}
+
+/// Fails if both have said on the link that they are master, for longer than an advertisement
+/// takes to come round.
+fn assert_one_master_on_the_link(frames: &[Frame]) {
+    let of = |director: u8| {
+        let source = Ipv4Addr::new(172, 17, 42, 110 + director);
+        spans_by_advertisements(frames, source)
+    };
+    let (one, other) = (of(1), of(2));
+    assert!(
+        !one.is_empty() && !other.is_empty(),
+        "each was to be master in its turn; one: {one:?}, other: {other:?}"
+    );
+    let both = longest_overlap(&one, &other);
+    assert!(
+        both < ADVERT_INTERVAL.as_secs_f64(),
+        "both were master for {both} s; one: {one:?}, other: {other:?}"
+    );
+}
+
+/// The vrrp process is stopped for ten seconds and continued, beside real keepalived.
+#[test]
+fn a_vrrp_process_that_was_stopped_leaves_the_vip_in_one_place() {
+    let site = Site::new("stopped-vrrp", 2);
+    let elver = site.start(0, &with_priority(&site, 150));
+    wait_until_master(&elver);
+    let _keepalived = start_keepalived(&site, 1, &with_priority(&site, 100));
+    let capture = Capture::start(&site.client, "eth0").expect("a capture");
+    let holding = [
+        Holding::watch(elver.host()),
+        Holding::watch(&site.directors[1]),
+    ];
+    let before = elver.children();
+    let vrrp = vrrp_process(&elver);
+    kill_process(vrrp, Signal::STOP).expect("a signal");
+    // The director does not let it come back to its addresses.
+    wait_for_addresses(elver.host(), false);
+    wait_for_addresses(&site.directors[1], true);
+    std::thread::sleep(Duration::from_secs(10));
+    let _ = kill_process(vrrp, Signal::CONT);
+    wait_until_master(&elver);
+    wait_for_addresses(&site.directors[1], false);
+    assert_ne!(elver.children(), before, "another one runs");
+    assert_never_both(&holding[0], &holding[1]);
+    assert_one_master_on_the_link(&capture.finish());
+}
+
+/// Of a director's processes, the one for VRRP.
+fn vrrp_process(director: &elver_lab::director::Director) -> Pid {
+    let is_vrrp = |process: &u32| {
+        let words = std::fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
+        words.split(|octet| *octet == 0).any(|word| word == b"vrrp")
+    };
+    let children = director.children();
+    let found = children.iter().copied().find(is_vrrp).expect("one");
+    Pid::from_raw(i32::try_from(found).expect("an id")).expect("an id")
+}
+
 #[test]
 fn no_death_leaves_the_vip_in_two_places() {
     let site = Site::new("split-brain", 2);
+    let capture = Capture::start(&site.client, "eth0").expect("a capture");
     let mut elver = site.start(0, &with_priority(&site, 150));
     wait_until_master(&elver);
     let _keepalived = start_keepalived(&site, 1, &with_priority(&site, 100));
@@ -280,6 +370,7 @@ fn no_death_leaves_the_vip_in_two_places() {
     wait_until_master(&elver);
     wait_for_addresses(&site.directors[1], false);
     assert_never_both(&holding[0], &holding[1]);
+    assert_one_master_on_the_link(&capture.finish());
 }
 
 /// Waits until exactly one of the two holds both addresses.

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 use elver_lab::wait::{self, Look};
 use elver_sys::frame_sender::FrameSender;
 
-use crate::network::{DIRECT, LIMIT, Network, PORT, REAL, Transport, VIP};
+use crate::network::{DIRECT, Hosts, LIMIT, Network, PORT, REAL, Transport, VIP};
 
 /// Octets of a datagram that takes several frames.
 const LARGE: usize = 4000;
@@ -176,7 +176,7 @@ fn packets_that_may_be_cut_are_cut() {
         host.set_sysctl("net/ipv4/ip_no_pmtu_disc", "1")
             .expect("no discovery");
     }
-    network.answer_datagrams(server);
+    Hosts::answer_datagrams(&network.server, server);
     for (network_address, device) in [("10.2.0.0/24", "eth1"), ("10.1.0.0/24", "eth0")] {
         let route = ["route", "replace", network_address, "dev", device];
         let narrow = [&route[..], &["mtu", "lock", "900"]].concat();

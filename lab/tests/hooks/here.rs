@@ -1,8 +1,9 @@
-//! Clients on the director.
+//! Clients and real servers on the director.
 
 use std::net::{SocketAddr, UdpSocket};
 
 use elver_lab::wait;
+use rustix::process::Signal;
 
 use crate::network::{Hosts, LIMIT, Network, PORT, REAL, Transport, VIP};
 
@@ -41,4 +42,62 @@ fn a_client_on_the_director_reaches_the_real_servers() {
         assert_eq!(&back[..length], b"a datagram");
         network.cease(Transport::Udp, vip);
     }
+}
+
+/// The director is the real server, at another address and port: its answers are seen as they
+/// leave, and a client that asks it directly is answered as ever.
+#[test]
+fn the_director_is_a_real_server_by_nat() {
+    const SERVER: [&str; 2] = ["10.1.0.1", "fd00:1::1"];
+    let mut network = Network::new("hooks-here-nat", &[]);
+    let answer = |network: &Network| {
+        let packets = network.packets();
+        let count = packets.get("forwarded_to_client").copied();
+        count.unwrap_or(0)
+    };
+    for family in [0, 1] {
+        let vip = SocketAddr::new(VIP[family].parse().expect("an address"), PORT);
+        let server = SocketAddr::new(SERVER[family].parse().expect("an address"), PORT + 1);
+        Hosts::answer_streams(&network.host, server);
+        Hosts::answer_datagrams(&network.host, server);
+        for transport in [Transport::Tcp, Transport::Udp] {
+            network.serve(transport, vip, server, &["-m"]);
+            let before = answer(&network);
+            network.converse(transport, vip, CONVERSATION);
+            assert!(answer(&network) > before, "{:?}", network.packets());
+            let listed = network
+                .director
+                .ipvsadm(&["-Ln", "--stats"])
+                .expect("a list");
+            let server_line = listed
+                .lines()
+                .find(|line| line.contains("->") && line.contains("8081"));
+            let counts: Vec<&str> = server_line
+                .expect("a real server")
+                .split_whitespace()
+                .collect();
+            assert!(counts.iter().all(|count| *count != "0"), "{listed}");
+            // A client of the real server itself meets nobody on the way.
+            if matches!(transport, Transport::Tcp) {
+                Hosts::open_from(&network.client, server).echo(CONVERSATION);
+            }
+            network.cease(transport, vip);
+        }
+    }
+    // The next director takes over what leaves, and puts nothing there that nobody needs.
+    let vip = SocketAddr::new(VIP[0].parse().expect("an address"), PORT);
+    let server = SocketAddr::new(SERVER[0].parse().expect("an address"), PORT + 1);
+    network.serve(Transport::Tcp, vip, server, &["-m"]);
+    let mut conversation = network.open(vip);
+    conversation.echo(CONVERSATION);
+    network
+        .director
+        .program()
+        .signal(Signal::KILL)
+        .expect("a signal");
+    network.director.program().wait(LIMIT).expect("its end");
+    conversation.echo(CONVERSATION);
+    network.start(&[]);
+    conversation.echo(CONVERSATION);
+    network.converse(Transport::Tcp, vip, CONVERSATION);
 }

@@ -294,10 +294,18 @@ impl Hosts {
 
     /// Lets the real server send back whatever it is sent.
     fn answer(&self) {
-        let listeners = self.server.run(|| {
-            let any = SocketAddr::new("::".parse().expect("an address"), PORT);
-            TcpListener::bind(any).expect("a listener")
-        });
+        let any = SocketAddr::new("::".parse().expect("an address"), PORT);
+        Self::answer_streams(&self.server, any);
+        // Datagrams are answered from the address that they were sent to.
+        for address in [REAL, DIRECT, VIP].concat() {
+            let address = SocketAddr::new(address.parse().expect("an address"), PORT);
+            Self::answer_datagrams(&self.server, address);
+        }
+    }
+
+    /// Lets a host send back all that comes by connections to an address.
+    pub(crate) fn answer_streams(host: &Host, address: SocketAddr) {
+        let listeners = host.run(|| TcpListener::bind(address).expect("a listener"));
         let listener = listeners.expect("a namespace");
         std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -309,17 +317,11 @@ impl Hosts {
                 });
             }
         });
-        // Datagrams are answered from the address that they were sent to.
-        for address in [REAL, DIRECT, VIP].concat() {
-            let address = SocketAddr::new(address.parse().expect("an address"), PORT);
-            self.answer_datagrams(address);
-        }
     }
 
-    /// Lets the real server send back all datagrams to an address.
-    pub(crate) fn answer_datagrams(&self, address: SocketAddr) {
-        let socket = self
-            .server
+    /// Lets a host send back all datagrams to an address.
+    pub(crate) fn answer_datagrams(host: &Host, address: SocketAddr) {
+        let socket = host
             .run(|| UdpSocket::bind(address).expect("a socket"))
             .expect("a namespace");
         std::thread::spawn(move || {

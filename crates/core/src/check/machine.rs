@@ -217,7 +217,7 @@ impl Machine {
         } else {
             self.check.timing.retries
         };
-        if self.failed_question.take().is_some() && self.check.probe.questions() > 1 {
+        if self.failed_question.take().is_some() && self.check.probe.begins_anew() {
             self.question = 0;
             self.wait(now, pause);
             return self.news(detail);

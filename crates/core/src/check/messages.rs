@@ -3,6 +3,8 @@
 //! Each message is one JSON value on a line of its own, on the stream socket that
 //! the process was started with. The director speaks first.
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Attempt, CheckName, Failure, Health, Outcome};
@@ -45,6 +47,26 @@ pub enum FromChecks {
     EndScript(Attempt),
     /// A check has something new to say.
     Report(Report),
+}
+
+/// From the check process, beside the socket of an attempt that needs the director: to be
+/// marked, or to be led to its real server. It is bound already. The director knows what the
+/// check asks for, so that it is not for this process to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SocketRequest {
+    /// Whose socket it is.
+    pub attempt: Attempt,
+    /// Which check it is for.
+    pub name: CheckName,
+}
+
+/// From the director: what became of a [`SocketRequest`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SocketAnswer {
+    /// Whose socket it is.
+    pub attempt: Attempt,
+    /// Where the socket is to be connected to, or why it could not be made ready.
+    pub to: Result<SocketAddr, String>,
 }
 
 /// How a program has ended, in words.

@@ -18,6 +18,7 @@
 //! seed.
 
 mod checks;
+mod clients;
 pub mod dialogue;
 mod health;
 pub mod machine;
@@ -31,6 +32,7 @@ use serde::{Deserialize, Serialize};
 use crate::service::ServiceKey;
 
 pub use checks::{Attempt, Checks, Effect, Input};
+pub use clients::{Endings, OBSERVED};
 pub use health::{HealthRecord, Seen, Standing, Weighing};
 
 /// What a check says of its real server.

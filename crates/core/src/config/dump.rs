@@ -4,6 +4,7 @@ mod checks;
 mod routing;
 mod scripts;
 mod tracking;
+mod vrrp;
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Write};
@@ -11,8 +12,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::model::{
-    Authentication, Configuration, Global, GroupMember, InitialState, ProcessSettings,
-    ServiceGroup, SyncGroup, VirtualAddress, VirtualMac, VirtualServer, VrrpInstance, VrrpVersion,
+    Authentication, Configuration, Global, GroupMember, ProcessSettings, ServiceGroup,
+    VirtualServer,
 };
 use crate::service::{
     Family, ForwardingMethod, Scheduler, ServiceKey, ServiceSettings, Tunnel, TunnelChecksum,
@@ -42,6 +43,7 @@ pub fn dump(configuration: &Configuration, secrets: Secrets) -> String {
         depth: 0,
     };
     writer.global(&configuration.global);
+    writer.pacing(&configuration.pacing);
     for group in &configuration.sync_groups {
         writer.sync_group(group);
     }
@@ -68,8 +70,11 @@ pub fn dump(configuration: &Configuration, secrets: Secrets) -> String {
 pub fn without_secrets(configuration: &Configuration) -> Configuration {
     let mut configuration = configuration.clone();
     for instance in &mut configuration.instances {
-        if let Some(Authentication::Password(password)) = &mut instance.authentication {
-            password.copy_from_slice(REDACTED.as_bytes());
+        match &mut instance.authentication {
+            Some(Authentication::Password(secret) | Authentication::Header(secret)) => {
+                secret.copy_from_slice(REDACTED.as_bytes());
+            }
+            None => {}
         }
     }
     configuration
@@ -168,6 +173,15 @@ impl Writer {
             ] {
                 w.process(prefix, process);
             }
+            for (keyword, delay) in [
+                ("vrrp_startup_delay", global.startup_delay),
+                ("vrrp_delay_after_boot", global.delay_after_boot),
+            ] {
+                if !delay.is_zero() {
+                    w.line(format_args!("{keyword} {}", Seconds(delay)));
+                }
+            }
+            w.nftables(&global.nftables);
             scripts::global(w, global);
         });
     }
@@ -193,187 +207,6 @@ impl Writer {
                 processors.join(" ")
             ));
         }
-    }
-
-    fn sync_group(&mut self, group: &SyncGroup) {
-        self.block(
-            format_args!("vrrp_sync_group {}", Quoted(&group.name)),
-            |w| {
-                w.block(format_args!("group"), |w| {
-                    for member in &group.members {
-                        w.line(format_args!("{}", Quoted(member)));
-                    }
-                });
-                w.line(format_args!("smtp_alert {}", group.smtp_alert));
-                if group.weights {
-                    w.line(format_args!("sync_group_tracking_weight"));
-                }
-                scripts::notify(w, &group.notify);
-            },
-        );
-    }
-
-    fn instance(&mut self, instance: &VrrpInstance) {
-        let head = format_args!("vrrp_instance {}", Quoted(&instance.name));
-        self.block(head, |w| {
-            w.line(format_args!(
-                "state {}",
-                match instance.initial_state {
-                    InitialState::Master => "MASTER",
-                    InitialState::Backup => "BACKUP",
-                }
-            ));
-            w.line(format_args!("interface {}", Quoted(&instance.interface)));
-            if let Some(mac) = &instance.virtual_mac {
-                w.virtual_mac(mac);
-            }
-            w.line(format_args!(
-                "virtual_router_id {}",
-                instance.virtual_router_id
-            ));
-            w.line(format_args!("priority {}", instance.priority));
-            w.line(format_args!(
-                "advert_int {}",
-                Seconds(instance.advertisement_interval)
-            ));
-            w.line(format_args!(
-                "version {}",
-                match instance.version {
-                    VrrpVersion::V2 => 2,
-                    VrrpVersion::V3 => 3,
-                }
-            ));
-            if !instance.preempt {
-                w.line(format_args!("nopreempt"));
-            }
-            w.election(instance);
-            w.line(format_args!("smtp_alert {}", instance.smtp_alert));
-            scripts::notify(w, &instance.notify);
-            if instance.notify_priority_changes {
-                w.line(format_args!("notify_priority_changes"));
-            }
-            if let Some(authentication) = &instance.authentication {
-                w.authentication(authentication);
-            }
-            for (block, addresses) in [
-                ("virtual_ipaddress", &instance.virtual_addresses),
-                ("virtual_ipaddress_excluded", &instance.excluded_addresses),
-            ] {
-                if !addresses.is_empty() || block == "virtual_ipaddress" {
-                    w.block(format_args!("{block}"), |w| {
-                        for address in addresses {
-                            w.virtual_address(address);
-                        }
-                    });
-                }
-            }
-            routing::routes(w, "virtual_routes", &instance.routes);
-            routing::rules(w, "virtual_rules", &instance.rules);
-        });
-    }
-
-    fn virtual_mac(&mut self, mac: &VirtualMac) {
-        let octets = mac.address.map(|octet| format!("{octet:02x}"));
-        self.line(format_args!(
-            "use_vmac name {} {}",
-            Quoted(&mac.interface),
-            octets.join(":")
-        ));
-        if mac.transmit_on_base {
-            self.line(format_args!("vmac_xmit_base"));
-        }
-    }
-
-    fn election(&mut self, instance: &VrrpInstance) {
-        if !instance.preempt_delay.is_zero() {
-            self.line(format_args!(
-                "preempt_delay {}",
-                Seconds(instance.preempt_delay)
-            ));
-        }
-        if let Some(source) = instance.source {
-            let keyword = match instance.unicast_peers.len() {
-                0 => "mcast_src_ip",
-                _ => "unicast_src_ip",
-            };
-            self.line(format_args!("{keyword} {source}"));
-        }
-        if instance.check_unicast_source {
-            self.line(format_args!("check_unicast_src"));
-        }
-        if !instance.unicast_peers.is_empty() {
-            self.block(format_args!("unicast_peer"), |w| {
-                for peer in &instance.unicast_peers {
-                    w.line(format_args!(
-                        "{} min_ttl {} max_ttl {}",
-                        peer.address, peer.least_hop_limit, peer.most_hop_limit
-                    ));
-                }
-            });
-        }
-        if !instance.track_primary {
-            self.line(format_args!("dont_track_primary"));
-        }
-        tracking::lists(self, &instance.tracked);
-        let announcements = &instance.announcements;
-        for (keyword, time) in [
-            ("garp_master_delay", announcements.delay),
-            ("garp_master_refresh", announcements.refresh),
-            ("garp_lower_prio_delay", announcements.lower_priority_delay),
-        ] {
-            self.line(format_args!("{keyword} {}", Seconds(time)));
-        }
-        for (keyword, number) in [
-            ("garp_master_repeat", announcements.repeat),
-            ("garp_master_refresh_repeat", announcements.refresh_repeat),
-            (
-                "garp_lower_prio_repeat",
-                announcements.lower_priority_repeat,
-            ),
-            ("down_timer_adverts", instance.down_timer_advertisements),
-        ] {
-            self.line(format_args!("{keyword} {number}"));
-        }
-        for (keyword, on) in [
-            ("lower_prio_no_advert", !instance.answer_lower_priority),
-            (
-                "higher_prio_send_advert",
-                instance.advertise_before_yielding,
-            ),
-            ("skip_check_adv_addr", instance.trust_known_master),
-        ] {
-            self.line(format_args!("{keyword} {on}"));
-        }
-    }
-
-    fn authentication(&mut self, authentication: &Authentication) {
-        let Authentication::Password(octets) = authentication;
-        let length = octets.iter().rposition(|octet| *octet != 0);
-        let password = String::from_utf8_lossy(&octets[..length.map_or(0, |last| last + 1)]);
-        self.block(format_args!("authentication"), |w| {
-            w.line(format_args!("auth_type PASS"));
-            w.line(format_args!("auth_pass {}", Quoted(&password)));
-        });
-    }
-
-    fn virtual_address(&mut self, address: &VirtualAddress) {
-        let mut line = format!("{}/{}", address.address, address.prefix_length);
-        if let Some(interface) = &address.interface {
-            line += &format!(" dev {}", Quoted(interface));
-        }
-        if let Some(label) = &address.label {
-            line += &format!(" label {}", Quoted(label));
-        }
-        if address.scope != 0 {
-            line += &format!(" scope {}", address.scope);
-        }
-        if let Some(broadcast) = address.broadcast {
-            line += &format!(" brd {broadcast}");
-        }
-        if !address.restore {
-            line += " no_track";
-        }
-        self.line(format_args!("{line}"));
     }
 
     fn service_group(&mut self, group: &ServiceGroup) {
@@ -432,6 +265,9 @@ impl Writer {
                     }
                     if !real.slow_start.is_zero() {
                         w.line(format_args!("slow_start {}", Seconds(real.slow_start)));
+                    }
+                    if let Some(percent) = real.passive_check {
+                        w.line(format_args!("passive_check {percent}"));
                     }
                     w.line(format_args!("smtp_alert {}", real.smtp_alert));
                     scripts::script(w, "notify_up", real.notify_up.as_ref());

@@ -6,6 +6,8 @@ mod check;
 mod election;
 mod forwarding;
 mod group;
+mod groups;
+mod pacing;
 mod quorum;
 mod review;
 mod routing;
@@ -19,7 +21,8 @@ use super::diagnostic::Report;
 use super::directive::{Context, Directive, NotActedOn};
 use super::keyword::BlockKind;
 use super::model::{
-    Configuration, Global, Probe, ScriptUser, Statics, Tracker, VirtualServer, VrrpVersion,
+    Configuration, Global, Nftables, Pacing, Probe, ScriptUser, Statics, Tracker, VirtualServer,
+    VrrpVersion,
 };
 use super::reader::Word;
 use super::source::Span;
@@ -41,12 +44,15 @@ pub(crate) struct Lowering {
     version: VrrpVersion,
     election: election::Election,
     alerts: alerts::Alerts,
+    checker_log_all_failures: bool,
     sync_groups: Vec<vrrp::ReadSyncGroup>,
     instances: Vec<vrrp::ReadInstance>,
     trackers: tracking::ReadTrackers,
     statics: Statics,
     script_user: Option<ScriptUser>,
     notify_priority_changes: bool,
+    multicast_groups: groups::MulticastGroups,
+    pacing: Pacing,
     notify_fifo: ReadFifo,
     vrrp_notify_fifo: ReadFifo,
     lvs_notify_fifo: ReadFifo,
@@ -119,6 +125,10 @@ impl Lowering {
                     self.statics.rules.extend(routing::rule(context, line));
                 }
             }
+            "garp_group" => {
+                let group = pacing::group(context, directive, &self.pacing.groups);
+                self.pacing.groups.extend(group);
+            }
             _ => self.trackers.take(context, directive),
         }
     }
@@ -129,6 +139,9 @@ impl Lowering {
             if take_process(global, context, &directive)
                 || self.election.take(&directive)
                 || self.alerts.take(&directive)
+                || self.multicast_groups.take(context, &directive)
+                || pacing::take(&mut self.pacing, &directive)
+                || take_nftables(&mut global.nftables, context, &directive)
             {
                 continue;
             }
@@ -147,6 +160,9 @@ impl Lowering {
                 "no_email_faults" => global.no_mail_of_faults = true,
                 "script_user" => self.script_user = script::user(directive.rest(0)),
                 "enable_script_security" => global.script_security = true,
+                "checker_log_all_failures" => {
+                    self.checker_log_all_failures = directive.boolean();
+                }
                 "vrrp_notify_priority_changes" => {
                     self.notify_priority_changes = directive.boolean();
                 }
@@ -160,6 +176,12 @@ impl Lowering {
                     self.lvs_notify_fifo.take(context, &directive);
                 }
                 "smtp_connect_timeout" => global.smtp_connect_timeout = directive.time(),
+                "vrrp_startup_delay" => {
+                    global.startup_delay = directive.time().unwrap_or_default();
+                }
+                "vrrp_delay_after_boot" => {
+                    global.delay_after_boot = directive.time().unwrap_or_default();
+                }
                 "vrrp_version" => {
                     self.version = match directive.number() {
                         Some(3) => VrrpVersion::V3,
@@ -188,19 +210,20 @@ impl Lowering {
                 .advice(start, "the configuration is empty")
                 .help("nothing will run; has the file been written completely?");
         }
-        let mut instances = vrrp::finish_instances(
-            self.instances,
-            self.version,
-            &self.election,
-            self.notify_priority_changes,
-            self.alerts,
-            &self.trackers,
-            report,
-        );
+        let rest_of_file = vrrp::RestOfFile {
+            version: self.version,
+            election: &self.election,
+            groups: self.multicast_groups,
+            notify_priority_changes: self.notify_priority_changes,
+            alerts: self.alerts,
+            trackers: &self.trackers,
+        };
+        let mut instances = vrrp::finish_instances(self.instances, &rest_of_file, report);
         review::instances(&instances, report);
         let usual_user = self.script_user.as_ref();
         let rest = servers::RestOfFile {
             alerts: self.alerts,
+            log_all_failures: self.checker_log_all_failures,
             usual_user,
             trackers: &self.trackers,
         };
@@ -238,6 +261,7 @@ impl Lowering {
             instances: instances.into_iter().map(|read| read.value).collect(),
             statics: self.statics,
             trackers,
+            pacing: self.pacing,
             virtual_servers,
         })
     }
@@ -253,6 +277,41 @@ fn is_checked(virtual_servers: &[VirtualServer], tracker: &Tracker) -> bool {
         .flat_map(|server| &server.real_servers)
         .flat_map(|real| &real.checks)
         .any(|check| matches!(&check.probe, Probe::File(probe) if probe.file == *name))
+}
+
+/// Whether the directive is about how rules of netfilter are made, and is taken in.
+fn take_nftables(
+    nftables: &mut Nftables,
+    context: &mut Context<'_>,
+    directive: &Directive<'_>,
+) -> bool {
+    match directive.keyword.name {
+        "nftables" => match directive.word(0) {
+            Some(name) if is_table(&name.text) => nftables.table = name.text.to_string(),
+            Some(name) => {
+                context
+                    .report
+                    .error(name.span, format!("`{}` is no name of a table", name.text))
+                    .help("nft has letters, digits, `_`, `-` and `.` in names, and a letter first");
+            }
+            None => {}
+        },
+        "nftables_priority" => {
+            let priority = directive.number().and_then(|n| i32::try_from(n).ok());
+            nftables.priority = priority.unwrap_or(nftables.priority);
+        }
+        "nftables_counters" => nftables.counters = true,
+        _ => return false,
+    }
+    true
+}
+
+/// Whether nft(8) takes it for the name of a table.
+fn is_table(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c))
 }
 
 /// Whether the directive is about how a process runs, and is taken in.

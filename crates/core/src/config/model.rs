@@ -2,6 +2,8 @@
 
 mod check;
 mod group;
+mod netfilter;
+mod pacing;
 mod routing;
 mod tracking;
 
@@ -11,10 +13,12 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub use self::check::{
-    Check, Connection, DnsProbe, FileMeaning, FileProbe, HttpProbe, HttpVersion, MiscProbe, Probe,
-    RECORD_TYPES, Regex, RegexOptions, Timing, Tls, UdpProbe, UdpReply, Url,
+    Check, CheckPath, Connection, DnsProbe, FileMeaning, FileProbe, HttpProbe, HttpVersion,
+    MiscProbe, Probe, RECORD_TYPES, Regex, RegexOptions, Timing, Tls, UdpProbe, UdpReply, Url,
 };
 pub use self::group::{GroupMember, ServiceGroup, destination_of};
+pub use self::netfilter::Nftables;
+pub use self::pacing::{Gaps, PacedTogether, Pacing};
 pub use self::routing::{NextHop, Prefix, Route, RouteKind, Rule, RuleAction, Statics};
 pub use self::tracking::{
     BfdInstance, InitialContent, ParameterMatch, Tracked, TrackedFile, TrackedProcess,
@@ -35,6 +39,8 @@ pub struct Configuration {
     pub statics: Statics,
     /// What instances track, besides interfaces.
     pub trackers: Trackers,
+    /// How far announcements on interfaces are apart.
+    pub pacing: Pacing,
     /// `virtual_server` blocks, in the order of the file.
     pub virtual_servers: Vec<VirtualServer>,
 }
@@ -68,6 +74,12 @@ pub struct Global {
     pub vrrp_notify_fifo: Option<NotifyFifo>,
     /// `lvs_notify_fifo`: those of virtual and real servers.
     pub lvs_notify_fifo: Option<NotifyFifo>,
+    /// `vrrp_startup_delay`: time from the start of the director to that of VRRP.
+    pub startup_delay: Duration,
+    /// `vrrp_delay_after_boot`: time from the start of the host to that of VRRP.
+    pub delay_after_boot: Duration,
+    /// `nftables`, `nftables_…`: how rules of netfilter are made.
+    pub nftables: Nftables,
 }
 
 /// How a process runs.
@@ -125,12 +137,17 @@ pub enum VrrpVersion {
 pub enum Authentication {
     /// `auth_type PASS`: eight octets, padded with zeros, in the clear.
     Password([u8; 8]),
+    /// `auth_type AH`: the key of an IPsec authentication header.
+    Header([u8; 8]),
 }
 
 impl std::fmt::Debug for Authentication {
     // A password is in no log and no dump.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Password(redacted)")
+        f.write_str(match self {
+            Authentication::Password(_) => "Password(redacted)",
+            Authentication::Header(_) => "Header(redacted)",
+        })
     }
 }
 
@@ -320,6 +337,20 @@ pub struct VrrpInstance {
     pub source: Option<IpAddr>,
     /// With any, advertisements go to these and not to the group.
     pub unicast_peers: Vec<UnicastPeer>,
+    /// The group that advertisements go to, where it is not the usual one.
+    pub multicast_group: Option<IpAddr>,
+    /// `unicast_ttl`: TTL or hop limit of advertisements to peers.
+    pub unicast_hop_limit: u8,
+    /// `track_src_ip`: it is in fault while this host does not have its source address.
+    pub track_source: bool,
+    /// Whether packets to the virtual addresses are accepted by a master that does not own
+    /// them.
+    pub accept: bool,
+    /// `strict_mode`: only what the RFC has. What follows from it is in the other fields.
+    pub strict: bool,
+    /// `promote_secondaries`: addresses stay on its interface when the first of their subnet
+    /// goes.
+    pub promote_secondaries: bool,
     /// Whether a unicast advertisement has to come from one of the peers.
     pub check_unicast_source: bool,
     /// When neighbours are told where the addresses are.
@@ -366,6 +397,12 @@ impl VrrpInstance {
             excluded_addresses: Vec::new(),
             source: None,
             unicast_peers: Vec::new(),
+            multicast_group: None,
+            unicast_hop_limit: 255,
+            track_source: false,
+            accept: true,
+            strict: false,
+            promote_secondaries: false,
             check_unicast_source: false,
             announcements: Announcements::default(),
             down_timer_advertisements: 3,
@@ -440,6 +477,9 @@ pub struct RealServer {
     /// `slow_start`: a real server that has come back gets its weight bit by bit over this
     /// time.
     pub slow_start: Duration,
+    /// `passive_check`: the part of its clients' connections, in percent, that may fail before
+    /// its weight is lowered; without it, all.
+    pub passive_check: Option<u8>,
     /// Its health checks; without any it counts as up.
     pub checks: Vec<Check>,
 }

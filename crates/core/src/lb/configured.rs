@@ -52,9 +52,7 @@ impl Configured {
     /// One that the table had no need of counts as made: an operator was faster. One that
     /// could not be made does not, and comes up again with the next plan.
     pub fn record(&mut self, edit: &Edit, outcome: &Result<(), EditError>) {
-        if let Err(EditError::Full { .. } | EditError::Unsupported(_) | EditError::System(_)) =
-            outcome
-        {
+        if let Err(EditError::Full { .. } | EditError::System(_)) = outcome {
             return;
         }
         match edit {

@@ -40,6 +40,8 @@ pub const PROTOCOL: u8 = 112;
 pub const GROUP_IPV4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
 /// The group that IPv6 advertisements are sent to.
 pub const GROUP_IPV6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12);
+/// Type of service of every advertisement: internetwork control, as keepalived has it.
+pub(super) const SERVICE: u8 = 0xc0;
 /// TTL or hop limit of every advertisement that was not forwarded.
 pub const HOP_LIMIT: u8 = 255;
 /// The priority that says: this master gives up its role.
@@ -105,9 +107,6 @@ pub enum DecodeError {
     /// An authentication type that no RFC defines.
     #[error("Invalid auth type: {0}")]
     AuthenticationType(u8),
-    /// The message claims an IPsec authentication header that is not there.
-    #[error("No AH header but auth type is AH")]
-    AuthenticationHeader,
 }
 
 fn long_or_short(length: &usize, expected: &usize) -> &'static str {
@@ -145,6 +144,8 @@ impl Advertisement {
             _,
             _,
         ] = *header;
+        // 9568-5.2.9-b: the family of the addresses "MUST be the same as the VRRP packet's IPvX
+        // header address family".
         let ipv6 = envelope.source.is_ipv6();
         let (version, trailer) = match (version_and_type >> 4, ipv6) {
             (2, false) => (VrrpVersion::V2, AUTHENTICATION_LENGTH),
@@ -160,6 +161,7 @@ impl Advertisement {
                 expected,
             });
         }
+        // 9568-5.2.2-a, 9568-7.1-c: "A packet with unknown type MUST be discarded."
         if version_and_type & 0x0f != TYPE_ADVERTISEMENT {
             return Err(DecodeError::Type(version_and_type & 0x0f));
         }
@@ -173,7 +175,8 @@ impl Advertisement {
                 Duration::from_secs(u64::from(sixth)),
                 decode_authentication(fifth, trailer)?,
             ),
-            // RFC 9568 5.2.6: the four reserved bits are sent as zero and not looked at.
+            // 9568-5.2.6-a: the four reserved bits "MUST be set to zero on transmission and
+            // ignored on reception".
             VrrpVersion::V3 => {
                 let centiseconds = u16::from_be_bytes([fifth & 0x0f, sixth]);
                 (Duration::from_millis(u64::from(centiseconds) * 10), None)
@@ -213,6 +216,7 @@ impl Advertisement {
                 let kind = match self.authentication {
                     None => AUTHENTICATION_NONE,
                     Some(Authentication::Password(_)) => AUTHENTICATION_PASSWORD,
+                    Some(Authentication::Header(_)) => AUTHENTICATION_HEADER,
                 };
                 (2, kind, seconds)
             }
@@ -241,7 +245,7 @@ impl Advertisement {
         }
         if self.version == VrrpVersion::V2 {
             payload.extend(match self.authentication {
-                None => [0; AUTHENTICATION_LENGTH],
+                None | Some(Authentication::Header(_)) => [0; AUTHENTICATION_LENGTH],
                 Some(Authentication::Password(password)) => password,
             });
         }
@@ -255,14 +259,15 @@ impl Advertisement {
     }
 }
 
-/// RFC 2338 section 5.3.6 defined type 1, a password in the clear, and type 2, an IPsec
+/// 3768-5.3.6-a: RFC 2338 section 5.3.6 defined type 1, a password in the clear, and type 2, an IPsec
 /// authentication header around the message; RFC 3768 reserves both numbers, and
 /// keepalived goes on with them.
 fn decode_authentication(kind: u8, data: &[u8]) -> Result<Option<Authentication>, DecodeError> {
     match (kind, <[u8; AUTHENTICATION_LENGTH]>::try_from(data)) {
         (AUTHENTICATION_NONE, _) => Ok(None),
         (AUTHENTICATION_PASSWORD, Ok(password)) => Ok(Some(Authentication::Password(password))),
-        (AUTHENTICATION_HEADER, _) => Err(DecodeError::AuthenticationHeader),
+        // The key is in no packet.
+        (AUTHENTICATION_HEADER, Ok(_)) => Ok(Some(Authentication::Header([0; 8]))),
         (other, _) => Err(DecodeError::AuthenticationType(other)),
     }
 }
@@ -272,9 +277,10 @@ fn checksum_is_right(version: VrrpVersion, payload: &[u8], envelope: Envelope) -
     let with_pseudo_header = fold(message + pseudo_header_sum(envelope, payload.len())) == 0xffff;
     let without = fold(message) == 0xffff;
     match (version, envelope.source) {
-        // RFC 3768 5.3.8: the "sum of the entire VRRP message starting with the version
+        // 3768-5.3.8-a: the "sum of the entire VRRP message starting with the version
         // field", authentication data included.
         (VrrpVersion::V2, _) => without,
+        // 9568-5.2.8-a: over IPv4 without a pseudo-header; RFC 5798 had one.
         (VrrpVersion::V3, IpAddr::V4(_)) => with_pseudo_header || without,
         (VrrpVersion::V3, IpAddr::V6(_)) => with_pseudo_header,
     }
@@ -438,7 +444,7 @@ mod tests {
                 resum(p);
             })
         };
-        assert_eq!(kind(2), DecodeError::AuthenticationHeader);
+
         assert_eq!(kind(3), DecodeError::AuthenticationType(3));
     }
 

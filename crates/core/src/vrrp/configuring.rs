@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::State;
+use super::addressing;
 use super::effect::Effect;
-use super::instance::{self, Instance};
+use super::instance::Instance;
 use super::messages::Resume;
 use super::notification::Occasion;
 use super::process::ProcessTracker;
@@ -22,6 +23,7 @@ impl VirtualRouters {
         now: Instant,
         configurations: Vec<VrrpInstance>,
         sync_groups: Vec<SyncGroup>,
+        begins_at: Option<Instant>,
         resume: &[(Resume, Duration)],
     ) {
         let mut before = std::mem::take(&mut self.instances);
@@ -45,7 +47,7 @@ impl VirtualRouters {
                     instance.reconfigure(configuration, &mut self.effects);
                     instance
                 }
-                None => Instance::new(configuration),
+                None => Instance::new(configuration, begins_at),
             };
             self.instances.push(instance);
         }
@@ -179,8 +181,12 @@ impl VirtualRouters {
                 Start::Wait => {}
                 Start::Fault => instance.enter_fault(now, &mut self.effects),
                 Start::Backup => instance.enter_backup(now, &mut self.effects),
-                // RFC 3768 6.4.1: "If the Priority = 255 (i.e., the router owns the IP
+                // 3768-6.4.1-a, 9568-6.4.1-a: "If the Priority = 255 (i.e., the router owns the IP
                 // address(es) associated with the virtual router)" it is master at once.
+                Start::Owner if instance.is_delayed(now) => {
+                    instance.enter_backup(now, &mut self.effects);
+                    instance.wait_for_master(now, Duration::ZERO);
+                }
                 Start::Owner => instance.enter_master(now, &mut self.effects),
                 Start::Resume => instance.resume_master(now, &mut self.effects),
             }
@@ -308,5 +314,6 @@ fn is_same_router(one: &VrrpInstance, other: &VrrpInstance) -> bool {
         && one.virtual_mac == other.virtual_mac
         && one.virtual_router_id == other.virtual_router_id
         && one.version == other.version
-        && instance::is_ipv6(one) == instance::is_ipv6(other)
+        && addressing::is_ipv6(one) == addressing::is_ipv6(other)
+        && addressing::group_of(one) == addressing::group_of(other)
 }

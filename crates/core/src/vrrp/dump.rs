@@ -196,7 +196,7 @@ impl<'a> Data<'a> {
             iname: &configuration.name,
             dont_track_primary: u8::from(!configuration.track_primary),
             skip_check_adv_addr: u8::from(configuration.trust_known_master),
-            strict_mode: 0,
+            strict_mode: u8::from(configuration.strict),
             vmac_ifname: match &configuration.virtual_mac {
                 Some(mac) => &mac.interface,
                 None => "",
@@ -216,10 +216,10 @@ impl<'a> Data<'a> {
             base_priority: configuration.priority,
             effective_priority: instance.priority,
             vipset: set,
-            promote_secondaries: false,
+            promote_secondaries: configuration.promote_secondaries,
             adver_int: seconds(configuration.advertisement_interval),
             master_adver_int: seconds(instance.master_interval),
-            accept: 1,
+            accept: u8::from(configuration.accept),
             nopreempt: !configuration.preempt,
             preempt_delay: seconds(configuration.preempt_delay),
             state: number(instance.state),
@@ -252,11 +252,12 @@ impl<'a> Data<'a> {
                 })
                 .map(|tracked| command(&tracked.script))
                 .collect(),
-            auth_type: u8::from(configuration.authentication.is_some()),
-            auth_data: configuration
-                .authentication
-                .as_ref()
-                .map(|Authentication::Password(_)| SECRET),
+            auth_type: match configuration.authentication {
+                None => 0,
+                Some(Authentication::Password(_)) => 1,
+                Some(Authentication::Header(_)) => 2,
+            },
+            auth_data: configuration.authentication.as_ref().map(|_| SECRET),
         }
     }
 }

@@ -34,7 +34,7 @@ pub struct HeldAddress {
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Send a VRRP packet from an interface: protocol 112, TTL 255.
+    /// Send a VRRP packet from an interface: protocol 112.
     Send {
         /// The instance that speaks.
         instance: String,
@@ -44,6 +44,11 @@ pub enum Effect {
         source: IpAddr,
         /// Where it goes.
         destination: IpAddr,
+        /// Its TTL or hop limit.
+        hop_limit: u8,
+        /// Whether `payload` is a whole IPv4 packet with an authentication header in it
+        /// (protocol 51), and not what follows the IP header.
+        sealed: bool,
         /// What it carries.
         payload: Vec<u8>,
     },

@@ -38,7 +38,9 @@ impl Instance {
         if !matches!(self.state, State::Backup | State::Master) {
             return Heard::Nothing;
         }
-        let advertisement = match verify(&self.configuration, packet, self.known_master) {
+        let sequence = &mut self.sequence;
+        let verified = verify(&self.configuration, packet, self.known_master, sequence);
+        let advertisement = match verified {
             Ok(advertisement) => advertisement,
             Err(rejection) => {
                 self.reject(now, rejection, effects);
@@ -72,7 +74,7 @@ impl Instance {
         }
     }
 
-    /// RFC 3768 6.4.2.
+    /// RFC 3768 and RFC 9568, section 6.4.2.
     fn receive_as_backup(
         &mut self,
         now: Instant,
@@ -83,19 +85,19 @@ impl Instance {
         let priority = advertisement.priority;
         self.master_priority = priority;
         if priority == PRIORITY_STOP {
-            // "Set the Master_Down_Timer to Skew_Time".
+            // 9568-6.4.2-h, 3768-6.4.2-f: "Set the Master_Down_Timer to Skew_Time".
             self.report(effects, Event::BackupReceivedPriorityZero);
             let skew = skew_time(
                 self.configuration.version,
                 self.priority,
                 self.master_interval,
             );
-            self.deadline = Some(now + skew);
+            self.wait_for_master(now, skew);
         } else if !self.configuration.preempt
             || priority >= self.priority
             || self.is_preemption_delayed(now, effects)
         {
-            // "If Preempt_Mode is False, or If the Priority in the ADVERTISEMENT is greater than
+            // 9568-6.4.2-i, 3768-6.4.2-g: "If Preempt_Mode is False, or If the Priority in the ADVERTISEMENT is greater than
             // or equal to the local Priority, then": "Reset the Master_Down_Timer to
             // Master_Down_Interval".
             if priority >= self.priority && self.preempt_at.take().is_some() {
@@ -105,7 +107,7 @@ impl Instance {
             self.wants_master = false;
             self.restart_down_timer(now);
         } else {
-            // "Discard the ADVERTISEMENT".
+            // 9568-6.4.2-j, 3768-6.4.2-h: "Discard the ADVERTISEMENT".
             self.report(effects, Event::LowerPriorityDiscarded { priority, source });
         }
     }
@@ -127,7 +129,7 @@ impl Instance {
         now < end
     }
 
-    /// RFC 3768 6.4.3.
+    /// RFC 3768 and RFC 9568, section 6.4.3.
     fn receive_as_master(
         &mut self,
         now: Instant,
@@ -137,16 +139,17 @@ impl Instance {
     ) -> Heard {
         let priority = advertisement.priority;
         if priority == PRIORITY_STOP {
-            // "Send an ADVERTISEMENT", "Reset the Adver_Timer to Advertisement_Interval".
+            // 9568-6.4.3-j, 3768-6.4.3-f: "Send an ADVERTISEMENT", "Reset the Adver_Timer to Advertisement_Interval".
             self.advertise(now, effects);
             self.report(effects, Event::MasterReceivedPriorityZero);
             return Heard::Nothing;
         }
+        // 9568-7.1-j, 9568-8.3.2-a, 9568-8.3.2-b: a second owner of the addresses "SHOULD be logged".
         if priority == PRIORITY_OWNER && self.is_owner() && Some(source) != self.source {
             self.yield_ownership(effects);
         }
         let ours = self.priority;
-        // "or If the Priority in the ADVERTISEMENT is equal to the local Priority and the primary
+        // 9568-6.4.3-k, 3768-6.4.3-g: "or If the Priority in the ADVERTISEMENT is equal to the local Priority and the primary
         // IP Address of the sender is greater than the local primary IP Address".
         match priority.cmp(&ours).then(Some(source).cmp(&self.source)) {
             Ordering::Less => {
@@ -159,6 +162,8 @@ impl Instance {
                     },
                 );
                 self.notify(Occasion::HeardLowerPriority, effects);
+                // 9568-6.4.3-l: "Send an ADVERTISEMENT immediately to assert the {Active}
+                // state to the sending VRRP Router".
                 if self.configuration.answer_lower_priority {
                     self.advertise(now, effects);
                 }
@@ -201,8 +206,9 @@ impl Instance {
         self.priority = PRIORITY_OWNER - 1;
     }
 
-    /// RFC 9568 6.4.2: "Set Active_Adver_Interval to Max Advertise Interval contained in
-    /// the ADVERTISEMENT"; version 2 has verified that it is ours.
+    /// 9568-6.4.2-k: "Set Active_Adver_Interval to Max Advertise Interval contained in
+    /// the ADVERTISEMENT"; version 2 has verified that it is ours. That it is another one is
+    /// logged (9568-7.1-k).
     fn learn_interval(&mut self, interval: Duration, effects: &mut VecDeque<Effect>) {
         if self.master_interval != interval {
             self.report(

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::effect::{Effect, HeldAddress};
 use super::instance::Instance;
 use super::routers::VirtualRouters;
-use super::{State, instance};
+use super::{State, addressing};
 use crate::config::model::{Route, Rule, Statics, VrrpInstance};
 
 /// Routes are looked after this long after some have changed: in a flood of changes often
@@ -176,5 +176,5 @@ impl VirtualRouters {
 /// An address that has its own interface, as it is held.
 fn held(address: &crate::config::model::VirtualAddress) -> HeldAddress {
     let interface = address.interface.as_deref().unwrap_or_default();
-    instance::held(address, interface)
+    addressing::held(address, interface)
 }

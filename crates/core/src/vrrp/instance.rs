@@ -10,15 +10,15 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::advertisement::{
-    Advertisement, Envelope, GROUP_IPV4, GROUP_IPV6, PRIORITY_OWNER, PRIORITY_STOP,
-};
+use super::addressing::{addresses_of, group_of, is_ipv6};
+use super::advertisement::{Advertisement, Envelope, HOP_LIMIT, PRIORITY_OWNER, PRIORITY_STOP};
+use super::authentication_header::seal;
 use super::effect::{Effect, Event, HeldAddress, Report};
 use super::notification::{Occasion, of_instance};
 use super::receipt::RejectionKind;
 use super::timers::master_down_interval;
 use super::{InstanceView, InterfaceCondition, State};
-use crate::config::model::{Announcements, VirtualAddress, VrrpInstance, VrrpVersion};
+use crate::config::model::{Announcements, Authentication, VrrpInstance, VrrpVersion};
 
 /// What an instance has counted since it was configured.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -66,23 +66,28 @@ pub(super) struct Instance {
     /// Adver_Timer of a master, Master_Down_Timer of a backup.
     pub(super) deadline: Option<Instant>,
     /// When the addresses are announced once more, and how often.
-    announce_at: Option<(Instant, u32)>,
+    pub(super) announce_at: Option<(Instant, u32)>,
     /// When a master that stays master announces again.
-    refresh_at: Option<Instant>,
+    pub(super) refresh_at: Option<Instant>,
     /// Until when a lower priority may stay master.
     pub(super) preempt_at: Option<Instant>,
+    /// As a backup it waits for a master from then on, not from before.
+    begins_at: Option<Instant>,
     /// Who sent the last advertisement that was taken.
     pub(super) known_master: Option<IpAddr>,
     /// The priority in the last advertisement that a backup took; 0 where there is none.
     pub(super) master_priority: u8,
     /// When a lower priority was last answered with announcements.
-    answered_at: Option<Instant>,
+    pub(super) answered_at: Option<Instant>,
+    /// The number in the last authentication header that was sent or taken.
+    pub(super) sequence: u32,
     /// When a rejection of each kind was last reported.
     pub(super) reported: BTreeMap<RejectionKind, Instant>,
 }
 
 impl Instance {
-    pub(super) fn new(configuration: VrrpInstance) -> Instance {
+    /// An instance that becomes master at `begins_at` at the earliest.
+    pub(super) fn new(configuration: VrrpInstance, begins_at: Option<Instant>) -> Instance {
         Instance {
             state: State::Initialize,
             entered_at: None,
@@ -99,9 +104,11 @@ impl Instance {
             announce_at: None,
             refresh_at: None,
             preempt_at: None,
+            begins_at,
             known_master: None,
             master_priority: 0,
             answered_at: None,
+            sequence: 0,
             reported: BTreeMap::new(),
             configuration,
         }
@@ -134,13 +141,17 @@ impl Instance {
         self.source.is_some() && !self.tracks_fault
     }
 
-    /// The address to send from on an interface in this condition; none if the
-    /// interface cannot be used.
+    /// The address to send from on an interface in this condition; none if the interface
+    /// cannot be used.
+    ///
+    /// 9568-7.2-c, 3768-7.2-c: the primary IPv4 address of the interface, or its link-local
+    /// IPv6 address.
     pub(super) fn source_on(&self, interface: Option<&InterfaceCondition>) -> Option<IpAddr> {
         let interface =
             interface.filter(|interface| interface.up || !self.configuration.track_primary)?;
-        if self.configuration.source.is_some() {
-            self.configuration.source
+        let is_there = |source: &IpAddr| interface.addresses.contains(source);
+        if let Some(source) = self.configuration.source {
+            Some(source).filter(|source| !self.configuration.track_source || is_there(source))
         } else if self.is_ipv6() {
             interface.ipv6_link_local.map(IpAddr::from)
         } else {
@@ -197,7 +208,18 @@ impl Instance {
 
     /// Starts the Master_Down_Timer anew.
     pub(super) fn restart_down_timer(&mut self, now: Instant) {
-        self.deadline = Some(now + self.master_down_interval());
+        self.wait_for_master(now, self.master_down_interval());
+    }
+
+    /// Whether it must not become master yet.
+    pub(super) fn is_delayed(&self, now: Instant) -> bool {
+        self.begins_at.is_some_and(|begins_at| begins_at > now)
+    }
+
+    /// As a backup: lets the Master_Down_Timer run out after this time.
+    pub(super) fn wait_for_master(&mut self, now: Instant, patience: Duration) {
+        let from = self.begins_at.map_or(now, |begins_at| begins_at.max(now));
+        self.deadline = Some(from + patience);
     }
 
     /// Enters Backup, from any state but Master.
@@ -208,7 +230,7 @@ impl Instance {
         self.wants_master = false;
         self.master_interval = self.configuration.advertisement_interval;
         self.preempt_at = None;
-        // RFC 3768 6.4.1: "Set the Master_Down_Timer to Master_Down_Interval", "Transition to
+        // 3768-6.4.1-b, 9568-6.4.1-b: "Set the Master_Down_Timer to Master_Down_Interval", "Transition to
         // the {Backup} state".
         self.restart_down_timer(now);
         self.report(
@@ -243,7 +265,7 @@ impl Instance {
 
     /// Becomes master.
     pub(super) fn enter_master(&mut self, now: Instant, effects: &mut VecDeque<Effect>) {
-        // RFC 3768 6.4.2: "Send an ADVERTISEMENT", "Broadcast a gratuitous ARP request
+        // 3768-6.4.2-e, 9568-6.4.2-g: "Send an ADVERTISEMENT", "Broadcast a gratuitous ARP request
         // containing the virtual router MAC address for each IP address associated with the
         // virtual router", "Set the Adver_Timer to Advertisement_Interval", "Transition to the
         // {Master} state". The advertisement comes first, so that an old master has let go of
@@ -303,7 +325,7 @@ impl Instance {
             self.report(effects, Event::Entering(next));
         }
         if stop {
-            // RFC 3768 6.4.3: "Cancel the Adver_Timer", "Send an ADVERTISEMENT with Priority = 0".
+            // 3768-6.4.3-d, 9568-6.4.3-h: "Cancel the Adver_Timer", "Send an ADVERTISEMENT with Priority = 0".
             self.send(PRIORITY_STOP, effects);
             self.statistics.priority_zero_sent += 1;
             self.report(effects, Event::SentPriorityZero);
@@ -336,6 +358,8 @@ impl Instance {
         match self.state {
             State::Initialize => return,
             State::Master => self.leave_master(now, State::Initialize, true, effects),
+            // 9568-6.4.2-f, 3768-6.4.2-d: "Cancel the Master_Down_Timer", "Transition to the
+            // {Initialize} state".
             State::Backup | State::Fault => {
                 self.state = State::Initialize;
                 self.deadline = None;
@@ -351,7 +375,8 @@ impl Instance {
         self.deadline = Some(now + self.configuration.advertisement_interval);
     }
 
-    /// The Adver_Timer has fired. The next advertisement is due one interval after this one
+    /// 9568-6.4.3-i, 3768-6.4.3-e: the Adver_Timer has fired: "Send an ADVERTISEMENT", "Reset
+    /// the Adver_Timer to Advertisement_Interval". The next advertisement is due one interval after this one
     /// was, not after it was sent, so that being late does not add up.
     pub(super) fn handle_advertisement_timeout(
         &mut self,
@@ -366,6 +391,8 @@ impl Instance {
         }
     }
 
+    /// 9568-7.2-a, 3768-7.2-a: "Fill in the VRRP packet fields with the appropriate virtual
+    /// router configuration state".
     fn send(&mut self, priority: u8, effects: &mut VecDeque<Effect>) {
         let Some(source) = self.source else { return };
         let mut destinations: Vec<IpAddr> = self
@@ -374,12 +401,10 @@ impl Instance {
             .iter()
             .map(|peer| peer.address)
             .collect();
+        let mut hop_limit = self.configuration.unicast_hop_limit;
         if destinations.is_empty() {
-            destinations.push(if self.is_ipv6() {
-                IpAddr::from(GROUP_IPV6)
-            } else {
-                IpAddr::from(GROUP_IPV4)
-            });
+            destinations.push(group_of(&self.configuration));
+            hop_limit = HOP_LIMIT;
         }
         let advertisement = Advertisement {
             version: self.configuration.version,
@@ -399,43 +424,38 @@ impl Instance {
         };
         self.statistics.advertisements_sent += 1;
         for destination in destinations {
+            let message = advertisement.encode(Envelope {
+                source,
+                destination,
+            });
+            let (payload, sealed) = match (&self.configuration.authentication, source, destination)
+            {
+                (Some(Authentication::Header(key)), IpAddr::V4(from), IpAddr::V4(to)) => {
+                    self.sequence = self.sequence.wrapping_add(1);
+                    let packet = seal((from, to), hop_limit, self.sequence, key, &message);
+                    (packet, true)
+                }
+                _ => (message, false),
+            };
             effects.push_back(Effect::Send {
                 instance: self.configuration.name.clone(),
                 interface: self.sends_on().to_owned(),
                 source,
                 destination,
-                payload: advertisement.encode(Envelope {
-                    source,
-                    destination,
-                }),
+                hop_limit,
+                sealed,
+                payload,
             });
         }
     }
 
-    /// RFC 9568 7.3: "the source MAC address of VRRP advertisements is the Virtual Router MAC
-    /// address". A link-local source of IPv6 belongs to the interface below, which therefore
-    /// sends.
+    /// 9568-7.2-b, 3768-7.2-b: "the source MAC address of VRRP advertisements is the Virtual Router MAC
+    /// address".
     fn sends_on(&self) -> &str {
         match &self.configuration.virtual_mac {
-            Some(mac) if !mac.transmit_on_base && !self.is_ipv6() => &mac.interface,
+            Some(mac) if !mac.transmit_on_base => &mac.interface,
             _ => &self.configuration.interface,
         }
-    }
-
-    /// Announces addresses in one burst.
-    fn announce(&self, addresses: Vec<HeldAddress>, repeat: u32, effects: &mut VecDeque<Effect>) {
-        if repeat > 0 {
-            effects.push_back(Effect::Announce {
-                instance: self.configuration.name.clone(),
-                addresses,
-                repeat,
-            });
-        }
-    }
-
-    /// Sets the time of the burst after this one; zero is for none.
-    fn announce_again(&mut self, now: Instant, delay: Duration, repeat: u32) {
-        self.announce_at = (!delay.is_zero()).then(|| (now + delay, repeat));
     }
 
     fn add_addresses(&self, addresses: Vec<HeldAddress>, effects: &mut VecDeque<Effect>) {
@@ -443,45 +463,6 @@ impl Instance {
             instance: self.configuration.name.clone(),
             addresses,
         });
-    }
-
-    /// Announces again because another router may have led the neighbours astray; at
-    /// most once in an advertisement interval, whatever the other one sends.
-    pub(super) fn announce_after_conflict(&mut self, now: Instant, effects: &mut VecDeque<Effect>) {
-        let interval = self.configuration.advertisement_interval;
-        if self
-            .answered_at
-            .is_some_and(|answered| now < answered + interval)
-        {
-            return;
-        }
-        self.answered_at = Some(now);
-        let Announcements {
-            lower_priority_delay: delay,
-            lower_priority_repeat: repeat,
-            ..
-        } = self.configuration.announcements;
-        if repeat > 0 {
-            self.announce(self.addresses(), repeat, effects);
-            self.announce_again(now, delay, repeat);
-        }
-    }
-
-    /// Carries out the announcements that are due.
-    pub(super) fn handle_announce_timeout(&mut self, now: Instant, effects: &mut VecDeque<Effect>) {
-        if let Some((_, repeat)) = self.announce_at.filter(|(at, _)| *at <= now) {
-            self.announce_at = None;
-            self.announce(self.addresses(), repeat, effects);
-        }
-        if self.refresh_at.is_some_and(|at| at <= now) {
-            let Announcements {
-                refresh,
-                refresh_repeat,
-                ..
-            } = self.configuration.announcements;
-            self.announce(self.addresses(), refresh_repeat, effects);
-            self.refresh_at = (!refresh.is_zero()).then(|| now + refresh);
-        }
     }
 
     /// Takes a new effective priority.
@@ -574,42 +555,5 @@ impl Instance {
             let repeat = self.configuration.announcements.repeat;
             self.announce(lost, repeat, effects);
         }
-    }
-}
-
-/// Whether the virtual addresses of an instance are IPv6; one family each.
-pub fn is_ipv6(configuration: &VrrpInstance) -> bool {
-    configuration
-        .virtual_addresses
-        .first()
-        .is_some_and(|first| first.address.is_ipv6())
-}
-
-/// The virtual addresses of an instance with the interfaces that they live on.
-pub fn addresses_of(configuration: &VrrpInstance) -> Vec<HeldAddress> {
-    configuration
-        .virtual_addresses
-        .iter()
-        .chain(&configuration.excluded_addresses)
-        .map(|address| held(address, interface_of(configuration)))
-        .collect()
-}
-
-/// The interface that the virtual addresses of an instance live on, unless they say otherwise.
-pub fn interface_of(configuration: &VrrpInstance) -> &str {
-    let virtual_mac = configuration.virtual_mac.as_ref();
-    virtual_mac.map_or(&configuration.interface, |mac| &mac.interface)
-}
-
-/// An address as it is held, on `interface` unless it has its own.
-pub(super) fn held(address: &VirtualAddress, interface: &str) -> HeldAddress {
-    HeldAddress {
-        interface: address.interface.as_deref().unwrap_or(interface).to_owned(),
-        address: address.address,
-        prefix_length: address.prefix_length,
-        label: address.label.clone(),
-        scope: address.scope,
-        broadcast: address.broadcast,
-        restore: address.restore,
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{State, Statistics};
-use crate::config::model::{Statics, SyncGroup, Trackers, VrrpInstance};
+use crate::config::model::{Pacing, Statics, SyncGroup, Trackers, VrrpInstance};
 use crate::notification::Mail;
 
 /// From the director to the vrrp process.
@@ -30,6 +30,11 @@ pub enum Command {
         statics: Statics,
         /// What they track.
         trackers: Trackers,
+        /// How far announcements are apart.
+        pacing: Pacing,
+        /// No instance becomes master before that: a reading of the clock of
+        /// [`Resume::died_at`].
+        not_before: Duration,
         /// Whether its memory must not be swapped out.
         no_swap: bool,
         /// How others are told of changes.

@@ -27,17 +27,14 @@
 //!                              └──────────────────┘
 //! ```
 //!
-//! # Clauses not met, and why
-//! - RFC 3768 6.4.1 and RFC 9568 6.4.1: an address owner whose interface returns goes
-//!   through Backup, as with keepalived, so that a router that took over can answer.
-//! - RFC 3768 7.1: the address owner does not discard advertisements unseen; like
-//!   keepalived it looks at them, to find a second owner.
-//! - RFC 3768 6.4.3: a master that hears a lower priority answers at once (keepalived)
-//!   in place of discarding, which heals a split within one round trip.
-//! - RFC 3768 7.3: the source MAC address is the interface's own, not the virtual
-//!   router's, unless the file says `use_vmac`; over IPv6 it is in any case.
+//! `docs/vrrp-clauses.md` has every clause of both RFCs, and why some are not met. The code
+//! cites them by the ids of that table: `9568-6.4.2-h`.
 
+mod acceptance;
+mod addressing;
 mod advertisement;
+mod announcing;
+mod authentication_header;
 mod configuring;
 mod dump;
 mod effect;
@@ -46,6 +43,7 @@ mod holding;
 mod instance;
 pub mod messages;
 mod notification;
+mod pacing;
 mod process;
 mod receipt;
 mod routers;
@@ -55,13 +53,16 @@ mod tests;
 pub mod timers;
 mod tracking;
 
+pub use acceptance::{refusal, removal};
+pub use addressing::{addresses_of, group_of, interface_of, is_ipv6};
 pub use advertisement::{
     Advertisement, DecodeError, Envelope, GROUP_IPV4, GROUP_IPV6, HOP_LIMIT, PRIORITY_OWNER,
     PRIORITY_STOP, PROTOCOL,
 };
+pub use authentication_header::{PROTOCOL_AH, SEALED_FROM};
 pub use dump::Moment;
 pub use effect::{Effect, Event, HeldAddress, Report};
-pub use instance::{Statistics, addresses_of, interface_of, is_ipv6};
+pub use instance::Statistics;
 pub use receipt::{Packet, Rejection, RejectionKind};
 pub use routers::{Input, InstanceView, InterfaceCondition, VirtualRouters};
 pub use script::ScriptAction;

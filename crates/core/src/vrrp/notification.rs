@@ -134,7 +134,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::config::model::{Script, Statics, SyncGroup, Trackers, VirtualAddress};
+    use crate::config::model::{Pacing, Script, Statics, SyncGroup, Trackers, VirtualAddress};
     use crate::vrrp::{Effect, Input, InterfaceCondition, VirtualRouters};
 
     fn script(words: &str) -> Script {
@@ -174,6 +174,8 @@ mod tests {
                 sync_groups: vec![group.clone()],
                 statics: Statics::default(),
                 trackers: Trackers::default(),
+                pacing: Pacing::default(),
+                start_delay: Duration::ZERO,
                 resume: Vec::new(),
             })
         }
@@ -183,6 +185,7 @@ mod tests {
                 up,
                 ipv4: Some(Ipv4Addr::new(10, 9, 0, 1)),
                 ipv6_link_local: None,
+                addresses: Vec::new(),
             };
             self.handle(Input::InterfaceChanged {
                 interface: "e0".to_owned(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::advertisement::{Advertisement, DecodeError, Envelope, HOP_LIMIT};
+use super::authentication_header;
 use crate::config::model::{Authentication, VrrpInstance, VrrpVersion};
 
 /// A VRRP packet as it was received.
@@ -17,8 +18,10 @@ pub struct Packet<'a> {
     pub destination: IpAddr,
     /// TTL or hop limit of the IP header.
     pub hop_limit: u8,
-    /// What follows the IP header.
+    /// The advertisement: what follows the IP header, and an authentication header.
     pub payload: &'a [u8],
+    /// The whole packet, where there is an authentication header in it.
+    pub sealed: Option<&'a [u8]>,
 }
 
 /// Why an instance did not take an advertisement; displayed in keepalived's words.
@@ -49,6 +52,22 @@ pub enum Rejection {
     /// The password is another one.
     #[error("received an invalid passwd!")]
     Password,
+    /// It is to have an authentication header and has none, or the other way round.
+    #[error("No AH header but auth type is AH")]
+    NoHeader,
+    /// Its authentication header is not right: it was made with another password, or changed.
+    #[error("invalid IPSEC HMAC-MD5 value. Due to fields mutation or bad password !")]
+    HeaderValue,
+    /// It was sent before: another one with a later number has come already.
+    #[error(
+        "IPSEC-AH : sequence number {received} already processed. Packet dropped. Local({ours})"
+    )]
+    Replayed {
+        /// The sequence number received.
+        received: u32,
+        /// The last one sent or received.
+        ours: u32,
+    },
     /// Version 2: the sender advertises in another interval.
     #[error("advertisement interval mismatch mine={} sec rcv'd={} sec", mine.as_secs(), received.as_secs())]
     Interval {
@@ -57,6 +76,10 @@ pub enum Rejection {
         /// The interval received.
         received: Duration,
     },
+    /// Version 3: the interval of the sender is zero, by which every backup would take over at
+    /// once.
+    #[error("received an advertisement interval of 0")]
+    NoInterval,
     /// It has another number of addresses.
     #[error("received an unexpected ip number count {received}, expected {expected}!")]
     AddressCount {
@@ -122,13 +145,16 @@ impl Rejection {
                 DecodeError::Type(_) => RejectionKind::Type,
                 DecodeError::Checksum(_) => RejectionKind::Checksum,
                 DecodeError::AuthenticationType(_) => RejectionKind::AuthenticationTypeInvalid,
-                DecodeError::AuthenticationHeader => RejectionKind::AuthenticationTypeMismatch,
             },
             Rejection::HopLimit(_) | Rejection::PeerHopLimit { .. } => RejectionKind::HopLimit,
             Rejection::Version { .. } => RejectionKind::Version,
-            Rejection::AuthenticationType { .. } => RejectionKind::AuthenticationTypeMismatch,
-            Rejection::Password => RejectionKind::AuthenticationFailure,
-            Rejection::Interval { .. } => RejectionKind::Interval,
+            Rejection::AuthenticationType { .. } | Rejection::NoHeader => {
+                RejectionKind::AuthenticationTypeMismatch
+            }
+            Rejection::Password | Rejection::HeaderValue | Rejection::Replayed { .. } => {
+                RejectionKind::AuthenticationFailure
+            }
+            Rejection::Interval { .. } | Rejection::NoInterval => RejectionKind::Interval,
             Rejection::AddressCount { .. }
             | Rejection::AddressMissing { .. }
             | Rejection::Unicast
@@ -138,29 +164,34 @@ impl Rejection {
     }
 }
 
-/// The checks on receipt, RFC 3768 section 7.1 and RFC 9568 section 7.1.
+/// The checks on receipt, RFC 3768 section 7.1 and RFC 9568 section 7.1. What fails one is
+/// discarded, and logged by the caller (9568-7.1-h, 3768-7.1-g).
 ///
-/// `known_master` is who sent the last advertisement that was taken.
+/// `known_master` is who sent the last advertisement that was taken, `sequence` the number in the
+/// last authentication header that was sent or taken.
 pub(super) fn verify(
     configuration: &VrrpInstance,
     packet: Packet<'_>,
     known_master: Option<IpAddr>,
+    sequence: &mut u32,
 ) -> Result<Advertisement, Rejection> {
     if configuration.unicast_peers.is_empty() {
-        // "MUST verify that the IP TTL is 255."
+        // 3768-7.1-a, 9568-7.1-a, 9568-5.1.1.3-b, 9568-5.1.2.3-b: "MUST verify that the IP TTL is 255."
         if packet.hop_limit != HOP_LIMIT {
             return Err(Rejection::HopLimit(packet.hop_limit));
         }
     } else {
         verify_peer(configuration, packet)?;
     }
-    // "MUST verify that the received packet contains the complete VRRP packet", "MUST
-    // verify the VRRP checksum"; version here is any that exists.
+    // 9568-7.1-d, 3768-7.1-c: "MUST verify that the received packet contains the complete VRRP
+    // packet"; 9568-7.1-e, 3768-7.1-d: "MUST verify the VRRP checksum"; version here is any that
+    // exists.
     let envelope = Envelope {
         source: packet.source,
         destination: packet.destination,
     };
     let advertisement = Advertisement::decode(packet.payload, envelope)?;
+    // 9568-7.1-b, 3768-7.1-b: "MUST verify the VRRP version is 2", or 3.
     if advertisement.version != configuration.version {
         let number = |version| match version {
             VrrpVersion::V2 => 2,
@@ -175,7 +206,7 @@ pub(super) fn verify(
         return Err(Rejection::Unicast);
     }
     if configuration.version == VrrpVersion::V2 {
-        // "MUST verify that the Auth Type matches the locally configured authentication
+        // 3768-7.1-e: "MUST verify that the Auth Type matches the locally configured authentication
         // method for the virtual router and perform that authentication method".
         match (&advertisement.authentication, &configuration.authentication) {
             (None, None) => {}
@@ -184,14 +215,29 @@ pub(super) fn verify(
                     return Err(Rejection::Password);
                 }
             }
+            (Some(Authentication::Header(_)), Some(Authentication::Header(key))) => {
+                let sealed = packet.sealed.ok_or(Rejection::NoHeader)?;
+                let received = authentication_header::open(sealed, key);
+                let received = received.ok_or(Rejection::HeaderValue)?;
+                if received <= *sequence {
+                    let ours = *sequence;
+                    return Err(Rejection::Replayed { received, ours });
+                }
+                *sequence = received;
+            }
             (theirs, ours) => {
+                let kind = |authentication: &Option<Authentication>| match authentication {
+                    None => 0,
+                    Some(Authentication::Password(_)) => 1,
+                    Some(Authentication::Header(_)) => 2,
+                };
                 return Err(Rejection::AuthenticationType {
-                    received: u8::from(theirs.is_some()),
-                    expected: u8::from(ours.is_some()),
+                    received: kind(theirs),
+                    expected: kind(ours),
                 });
             }
         }
-        // "MUST verify that the Adver Interval in the packet is the same as the locally
+        // 3768-7.1-f: "MUST verify that the Adver Interval in the packet is the same as the locally
         // configured for this virtual router".
         if advertisement.interval != configuration.advertisement_interval {
             return Err(Rejection::Interval {
@@ -200,7 +246,21 @@ pub(super) fn verify(
             });
         }
     }
-    // "MAY verify that "Count IP Addrs" and the list of IP Address matches the IP_Addresses
+    if configuration.version == VrrpVersion::V3 {
+        // 9568-7.1-g: "MUST verify that the Max Advertise Interval is non zero" (erratum 8301).
+        if advertisement.interval.is_zero() {
+            return Err(Rejection::NoInterval);
+        }
+        // 9568-5.2.5-a: "If the received count is 0, the VRRP advertisement MUST be ignored"
+        // (erratum 8299).
+        if advertisement.addresses.is_empty() {
+            return Err(Rejection::AddressCount {
+                received: 0,
+                expected: configuration.virtual_addresses.len(),
+            });
+        }
+    }
+    // 9568-7.1-i, 3768-7.1-h: "MAY verify that "Count IP Addrs" and the list of IP Address matches the IP_Addresses
     // configured for the VRID": keepalived does, whoever sends.
     if configuration.trust_known_master && known_master == Some(packet.source) {
         return Ok(advertisement);

@@ -9,20 +9,24 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 use super::State;
+use super::addressing;
 use super::advertisement::Advertisement;
 use super::effect::{Effect, Event, HeldAddress, Report};
 use super::hearing::Heard;
-use super::instance::{self, Instance, Statistics};
+use super::instance::{Instance, Statistics};
 use super::messages::Resume;
 use super::notification::{Occasion, of_group};
+use super::pacing::Pacer;
 use super::process::ProcessTracker;
 use super::receipt::Packet;
 use super::script::ScriptTracker;
 use super::tracking::{Reading, Verdict, weigh};
-use crate::config::model::{NotifyScripts, Statics, SyncGroup, Tracker, Trackers, VrrpInstance};
+use crate::config::model::{
+    NotifyScripts, Pacing, Statics, SyncGroup, Tracker, Trackers, VrrpInstance,
+};
 
 /// What is known of an interface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InterfaceCondition {
     /// It is up and has a carrier.
     pub up: bool,
@@ -30,6 +34,8 @@ pub struct InterfaceCondition {
     pub ipv4: Option<Ipv4Addr>,
     /// Its IPv6 link-local address.
     pub ipv6_link_local: Option<Ipv6Addr>,
+    /// All its addresses that are none of the virtual ones.
+    pub addresses: Vec<IpAddr>,
 }
 
 /// Something that happens to the virtual routers.
@@ -46,6 +52,10 @@ pub enum Input<'a> {
         statics: Statics,
         /// What they track.
         trackers: Trackers,
+        /// How far announcements are apart.
+        pacing: Pacing,
+        /// How long instances that are new wait before they wait for a master.
+        start_delay: Duration,
         /// The last states of a process that has just died, and how long ago it did.
         resume: Vec<(Resume, Duration)>,
     },
@@ -136,7 +146,7 @@ impl InstanceView<'_> {
 
     /// Its virtual addresses, with their interfaces.
     pub fn addresses(&self) -> Vec<HeldAddress> {
-        instance::addresses_of(self.configuration)
+        addressing::addresses_of(self.configuration)
     }
 }
 
@@ -184,6 +194,7 @@ pub struct VirtualRouters {
     pub(super) instances: Vec<Instance>,
     pub(super) groups: Vec<Group>,
     pub(super) effects: VecDeque<Effect>,
+    pacer: Pacer,
 }
 
 impl VirtualRouters {
@@ -194,17 +205,26 @@ impl VirtualRouters {
 
     /// Takes in what has happened.
     pub fn handle(&mut self, now: Instant, input: Input<'_>) {
+        self.take_in(now, input);
+        self.pacer.pace(now, &mut self.effects);
+    }
+
+    fn take_in(&mut self, now: Instant, input: Input<'_>) {
         match input {
             Input::Configure {
                 instances,
                 sync_groups,
                 statics,
                 trackers,
+                pacing,
+                start_delay,
                 resume,
             } => {
+                self.pacer.configure(pacing);
                 self.hold(statics);
                 self.configure_trackers(now, trackers);
-                self.configure(now, instances, sync_groups, &resume);
+                let begins_at = (!start_delay.is_zero()).then(|| now + start_delay);
+                self.configure(now, instances, sync_groups, begins_at, &resume);
             }
             Input::InterfaceChanged {
                 interface,
@@ -279,6 +299,7 @@ impl VirtualRouters {
                     .filter_map(ProcessTracker::next_timeout),
             )
             .chain(self.look_after_routes_at)
+            .chain(self.pacer.next_timeout())
             .min()
     }
 
@@ -301,6 +322,7 @@ impl VirtualRouters {
                 }
             }
         }
+        self.pacer.pace(now, &mut self.effects);
     }
 
     /// The next thing to do.
@@ -360,8 +382,11 @@ impl VirtualRouters {
             instance.configuration.virtual_router_id == vrid
                 && instance.is_ipv6() == packet.source.is_ipv6()
                 && instance.configuration.interface == interface
+                && (!packet.destination.is_multicast()
+                    || packet.destination == addressing::group_of(&instance.configuration))
         };
-        // "MUST verify that the VRID is configured on the receiving interface" (RFC 3768 7.1).
+        // 9568-7.1-f, 3768-7.1-i: "MUST verify that the VRID is configured on the receiving
+        // interface".
         let Some(position) = self.instances.iter().position(addressed) else {
             return;
         };

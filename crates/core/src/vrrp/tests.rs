@@ -10,9 +10,9 @@ use proptest::prelude::*;
 use super::messages::Resume;
 use super::*;
 use crate::config::model::{
-    Announcements, Authentication, NotifyScripts, Prefix, Route, RouteKind, Script, Statics,
-    SyncGroup, Tracked, TrackedScript, Tracker, Trackers, UnicastPeer, VirtualAddress,
-    VrrpInstance, VrrpVersion,
+    Announcements, Authentication, Gaps, NotifyScripts, PacedTogether, Pacing, Prefix, Route,
+    RouteKind, Script, Statics, SyncGroup, Tracked, TrackedScript, Tracker, Trackers, UnicastPeer,
+    VirtualAddress, VrrpInstance, VrrpVersion,
 };
 
 const OURS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
@@ -65,6 +65,7 @@ impl Bench {
             up,
             ipv4: Some(OURS),
             ipv6_link_local: None,
+            addresses: Vec::new(),
         };
         self.handle(Input::InterfaceChanged {
             interface: name.to_owned(),
@@ -78,6 +79,8 @@ impl Bench {
             sync_groups: groups.to_vec(),
             statics: Statics::default(),
             trackers: Trackers::default(),
+            pacing: Pacing::default(),
+            start_delay: Duration::ZERO,
             resume: Vec::new(),
         })
     }
@@ -152,6 +155,7 @@ fn packet(payload: &[u8], source: Ipv4Addr) -> Packet<'_> {
         destination: IpAddr::V4(GROUP_IPV4),
         hop_limit: 255,
         payload,
+        sealed: None,
     }
 }
 
@@ -739,6 +743,8 @@ fn resuming() {
             sync_groups: Vec::new(),
             statics: Statics::default(),
             trackers: Trackers::default(),
+            pacing: Pacing::default(),
+            start_delay: Duration::ZERO,
             resume: vec![(last.clone(), Duration::from_millis(elapsed))],
         });
         let state = bench.routers.instances().next().unwrap().state;
@@ -772,6 +778,8 @@ fn a_group_of_which_one_member_was_not_master_does_not_resume() {
             sync_groups: vec![group()],
             statics: Statics::default(),
             trackers: Trackers::default(),
+            pacing: Pacing::default(),
+            start_delay: Duration::ZERO,
             resume: resume.to_vec(),
         });
         assert!(came.starts_with(expected), "{came}");
@@ -984,6 +992,7 @@ fn peers_are_held_to_their_addresses_and_bounds() {
                 destination: envelope.destination,
                 hop_limit,
                 payload: &payload,
+                sealed: None,
             },
         });
         let statistics = bench.routers.instances().next().unwrap().statistics.clone();
@@ -1082,6 +1091,8 @@ fn tracking(weight: i16) -> Bench {
             scripts: vec![script("s")],
             ..Trackers::default()
         },
+        pacing: Pacing::default(),
+        start_delay: Duration::ZERO,
         resume: Vec::new(),
     });
     bench
@@ -1255,6 +1266,7 @@ fn apply(bench: &mut Bench, happening: &Happening) {
                 up: *up,
                 ipv4: Some(OURS),
                 ipv6_link_local: None,
+                addresses: Vec::new(),
             };
             let input = Input::InterfaceChanged {
                 interface: format!("eth{number}"),
@@ -1289,6 +1301,8 @@ fn apply(bench: &mut Bench, happening: &Happening) {
                 sync_groups,
                 statics: Statics::default(),
                 trackers: Trackers::default(),
+                pacing: Pacing::default(),
+                start_delay: Duration::ZERO,
                 resume: Vec::new(),
             };
             bench.routers.handle(bench.now, input);
@@ -1393,4 +1407,148 @@ fn routes_go_with_the_addresses_and_come_back_when_they_vanish() {
     assert!(left.contains(" remove(2 routes) remove"), "{left}");
     bench.handle(Input::RoutesChanged);
     assert_eq!(bench.routers.poll_timeout(), None);
+}
+
+impl Bench {
+    /// As [`Bench::configure`], with what is said for all instances.
+    fn configure_all(
+        &mut self,
+        instances: &[VrrpInstance],
+        pacing: Pacing,
+        start_delay: Duration,
+    ) -> String {
+        self.handle(Input::Configure {
+            instances: instances.to_vec(),
+            sync_groups: Vec::new(),
+            statics: Statics::default(),
+            trackers: Trackers::default(),
+            pacing,
+            start_delay,
+            resume: Vec::new(),
+        })
+    }
+}
+
+#[test]
+fn nobody_becomes_master_before_the_delay_of_the_start_is_over() {
+    let delay = Duration::from_secs(5);
+    for (priority, expected) in [(255, 5.0), (100, 5.0 + 3.609_375)] {
+        let mut bench = Bench::new();
+        let configuration = instance("A", 51, priority);
+        bench.configure_all(&[configuration], Pacing::default(), delay);
+        assert_eq!(
+            bench.routers.instances().next().unwrap().state,
+            State::Backup
+        );
+        if priority < 255 {
+            // What happens meanwhile changes nothing.
+            bench.hear(&advertisement(51, 0), LOWER);
+            bench.interface("eth0", false);
+            bench.interface("eth0", true);
+        }
+        let line = bench.timer();
+        assert!(line.starts_with("MASTER"), "{line}");
+        assert_eq!(bench.elapsed().as_secs_f64(), expected);
+    }
+}
+
+#[test]
+fn a_tracked_source_is_one_that_this_host_has() {
+    let mut bench = Bench::new();
+    let source = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 77));
+    let mut configuration = instance("A", 51, 100);
+    configuration.source = Some(source);
+    configuration.track_source = true;
+    let line = bench.configure(&[configuration], &[]);
+    assert!(line.starts_with("FAULT"), "{line}");
+    for (addresses, state) in [(vec![source], "BACKUP"), (vec![], "FAULT")] {
+        let condition = InterfaceCondition {
+            up: true,
+            ipv4: Some(OURS),
+            ipv6_link_local: None,
+            addresses,
+        };
+        let line = bench.handle(Input::InterfaceChanged {
+            interface: "eth0".to_owned(),
+            condition: Some(condition),
+        });
+        assert!(line.starts_with(state), "{line}");
+    }
+}
+
+#[test]
+fn an_instance_listens_to_its_own_group() {
+    let mut bench = Bench::new();
+    let mut configuration = instance("A", 51, 100);
+    configuration.multicast_group = Some(Ipv4Addr::new(224, 0, 0, 30).into());
+    bench.configure(&[configuration], &[]);
+    bench.now += Duration::from_secs(1);
+    // Sent to the usual group.
+    let line = bench.hear(&advertisement(51, 200), HIGHER);
+    assert!(line.contains("2.609s"), "{line}");
+}
+
+/// The times of announcements, in milliseconds, and their last octets, until no timer but that of
+/// a master is left.
+fn announced(bench: &mut Bench, until: Duration) -> Vec<(u128, u8)> {
+    let mut announced = Vec::new();
+    let end = bench.now + until;
+    while let Some(at) = bench.routers.poll_timeout().filter(|at| *at <= end) {
+        bench.now = at;
+        bench.routers.handle_timeout(at);
+        while let Some(effect) = bench.routers.poll_effect() {
+            if let Effect::Announce {
+                addresses, repeat, ..
+            } = effect
+            {
+                assert_eq!((addresses.len(), repeat), (1, 1));
+                let IpAddr::V4(address) = addresses[0].address else {
+                    panic!("{addresses:?}");
+                };
+                announced.push((bench.elapsed().as_millis(), address.octets()[3]));
+            }
+        }
+    }
+    announced
+}
+
+#[test]
+fn announcements_of_a_group_of_interfaces_share_a_gap() {
+    let gaps = Gaps {
+        gratuitous_arp: Duration::from_millis(200),
+        neighbour_advertisement: Duration::ZERO,
+    };
+    let pacing = Pacing {
+        usual: Gaps::default(),
+        groups: vec![PacedTogether {
+            interfaces: vec!["eth0".to_owned(), "eth1".to_owned()],
+            gaps,
+        }],
+    };
+    let mut bench = Bench::new();
+    bench.interface("eth1", true);
+    let on = |name: &str, interface: &str, octet: u8| {
+        let address = IpAddr::V4(Ipv4Addr::new(10, 0, 0, octet));
+        let mut configuration = instance(name, octet, 100);
+        interface.clone_into(&mut configuration.interface);
+        configuration.virtual_addresses = vec![VirtualAddress::new(address, 32)];
+        configuration.announcements.repeat = 2;
+        configuration
+    };
+    let instances = [on("A", "eth0", 100), on("B", "eth1", 101)];
+    bench.configure_all(&instances, pacing, Duration::ZERO);
+    let got = announced(&mut bench, Duration::from_secs(5));
+    let expected = [(3609, 100), (3809, 100), (4009, 101), (4209, 101)];
+    // The second instance is master in the same moment, and waits for the first one's gap.
+    assert_eq!(got.len(), 4, "{got:?}");
+    for (got, expected) in got.iter().zip(expected) {
+        assert_eq!(got.0, expected.0, "{got:?}");
+    }
+
+    // What waits and is not held any more is not announced.
+    let second = announced(&mut bench, Duration::from_millis(4300));
+    assert!(!second.is_empty() && second.len() < 4, "{second:?}");
+    bench.interface("eth0", false);
+    bench.interface("eth1", false);
+    assert_eq!(announced(&mut bench, Duration::from_secs(5)), []);
 }

@@ -6,8 +6,8 @@ use crate::config::model::VrrpVersion;
 
 /// Time by which a backup of lower priority waits longer than one of higher priority.
 ///
-/// RFC 3768 6.1: "( (256 - Priority) / 256 )" seconds.
-/// RFC 9568 6.1: the same fraction of the interval of the master.
+/// 3768-6.1-a: "( (256 - Priority) / 256 )" seconds.
+/// 9568-6.1-b: the same fraction of the interval of the master.
 pub fn skew_time(version: VrrpVersion, priority: u8, master_interval: Duration) -> Duration {
     let unit = match version {
         VrrpVersion::V2 => Duration::from_secs(1),
@@ -19,7 +19,7 @@ pub fn skew_time(version: VrrpVersion, priority: u8, master_interval: Duration) 
 /// Time without an advertisement after which a backup declares the master dead:
 /// `advertisements` intervals (3, unless `down_timer_adverts` says otherwise) and the skew.
 ///
-/// RFC 3768 6.1, Master_Down_Interval: "(3 * Advertisement_Interval) + Skew_time".
+/// 3768-6.1-b, 9568-6.1-c, Master_Down_Interval: "(3 * Advertisement_Interval) + Skew_time".
 ///
 /// `master_interval` is the interval of the master, which version 3 learns from its
 /// advertisements.

@@ -69,6 +69,7 @@ pub(super) fn weigh(
     let priority = if base == PRIORITY_OWNER {
         PRIORITY_OWNER
     } else {
+        // 9568-5.2.4-b, 3768-5.3.4-c: backups "MUST use priority values between 1-254".
         u8::try_from(total.clamp(1, 254)).unwrap_or(base)
     };
     Verdict {

@@ -1,6 +1,7 @@
 //! The configuration language as its users meet it: what files mean, in words and beside
 //! each other, and what the documents say of it.
 
+mod check_path;
 mod corpus;
 mod explanation;
 mod groups;

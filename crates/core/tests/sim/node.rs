@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
-use elver_core::config::model::{Statics, SyncGroup, Trackers, VrrpInstance};
+use elver_core::config::model::{Pacing, Statics, SyncGroup, Trackers, VrrpInstance};
 use elver_core::vrrp::messages::Resume;
 use elver_core::vrrp::{
     Effect, HeldAddress, Input, InterfaceCondition, Packet, State, VirtualRouters, addresses_of,
@@ -134,6 +134,8 @@ impl Node {
                 sync_groups,
                 statics: Statics::default(),
                 trackers: Trackers::default(),
+                pacing: Pacing::default(),
+                start_delay: Duration::ZERO,
                 resume,
             },
         ));
@@ -150,6 +152,8 @@ impl Node {
                 sync_groups,
                 statics: Statics::default(),
                 trackers: Trackers::default(),
+                pacing: Pacing::default(),
+                start_delay: Duration::ZERO,
                 resume: Vec::new(),
             },
         )
@@ -221,6 +225,7 @@ impl Node {
             let condition = InterfaceCondition {
                 up: !self.unplugged.contains(&interface),
                 ipv4: Some(Ipv4Addr::new(10, 0, position as u8, self.number)),
+                addresses: Vec::new(),
                 ipv6_link_local: Some(Ipv6Addr::new(
                     0xfe80,
                     0,
@@ -263,6 +268,7 @@ impl Node {
                     destination: datagram.destination,
                     hop_limit: 255,
                     payload: &datagram.payload,
+                    sealed: None,
                 };
                 self.handle(
                     now,

@@ -3,9 +3,10 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
+use std::sync::Arc;
 
 use elver_core::check::dialogue::{Dialogue, Turn};
-use elver_core::check::{Failure, Outcome};
+use elver_core::check::{Attempt, CheckName, Failure, Outcome};
 use elver_core::config::model::{Check, Connection, HttpProbe, Probe, Tls};
 use openssl::ssl::{Ssl, SslContext, SslContextBuilder, SslMethod, SslOptions, SslVerifyMode};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -13,65 +14,98 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio_openssl::SslStream;
 
+use super::sockets::{self, Sockets};
+
 /// How much is read at once.
 const READ: usize = 4096;
 /// No datagram is longer.
 const DATAGRAM: usize = 65_535;
 
-/// Makes the connection of `check`, holds the dialogue of its question, and closes it.
+/// What an attempt is made with.
+#[derive(Clone)]
+pub(super) struct Means {
+    pub(super) tls: TlsContexts,
+    pub(super) sockets: Arc<Sockets>,
+}
+
+/// An attempt of a check.
+pub(super) struct Ask {
+    pub(super) attempt: Attempt,
+    pub(super) name: CheckName,
+    pub(super) check: Arc<Check>,
+    /// Which of its questions, from 0.
+    pub(super) question: usize,
+    /// For identifiers in the dialogue.
+    pub(super) random: u64,
+}
+
+/// Makes the connection of a check, holds the dialogue of its question, and closes it.
 ///
-/// It may take for ever; the caller bounds it. `tls` is from [`TlsContexts::new`].
-pub(super) async fn attempt(
-    check: &Check,
-    question: usize,
-    random: u64,
-    tls: &TlsContexts,
-) -> Outcome {
-    let mut dialogue = Dialogue::new(check, question, random);
-    let held = match &check.probe {
-        // The director runs it, or sees what it follows.
-        Probe::Misc(_) | Probe::File(_) | Probe::Bfd { .. } => {
-            return Outcome::NotRun("no connection".to_owned());
-        }
-        Probe::Tcp | Probe::Smtp { .. } | Probe::Http(HttpProbe { tls: None, .. }) => {
-            match connect(&check.connection).await {
-                Ok(mut stream) => converse(&mut stream, &mut dialogue).await,
-                Err(error) => Err(error),
+/// It may take for ever; the caller bounds it.
+pub(super) async fn attempt(ask: &Ask, means: &Means) -> Outcome {
+    ask.held(means).await.unwrap_or_else(|outcome| outcome)
+}
+
+impl Ask {
+    async fn held(&self, means: &Means) -> Result<Outcome, Outcome> {
+        let check = &*self.check;
+        let mut dialogue = Dialogue::new(check, self.question, self.random);
+        let held = match &check.probe {
+            // The director runs it, or sees what it follows.
+            Probe::Misc(_) | Probe::File(_) | Probe::Bfd { .. } => {
+                return Err(Outcome::NotRun("no connection".to_owned()));
             }
-        }
-        Probe::Http(HttpProbe {
-            tls: Some(settings),
-            urls,
-            ..
-        }) => {
-            let url = urls.get(question);
-            let host = url.and_then(|url| url.virtual_host.as_deref());
-            let compliant = url.and_then(|url| url.tls_compliant);
-            let tls = match compliant.unwrap_or(settings.compliant) {
-                true => &tls.strict,
-                false => &tls.usual,
-            };
-            match connect(&check.connection).await {
-                Ok(stream) => match handshake(stream, tls, settings, host).await {
-                    Ok(mut stream) => converse(&mut stream, &mut dialogue).await,
-                    Err(outcome) => return outcome,
-                },
-                Err(error) => Err(error),
+            Probe::Tcp | Probe::Smtp { .. } | Probe::Http(HttpProbe { tls: None, .. }) => {
+                let mut stream = self.connect(&means.sockets).await?;
+                converse(&mut stream, &mut dialogue).await
             }
-        }
-        Probe::Udp(_) | Probe::Dns(_) | Probe::Ping => {
-            let protocol = match (&check.probe, check.connection.to.is_ipv4()) {
-                (Probe::Ping, true) => Protocol::ICMPV4,
-                (Probe::Ping, false) => Protocol::ICMPV6,
-                _ => Protocol::UDP,
-            };
-            match datagram_socket(&check.connection, protocol) {
-                Ok(socket) => exchange(&socket, &mut dialogue).await,
-                Err(error) => Err(error),
+            Probe::Http(HttpProbe {
+                tls: Some(settings),
+                urls,
+                ..
+            }) => {
+                let url = urls.get(self.question);
+                let host = url.and_then(|url| url.virtual_host.as_deref());
+                let compliant = url.and_then(|url| url.tls_compliant);
+                let tls = match compliant.unwrap_or(settings.compliant) {
+                    true => &means.tls.strict,
+                    false => &means.tls.usual,
+                };
+                let stream = self.connect(&means.sockets).await?;
+                let mut stream = handshake(stream, tls, settings, host).await?;
+                converse(&mut stream, &mut dialogue).await
             }
-        }
-    };
-    held.unwrap_or_else(|error| outcome_of(&error))
+            Probe::Udp(_) | Probe::Dns(_) | Probe::Ping => {
+                let socket = self.datagram_socket(&means.sockets).await?;
+                exchange(&socket, &mut dialogue).await
+            }
+        };
+        held.map_err(|error| outcome_of(&error))
+    }
+
+    async fn connect(&self, sockets: &Sockets) -> Result<TcpStream, Outcome> {
+        let connection = &self.check.connection;
+        let socket = stream_socket(connection).map_err(|error| outcome_of(&error))?;
+        let who = (self.attempt, self.name);
+        let to = sockets.make_ready(who, connection, &socket).await?;
+        let connected = socket.connect(to).await;
+        connected.map_err(|error| outcome_of(&error))
+    }
+
+    async fn datagram_socket(&self, sockets: &Sockets) -> Result<UdpSocket, Outcome> {
+        let connection = &self.check.connection;
+        let protocol = match (&self.check.probe, connection.to.is_ipv4()) {
+            (Probe::Ping, true) => Protocol::ICMPV4,
+            (Probe::Ping, false) => Protocol::ICMPV6,
+            _ => Protocol::UDP,
+        };
+        let ours = |error: io::Error| outcome_of(&error);
+        let socket = datagram_socket(connection, protocol).map_err(ours)?;
+        let who = (self.attempt, self.name);
+        let to = sockets.make_ready(who, connection, &socket).await?;
+        socket.connect(&to.into()).map_err(ours)?;
+        UdpSocket::from_std(socket.into()).map_err(ours)
+    }
 }
 
 /// TLS clients that take every server as it is: any version that OpenSSL still speaks, and any
@@ -108,7 +142,7 @@ fn tls_context(options: SslOptions) -> io::Result<SslContext> {
     build().map_err(io::Error::from)
 }
 
-async fn connect(connection: &Connection) -> io::Result<TcpStream> {
+fn stream_socket(connection: &Connection) -> io::Result<TcpSocket> {
     let socket = match connection.to {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
@@ -116,41 +150,46 @@ async fn connect(connection: &Connection) -> io::Result<TcpStream> {
     if let Some(interface) = &connection.interface {
         socket.bind_device(Some(interface.as_bytes()))?;
     }
-    if let Some(source) = source(connection) {
+    if let Some(source) = source(connection)? {
         // A fixed port is wanted again while the last connection is in TIME-WAIT.
         socket.set_reuseaddr(true)?;
         socket.bind(source)?;
     }
-    socket.connect(connection.to).await
+    Ok(socket)
 }
 
-/// Where to bind to, if the configuration says so.
-fn source(connection: &Connection) -> Option<SocketAddr> {
+/// Where to bind to, if the configuration or the way says so.
+pub(super) fn source(connection: &Connection) -> io::Result<Option<SocketAddr>> {
+    if connection.source.is_none()
+        && let Some(mut own) = sockets::own_address(connection)?
+    {
+        own.set_port(connection.source_port.unwrap_or(0));
+        return Ok(Some(own));
+    }
     if connection.source.is_none() && connection.source_port.is_none() {
-        return None;
+        return Ok(None);
     }
     let any: IpAddr = match connection.to {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
-    Some(SocketAddr::new(
+    Ok(Some(SocketAddr::new(
         connection.source.unwrap_or(any),
         connection.source_port.unwrap_or(0),
-    ))
+    )))
 }
 
-fn datagram_socket(connection: &Connection, protocol: Protocol) -> io::Result<UdpSocket> {
+fn datagram_socket(connection: &Connection, protocol: Protocol) -> io::Result<Socket> {
     let domain = Domain::for_address(connection.to);
     let socket = Socket::new(domain, Type::DGRAM, Some(protocol))?;
     socket.set_nonblocking(true)?;
     if let Some(interface) = &connection.interface {
         socket.bind_device(Some(interface.as_bytes()))?;
     }
-    if let Some(source) = source(connection) {
+    if let Some(source) = source(connection)? {
         socket.bind(&source.into())?;
     }
-    socket.connect(&connection.to.into())?;
-    UdpSocket::from_std(socket.into())
+    Ok(socket)
 }
 
 async fn handshake(
@@ -229,7 +268,7 @@ async fn exchange(socket: &UdpSocket, dialogue: &mut Dialogue) -> io::Result<Out
 
 /// What an error of a socket says, and of whom: the same errors as with keepalived
 /// (`layer4.c`) speak against the real server.
-fn outcome_of(error: &io::Error) -> Outcome {
+pub(super) fn outcome_of(error: &io::Error) -> Outcome {
     let ours = [
         libc::EMFILE,
         libc::ENFILE,

@@ -183,6 +183,7 @@ impl DataPlane {
         }
         layout::write_past_totals(words, &Default::default());
         layout::write_service(words, key, settings, origin, held, self.inventory.clock);
+        warn_of_engine(key, settings);
         self.places.release(slots.service);
         self.inventory
             .maps
@@ -216,6 +217,7 @@ impl DataPlane {
             .maps
             .service_words(self.slots(key)?.service)?;
         layout::write_service(words, key, settings, origin, held, self.inventory.clock);
+        warn_of_engine(key, settings);
         Ok(())
     }
 
@@ -279,6 +281,7 @@ impl DataPlane {
         self.sequence = self.sequence.wrapping_add(1);
         layout::write_first_destination_settings(words, settings, self.sequence);
         super::find_way(&mut self.netlink, words);
+        self.leaving.look_at(words);
         let mut flags = destination::flags::LIVE | destination::flags::AVAILABLE;
         if held {
             flags |= destination::flags::HELD;
@@ -334,6 +337,7 @@ impl DataPlane {
         let scheduler = self.scheduler(slots)?;
         let words = self.inventory.maps.destination_words(id)?;
         layout::write_destination_settings(words, settings, layout::sequence(words));
+        self.leaving.look_at(words);
         self.publish_members(key, scheduler)
     }
 
@@ -365,7 +369,7 @@ impl DataPlane {
         Ok(())
     }
 
-    fn slots(&self, key: &ServiceKey) -> Result<&Slots, EditError> {
+    pub(super) fn slots(&self, key: &ServiceKey) -> Result<&Slots, EditError> {
         self.inventory
             .services
             .get(key)
@@ -514,7 +518,7 @@ impl DataPlane {
         })
     }
 
-    fn free_destination(&mut self) -> Result<u32, EditError> {
+    pub(super) fn free_destination(&mut self) -> Result<u32, EditError> {
         let capacity = self.inventory.maps.destinations();
         self.free_destinations.pop().ok_or_else(|| {
             full(
@@ -522,6 +526,15 @@ impl DataPlane {
                 capacity,
             )
         })
+    }
+}
+
+/// Says what becomes of a persistence engine, which can be named but does nothing here.
+fn warn_of_engine(key: &ServiceKey, settings: &ServiceSettings) {
+    if let Some(engine) = &settings.persistence_engine {
+        tracing::warn!(
+            "{key}: the persistence engine {engine} is not there yet; clients are told apart by their address"
+        );
     }
 }
 
@@ -547,12 +560,12 @@ fn not_recorded(error: io::Error) -> EditError {
     EditError::System(format!("the record of sync daemons: {error}"))
 }
 
-fn system(error: BpfError) -> EditError {
+pub(super) fn system(error: BpfError) -> EditError {
     EditError::System(error.to_string())
 }
 
 /// Entries that are there because their ids came from the maps.
-trait Slot {
+pub(super) trait Slot {
     fn service_words(&self, id: u32) -> Result<elver_packet::host::Slice<'_>, EditError>;
     fn destination_words(&self, id: u32) -> Result<elver_packet::host::Slice<'_>, EditError>;
 }

@@ -6,11 +6,13 @@
 //! connection.
 
 mod access;
+mod check_paths;
 mod edit;
 mod endpoints;
 mod estimates;
 mod fast_path;
 mod layout;
+mod leaving;
 mod marks;
 mod member_places;
 mod observation;
@@ -33,11 +35,12 @@ use elver_packet::table::settings::{
     BEHAVIOUR_WORD, LOCALITY_WORD, SIZE_AND_EPOCH_WORD, TCP_TIMEOUTS_WORD, UDP_TIMEOUT_WORD,
 };
 use elver_packet::table::{Words, destination, service};
-use elver_sys::bpf::{Attachments, BpfError, Clock, Maps, Sizes, Totals};
+use elver_sys::bpf::{Attachments, BpfError, Clock, Direction, Maps, Sizes, Totals};
 
 use elver_sys::netlink::Netlink;
 
 pub(crate) use access::{AccessLists, Network};
+pub(crate) use check_paths::CheckConnection;
 pub(crate) use marks::{MOST_RULES, MarkRule};
 
 use crate::instance::Instance;
@@ -93,6 +96,7 @@ pub(crate) struct DataPlane {
     held: BTreeSet<IpAddr>,
     access: AccessLists,
     endpoints: endpoints::Endpoints,
+    check_paths: check_paths::CheckPaths,
     sequence: u32,
     /// Slots to be used next, from the end.
     free_services: Vec<u32>,
@@ -101,6 +105,7 @@ pub(crate) struct DataPlane {
     unreferenced: BTreeSet<u32>,
     sweep: sweep::Sweep,
     configured: Configured,
+    leaving: leaving::Leaving,
 }
 
 impl Inventory {
@@ -124,7 +129,9 @@ impl Inventory {
                 continue;
             };
             let flags = Destination(words).heading().flags();
-            if flags & destination::flags::LIVE == 0 {
+            // Those of checks are no service's; their director has ended.
+            let of_service = flags & destination::flags::FOR_CHECKS == 0;
+            if flags & destination::flags::LIVE == 0 || !of_service {
                 continue;
             }
             let of = slots.entry(Destination(words).service()).or_default();
@@ -307,12 +314,14 @@ impl DataPlane {
             held: BTreeSet::new(),
             access: AccessLists::default(),
             endpoints: endpoints::Endpoints::default(),
+            check_paths: check_paths::CheckPaths::default(),
             sequence,
             free_services,
             free_destinations,
             unreferenced: BTreeSet::new(),
             sweep: sweep::Sweep::default(),
             configured,
+            leaving: leaving::Leaving::default(),
         };
         data_plane.find_ways();
         data_plane.collect_endpoints()?;
@@ -385,9 +394,15 @@ impl DataPlane {
     /// # Errors
     /// The kernel refuses.
     pub(crate) fn attach(&mut self, device: &Device) -> Result<&'static str, BpfError> {
-        self.attachments
-            .attach(device.index, &device.name)
-            .map(|attachment| attachment.name())
+        let (index, name) = (device.index, &device.name);
+        let attachment = self.attachments.attach(index, name, Direction::Arriving)?;
+        if self.leaving.is_watched {
+            self.watch_leaving_by(index, name)?;
+        } else {
+            // What an earlier director may have needed.
+            self.attachments.detach_from(index, Direction::Leaving)?;
+        }
+        Ok(attachment.name())
     }
 
     /// Ends the programs of earlier directors, once no device has them any more.
@@ -414,6 +429,7 @@ impl DataPlane {
         for id in all.flat_map(|slots| slots.destinations.iter().chain(&slots.tombstones)) {
             if let Some(words) = self.inventory.maps.destination(*id) {
                 find_way(&mut self.netlink, words);
+                self.leaving.look_at(words);
             }
         }
     }

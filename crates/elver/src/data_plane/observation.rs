@@ -4,26 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
+use elver_core::check::Endings;
 use elver_packet::flow::tcp::TcpState;
 use elver_packet::host::Slice;
 use elver_packet::table::connection::Entry;
 
 /// TCP (RFC 9293, section 3.1).
 const TCP: u8 = 6;
-
-/// How TCP connections of a real server have ended.
-///
-/// By NAT both ways are seen, by direct routing and tunnels what clients send: a client that
-/// has got an answer says so with its next packet.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Endings {
-    /// They came about, and ended in order or were left.
-    pub(crate) completed: u64,
-    /// Attempts that came to nothing: no answer, or one that the client did not confirm.
-    pub(crate) unanswered: u64,
-    /// Reset, by either side.
-    pub(crate) reset: u64,
-}
 
 /// [`Endings`] by real server.
 #[derive(Debug, Default)]

@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use elver_core::check::Endings;
 use elver_core::service::ConnectionState;
 use elver_packet::family::{Family, V4, V6};
 use elver_packet::flow;
@@ -19,7 +20,7 @@ use elver_packet::table::destination::{self, Destination};
 use elver_packet::table::settings::ticks_between;
 use elver_sys::bpf::{Clock, Maps};
 
-use super::observation::{Endings, Observations};
+use super::observation::Observations;
 use super::{DataPlane, layout};
 
 /// Sets that are swept at a time, so that a large table does not hold the director up.
@@ -75,7 +76,11 @@ impl DataPlane {
                     entry.renew(life, Life { expires, ..life });
                 } else {
                     let (id, _) = entry.destination();
-                    if let Some(destination) = maps.destination(id) {
+                    if let Some(destination) = maps.destination(id)
+                        && Destination(destination).heading().flags()
+                            & destination::flags::FOR_CHECKS
+                            == 0
+                    {
                         let address = layout::destination_address(destination);
                         self.sweep.observations.ended(entry, address);
                     }

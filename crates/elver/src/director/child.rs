@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use elver_sys::process;
+use elver_sys::{process, socket_passing};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
@@ -80,11 +81,12 @@ pub(crate) struct Child<Down> {
 }
 
 impl<Down: Serialize + Send + Sync + 'static> Child<Down> {
-    /// Starts a child. What it says goes to `said`; after its last message its end goes
-    /// to `ended`.
+    /// Starts a child, which is given `descriptor` if there is one. What it says goes to
+    /// `said`; after its last message its end goes to `ended`.
     pub(crate) fn start<Up: DeserializeOwned + Send + 'static>(
         role: Role,
         instance: &Instance,
+        descriptor: Option<OwnedFd>,
         said: mpsc::UnboundedSender<Up>,
         ended: mpsc::UnboundedSender<Ended>,
     ) -> io::Result<Child<Down>> {
@@ -92,6 +94,9 @@ impl<Down: Serialize + Send + Sync + 'static> Child<Down> {
         let (command, socket) = process::this_program(arguments)?;
         let mut process = tokio::process::Command::from(command).spawn()?;
         let id = process.id().unwrap_or_default();
+        if let Some(descriptor) = &descriptor {
+            socket_passing::give(&socket, descriptor.as_fd())?;
+        }
         let (read, write) = message_stream::halves(socket)?;
         tokio::spawn(async move {
             let mut messages = Messages::<Up>::new(read);

@@ -1,6 +1,7 @@
 //! The part of the director that keeps its children running, and stands in for the vrrp
 //! process while there is none.
 
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use elver_core::check::Seen;
@@ -8,15 +9,16 @@ use elver_core::check::messages::ToChecks;
 use elver_core::config::model::Statics;
 use elver_core::vrrp::messages::{Command, Notice};
 use elver_sys::scheduling::{Scheduling, schedule};
+use elver_sys::socket_passing::{self, Channel};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::address_record::{self, addresses_of, withdraw};
 use super::child::{Child, Ended, Restarts, Role};
-use super::pings;
 use super::pulse::{Beat, Pulse};
 use super::{Director, Inbox, RECORD};
+use super::{check_sockets, pings};
 use crate::failure::Failure;
 use crate::instance::Instance;
 use crate::vrrp_process::{monotonic_now, withdraw_routes};
@@ -50,11 +52,12 @@ impl<Down: Serialize + Send + Sync + 'static> Post<Down> {
         &mut self,
         role: Role,
         instance: &Instance,
+        descriptor: Option<OwnedFd>,
         said: &UnboundedSender<Up>,
         ended: &UnboundedSender<Ended>,
         first: Down,
     ) {
-        match Child::start(role, instance, said.clone(), ended.clone()) {
+        match Child::start(role, instance, descriptor, said.clone(), ended.clone()) {
             Ok(child) => {
                 tracing::info!("Starting {role} process, pid={}", child.id());
                 child.tell(first);
@@ -90,7 +93,7 @@ impl Director {
             let command = self.virtual_routers.command(&self.configuration);
             let (said, ended) = (&self.outbox.vrrp, &self.outbox.ended);
             self.vrrp
-                .start(Role::Vrrp, &self.instance, said, ended, command);
+                .start(Role::Vrrp, &self.instance, None, said, ended, command);
             self.schedule_children();
         }
     }
@@ -125,10 +128,23 @@ impl Director {
             pings::permit(&assignments);
             let command = ToChecks::Configure(assignments);
             let (said, ended) = (&self.outbox.check, &self.outbox.ended);
+            let sockets = self.socket_channel();
             self.check
-                .start(Role::Check, &self.instance, said, ended, command);
+                .start(Role::Check, &self.instance, sockets, said, ended, command);
             self.schedule_children();
         }
+    }
+
+    /// The check process's end of a channel by which sockets come from it.
+    fn socket_channel(&self) -> Option<OwnedFd> {
+        let channel = socket_passing::pair().and_then(|(ours, theirs)| {
+            let ours = Channel::new(ours)?;
+            tokio::spawn(check_sockets::serve(ours, self.outbox.sockets.clone()));
+            Ok(theirs)
+        });
+        channel
+            .inspect_err(|error| tracing::error!("a channel for sockets of checks: {error}"))
+            .ok()
     }
 
     pub(super) fn vrrp_said(&mut self, notice: Notice) {

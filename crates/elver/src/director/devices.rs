@@ -47,6 +47,7 @@ impl Director {
         if ways {
             self.data_plane.find_ways();
         }
+        self.watch_leaving();
         self.data_plane.routes_changed();
         Ok(())
     }
@@ -119,6 +120,15 @@ impl Director {
             }
         }
         self.tell_xdp();
+    }
+
+    /// Has answers of real servers that are this host looked at, now that there may be any.
+    pub(super) fn watch_leaving(&mut self) {
+        let devices = self.attached.iter();
+        let devices = devices.map(|(index, device)| (*index, device.name.as_str()));
+        if let Err(error) = self.data_plane.watch_leaving(devices) {
+            tracing::error!("{error}");
+        }
     }
 
     /// Tells XDP whom it serves and where it may send to. Some of what a driver can do changes

@@ -14,7 +14,9 @@
 //!   the data plane with them, as the kernel's IPVS would; without any, nothing of the
 //!   data plane stays.
 
+mod acceptance;
 mod address_record;
+mod check_sockets;
 mod child;
 mod children;
 mod devices;
@@ -40,7 +42,7 @@ use std::time::{Duration, Instant};
 
 use elver_core::api::{CheckStatus, MOST_EDITS, Request, Response, Status};
 use elver_core::check::messages::{FromChecks, ToChecks};
-use elver_core::check::{Attempt, CheckName, Health, HealthRecord, Seen};
+use elver_core::check::{Attempt, CheckName, Health, HealthRecord, OBSERVED, Seen};
 use elver_core::config::model::Configuration;
 use elver_core::estimator;
 use elver_core::lb::{self, Parts, Quorums, RealServerName, VirtualServerName};
@@ -51,6 +53,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use self::address_record::addresses_of;
+use self::check_sockets::Unready;
 use self::child::{Ended, Role};
 use self::children::Post;
 use self::fragments::Fragments;
@@ -68,8 +71,10 @@ use crate::firewall;
 use crate::instance::{Instance, PidFile, Taken};
 use crate::scripts::Scripts;
 use crate::settings::Settings;
+use crate::vrrp_process::monotonic_now;
 use crate::vrrp_process::trackers::{Observation, Watches};
 
+pub(crate) use self::acceptance::Acceptance;
 pub(crate) use self::address_record::{AddressRecord, withdraw, words as address_words};
 pub(crate) use self::hook::Hook;
 pub(crate) use self::preconditions::permission;
@@ -173,6 +178,7 @@ struct Director {
     watches: Watches,
     virtual_routers: VirtualRouters,
     address_record: AddressRecord,
+    acceptance: Acceptance,
     netlink: Netlink,
     network: Network,
     held: BTreeSet<IpAddr>,
@@ -222,6 +228,7 @@ enum ScriptName {
 struct Inbox {
     vrrp: mpsc::UnboundedReceiver<Notice>,
     check: mpsc::UnboundedReceiver<FromChecks>,
+    sockets: mpsc::UnboundedReceiver<Unready>,
     ended: mpsc::UnboundedReceiver<Ended>,
     asked: mpsc::UnboundedReceiver<Asked>,
     network: NetlinkEvents,
@@ -231,6 +238,7 @@ struct Inbox {
 struct Outbox {
     vrrp: mpsc::UnboundedSender<Notice>,
     check: mpsc::UnboundedSender<FromChecks>,
+    sockets: mpsc::UnboundedSender<Unready>,
     ended: mpsc::UnboundedSender<Ended>,
 }
 
@@ -271,6 +279,7 @@ impl Director {
 
         let (vrrp, from_vrrp) = mpsc::unbounded_channel();
         let (check, from_check) = mpsc::unbounded_channel();
+        let (sockets, unready) = mpsc::unbounded_channel();
         let (ended, has_ended) = mpsc::unbounded_channel();
         let present = data_plane.services();
         let mut director = Director {
@@ -283,10 +292,11 @@ impl Director {
             parts: Parts::default(),
             watches: Watches::new(),
             servers: ServerPlaces::of(&configuration),
+            virtual_routers: VirtualRouters::start(monotonic_now(), &configuration.global),
             configuration,
             data_plane,
-            virtual_routers: VirtualRouters::default(),
             address_record: AddressRecord::of(instance),
+            acceptance: Acceptance::of(instance),
             netlink,
             network,
             held: BTreeSet::new(),
@@ -298,7 +308,12 @@ impl Director {
             vrrp: Post::default(),
             check: Post::default(),
             pulse: Pulse::default(),
-            outbox: Outbox { vrrp, check, ended },
+            outbox: Outbox {
+                vrrp,
+                check,
+                sockets,
+                ended,
+            },
             notifications: Notifications::default(),
             scripts: Scripts::new(),
             fragments: Fragments::open(instance.name())?,
@@ -319,12 +334,15 @@ impl Director {
         director.carry_out(director.plan(&director.configuration));
         warn_of(settings);
         director.look_at_firewall(settings);
+        // Before any address that is not to be accepted can be held.
+        director.acceptance.enforce(&director.configuration);
         director.start_vrrp();
         director.watch_files();
         director.start_check();
         let inbox = Inbox {
             vrrp: from_vrrp,
             check: from_check,
+            sockets: unready,
             ended: has_ended,
             asked: was_asked,
             network: network_events,
@@ -345,6 +363,8 @@ impl Director {
         let mut json = signal(json_signal()).map_err(Failure::system(signals))?;
         let mut sweep = tokio::time::interval(SWEEP);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut observe = tokio::time::interval(OBSERVED);
+        observe.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut estimate = tokio::time::interval(estimator::INTERVAL);
         estimate.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         tracing::info!("instance {} runs", self.instance);
@@ -367,6 +387,7 @@ impl Director {
                     }
                     self.carry_out_changes();
                 }
+                Some(unready) = inbox.sockets.recv() => self.make_ready(unready),
                 Some(observed) = self.watches.next() => {
                     if let Observation::File { name, value } = observed {
                         self.seen(&Seen::File(name, value));
@@ -386,6 +407,7 @@ impl Director {
                     self.data_plane.sweep();
                     self.tell_xdp();
                 }
+                _ = observe.tick() => self.observe_clients(),
                 _ = estimate.tick() => self.data_plane.estimate(),
                 _ = hangup.recv() => {
                     // What went wrong is in the log.
@@ -409,7 +431,8 @@ impl Director {
         keys.extend(services.iter().map(|service| service.key));
         keys.sort_unstable();
         keys.dedup();
-        firewall::look_aside(keys, settings.clone());
+        let own = firewall::own_table(&self.configuration).map(str::to_owned);
+        firewall::look_aside(keys, own, settings.clone());
     }
 
     fn configure_notifications(&mut self) {
@@ -459,11 +482,13 @@ impl Director {
         self.addresses_changed();
         warn_of(&settings);
         self.look_at_firewall(&settings);
+        self.acceptance.enforce(&self.configuration);
         match &self.vrrp.child {
             Some(child) => child.tell(self.virtual_routers.command(&self.configuration)),
             None => self.start_vrrp(),
         }
         self.tell_checks(checks);
+        self.end_check_paths();
         self.suspend_checks();
         self.watch_files();
         self.schedule_children();
@@ -476,12 +501,12 @@ impl Director {
             Request::Edit(edits) if edits.len() > MOST_EDITS => {
                 Response::Failed(format!("more than {MOST_EDITS} edits at once"))
             }
-            Request::Edit(edits) => Response::Edited(
-                edits
-                    .iter()
-                    .map(|edit| self.data_plane.apply(edit).err())
-                    .collect(),
-            ),
+            Request::Edit(edits) => {
+                let edited = edits.iter().map(|edit| self.data_plane.apply(edit).err());
+                let edited = edited.collect();
+                self.watch_leaving();
+                Response::Edited(edited)
+            }
             Request::Reload => match self.reload() {
                 Ok(()) => Response::Done,
                 Err(failure) => Response::Failed(failure.to_string()),
@@ -559,6 +584,7 @@ impl Director {
         tracing::info!("Stopping");
         self.dismiss(&mut inbox).await;
         self.withdraw_rest();
+        self.acceptance.end();
         self.tell_of_end();
         let configured = self.data_plane.configured().services();
         self.apply(&lb::plan(&[], &configured));

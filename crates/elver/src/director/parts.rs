@@ -134,6 +134,15 @@ impl Director {
         Response::Done
     }
 
+    /// Lets what clients have met weigh real servers that are watched for that.
+    pub(super) fn observe_clients(&mut self) {
+        let endings = self.data_plane.endings();
+        let endings = endings.map(|(address, endings)| (*address, *endings));
+        let changed = self.health.observe(&self.configuration, endings);
+        self.changed.extend(changed);
+        self.carry_out_changes();
+    }
+
     pub(super) fn endings(&self) -> Vec<EndingStatus> {
         let endings = self.data_plane.endings();
         let status = endings.map(|(real_server, endings)| EndingStatus {

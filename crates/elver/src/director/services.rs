@@ -123,6 +123,7 @@ impl Director {
                 Err(error) => tracing::error!("{line}: {error}"),
             }
         }
+        self.watch_leaving();
     }
 
     /// Says that the virtual servers with `omega` go down with their real servers.

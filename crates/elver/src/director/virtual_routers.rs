@@ -21,6 +21,8 @@ pub(crate) struct VirtualRouters {
     death: Option<Death>,
     /// Configurations that were sent and not yet confirmed.
     unconfirmed: u32,
+    /// When the first of them may become master, by the clock of [`Death::at`].
+    not_before: Duration,
 }
 
 #[derive(Debug)]
@@ -32,6 +34,18 @@ struct Death {
 }
 
 impl VirtualRouters {
+    /// As a director starts them at `now`, which counts from the start of the host.
+    pub(crate) fn start(now: Duration, global: &Global) -> VirtualRouters {
+        let from_start = match global.startup_delay {
+            Duration::ZERO => Duration::ZERO,
+            delay => now + delay,
+        };
+        VirtualRouters {
+            not_before: from_start.max(global.delay_after_boot),
+            ..VirtualRouters::default()
+        }
+    }
+
     /// The vrrp process has said something. Gives back whether by that the configuration
     /// sent last has come into force.
     pub(crate) fn heard(&mut self, notice: Notice) -> bool {
@@ -111,6 +125,8 @@ impl VirtualRouters {
             sync_groups: configuration.sync_groups.clone(),
             statics: configuration.statics.clone(),
             trackers: configuration.trackers.clone(),
+            pacing: configuration.pacing.clone(),
+            not_before: self.not_before,
             no_swap: configuration.global.vrrp_process.no_swap,
             notifying: notifying(&configuration.global),
             resume,

@@ -1,28 +1,22 @@
 //! The interfaces of this host, as far as VRRP has to do with them.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::future::poll_fn;
 use std::io;
-use std::net::IpAddr;
-use std::task::Poll;
+use std::net::{IpAddr, Ipv6Addr};
 
 use elver_core::config::model::{Route, Rule, Tracker, VrrpInstance};
-use elver_core::vrrp::{
-    GROUP_IPV4, GROUP_IPV6, HeldAddress, InterfaceCondition, PRIORITY_STOP, addresses_of, is_ipv6,
-};
+use elver_core::vrrp::{HeldAddress, InterfaceCondition, PRIORITY_STOP, SEALED_FROM, addresses_of};
 use elver_sys::gratuitous_arp::GratuitousArp;
 use elver_sys::netlink::{
     AddressOptions, InterfaceAddress, Link, Netlink, NetlinkEvent, NetlinkEvents, Scope, Topic,
 };
 pub(super) use elver_sys::vrrp_socket::ReceivedPacket;
-use elver_sys::vrrp_socket::{VrrpReceiver, VrrpSender};
 use tracing::{debug, info, warn};
 
+use super::kernel_settings::KernelSettings;
 use super::routing;
+use super::sockets::Sockets;
 use super::virtual_mac::VirtualMacs;
-
-/// At most this many packets of one socket are looked at before the timers are.
-const PACKETS_BEFORE_TIMERS: usize = 256;
 
 /// Something that has happened on this host.
 #[derive(Debug)]
@@ -47,34 +41,23 @@ pub(super) enum Happening {
     Nothing,
 }
 
-/// An interface on which instances speak, in one family.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Listening {
-    interface: String,
-    ipv6: bool,
-}
-
 /// The interfaces, and the sockets on them.
 pub(super) struct Host {
     netlink: Netlink,
     events: NetlinkEvents,
     virtual_macs: VirtualMacs,
+    /// Interfaces whose addresses stay when the first of their subnet goes.
+    promoting: KernelSettings,
     arp: GratuitousArp,
     links: BTreeMap<u32, Link>,
     /// In the kernel's order.
     addresses: Vec<InterfaceAddress>,
-    /// Interfaces and families in use.
-    wanted: BTreeSet<Listening>,
+    sockets: Sockets,
     /// Interfaces that only are looked at.
     tracked: BTreeSet<String>,
     /// Addresses that are not an interface's own. With another prefix length the same
     /// address is: that of a router that owns what it advertises.
     virtual_addresses: BTreeSet<(String, IpAddr, u8)>,
-    /// With the index of the interface at the time of opening.
-    receivers: BTreeMap<Listening, (u32, VrrpReceiver)>,
-    senders: BTreeMap<(String, IpAddr), (u32, VrrpSender)>,
-    /// The receiver that is asked first; a busy interface must not silence the others.
-    turn: usize,
     /// What one event means beyond its first happening.
     queue: VecDeque<Happening>,
 }
@@ -88,15 +71,13 @@ impl Host {
             netlink: Netlink::open()?,
             events,
             virtual_macs: VirtualMacs::default(),
+            promoting: KernelSettings::default(),
             arp: GratuitousArp::open()?,
             links: BTreeMap::new(),
             addresses: Vec::new(),
-            wanted: BTreeSet::new(),
+            sockets: Sockets::default(),
             tracked: BTreeSet::new(),
             virtual_addresses: BTreeSet::new(),
-            receivers: BTreeMap::new(),
-            senders: BTreeMap::new(),
-            turn: 0,
             queue: VecDeque::new(),
         };
         host.refresh()?;
@@ -112,19 +93,13 @@ impl Host {
             .map(|link| (link.index, link))
             .collect();
         self.addresses = self.netlink.addresses()?;
-        self.open_receivers();
+        self.sockets.open(&self.links);
         Ok(())
     }
 
     /// Makes ready for these instances; returns what an operator must know.
     pub(super) fn prepare(&mut self, instances: &[VrrpInstance]) -> io::Result<Vec<String>> {
-        self.wanted = instances
-            .iter()
-            .map(|instance| Listening {
-                interface: instance.interface.clone(),
-                ipv6: is_ipv6(instance),
-            })
-            .collect();
+        self.sockets.configure(instances);
         self.tracked = instances
             .iter()
             .flat_map(|instance| &instance.tracked)
@@ -138,11 +113,16 @@ impl Host {
             .flat_map(addresses_of)
             .map(|held| (held.interface, held.address, held.prefix_length))
             .collect();
-        self.receivers
-            .retain(|listening, _| self.wanted.contains(listening));
-        self.senders.clear();
+        self.promoting.restore();
+        for instance in instances
+            .iter()
+            .filter(|instance| instance.promote_secondaries)
+        {
+            let interface = &instance.interface;
+            self.promoting.set(interface, "promote_secondaries", "1");
+        }
         self.virtual_macs.configure(&mut self.netlink, instances);
-        let mut problems = self.virtual_macs.make(&mut self.netlink);
+        let mut problems = self.make_virtual_macs();
         self.refresh()?;
         for instance in instances {
             let mut interfaces: BTreeSet<String> = addresses_of(instance)
@@ -170,12 +150,28 @@ impl Host {
     /// Removes what was made for the instances.
     pub(super) fn close(&mut self) {
         self.virtual_macs.remove(&mut self.netlink);
+        self.promoting.restore();
     }
 
-    /// Makes a device again that went with its interface.
-    fn make_virtual_macs(&mut self, changed: &str) {
+    /// Makes devices with virtual MAC addresses that are not there.
+    fn make_virtual_macs(&mut self) -> Vec<String> {
+        let sources: BTreeMap<String, Ipv6Addr> = self
+            .links
+            .values()
+            .filter_map(|link| {
+                let condition = self.condition(&link.name)?;
+                Some((link.name.clone(), condition.ipv6_link_local?))
+            })
+            .collect();
+        let source = |name: &str| sources.get(name).copied();
+        self.virtual_macs.make(&mut self.netlink, source)
+    }
+
+    /// Makes a device again that went with its interface, or gives it the address that has
+    /// come there.
+    fn look_after_virtual_macs(&mut self, changed: &str) {
         if self.virtual_macs.concerns(changed) {
-            for problem in self.virtual_macs.make(&mut self.netlink) {
+            for problem in self.make_virtual_macs() {
                 warn!("{problem}");
             }
         }
@@ -183,8 +179,7 @@ impl Host {
 
     /// Every interface in use with its condition; none if it is not there.
     pub(super) fn conditions(&self) -> Vec<(String, Option<InterfaceCondition>)> {
-        let wanted = self.wanted.iter().map(|wanted| &wanted.interface);
-        let names: BTreeSet<&String> = wanted.chain(&self.tracked).collect();
+        let names: BTreeSet<&String> = self.sockets.interfaces().chain(&self.tracked).collect();
         names
             .into_iter()
             .map(|name| (name.clone(), self.condition(name)))
@@ -210,7 +205,7 @@ impl Host {
                 self.learn(event?);
                 Ok(self.queue.pop_front().unwrap_or(Happening::Nothing))
             }
-            (interface, packet) = next_packet(&self.receivers, &mut self.turn) => {
+            (interface, packet) = self.sockets.next() => {
                 match packet {
                     Ok(packet) => Ok(Happening::Packet { interface, packet }),
                     // ENETDOWN comes here before netlink tells of it.
@@ -225,57 +220,31 @@ impl Host {
 
     /// The packets that have come in by now, a bounded number.
     pub(super) fn pending_packets(&self) -> Vec<(String, ReceivedPacket)> {
-        let mut packets = Vec::new();
-        for (listening, (_, receiver)) in &self.receivers {
-            for _ in 0..PACKETS_BEFORE_TIMERS {
-                match receiver.try_receive() {
-                    Ok(Some(packet)) => packets.push((listening.interface.clone(), packet)),
-                    Ok(None) | Err(_) => break,
-                }
-            }
-        }
-        packets
+        self.sockets.pending()
     }
 
+    /// Sends an advertisement, as a whole packet where it is sealed. `source` is an address of
+    /// the interface and the TTL or hop limit.
     pub(super) fn send(
         &mut self,
         instance: &str,
         interface: &str,
-        source: IpAddr,
+        source: (IpAddr, u8),
         destination: IpAddr,
-        payload: &[u8],
+        (payload, sealed): (&[u8], bool),
     ) {
-        if let Err(error) = self.try_send(interface, source, destination, payload) {
-            self.senders.remove(&(interface.to_owned(), source));
+        let sent = self.index(interface).and_then(|index| {
+            self.sockets
+                .send((interface, index), source, destination, (payload, sealed))
+        });
+        if let Err(error) = sent {
             // The farewell of an instance whose interface went down cannot arrive.
-            if payload.get(2) == Some(&PRIORITY_STOP) {
+            let advertisement = if sealed { SEALED_FROM } else { 0 };
+            if payload.get(advertisement + 2) == Some(&PRIORITY_STOP) {
                 debug!("({instance}) send advert error on {interface}: {error}");
             } else {
                 warn!("({instance}) send advert error on {interface}: {error}");
             }
-        }
-    }
-
-    fn try_send(
-        &mut self,
-        interface: &str,
-        source: IpAddr,
-        destination: IpAddr,
-        payload: &[u8],
-    ) -> io::Result<()> {
-        let index = self.index(interface)?;
-        let key = (interface.to_owned(), source);
-        if self
-            .senders
-            .get(&key)
-            .is_none_or(|(opened_for, _)| *opened_for != index)
-        {
-            let sender = VrrpSender::open(interface, index, source)?;
-            self.senders.insert(key.clone(), (index, sender));
-        }
-        match self.senders.get(&key) {
-            Some((_, sender)) => sender.send(destination, payload),
-            None => Ok(()),
         }
     }
 
@@ -359,7 +328,7 @@ impl Host {
         collect(instance.unwrap_or("static"), failures)
     }
 
-    /// Tells the neighbours where addresses are.
+    /// Tells the neighbours where addresses are: 9568-8.1.2-c, 9568-8.2.2-b.
     pub(super) fn announce(&mut self, instance: &str, addresses: &[HeldAddress], repeat: u32) {
         let mut announced = Vec::new();
         for HeldAddress {
@@ -405,7 +374,8 @@ impl Host {
         };
         let mut ipv4 = None;
         let mut ipv6_link_local = None;
-        for address in self.addresses.iter().filter(own) {
+        let own: Vec<&InterfaceAddress> = self.addresses.iter().filter(own).collect();
+        for address in &own {
             match address.address {
                 IpAddr::V4(address) => ipv4 = ipv4.or(Some(address)),
                 IpAddr::V6(ipv6) if address.scope == Scope::Link && !address.tentative => {
@@ -418,46 +388,12 @@ impl Host {
             up: link.up && link.running,
             ipv4,
             ipv6_link_local,
+            addresses: own.iter().map(|address| address.address).collect(),
         })
     }
 
     fn is_wanted(&self, name: &str) -> bool {
-        self.tracked.contains(name) || self.wanted.iter().any(|wanted| wanted.interface == name)
-    }
-
-    fn open_receivers(&mut self) {
-        for wanted in &self.wanted {
-            let Some(link) = self
-                .links
-                .values()
-                .find(|link| link.name == wanted.interface)
-            else {
-                self.receivers.remove(wanted);
-                continue;
-            };
-            if self
-                .receivers
-                .get(wanted)
-                .is_some_and(|(index, _)| *index == link.index)
-            {
-                continue;
-            }
-            let group = if wanted.ipv6 {
-                IpAddr::from(GROUP_IPV6)
-            } else {
-                IpAddr::from(GROUP_IPV4)
-            };
-            match VrrpReceiver::open(&link.name, link.index, group) {
-                Ok(receiver) => {
-                    self.receivers
-                        .insert(wanted.clone(), (link.index, receiver));
-                }
-                Err(error) => {
-                    self.receivers.remove(wanted);
-                    warn!("cannot listen for VRRP on {}: {error}", link.name);
-                }
-            }
-        }
+        self.tracked.contains(name) || self.sockets.interfaces().any(|wanted| wanted == name)
     }
 
     /// Takes in an event and queues what it means.
@@ -477,7 +413,7 @@ impl Host {
                 if let Some(before) = before.filter(|before| before.name != name) {
                     self.renamed(&before);
                 }
-                self.make_virtual_macs(&name);
+                self.look_after_virtual_macs(&name);
                 self.changed(&name);
                 // With a link its routes go, of IPv4 without a word.
                 self.routes_changed();
@@ -499,6 +435,8 @@ impl Host {
                     Some(known) => *known = address,
                     None => self.addresses.push(address),
                 }
+                let name = self.links.get(&interface).map(|link| link.name.clone());
+                self.look_after_virtual_macs(&name.unwrap_or_default());
                 self.changed_index(interface);
             }
             NetlinkEvent::AddressRemoved(address) => {
@@ -554,7 +492,7 @@ impl Host {
 
     fn changed(&mut self, name: &str) {
         if self.is_wanted(name) {
-            self.open_receivers();
+            self.sockets.open(&self.links);
             self.queue.push_back(Happening::InterfaceChanged {
                 interface: name.to_owned(),
                 condition: self.condition(name),
@@ -568,24 +506,6 @@ fn index_of(links: &BTreeMap<u32, Link>, name: &str) -> io::Result<u32> {
     let link = links.find(|link| link.name == name);
     link.map(|link| link.index)
         .ok_or_else(|| io::Error::from_raw_os_error(libc::ENODEV))
-}
-
-async fn next_packet(
-    receivers: &BTreeMap<Listening, (u32, VrrpReceiver)>,
-    turn: &mut usize,
-) -> (String, io::Result<ReceivedPacket>) {
-    poll_fn(|context| {
-        *turn = turn.wrapping_add(1);
-        let start = *turn % receivers.len().max(1);
-        for (listening, (_, receiver)) in receivers.iter().cycle().skip(start).take(receivers.len())
-        {
-            if let Poll::Ready(packet) = receiver.poll_receive(context) {
-                return Poll::Ready((listening.interface.clone(), packet));
-            }
-        }
-        Poll::Pending
-    })
-    .await
 }
 
 /// Whether this host is a router on an interface (ip-sysctl, `forwarding`).

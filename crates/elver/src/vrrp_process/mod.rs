@@ -9,7 +9,9 @@
 mod bfd;
 mod dumps;
 mod host;
+mod kernel_settings;
 mod routing;
+mod sockets;
 pub(crate) mod trackers;
 mod virtual_mac;
 
@@ -167,6 +169,8 @@ impl Process {
                 sync_groups,
                 statics,
                 trackers,
+                pacing,
+                not_before,
                 no_swap,
                 notifying,
                 resume,
@@ -184,6 +188,10 @@ impl Process {
                     });
                 }
                 let now = monotonic_now();
+                let start_delay = not_before.saturating_sub(now);
+                if !start_delay.is_zero() {
+                    info!("Delaying startup for {} seconds", start_delay.as_secs_f32());
+                }
                 let resume = resume
                     .into_iter()
                     .map(|last| {
@@ -196,6 +204,8 @@ impl Process {
                     sync_groups,
                     statics,
                     trackers: trackers.clone(),
+                    pacing,
+                    start_delay,
                     resume,
                 });
                 self.watches.start(&trackers);
@@ -311,6 +321,7 @@ impl Process {
             destination: packet.destination,
             hop_limit: packet.hop_limit,
             payload: &packet.payload,
+            sealed: packet.sealed.as_deref(),
         };
         self.handle(Input::Received { interface, packet });
     }
@@ -399,10 +410,14 @@ impl Process {
                     interface,
                     source,
                     destination,
+                    hop_limit,
+                    sealed,
                     payload,
                 } => {
+                    let source = (source, hop_limit);
+                    let packet = (&*payload, sealed);
                     self.host
-                        .send(&instance, &interface, source, destination, &payload);
+                        .send(&instance, &interface, source, destination, packet);
                     None
                 }
                 Effect::AddAddresses {

@@ -1,16 +1,20 @@
 //! Devices with the hardware address of a virtual router (`use_vmac`).
 //!
-//! RFC 9568 section 7.3: the virtual router's MAC address goes with the role, so that no
+//! 9568-8.1.2-a, 9568-8.2.2-a, 3768-8.2-a: a master answers for its addresses with the virtual
+//! router's MAC address and never with the interface's. 9568-7.3-b: the virtual router's MAC address goes with the role, so that no
 //! neighbour has to learn another one. It lives on a macvlan device on the instance's
 //! interface, as with keepalived. Such a device is there as long as the instance is, whatever
 //! its state; only the addresses on it come and go.
 
-use std::collections::BTreeMap;
 use std::io;
+use std::net::Ipv6Addr;
 
 use elver_core::config::model::{VirtualMac, VrrpInstance};
-use elver_sys::netlink::Netlink;
+use elver_core::vrrp::is_ipv6;
+use elver_sys::netlink::{AddressOptions, Netlink};
 use tracing::{info, warn};
+
+use super::kernel_settings::KernelSettings;
 
 /// How the kernel has to treat addresses on such a device: answer for them with its MAC
 /// address alone, and take what comes in for them although the way back is another.
@@ -28,15 +32,23 @@ const OF_THE_INTERFACE: [(&str, &str); 3] = [
     ("arp_announce", "2"),
 ];
 
+/// A device that an instance has.
+#[derive(Debug, Clone)]
+struct Wanted {
+    /// Name of the interface below.
+    base: String,
+    mac: VirtualMac,
+    ipv6: bool,
+}
+
 /// The devices that this process has made or found, and what it has changed for them.
 #[derive(Debug, Default)]
 pub(super) struct VirtualMacs {
-    /// Instances that have one: interface below, name, MAC address.
-    wanted: Vec<(String, VirtualMac)>,
+    /// Of those instances that have one.
+    wanted: Vec<Wanted>,
     /// By name.
     made: Vec<String>,
-    /// By path, what a setting was before.
-    changed: BTreeMap<String, String>,
+    settings: KernelSettings,
 }
 
 impl VirtualMacs {
@@ -46,11 +58,15 @@ impl VirtualMacs {
             .iter()
             .filter_map(|instance| {
                 let virtual_mac = instance.virtual_mac.clone()?;
-                Some((instance.interface.clone(), virtual_mac))
+                Some(Wanted {
+                    base: instance.interface.clone(),
+                    mac: virtual_mac,
+                    ipv6: is_ipv6(instance),
+                })
             })
             .collect();
         let wanted = &self.wanted;
-        let is_wanted = |name: &String| wanted.iter().any(|(_, mac)| mac.interface == *name);
+        let is_wanted = |name: &String| wanted.iter().any(|wanted| wanted.mac.interface == *name);
         let (made, gone) = std::mem::take(&mut self.made)
             .into_iter()
             .partition::<Vec<_>, _>(is_wanted);
@@ -64,28 +80,37 @@ impl VirtualMacs {
     pub(super) fn concerns(&self, name: &str) -> bool {
         self.wanted
             .iter()
-            .any(|(base, mac)| base == name || mac.interface == name)
+            .any(|wanted| wanted.base == name || wanted.mac.interface == name)
     }
 
     /// Makes the devices that are not there and whose interface is. One that an earlier
-    /// process has left is taken over.
+    /// process has left is taken over. `source` gives the link-local address of an interface,
+    /// once it may be used.
     ///
     /// # Errors
     /// In words, which and why.
-    pub(super) fn make(&mut self, netlink: &mut Netlink) -> Vec<String> {
+    pub(super) fn make(
+        &mut self,
+        netlink: &mut Netlink,
+        source: impl Fn(&str) -> Option<Ipv6Addr>,
+    ) -> Vec<String> {
         let mut problems = Vec::new();
-        for (base, mac) in self.wanted.clone() {
-            match self.make_one(netlink, &base, &mac) {
-                Ok(()) => {}
-                Err(error) => {
-                    problems.push(format!("cannot make {} on {base}: {error}", mac.interface))
-                }
+        for Wanted { base, mac, ipv6 } in self.wanted.clone() {
+            let source = if ipv6 { source(&base) } else { None };
+            if let Err(error) = self.make_one(netlink, &base, &mac, source) {
+                problems.push(format!("cannot make {} on {base}: {error}", mac.interface));
             }
         }
         problems
     }
 
-    fn make_one(&mut self, netlink: &mut Netlink, base: &str, mac: &VirtualMac) -> io::Result<()> {
+    fn make_one(
+        &mut self,
+        netlink: &mut Netlink,
+        base: &str,
+        mac: &VirtualMac,
+        source: Option<Ipv6Addr>,
+    ) -> io::Result<()> {
         let name = &mac.interface;
         let mut links = netlink.links()?;
         let Some(below) = links.iter().find(|link| link.name == base).cloned() else {
@@ -108,32 +133,21 @@ impl VirtualMacs {
             self.made.push(name.clone());
         }
         for (setting, value) in OF_THE_DEVICE {
-            self.set(name, setting, value);
+            self.settings.set(name, setting, value);
         }
         for (setting, value) in OF_THE_INTERFACE {
-            self.set(base, setting, value);
+            self.settings.set(base, setting, value);
         }
-        let link = links.iter().find(|link| link.name == *name);
-        match link.filter(|link| !link.up) {
-            Some(link) if below.up => {
-                info!("Success creating VMAC interface {name}");
-                netlink.set_up(link.index)
-            }
+        let Some(link) = links.iter().find(|link| link.name == *name) else {
+            return Ok(());
+        };
+        if !link.up && below.up {
+            info!("Success creating VMAC interface {name}");
+            netlink.set_up(link.index)?;
+        }
+        match source {
+            Some(source) if below.up => lend_source(netlink, link.index, source),
             _ => Ok(()),
-        }
-    }
-
-    fn set(&mut self, interface: &str, setting: &str, value: &str) {
-        let path = format!("/proc/sys/net/ipv4/conf/{interface}/{setting}");
-        let before = std::fs::read_to_string(&path).unwrap_or_default();
-        if before.trim() == value {
-            return;
-        }
-        match std::fs::write(&path, value) {
-            Ok(()) => {
-                self.changed.entry(path).or_insert(before);
-            }
-            Err(error) => warn!("{path} cannot be set to {value}: {error}"),
         }
     }
 
@@ -142,11 +156,16 @@ impl VirtualMacs {
         for name in std::mem::take(&mut self.made) {
             remove(netlink, &name);
         }
-        for (path, before) in std::mem::take(&mut self.changed) {
-            // Those of the devices themselves have gone with them.
-            let _ = std::fs::write(path, before);
-        }
+        self.settings.restore();
     }
+}
+
+/// Lends the device the link-local address of the interface below, from which advertisements of
+/// IPv6 are sent: as the only address of a prefix, so that nothing else chooses it.
+fn lend_source(netlink: &mut Netlink, device: u32, source: Ipv6Addr) -> io::Result<()> {
+    netlink
+        .add_address(device, source.into(), 128, AddressOptions::default())
+        .map(drop)
 }
 
 fn remove(netlink: &mut Netlink, name: &str) {

@@ -6,3 +6,4 @@ mod kinds;
 mod parts;
 mod programs;
 mod site;
+mod ways;

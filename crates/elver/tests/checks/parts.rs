@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use elver_lab::Host;
 use elver_lab::wait::until_true;
 
 use crate::site::{LIMIT, Site, virtual_server};
@@ -48,13 +49,8 @@ fn numbers_in_files_weigh_real_servers_and_take_them_down() {
     site.wait_for_destinations(80, &["10.66.0.2:80 22"]);
 }
 
-#[test]
-fn a_real_server_is_drained_until_its_last_connection_has_ended() {
-    let text = virtual_server(80, "TCP_CHECK {; }").replace(
-        "real_server 10.66.0.2",
-        "real_server 10.66.0.9 80 {\n}\nreal_server 10.66.0.2",
-    );
-    let site = Site::new("checks-drain", &text);
+/// A client on a cable of its own, whose packets real servers answer through the director.
+fn client_of(site: &Site) -> Host {
     let client = site.lab.host("client").expect("a host");
     site.lab
         .link((&site.host, "eth1"), (&client, "eth0"))
@@ -75,6 +71,17 @@ fn a_real_server_is_drained_until_its_last_connection_has_ended() {
         .set_sysctl("net/ipv4/ip_forward", "1")
         .expect("a setting");
     site.wait_for_log("eth1: attached");
+    client
+}
+
+#[test]
+fn a_real_server_is_drained_until_its_last_connection_has_ended() {
+    let text = virtual_server(80, "TCP_CHECK {; }").replace(
+        "real_server 10.66.0.2",
+        "real_server 10.66.0.9 80 {\n}\nreal_server 10.66.0.2",
+    );
+    let site = Site::new("checks-drain", &text);
+    let client = client_of(&site);
     site.wait_for_destinations(80, &["10.66.0.2:80 1", "10.66.0.9:80 1"]);
     // Only the one that there is.
     site.elver(&["ctl", "drain", "10.66.0.9", "--no-wait"])
@@ -205,4 +212,41 @@ fn equal_checks_of_a_real_server_are_made_once() {
     // All of them have heard; nobody has asked as often.
     let accepted = site.programs[0].log().matches("accepted").count();
     assert!((1..10).contains(&accepted), "{accepted}");
+}
+
+#[test]
+fn a_real_server_that_refuses_clients_weighs_less() {
+    // Its check is of another port, where all is well.
+    let check = "weight 10; TCP_CHECK {; connect_port 80; }";
+    let text = virtual_server(81, check).replace("protocol TCP", "protocol TCP\npassive_check 20");
+    let text = text + &virtual_server(82, check);
+    let site = Site::new("checks-passive", &text);
+    let client = client_of(&site);
+    site.wait_for_destinations(81, &["10.66.0.2:81 10"]);
+    let connect = |port: u16| {
+        let mut command = client.command("python3").expect("a command");
+        command.arg("-c").arg(format!(
+            "import socket\n\
+             for _ in range(20):\n\
+             \ttry: socket.create_connection(('10.66.0.100', {port}), 30)\n\
+             \texcept ConnectionRefusedError: pass\n"
+        ));
+        let output = client.output(command, LIMIT).expect("a client");
+        output.success().expect("it is refused");
+    };
+    connect(81);
+    connect(82);
+    // As soon as the connections leave the table.
+    site.wait_for_destinations(81, &["10.66.0.2:81 1"]);
+    let metrics = site.elver(&["ctl", "metrics"]).expect("metrics");
+    let counted =
+        "elver_real_server_connections_ended_total{real_server=\"10.66.0.2:81\",how=\"reset\"} 20";
+    assert!(metrics.contains(counted), "{metrics}");
+    // Nobody watches this one.
+    site.wait_for_destinations(82, &["10.66.0.2:82 10"]);
+
+    // Nothing is asked of it but to serve clients again.
+    let _listener = site.listen(81);
+    connect(81);
+    site.wait_for_destinations(81, &["10.66.0.2:81 10"]);
 }

@@ -1,4 +1,7 @@
 //! Namespaces, vrrp processes and real keepalived for the tests of VRRP. Needs root.
+#![allow(dead_code, reason = "each file of tests needs its part of it")]
+
+pub(crate) mod director;
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::OwnedFd;
@@ -10,7 +13,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use elver_core::config::model::{
-    Authentication, Statics, SyncGroup, Trackers, VirtualAddress, VrrpInstance, VrrpVersion,
+    Authentication, Pacing, Statics, SyncGroup, Trackers, VirtualAddress, VrrpInstance, VrrpVersion,
 };
 use elver_core::vrrp::State;
 use elver_core::vrrp::messages::{Command as Order, Notice, Notifying, Resume};
@@ -349,6 +352,8 @@ impl Elver {
             sync_groups: groups.to_vec(),
             statics: Statics::default(),
             trackers: Trackers::default(),
+            pacing: Pacing::default(),
+            not_before: Duration::ZERO,
             no_swap: false,
             notifying: Notifying::default(),
             resume,
@@ -455,9 +460,13 @@ pub(crate) fn keepalived_instance(instance: &VrrpInstance) -> String {
         .collect();
     let authentication = match &instance.authentication {
         None => String::new(),
-        Some(Authentication::Password(password)) => format!(
-            "authentication {{\n auth_type PASS\n auth_pass {}\n }}",
-            String::from_utf8_lossy(password)
+        Some(Authentication::Password(secret) | Authentication::Header(secret)) => format!(
+            "authentication {{\n auth_type {}\n auth_pass {}\n }}",
+            match instance.authentication {
+                Some(Authentication::Header(_)) => "AH",
+                _ => "PASS",
+            },
+            String::from_utf8_lossy(secret)
         ),
     };
     let preempt = if instance.preempt { "" } else { "nopreempt" };

@@ -90,6 +90,9 @@ impl Exit {
     /// To a client on this host.
     const LOOPBACK: u64 = 5;
 
+    /// On the way that it has: nothing is left to be done but to rewrite it.
+    pub const AS_IT_GOES: Exit = Exit::of_kind(Self::HERE);
+
     /// To a client on this host: an answer that is there already, or one from elsewhere, which
     /// its stack takes over the loopback device alone, since it comes from an address that is
     /// the host's as well.
@@ -100,7 +103,7 @@ impl Exit {
     }
 
     #[inline(always)]
-    fn of_kind(kind: u64) -> Exit {
+    const fn of_kind(kind: u64) -> Exit {
         Exit([kind << 32, 0, 0])
     }
 

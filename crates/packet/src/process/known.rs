@@ -26,6 +26,9 @@ pub(super) mod part {
     pub(in super::super) const ANSWERS: u8 = 1;
     /// Packets of clients whose connections are by tunnels.
     pub(in super::super) const TUNNELS: u8 = 2;
+    /// Answers that leave this host, of real servers that are this host (`ip_vs_local_reply4`
+    /// in the kernel). Nothing else is counted or touched.
+    pub(in super::super) const LEAVING: u8 = 3;
 }
 
 /// A packet that may belong to a connection in the table; or, for the stages of `PIECES`, a
@@ -46,11 +49,13 @@ pub(super) fn known<F: Icmp, P: Frame, T: Tables, const PART: u8, const PIECES: 
     if let Some(mut found) = connection::find(tables, &passage.key, &passage.place) {
         found.index = settings.blur(found.index.into()) as u32;
         let known = match found.entry.direction() {
-            Direction::Forward if PART != part::ANSWERS => {
+            Direction::Forward if PART != part::ANSWERS && PART != part::LEAVING => {
                 from_client::<F, P, T, PART, PIECES>(frame, tables, &passage, found)?
             }
-            Direction::Reverse if F::NUMBER == 4 || PART == part::ANSWERS => {
-                from_server(frame, tables, &passage, found)?
+            Direction::Reverse
+                if F::NUMBER == 4 || PART == part::ANSWERS || PART == part::LEAVING =>
+            {
+                from_server::<F, P, T, PART>(frame, tables, &passage, found)?
             }
             Direction::Reverse if PART == part::ARRIVAL => {
                 return Ok(Decision::Later(if PIECES {
@@ -65,6 +70,9 @@ pub(super) fn known<F: Icmp, P: Frame, T: Tables, const PART: u8, const PIECES: 
         if let Known::Decided(decision) = known {
             return Ok(decision);
         }
+    }
+    if PART == part::LEAVING {
+        return Err(Reason::NoService);
     }
     unknown(frame, &passage, settings)
 }
@@ -203,7 +211,7 @@ fn from_client<F: Icmp, P: Frame, T: Tables, const PART: u8, const PIECES: bool>
 
 /// A packet of a known connection, from its real server.
 #[inline(always)]
-fn from_server<F: Icmp, P: Frame, T: Tables>(
+fn from_server<F: Icmp, P: Frame, T: Tables, const PART: u8>(
     frame: &mut P,
     tables: &T,
     passage: &Passage<F>,
@@ -221,6 +229,13 @@ fn from_server<F: Icmp, P: Frame, T: Tables>(
     }
     let (id, _) = forward.destination();
     let destination = destination_of(tables, forward);
+    let is_leaving = PART == part::LEAVING;
+    let is_local = |destination: Destination<T::Words>| {
+        destination.heading().flags() & destination::flags::LOCAL != 0
+    };
+    if is_leaving && !destination.is_some_and(is_local) {
+        return Err(Reason::NoService);
+    }
     let as_client_sends: Key<F> = forward.key();
     // The forward entry goes only after this one.
     if life.has_ended() || !found.is_same() {
@@ -240,7 +255,9 @@ fn from_server<F: Icmp, P: Frame, T: Tables>(
         packet.check_hops(1)?;
     }
     let settings = Settings(tables.settings().ok_or(Reason::NotReady)?);
-    let exit = if is_client_here {
+    let exit = if is_leaving {
+        Exit::AS_IT_GOES
+    } else if is_client_here {
         Exit::to_client_here(frame)
     } else {
         forward::way_to_client(frame, found.entry, &packet, new.source)

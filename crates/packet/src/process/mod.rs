@@ -1,4 +1,4 @@
-//! The pipeline: what happens to a frame that arrives.
+//! The pipeline: what happens to a frame that arrives, and to one of this host that leaves.
 //!
 //! ```text
 //! for us? → IPv4 or IPv6 → TCP, UDP or SCTP → connection table
@@ -7,6 +7,7 @@
 //!   └ none → opens one? → service → held here? → persistence, or scheduler → new connection
 //!
 //! cannot be forwarded → its sender is told by ICMP
+//! leaves: connection table → if it answers for a real server that is this host, as its client expects
 //! ICMP error → connection table, by the packet that it is about → to the other end
 //! ```
 //!
@@ -41,7 +42,16 @@ use open::{claim, enter, open, search};
 
 /// Decides what becomes of a frame, rewrites it if it is forwarded, and counts why.
 pub fn process<P: Frame, T: Tables>(frame: &mut P, tables: &T, now: Ticks) -> Verdict {
-    let mut stage = Stage::Arrive;
+    run(Stage::Arrive, frame, tables, now)
+}
+
+/// Gives a frame that leaves this host the addresses that its receiver expects, if it answers
+/// for a real server that is this host.
+pub fn leave<P: Frame, T: Tables>(frame: &mut P, tables: &T, now: Ticks) -> Verdict {
+    run(Stage::Leave, frame, tables, now)
+}
+
+fn run<P: Frame, T: Tables>(mut stage: Stage, frame: &mut P, tables: &T, now: Ticks) -> Verdict {
     loop {
         match step(stage, frame, tables, now) {
             Step::Done(verdict) => return verdict,
@@ -126,11 +136,15 @@ pub enum Stage {
     Cut4 = 33,
     /// An IPv4 packet of a known connection goes through an IPv4 tunnel with checksums.
     Tunnel44 = 34,
+    /// A frame leaves this host; of IPv4 it may be the answer of a real server that is this host.
+    Leave = 35,
+    /// The same for an IPv6 packet.
+    Leave6 = 36,
 }
 
 impl Stage {
     /// How many stages there are.
-    pub const COUNT: u32 = 35;
+    pub const COUNT: u32 = 37;
 
     /// Whether the packets that it is given are IPv4's.
     #[inline(always)]
@@ -154,6 +168,12 @@ impl Stage {
                 | Stage::TunnelError44
                 | Stage::TunnelError64
         )
+    }
+
+    /// Whether the packets that it is given leave this host.
+    #[inline(always)]
+    const fn is_of_leaving(self) -> bool {
+        matches!(self, Stage::Leave | Stage::Leave6)
     }
 
     /// Octets of a frame that the stage may read.
@@ -190,6 +210,8 @@ pub fn step<P: Frame, T: Tables>(stage: Stage, frame: &mut P, tables: &T, now: T
     let decision = match stage {
         Stage::Arrive => arrive(frame, tables, now),
         Stage::Arrive6 => known::<V6, P, T, { part::ARRIVAL }, false>(frame, tables, now),
+        Stage::Leave => leaves(frame, tables, now),
+        Stage::Leave6 => known::<V6, P, T, { part::LEAVING }, false>(frame, tables, now),
         Stage::Tunnel46 => tunnelled::<V4, V6, P, T>(frame, tables, now),
         Stage::Tunnel44 => tunnelled::<V4, V4, P, T>(frame, tables, now),
         Stage::Tunnel64 => tunnelled::<V6, V4, P, T>(frame, tables, now),
@@ -236,6 +258,8 @@ pub fn step<P: Frame, T: Tables>(stage: Stage, frame: &mut P, tables: &T, now: T
             return Step::Next(Stage::Cut4);
         }
         Ok(Decision::Refused(reason, largest)) => (reason, largest),
+        // Whatever it is, it is none of ours.
+        Err(_) if stage.is_of_leaving() => return Step::Done(Verdict::Pass),
         // It may be an error about such a packet.
         Err(Reason::NotTransport) if matches!(stage, Stage::Arrive) && !P::IS_FAST_PATH => {
             return Step::Next(Stage::Error4);
@@ -304,6 +328,16 @@ fn arrive<P: Frame, T: Tables>(frame: &mut P, tables: &T, now: Ticks) -> Result<
     match header.ether_type() {
         EtherType::IPV4 => known::<V4, P, T, { part::ARRIVAL }, false>(frame, tables, now),
         EtherType::IPV6 => Ok(Decision::Later(Stage::Arrive6)),
+        _ => Err(Reason::NotIp),
+    }
+}
+
+#[inline(always)]
+fn leaves<P: Frame, T: Tables>(frame: &mut P, tables: &T, now: Ticks) -> Result<Decision, Reason> {
+    let header: Ethernet = frame.read(0).ok_or(Reason::Malformed)?;
+    match header.ether_type() {
+        EtherType::IPV4 => known::<V4, P, T, { part::LEAVING }, false>(frame, tables, now),
+        EtherType::IPV6 => Ok(Decision::Later(Stage::Leave6)),
         _ => Err(Reason::NotIp),
     }
 }

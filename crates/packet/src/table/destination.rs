@@ -75,6 +75,8 @@ pub mod flags {
     pub const FROM_CONFIGURATION: u32 = 1 << 3;
     /// The real server is this host itself.
     pub const LOCAL: u32 = 1 << 4;
+    /// It is for the director's own checks of the real server, and in no member list.
+    pub const FOR_CHECKS: u32 = 1 << 5;
     /// The weight is 0: the destination takes no new connections.
     pub const QUIESCENT: u32 = 1 << 8;
     /// It has as many connections as its upper threshold, or had and has not gone below the

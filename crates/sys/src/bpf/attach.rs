@@ -1,4 +1,4 @@
-//! Attaching the first stage to devices, at tc.
+//! Attaching the first stages to devices, at tc: for what arrives, and for what leaves.
 //!
 //! Where the kernel has tcx (6.6 and later) the link is pinned. Before, a clsact filter of
 //! a fixed priority and handle stands in for it; it belongs to the device.
@@ -45,25 +45,55 @@ impl Attachment {
     }
 }
 
+/// Which of a device's packets a program sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Those that arrive.
+    Arriving,
+    /// Those that leave.
+    Leaving,
+}
+
+impl Direction {
+    const BOTH: [Direction; 2] = [Direction::Arriving, Direction::Leaving];
+
+    fn hook(self) -> TcAttachType {
+        match self {
+            Direction::Arriving => TcAttachType::Ingress,
+            Direction::Leaving => TcAttachType::Egress,
+        }
+    }
+
+    /// The program of its first stage.
+    fn program(self) -> &'static str {
+        match self {
+            Direction::Arriving => "elver_arrive",
+            Direction::Leaving => "elver_leave",
+        }
+    }
+
+    /// Ends the names of its pins, before what a kind of attachment adds.
+    fn suffix(self) -> &'static str {
+        match self {
+            Direction::Arriving => "",
+            Direction::Leaving => "-leaving",
+        }
+    }
+}
+
 /// The programs, ready to be attached to devices.
 pub struct Attachments {
     pub(super) instance: String,
     pub(super) programs: Ebpf,
     pub(super) fast_path: FastPath,
-    first: &'static str,
 }
 
 impl Attachments {
-    pub(super) fn new(
-        instance: &str,
-        mut programs: Ebpf,
-        first: &'static str,
-    ) -> Result<Attachments, BpfError> {
+    pub(super) fn new(instance: &str, mut programs: Ebpf) -> Result<Attachments, BpfError> {
         Ok(Attachments {
             instance: instance.to_owned(),
             fast_path: FastPath::open(&mut programs)?,
             programs,
-            first,
         })
     }
 
@@ -82,11 +112,16 @@ impl Attachments {
     ///
     /// # Errors
     /// The kernel refuses; the device may be gone.
-    pub fn attach(&mut self, index: u32, name: &str) -> Result<Attachment, BpfError> {
+    pub fn attach(
+        &mut self,
+        index: u32,
+        name: &str,
+        direction: Direction,
+    ) -> Result<Attachment, BpfError> {
         if KernelVersion::current().is_ok_and(|version| version >= KernelVersion::new(6, 6, 0)) {
-            self.attach_tcx(index, name)
+            self.attach_tcx(index, name, direction)
         } else {
-            self.attach_clsact(index, name)
+            self.attach_clsact(index, name, direction)
         }
     }
 
@@ -105,14 +140,29 @@ impl Attachments {
     /// The kernel refuses.
     pub fn detach(&mut self, index: u32) -> Result<(), BpfError> {
         self.detach_xdp(index)?;
-        let pins = pins(&self.instance);
-        for name in [index.to_string(), format!("{index}{CLSACT}")] {
-            let pin = pins.join(name);
+        for direction in Direction::BOTH {
+            self.detach_from(index, direction)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the data plane off what arrives at a device, or leaves by it.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn detach_from(&mut self, index: u32, direction: Direction) -> Result<(), BpfError> {
+        for kind in ["", CLSACT] {
+            let pin = self.pin(index, direction, kind);
             if pin.exists() {
                 detach(&pin)?;
             }
         }
         Ok(())
+    }
+
+    /// The pin of an attachment; that of a clsact filter ends with [`CLSACT`].
+    fn pin(&self, index: u32, direction: Direction, kind: &str) -> PathBuf {
+        pins(&self.instance).join(format!("{index}{}{kind}", direction.suffix()))
     }
 
     /// Runs the programs on a frame as if it had arrived at a device of this network
@@ -140,7 +190,7 @@ impl Attachments {
         options.data_in = Some(frame);
         options.data_out = Some(&mut octets);
         options.ctx_in = Some(&context);
-        let program = classifier(&mut self.programs, self.first)?;
+        let program = classifier(&mut self.programs, Direction::Arriving.program())?;
         let result = program.test_run(options).map_err(|error| {
             BpfError::kernel("running the programs on a frame", describe(&error))
         })?;
@@ -148,10 +198,15 @@ impl Attachments {
         Ok((result.return_value.cast_signed(), octets))
     }
 
-    fn attach_tcx(&mut self, index: u32, name: &str) -> Result<Attachment, BpfError> {
+    fn attach_tcx(
+        &mut self,
+        index: u32,
+        name: &str,
+        direction: Direction,
+    ) -> Result<Attachment, BpfError> {
         let refused = |error: &dyn std::error::Error| refused(name, error);
-        let pin = pins(&self.instance).join(index.to_string());
-        let program = classifier(&mut self.programs, self.first)?;
+        let pin = self.pin(index, direction, "");
+        let program = classifier(&mut self.programs, direction.program())?;
         if pin.exists() {
             let old = PinnedLink::from_pin(&pin).map_err(|error| refused(&error))?;
             let link = SchedClassifierLink::try_from(FdLink::from(old))
@@ -165,7 +220,7 @@ impl Attachments {
         }
         let options = TcAttachOptions::TcxOrder(LinkOrder::first());
         let id = program
-            .attach_with_options(name, TcAttachType::Ingress, options)
+            .attach_with_options(name, direction.hook(), options)
             .map_err(|error| refused(&error))?;
         let link = program.take_link(id).map_err(|error| refused(&error))?;
         let link = FdLink::try_from(link).map_err(|error| refused(&error))?;
@@ -174,7 +229,12 @@ impl Attachments {
         Ok(Attachment::Tcx)
     }
 
-    fn attach_clsact(&mut self, index: u32, name: &str) -> Result<Attachment, BpfError> {
+    fn attach_clsact(
+        &mut self,
+        index: u32,
+        name: &str,
+        direction: Direction,
+    ) -> Result<Attachment, BpfError> {
         let refused = |error: &dyn std::error::Error| refused(name, error);
         // That it is there already is what we want.
         if let Err(error) = qdisc_add_clsact(name)
@@ -182,8 +242,9 @@ impl Attachments {
         {
             return Err(refused(&error));
         }
-        let program = classifier(&mut self.programs, self.first)?;
-        let ours = filter(name).map_err(|error| refused(&error))?;
+        let pin = self.pin(index, direction, CLSACT);
+        let program = classifier(&mut self.programs, direction.program())?;
+        let ours = filter(name, direction).map_err(|error| refused(&error))?;
         let id = match program.attach_to_link(ours) {
             Ok(id) => id,
             Err(_) => {
@@ -193,17 +254,12 @@ impl Attachments {
                     ..NlOptions::default()
                 };
                 program
-                    .attach_with_options(
-                        name,
-                        TcAttachType::Ingress,
-                        TcAttachOptions::Netlink(options),
-                    )
+                    .attach_with_options(name, direction.hook(), TcAttachOptions::Netlink(options))
                     .map_err(|error| refused(&error))?
             }
         };
         // The filter belongs to the device and is to outlive this process.
         std::mem::forget(program.take_link(id).map_err(|error| refused(&error))?);
-        let pin = pins(&self.instance).join(format!("{index}{CLSACT}"));
         fs::create_dir_all(pins(&self.instance)).map_err(|error| refused(&error))?;
         if pin.exists() {
             fs::remove_file(&pin).map_err(|error| refused(&error))?;
@@ -222,8 +278,8 @@ pub(super) fn pins(instance: &str) -> PathBuf {
 }
 
 /// Our filter on a device.
-fn filter(device: &str) -> io::Result<SchedClassifierLink> {
-    SchedClassifierLink::attached(device, TcAttachType::Ingress, PRIORITY, HANDLE, None)
+fn filter(device: &str, direction: Direction) -> io::Result<SchedClassifierLink> {
+    SchedClassifierLink::attached(device, direction.hook(), PRIORITY, HANDLE, None)
 }
 
 /// Removes a pin and what it stands for.
@@ -232,7 +288,11 @@ fn detach(pin: &Path) -> Result<(), BpfError> {
         .file_name()
         .map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default();
-    if let Some(index) = name.strip_suffix(CLSACT)
+    if let Some(name) = name.strip_suffix(CLSACT)
+        && let (direction, index) = match name.strip_suffix(Direction::Leaving.suffix()) {
+            Some(index) => (Direction::Leaving, index),
+            None => (Direction::Arriving, name),
+        }
         && let Ok(index) = index.parse()
         && let Ok(device) = rustix::net::netdevice::index_to_name(
             rustix::net::socket(
@@ -243,7 +303,7 @@ fn detach(pin: &Path) -> Result<(), BpfError> {
             .map_err(|error| BpfError::kernel("opening a socket", error))?,
             index,
         )
-        && let Ok(filter) = filter(&device)
+        && let Ok(filter) = filter(&device, direction)
     {
         // That it is gone already, with its device or by another's hand, is what we want.
         let _ = filter.detach();

@@ -68,7 +68,7 @@ impl Sizes {
 }
 
 /// The program of each stage of tc, that of the first stage first.
-const TC_STAGES: [(&str, Stage); 33] = [
+const TC_STAGES: [(&str, Stage); 35] = [
     ("elver_arrive", Stage::Arrive),
     ("elver_open_4", Stage::Open4),
     ("elver_arrive_6", Stage::Arrive6),
@@ -102,6 +102,8 @@ const TC_STAGES: [(&str, Stage); 33] = [
     ("elver_piece_to_tunnel_6", Stage::PieceToTunnel6),
     ("elver_cut_4", Stage::Cut4),
     ("elver_tunnel_44", Stage::Tunnel44),
+    ("elver_leave", Stage::Leave),
+    ("elver_leave_6", Stage::Leave6),
 ];
 
 /// Those of XDP.
@@ -158,7 +160,7 @@ pub fn load(instance: &str, sizes: Sizes) -> Result<(Maps, Attachments), BpfErro
     initialise(&mut programs, &maps)?;
     super::loopback::accept_local(&maps)?;
     fill_stages(&mut programs, "STAGES", &TC_STAGES)?;
-    let attachments = Attachments::new(instance, programs, TC_STAGES[0].0)?;
+    let attachments = Attachments::new(instance, programs)?;
     Ok((maps, attachments))
 }
 

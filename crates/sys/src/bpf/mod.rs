@@ -20,7 +20,7 @@ mod loopback;
 mod maps;
 mod xdp;
 
-pub use attach::{Attachment, Attachments};
+pub use attach::{Attachment, Attachments, Direction};
 pub use clock::Clock;
 pub use handed_over::{HandedOverFrame, HandedOverFrames};
 pub use load::{Sizes, load};

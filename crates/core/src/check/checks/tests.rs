@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::super::messages::{Begin, News};
 use super::super::{Failure, Health};
 use super::*;
-use crate::config::model::{Connection, Probe, Timing};
+use crate::config::model::{CheckPath, Connection, Probe, Timing};
 use crate::service::{Protocol, ServiceKey};
 
 fn name(host: u8) -> CheckName {
@@ -30,6 +30,8 @@ fn assignment(host: u8) -> Assignment {
                 source: None,
                 source_port: None,
                 interface: None,
+                mark: 0,
+                path: CheckPath::Direct,
             },
             probe: Probe::Tcp,
             timing: Timing {

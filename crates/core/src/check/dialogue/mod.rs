@@ -41,6 +41,11 @@ enum Kind {
     Datagram(datagram::Datagram),
 }
 
+/// How a check has ended that wants nothing but a connection, and has got it.
+pub fn connected() -> Outcome {
+    Outcome::Passed("connected".to_owned())
+}
+
 impl Dialogue {
     /// The question number `question` of `check`, from 0. `random` is for identifiers that
     /// others are not to guess.
@@ -64,7 +69,7 @@ impl Dialogue {
     /// sent its part wants to receive.
     pub fn turn(&mut self) -> Turn {
         match &mut self.0 {
-            Kind::Connected => Turn::Done(Outcome::Passed("connected".to_owned())),
+            Kind::Connected => Turn::Done(connected()),
             Kind::Http(http) => http.turn(),
             Kind::Smtp(smtp) => smtp.turn(),
             Kind::Datagram(datagram) => datagram.turn(),

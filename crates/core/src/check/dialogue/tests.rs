@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::model::{
-    Connection, DnsProbe, HttpProbe, HttpVersion, Regex, RegexOptions, Timing, UdpProbe, UdpReply,
-    Url,
+    CheckPath, Connection, DnsProbe, HttpProbe, HttpVersion, Regex, RegexOptions, Timing, UdpProbe,
+    UdpReply, Url,
 };
 
 fn check(probe: Probe) -> Check {
@@ -16,6 +16,8 @@ fn check(probe: Probe) -> Check {
             source: None,
             source_port: None,
             interface: None,
+            mark: 0,
+            path: CheckPath::Direct,
         },
         probe,
         timing: Timing {

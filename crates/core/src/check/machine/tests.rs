@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::model::{Connection, Probe, Timing};
+use crate::config::model::{CheckPath, Connection, Probe, Timing};
 
 const INTERVAL: Duration = Duration::from_secs(6);
 const RETRY: Duration = Duration::from_secs(3);
@@ -18,6 +18,8 @@ fn check() -> Check {
             source: None,
             source_port: None,
             interface: None,
+            mark: 0,
+            path: CheckPath::Direct,
         },
         probe: Probe::Tcp,
         timing: Timing {
@@ -319,6 +321,37 @@ proptest! {
             prop_assert_eq!(machine.health() == Health::Up, epilog.is_up);
         }
     }
+}
+
+/// keepalived 2.2.7, seen in the virtual machine of the oracle: a page that comes back has to
+/// be there twice.
+#[test]
+fn a_single_page_is_asked_for_anew_after_a_failure_too() {
+    use crate::config::model::{HttpProbe, HttpVersion};
+    let mut check = with_retries(0);
+    check.probe = Probe::Http(HttpProbe {
+        version: HttpVersion::Http10,
+        tls: None,
+        fast_recovery: false,
+        urls: Vec::new(),
+    });
+    let mut now = Instant::now();
+    let mut machine = Machine::new(Arc::new(check), Begin::Start(Health::Up), now);
+    let mut news = Vec::new();
+    for passes in [true, false, true, false, true, true] {
+        now = machine.poll_timeout();
+        assert_eq!(machine.handle_timeout(now), Due::Ask);
+        let outcome = match passes {
+            true => Outcome::Passed("fine".to_owned()),
+            false => Outcome::Failed(Failure::Refused),
+        };
+        let verdict = machine.handle(now, outcome).map(|verdict| verdict.news);
+        news.extend(verdict.filter(|news| *news != News::Detail));
+        assert_eq!(machine.poll_timeout() - now, INTERVAL);
+    }
+    let failed = News::FailedFinally { retries: 0 };
+    assert_eq!(news, [News::Succeeded, failed, News::Succeeded]);
+    assert_eq!(machine.health(), Health::Up);
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::scripts::{command, user};
 use super::{Quoted, Seconds, Writer};
 use crate::config::model::{
-    Check, Connection, FileProbe, HttpProbe, HttpVersion, MiscProbe, Probe, RECORD_TYPES, UdpProbe,
-    Url,
+    Check, CheckPath, Connection, FileProbe, HttpProbe, HttpVersion, MiscProbe, Probe,
+    RECORD_TYPES, UdpProbe, Url,
 };
 
 pub(super) fn check(w: &mut Writer, check: &Check) {
@@ -77,6 +77,12 @@ fn connecting(w: &mut Writer, connection: &Connection) {
     }
     if let Some(interface) = &connection.interface {
         w.line(format_args!("bind_if {}", Quoted(interface)));
+    }
+    if connection.mark != 0 {
+        w.line(format_args!("fwmark {}", connection.mark));
+    }
+    if let CheckPath::Forwarding { .. } = connection.path {
+        w.line(format_args!("check_path forwarding"));
     }
     w.line(format_args!(
         "connect_timeout {}",

@@ -6,6 +6,9 @@ use super::{
     known, number, seconds,
 };
 
+/// The ways that the packets of a check can take.
+pub(super) const CHECK_PATH: super::Argument = Choice(&["direct", "forwarding"]);
+
 /// The keywords of a check that connects, with its own after them.
 macro_rules! connecting {
     ($state:ident; $($own:expr),* $(,)?) => {
@@ -20,7 +23,7 @@ macro_rules! connecting {
             $state("bindto", &[Address]),
             $state("bind_port", &[Port]),
             $state("bind_if", &[INTERFACE]),
-            known("fwmark", &[number(0, UNSIGNED)]),
+            $state("fwmark", &[number(0, UNSIGNED)]),
             $state("alpha", &[OPTIONAL_BOOLEAN]),
             $state("log_all_failures", &[OPTIONAL_BOOLEAN]),
             $($own,)*
@@ -30,6 +33,7 @@ macro_rules! connecting {
 
 /// `TCP_CHECK`.
 pub(super) const TCP_CHECK: &[Keyword] = connecting![acted;
+    acted("check_path", &[CHECK_PATH]),
     dropped(
         "nb_get_retry",
         "TCP_CHECK never had it",
@@ -39,6 +43,7 @@ pub(super) const TCP_CHECK: &[Keyword] = connecting![acted;
 
 /// `HTTP_GET` and `SSL_GET`.
 pub(super) const HTTP_GET: &[Keyword] = connecting![acted;
+    acted("check_path", &[CHECK_PATH]),
     acted("nb_get_retry", &[number(0, UNSIGNED)]).use_instead("retry"),
     acted("url", &[]).opens(BlockKind::Url),
     acted("virtualhost", &[NAME]),
@@ -66,15 +71,19 @@ pub(super) const URL: &[Keyword] = &[
 
 /// `SMTP_CHECK`.
 pub(super) const SMTP_CHECK: &[Keyword] = connecting![acted;
+    acted("check_path", &[CHECK_PATH]),
     acted("helo_name", &[NAME]),
     acted("host", &[]).opens(BlockKind::SmtpHost),
 ];
 
 /// `host` in `SMTP_CHECK`.
-pub(super) const SMTP_HOST: &[Keyword] = connecting![acted;];
+pub(super) const SMTP_HOST: &[Keyword] = connecting![acted;
+    acted("check_path", &[CHECK_PATH]),
+];
 
 /// `DNS_CHECK`.
 pub(super) const DNS_CHECK: &[Keyword] = connecting![acted;
+    acted("check_path", &[CHECK_PATH]),
     acted("type", &[Word("a record type")]),
     acted("name", &[NAME]),
 ];
@@ -102,6 +111,7 @@ pub(super) const PING_CHECK: &[Keyword] = connecting![acted;];
 
 /// `UDP_CHECK`.
 pub(super) const UDP_CHECK: &[Keyword] = connecting![acted;
+    acted("check_path", &[CHECK_PATH]),
     acted("payload", &[Rest("hexadecimal octets")]),
     acted("require_reply", &[Rest("[hexadecimal octets]")]),
     acted("min_reply_length", &[number(0, 65535)]),

@@ -1,6 +1,7 @@
 //! Virtual servers and real servers.
 
 use super::Argument::{Choice, Optional, Rest, Secret, Word};
+use super::checks::CHECK_PATH;
 use super::{
     BlockKind, Keyword, LONGEST, NAME, OPTIONAL_BOOLEAN, PATH, SCRIPT, UNSIGNED, acted, dropped,
     known, number, seconds,
@@ -62,6 +63,8 @@ pub(super) const VIRTUAL_SERVER: &[Keyword] = &[
     acted("sorry_server_lvs_method", &[METHOD, TUNNEL]),
     acted("ha_suspend", &[]),
     acted("slow_start", &[seconds(1, LONGEST)]),
+    acted("check_path", &[CHECK_PATH]),
+    acted("passive_check", &[number(0, 99)]),
     acted("alpha", &[OPTIONAL_BOOLEAN]),
     acted("omega", &[OPTIONAL_BOOLEAN]),
     acted("quorum", &[number(1, UNSIGNED)]),
@@ -93,6 +96,8 @@ pub(super) const REAL_SERVER: &[Keyword] = &[
     acted("inhibit_on_failure", &[OPTIONAL_BOOLEAN]),
     acted("alpha", &[OPTIONAL_BOOLEAN]),
     acted("slow_start", &[seconds(1, LONGEST)]),
+    acted("check_path", &[CHECK_PATH]),
+    acted("passive_check", &[number(0, 99)]),
     acted("notify_up", &[SCRIPT]),
     acted("notify_down", &[SCRIPT]),
     acted("smtp_alert", &[OPTIONAL_BOOLEAN]),

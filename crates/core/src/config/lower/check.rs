@@ -5,6 +5,7 @@ mod http;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use super::Placed;
 use super::script::{command, user};
 use super::servers::RestOfFile;
 use super::tracking::ReadTrackers;
@@ -12,11 +13,12 @@ use crate::config::diagnostic::Report;
 use crate::config::directive::{Context, Directive};
 use crate::config::keyword::{BlockKind, Body};
 use crate::config::model::{
-    self, Check, Connection, DnsProbe, FileProbe, MiscProbe, Probe, RECORD_TYPES, Script, Tracker,
-    UdpProbe, UdpReply,
+    self, Check, CheckPath, Connection, DnsProbe, FileProbe, MiscProbe, Probe, RECORD_TYPES,
+    Script, Tracker, UdpProbe, UdpReply,
 };
 use crate::config::reader::Word;
 use crate::config::source::Span;
+use crate::service::{ForwardingMethod, ServiceKey};
 
 // The defaults of keepalived.conf(5).
 const DELAY_LOOP: Duration = Duration::from_secs(60);
@@ -39,6 +41,7 @@ pub(super) struct Inherited {
     warmup: Option<Duration>,
     alpha: Option<bool>,
     virtual_host: Option<String>,
+    forwarding: Option<Placed<bool>>,
 }
 
 impl Inherited {
@@ -54,6 +57,12 @@ impl Inherited {
             "warmup" => self.warmup = directive.time(),
             "alpha" => self.alpha = Some(directive.boolean()),
             "virtualhost" => self.virtual_host = directive.word(0).map(text),
+            "check_path" => {
+                self.forwarding = directive.choice().map(|path| Placed {
+                    value: path == "forwarding",
+                    span: directive.statement.span(),
+                });
+            }
             _ => return false,
         }
         true
@@ -71,8 +80,18 @@ impl Inherited {
                 .virtual_host
                 .clone()
                 .or_else(|| outer.virtual_host.clone()),
+            forwarding: self.forwarding.clone().or_else(|| outer.forwarding.clone()),
         }
     }
+}
+
+/// How clients come to a real server.
+#[derive(Clone, Copy)]
+pub(super) struct ClientSide<'a> {
+    /// The virtual service; of a group, its first.
+    pub(super) service: &'a ServiceKey,
+    /// How it forwards to the real server.
+    pub(super) method: ForwardingMethod,
 }
 
 /// A check as the file has it.
@@ -84,7 +103,8 @@ pub(super) struct ReadCheck {
     source: Option<IpAddr>,
     source_port: Option<u16>,
     interface: Option<String>,
-    log_all_failures: bool,
+    mark: u32,
+    log_all_failures: Option<bool>,
     /// How long a program may run.
     timeout: Option<Duration>,
     /// Whether a `FILE_CHECK` says its weight.
@@ -155,7 +175,8 @@ fn check(context: &mut Context<'_>, block: &Directive<'_>) -> Option<(ReadCheck,
         source: None,
         source_port: None,
         interface: None,
-        log_all_failures: false,
+        mark: 0,
+        log_all_failures: None,
         timeout: None,
         has_weight: false,
         settings: Inherited::default(),
@@ -206,7 +227,7 @@ fn check(context: &mut Context<'_>, block: &Directive<'_>) -> Option<(ReadCheck,
     for host in &mut hosts {
         host.probe = check.probe.clone();
         host.settings = host.settings.or(&check.settings);
-        host.log_all_failures |= check.log_all_failures;
+        host.log_all_failures = host.log_all_failures.or(check.log_all_failures);
     }
     Some((check, hosts))
 }
@@ -220,7 +241,8 @@ fn host(context: &mut Context<'_>, block: &Directive<'_>, check: &ReadCheck) -> 
         source: None,
         source_port: None,
         interface: None,
-        log_all_failures: false,
+        mark: 0,
+        log_all_failures: None,
         settings: Inherited::default(),
         ..check.clone()
     };
@@ -361,7 +383,11 @@ impl ReadCheck {
             "bindto" => self.source = directive.address(),
             "bind_port" => self.source_port = directive.port(),
             "bind_if" => self.interface = directive.word(0).map(text),
-            "log_all_failures" => self.log_all_failures = directive.boolean(),
+            "fwmark" => {
+                let mark = directive.number().and_then(|n| u32::try_from(n).ok());
+                self.mark = mark.unwrap_or(0);
+            }
+            "log_all_failures" => self.log_all_failures = Some(directive.boolean()),
             _ => return false,
         }
         true
@@ -473,10 +499,50 @@ impl ReadCheck {
         }
     }
 
+    /// The way of a check that is to go as clients' packets do.
+    fn path(
+        &self,
+        span: Span,
+        server: SocketAddr,
+        ClientSide { service, method }: ClientSide<'_>,
+        report: &mut Report,
+    ) -> CheckPath {
+        if method == ForwardingMethod::Nat {
+            // Clients' packets become such as go to the real server's own address.
+            return CheckPath::Direct;
+        }
+        let Some(virtual_address) = service.virtual_address() else {
+            report
+                .error(span, "a firewall mark has no address to check by this way")
+                .help("write `check_path direct`");
+            return CheckPath::Direct;
+        };
+        let mut cannot = |what: &str, help: &str| {
+            report.error(span, what).help(help);
+            CheckPath::Direct
+        };
+        if virtual_address.is_ipv4() != server.is_ipv4() {
+            return cannot(
+                "a check cannot go this way to a real server of another address family",
+                "write `check_path direct`",
+            );
+        }
+        let is_elsewhere = self.connect_ip.is_some_and(|ip| ip != server.ip());
+        if is_elsewhere || self.interface.is_some() {
+            return cannot(
+                "this check is told another way too",
+                "take away either `check_path forwarding`, or `connect_ip` and `bind_if`",
+            );
+        }
+        CheckPath::Forwarding {
+            virtual_address: virtual_address.ip(),
+        }
+    }
+
     /// With everything that it inherits.
     pub(super) fn finish(
         &self,
-        server: SocketAddr,
+        (server, client_side): (SocketAddr, ClientSide<'_>),
         outer: &Inherited,
         rest: RestOfFile<'_>,
         report: &mut Report,
@@ -504,6 +570,12 @@ impl ReadCheck {
                 .error(self.span, format!("{to} cannot be reached from {source}"))
                 .help("let `bindto` and the address that is checked be of one family");
         }
+        let path = match &settings.forwarding {
+            Some(forwarding) if forwarding.value && !is_portless => {
+                self.path(forwarding.span, server, client_side, report)
+            }
+            _ => CheckPath::Direct,
+        };
         let (retries, delay_before_retry) = match &mut probe {
             Probe::Http(probe) => {
                 http::inherit(probe, settings.virtual_host.as_deref());
@@ -538,6 +610,8 @@ impl ReadCheck {
                 source: self.source,
                 source_port: self.source_port,
                 interface: self.interface.clone(),
+                mark: self.mark,
+                path,
             },
             probe,
             timing: model::Timing {
@@ -547,7 +621,7 @@ impl ReadCheck {
                 warmup: settings.warmup.unwrap_or(interval),
                 // check_file.c: "Clear Alpha mode - we know the state of the checker immediately".
                 alpha: settings.alpha.unwrap_or(false) && !matches!(self.probe, Probe::File(_)),
-                log_all_failures: self.log_all_failures,
+                log_all_failures: self.log_all_failures.unwrap_or(rest.log_all_failures),
             },
         }
     }

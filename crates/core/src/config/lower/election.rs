@@ -20,6 +20,7 @@ pub(super) struct Election {
     higher_prio_send_advert: Option<bool>,
     skip_check_adv_addr: Option<bool>,
     check_unicast_src: Option<bool>,
+    strict_mode: Option<bool>,
 }
 
 impl Election {
@@ -41,6 +42,7 @@ impl Election {
             "higher_prio_send_advert" => self.higher_prio_send_advert = boolean(),
             "skip_check_adv_addr" => self.skip_check_adv_addr = boolean(),
             "check_unicast_src" => self.check_unicast_src = boolean(),
+            "strict" | "strict_mode" => self.strict_mode = boolean(),
             _ => return false,
         }
         true
@@ -67,7 +69,45 @@ impl Election {
                 .or(global.higher_prio_send_advert),
             skip_check_adv_addr: self.skip_check_adv_addr.or(global.skip_check_adv_addr),
             check_unicast_src: self.check_unicast_src.or(global.check_unicast_src),
+            strict_mode: self.strict_mode.or(global.strict_mode),
         }
+    }
+
+    pub(super) fn is_strict(&self) -> bool {
+        self.strict_mode.unwrap_or(false)
+    }
+
+    /// With what strict mode says instead. Neighbours are not told again after a lower
+    /// priority was heard, unless the file asks for that.
+    pub(super) fn strictly(self) -> Election {
+        Election {
+            garp_lower_prio_delay: self.garp_lower_prio_delay.or(Some(Duration::ZERO)),
+            garp_lower_prio_repeat: self.garp_lower_prio_repeat.or(Some(0)),
+            down_timer_adverts: None,
+            lower_prio_no_advert: Some(true),
+            higher_prio_send_advert: Some(false),
+            ..self
+        }
+    }
+
+    /// Settings of this level that strict mode overrides, by their keywords.
+    pub(super) fn not_strict(&self) -> impl Iterator<Item = &'static str> {
+        [
+            (
+                self.down_timer_adverts.is_some_and(|n| n != 3),
+                "down_timer_adverts",
+            ),
+            (
+                self.lower_prio_no_advert == Some(false),
+                "lower_prio_no_advert off",
+            ),
+            (
+                self.higher_prio_send_advert == Some(true),
+                "higher_prio_send_advert",
+            ),
+        ]
+        .into_iter()
+        .filter_map(|(is_set, keyword)| is_set.then_some(keyword))
     }
 
     /// When neighbours are told where the addresses are.

@@ -253,10 +253,10 @@ fn route(context: &mut Context<'_>, statement: &Statement) -> Option<Route> {
     })
 }
 
-/// A route that is put back when it vanishes: as keepalived's, if it names an interface
-/// before its first `nexthop`.
+/// A route that is put back when it vanishes. keepalived does that only for those that name an
+/// interface before their first `nexthop`.
 pub(super) fn kept_route(context: &mut Context<'_>, statement: &Statement) -> Option<Route> {
-    let mut route = route(context, statement)?;
+    let route = route(context, statement)?;
     let mut whole = statement.words.iter().map(|word| &*word.text);
     let names_interface = whole
         .by_ref()
@@ -266,9 +266,8 @@ pub(super) fn kept_route(context: &mut Context<'_>, statement: &Statement) -> Op
         context
             .report
             .warning(statement.name().span, "this route names no interface")
-            .label("when it vanishes it is not put back")
+            .label("keepalived does not put it back when it vanishes; elver does")
             .help("add `dev INTERFACE`, or `no_track`");
-        route.restore = false;
     }
     Some(route)
 }

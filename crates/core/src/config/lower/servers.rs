@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::alerts::Alerts;
-use super::check::{Inherited, ReadCheck, checks};
+use super::check::{ClientSide, Inherited, ReadCheck, checks};
 use super::forwarding::{method, prefix_length, protocol, scheduler};
 use super::group::{self, ReadGroup};
 use super::quorum::ReadQuorum;
@@ -41,6 +41,8 @@ pub(super) struct RestOfFile<'a> {
     pub(super) alerts: Alerts,
     /// As whom scripts run that name nobody.
     pub(super) usual_user: Option<&'a ScriptUser>,
+    /// Whether checks log failures that do not count yet, where they do not say so themselves.
+    pub(super) log_all_failures: bool,
     /// What checks can follow.
     pub(super) trackers: &'a ReadTrackers,
 }
@@ -64,6 +66,7 @@ pub(super) struct ReadVirtualServer {
     omega: bool,
     ha_suspend: Option<Span>,
     slow_start: Duration,
+    passive_check: Option<u8>,
     smtp_alert: Option<bool>,
     inherited: Inherited,
     real_servers: Vec<ReadRealServer>,
@@ -81,6 +84,7 @@ struct ReadRealServer {
     notify_up: Option<Script>,
     notify_down: Option<Script>,
     slow_start: Option<Duration>,
+    passive_check: Option<u8>,
     smtp_alert: Option<bool>,
     inherited: Inherited,
     checks: Vec<ReadCheck>,
@@ -142,6 +146,7 @@ pub(super) fn virtual_server(
         omega: false,
         ha_suspend: None,
         slow_start: Duration::ZERO,
+        passive_check: None,
         inherited: Inherited::default(),
         real_servers: Vec::new(),
     };
@@ -208,6 +213,7 @@ impl ReadVirtualServer {
             "omega" => self.omega = directive.boolean(),
             "ha_suspend" => self.ha_suspend = Some(directive.name().span),
             "slow_start" => self.slow_start = directive.time().unwrap_or_default(),
+            "passive_check" => self.passive_check = percent(directive),
             "real_server" => self.real_servers.extend(real_server(context, directive)),
             _ => {}
         }
@@ -285,6 +291,7 @@ fn real_server(context: &mut Context<'_>, block: &Directive<'_>) -> Option<ReadR
         notify_up: None,
         notify_down: None,
         slow_start: None,
+        passive_check: None,
         inherited: Inherited::default(),
         checks: Vec::new(),
     };
@@ -300,6 +307,7 @@ fn real_server(context: &mut Context<'_>, block: &Directive<'_>) -> Option<ReadR
             "uthreshold" => server.upper_threshold = number().unwrap_or(0),
             "lthreshold" => server.lower_threshold = number().unwrap_or(0),
             "slow_start" => server.slow_start = directive.time(),
+            "passive_check" => server.passive_check = percent(&directive),
             "smtp_alert" => server.smtp_alert = Some(directive.boolean()),
             "notify_up" => server.notify_up = script(context, &directive),
             "notify_down" => server.notify_down = script(context, &directive),
@@ -511,6 +519,10 @@ impl ReadVirtualServer {
         // A check connects to where the file says, even if packets go elsewhere.
         let asked = SocketAddr::new(read.address, read.port.unwrap_or(port));
         let inherited = read.inherited.or(&self.inherited);
+        let client_side = ClientSide {
+            service: key,
+            method,
+        };
         RealServer {
             address,
             settings: DestinationSettings {
@@ -524,13 +536,18 @@ impl ReadVirtualServer {
             notify_up: read.notify_up.clone(),
             notify_down: read.notify_down.clone(),
             slow_start: read.slow_start.unwrap_or(self.slow_start),
+            passive_check: read.passive_check.or(self.passive_check),
             checks: read
                 .checks
                 .iter()
-                .map(|check| check.finish(asked, &inherited, rest, report))
+                .map(|check| check.finish((asked, client_side), &inherited, rest, report))
                 .collect(),
         }
     }
+}
+
+fn percent(directive: &Directive<'_>) -> Option<u8> {
+    directive.number().and_then(|n| u8::try_from(n).ok())
 }
 
 /// The port of a real server of a single service.

@@ -1,12 +1,13 @@
 //! VRRP instances and sync groups.
 
 mod finish;
+mod strict;
 mod sync_group;
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-pub(super) use self::finish::finish_instances;
+pub(super) use self::finish::{RestOfFile, finish_instances};
 pub(super) use self::sync_group::{ReadSyncGroup, finish_sync_groups, sync_group};
 use super::election::Election;
 use super::tracking::{ReadTracked, take_tracked};
@@ -42,6 +43,12 @@ pub(super) struct ReadInstance {
     preempt_delay: Option<Placed<Duration>>,
     source: Option<Placed<IpAddr>>,
     unicast_peers: Vec<Placed<UnicastPeer>>,
+    multicast_group: Option<Placed<IpAddr>>,
+    unicast_hop_limit: Option<u8>,
+    track_source: bool,
+    /// `accept` or `no_accept`.
+    accept: Option<Placed<bool>>,
+    promote_secondaries: bool,
     dont_track_primary: bool,
     tracked: Vec<Placed<ReadTracked>>,
     election: Election,
@@ -185,6 +192,11 @@ pub(super) fn instance(
         preempt_delay: None,
         source: None,
         unicast_peers: Vec::new(),
+        multicast_group: None,
+        unicast_hop_limit: None,
+        track_source: false,
+        accept: None,
+        promote_secondaries: false,
         dont_track_primary: false,
         tracked: Vec::new(),
         election: Election::default(),
@@ -269,6 +281,18 @@ impl ReadInstance {
             "unicast_src_ip" | "mcast_src_ip" => {
                 self.source = directive.address().map(|source| placed(directive, source));
             }
+            "mcast_dst_ip" => {
+                self.multicast_group = directive.address().map(|group| placed(directive, group));
+            }
+            "unicast_ttl" => self.unicast_hop_limit = octet(),
+            "track_src_ip" => self.track_source = true,
+            "accept" | "no_accept" => {
+                self.accept = Some(Placed {
+                    value: directive.keyword.name == "accept",
+                    span: directive.name().span,
+                });
+            }
+            "promote_secondaries" => self.promote_secondaries = true,
             "preempt_delay" => {
                 self.preempt_delay = directive.time().map(|delay| placed(directive, delay));
             }

@@ -31,6 +31,30 @@ pub struct Connection {
     pub source_port: Option<u16>,
     /// `bind_if`: the interface that it goes out by.
     pub interface: Option<String>,
+    /// `fwmark`: the firewall mark of its packets; 0 for none.
+    pub mark: u32,
+    /// `check_path`: the way that its packets take.
+    pub path: CheckPath,
+}
+
+impl Connection {
+    /// Whether its socket has to be made ready by a process with privileges.
+    pub fn needs_director(&self) -> bool {
+        self.mark != 0 || self.path != CheckPath::Direct
+    }
+}
+
+/// `check_path`: the way that the packets of a check take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum CheckPath {
+    /// `direct`: to the real server's own address, as a host of its network would send them.
+    Direct,
+    /// `forwarding`, of a real server that gets its clients' packets unchanged: to the virtual
+    /// address, by direct routing to this one real server, or through the tunnel to it.
+    Forwarding {
+        /// VIP.
+        virtual_address: IpAddr,
+    },
 }
 
 /// When a check asks, and what a failure leads to.
@@ -114,6 +138,12 @@ impl Probe {
             Probe::Http(http) => http.urls.len().max(1),
             _ => 1,
         }
+    }
+
+    /// Whether a success after a failure that counted is only the first step back: then all
+    /// is asked anew, also of a single page.
+    pub fn begins_anew(&self) -> bool {
+        matches!(self, Probe::Http(_))
     }
 
     /// Whether what follows a success, on the way to the whole answer, is asked at once.

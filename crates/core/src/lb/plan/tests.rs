@@ -215,6 +215,7 @@ fn a_real_server_that_is_down_is_not_desired() {
                 notify_up: None,
                 notify_down: None,
                 slow_start: Duration::ZERO,
+                passive_check: None,
                 checks: Vec::new(),
             })
             .to_vec(),
@@ -264,6 +265,7 @@ fn without_a_quorum_the_sorry_server_serves_alone() {
                 notify_up: None,
                 notify_down: None,
                 slow_start: Duration::ZERO,
+                passive_check: None,
                 checks: Vec::new(),
             })
             .to_vec(),

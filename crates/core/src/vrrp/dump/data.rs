@@ -13,7 +13,7 @@ use crate::vrrp::instance::Instance;
 use crate::vrrp::process::ProcessTracker;
 use crate::vrrp::routers::{Group, VirtualRouters};
 use crate::vrrp::script::ScriptTracker;
-use crate::vrrp::{GROUP_IPV4, GROUP_IPV6, State, interface_of};
+use crate::vrrp::{State, group_of, interface_of};
 
 /// Writes a line. Writing into a string does not fail.
 macro_rules! line {
@@ -138,6 +138,7 @@ impl VirtualRouters {
                 configuration.trust_known_master,
                 "Skip checking advert IP addresses",
             ),
+            (configuration.strict, "Enforcing strict VRRP compliance"),
         ] {
             if on {
                 line!(text, "   {words}");
@@ -153,10 +154,8 @@ impl VirtualRouters {
             "   Using src_ip = {}{configured}",
             source.as_deref().unwrap_or("(none)")
         );
-        if !unicast && instance.is_ipv6() {
-            line!(text, "   Multicast address {GROUP_IPV6}");
-        } else if !unicast {
-            line!(text, "   Multicast address {GROUP_IPV4}");
+        if !unicast {
+            line!(text, "   Multicast address {}", group_of(configuration));
         }
         self.settings(&mut text, instance, learns);
         let interface = interface_of(configuration);
@@ -175,6 +174,8 @@ impl VirtualRouters {
             line!(text, "     {}", address_line(address, interface, set));
         }
         if unicast {
+            let hop_limit = configuration.unicast_hop_limit;
+            line!(text, "   Unicast TTL = {hop_limit}");
             let checked = if configuration.check_unicast_source {
                 "yes"
             } else {
@@ -278,22 +279,21 @@ impl VirtualRouters {
             let interval = instance.master_interval.as_millis();
             line!(text, "   Master advert interval = {interval} milli-sec");
         }
-        line!(text, "   Accept = enabled");
-        let preempt = if configuration.preempt {
-            "enabled"
-        } else {
-            "disabled"
-        };
-        line!(text, "   Preempt = {preempt}");
+        line!(text, "   Accept = {}", enabled(configuration.accept));
+        line!(text, "   Preempt = {}", enabled(configuration.preempt));
         if !configuration.preempt_delay.is_zero() {
             let delay = configuration.preempt_delay.as_secs_f64();
             line!(text, "   Preempt delay = {delay} secs");
         }
-        line!(text, "   Promote_secondaries = disabled");
+        let promotes = enabled(configuration.promote_secondaries);
+        line!(text, "   Promote_secondaries = {promotes}");
         match (&configuration.authentication, configuration.version) {
             (Some(Authentication::Password(_)), _) => {
                 line!(text, "   Authentication type = SIMPLE_PASSWORD");
                 line!(text, "   Password = {SECRET}");
+            }
+            (Some(Authentication::Header(_)), _) => {
+                line!(text, "   Authentication type = IPSEC_AH");
             }
             (None, VrrpVersion::V2) => {
                 line!(text, "   Authentication type = none");
@@ -546,4 +546,8 @@ mod tests {
             assert_eq!(calendar(Duration::from_secs(seconds)), expected);
         }
     }
+}
+
+fn enabled(on: bool) -> &'static str {
+    if on { "enabled" } else { "disabled" }
 }

@@ -1,6 +1,8 @@
 //! What an instance comes to: what it inherits, and whether its parts go together.
 
 use std::net::IpAddr;
+
+use super::super::groups::MulticastGroups;
 use std::time::Duration;
 
 use super::super::alerts::Alerts;
@@ -14,10 +16,10 @@ use crate::config::model::{
     VrrpVersion,
 };
 
-/// RFC 3768 section 5.3.4: the default priority of a backup.
+/// 3768-5.3.4-b: the default priority of a backup.
 const DEFAULT_PRIORITY: u8 = 100;
-/// RFC 3768 section 5.3.4: the priority of the owner of the addresses.
-const OWNER: u8 = 255;
+/// 3768-5.3.4-a, 9568-5.2.4-a: the priority of the owner of the addresses "MUST be 255".
+pub(super) const OWNER: u8 = 255;
 /// The Count IP Addrs field is one octet.
 const MOST_ADDRESSES: usize = 255;
 
@@ -29,15 +31,7 @@ impl ReadInstance {
             .is_some_and(|address| address.value.address.is_ipv6())
     }
 
-    fn finish(
-        mut self,
-        default_version: VrrpVersion,
-        global: &Election,
-        notify_priority_changes: bool,
-        alerts: Alerts,
-        trackers: &ReadTrackers,
-        report: &mut Report,
-    ) -> Option<VrrpInstance> {
+    fn finish(mut self, file: &RestOfFile<'_>, report: &mut Report) -> Option<VrrpInstance> {
         let name = self.name.value.clone();
         let ipv6 = self.is_ipv6();
         let version = match &self.version {
@@ -52,7 +46,15 @@ impl ReadInstance {
             }
             Some(version) => version.value,
             None if ipv6 => VrrpVersion::V3,
-            None => default_version,
+            None => file.version,
+        };
+        let election = self.election.clone().or(file.election);
+        let strict = election.is_strict();
+        let election = if strict {
+            self.comply(&name, version, report);
+            election.strictly()
+        } else {
+            election
         };
         let missing = |what: &str| format!("({name}) this instance has no {what}");
         if self.interface.is_none() && !self.broken {
@@ -73,8 +75,13 @@ impl ReadInstance {
         let preempt_delay = self.finish_preempt_delay(&name, report);
         let source = self.finish_source(&name, report);
         let unicast_peers = self.finish_peers(&name, report);
-        let tracked = finish_tracked(&name, std::mem::take(&mut self.tracked), trackers, report);
-        let election = self.election.or(global);
+        let multicast_group = self.finish_group(&name, file.groups, report);
+        let tracked = finish_tracked(
+            &name,
+            std::mem::take(&mut self.tracked),
+            file.trackers,
+            report,
+        );
         let bounded = |peer: &UnicastPeer| (peer.least_hop_limit, peer.most_hop_limit) != (0, 255);
         let priority = match (&self.priority, self.initial_state) {
             (Some(priority), _) => priority.value,
@@ -93,7 +100,7 @@ impl ReadInstance {
             name,
             initial_state,
             virtual_mac: self.virtual_mac.map(|read| VirtualMac {
-                // RFC 9568 section 7.3: 00-00-5E-00-01-{VRID} for IPv4, 02 for IPv6.
+                // 9568-7.3-a, 3768-7.3-a: 00-00-5E-00-01-{VRID} for IPv4, 02 for IPv6.
                 address: read.address.unwrap_or([
                     0,
                     0,
@@ -123,6 +130,12 @@ impl ReadInstance {
             check_unicast_source: election.check_unicast_source()
                 || unicast_peers.iter().any(bounded),
             unicast_peers,
+            multicast_group,
+            unicast_hop_limit: self.unicast_hop_limit.unwrap_or(u8::MAX),
+            track_source: self.track_source,
+            accept: self.accept.map_or(!strict, |accept| accept.value),
+            strict,
+            promote_secondaries: self.promote_secondaries,
             announcements: election.announcements(),
             down_timer_advertisements: election.down_timer_advertisements(),
             answer_lower_priority: election.answer_lower_priority(),
@@ -130,12 +143,37 @@ impl ReadInstance {
             trust_known_master: election.trust_known_master(),
             track_primary: !self.dont_track_primary,
             tracked,
-            smtp_alert: self.smtp_alert.unwrap_or(alerts.of_vrrp()),
+            smtp_alert: self.smtp_alert.unwrap_or(file.alerts.of_vrrp()),
             notify: self.notify,
             notify_priority_changes: self
                 .notify_priority_changes
-                .unwrap_or(notify_priority_changes),
+                .unwrap_or(file.notify_priority_changes),
         })
+    }
+
+    /// None for the usual one.
+    fn finish_group(
+        &self,
+        name: &str,
+        groups: MulticastGroups,
+        report: &mut Report,
+    ) -> Option<IpAddr> {
+        let Some(own) = &self.multicast_group else {
+            return groups.of(self.is_ipv6());
+        };
+        if own.value.is_multicast() && own.value.is_ipv6() == self.is_ipv6() {
+            return Some(own.value);
+        }
+        report
+            .error(
+                own.span,
+                format!(
+                    "({name}) {} is no multicast group of the family of the virtual addresses",
+                    own.value
+                ),
+            )
+            .help("the usual groups are 224.0.0.18 and ff02::12");
+        None
     }
 
     fn preempt(&self, name: &str, report: &mut Report) -> bool {
@@ -281,16 +319,10 @@ impl ReadInstance {
                 .help("add `auth_pass PASSWORD`");
             return None;
         };
-        if kind.value == "AH" {
-            report
-                .error(
-                    kind.span,
-                    format!("({name}) authentication by IPsec AH is not supported yet"),
-                )
-                .help("use `auth_type PASS` on all directors; without it each would take the others for strangers, and all would be master");
-            return None;
-        }
-        Some(Authentication::Password(password.value))
+        Some(match kind.value {
+            "AH" => Authentication::Header(password.value),
+            _ => Authentication::Password(password.value),
+        })
     }
 
     fn finish_addresses(
@@ -339,8 +371,8 @@ impl ReadInstance {
         addresses
     }
 
-    /// RFC 3768 section 5.3.7: version 2 counts whole seconds, 1 to 255.
-    /// RFC 9568 section 5.2.7: version 3 counts centiseconds, in 12 bits.
+    /// 3768-5.3.7-a: version 2 counts whole seconds, 1 to 255.
+    /// 9568-5.2.7-a: version 3 counts centiseconds, in 12 bits.
     fn finish_interval(&self, name: &str, version: VrrpVersion, report: &mut Report) -> Duration {
         let Placed { value, span } = self.advertisement_interval;
         let (unit, most) = match version {
@@ -378,14 +410,20 @@ fn virtual_mac_name(virtual_router_id: u8, ipv6: bool) -> String {
     }
 }
 
+/// What an instance needs to know of the rest of the file.
+pub(in crate::config::lower) struct RestOfFile<'a> {
+    pub(in crate::config::lower) version: VrrpVersion,
+    pub(in crate::config::lower) election: &'a Election,
+    pub(in crate::config::lower) groups: MulticastGroups,
+    pub(in crate::config::lower) notify_priority_changes: bool,
+    pub(in crate::config::lower) alerts: Alerts,
+    pub(in crate::config::lower) trackers: &'a ReadTrackers,
+}
+
 /// The instances with everything that they inherit, and the place of each.
 pub(in crate::config::lower) fn finish_instances(
     instances: Vec<ReadInstance>,
-    default_version: VrrpVersion,
-    global: &Election,
-    notify_priority_changes: bool,
-    alerts: Alerts,
-    trackers: &ReadTrackers,
+    file: &RestOfFile<'_>,
     report: &mut Report,
 ) -> Vec<Placed<VrrpInstance>> {
     let mut routers: Vec<(Placed<u8>, String, bool, String)> = Vec::new();
@@ -421,14 +459,7 @@ pub(in crate::config::lower) fn finish_instances(
         .filter_map(|instance| {
             let span = instance.name.span;
             let password = instance.authentication.password.as_ref().map(|p| p.span);
-            let value = instance.finish(
-                default_version,
-                global,
-                notify_priority_changes,
-                alerts,
-                trackers,
-                report,
-            )?;
+            let value = instance.finish(file, report)?;
             review::instance(&value, password.unwrap_or(span), report);
             Some(Placed { value, span })
         })

@@ -1,0 +1,36 @@
+//! Settings of the kernel for an interface (ip-sysctl), which are put back in the end.
+
+use std::collections::BTreeMap;
+
+use tracing::warn;
+
+/// What this process has changed.
+#[derive(Debug, Default)]
+pub(super) struct KernelSettings {
+    /// By path, what a setting was before.
+    changed: BTreeMap<String, String>,
+}
+
+impl KernelSettings {
+    /// Sets what IPv4 does on an interface.
+    pub(super) fn set(&mut self, interface: &str, setting: &str, value: &str) {
+        let path = format!("/proc/sys/net/ipv4/conf/{interface}/{setting}");
+        let before = std::fs::read_to_string(&path).unwrap_or_default();
+        if before.trim() == value {
+            return;
+        }
+        match std::fs::write(&path, value) {
+            Ok(()) => {
+                self.changed.entry(path).or_insert(before);
+            }
+            Err(error) => warn!("{path} cannot be set to {value}: {error}"),
+        }
+    }
+
+    /// Leaves all as it was. What has gone with its interface needs nothing.
+    pub(super) fn restore(&mut self) {
+        for (path, before) in std::mem::take(&mut self.changed) {
+            let _ = std::fs::write(path, before);
+        }
+    }
+}
