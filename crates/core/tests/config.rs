@@ -2005,7 +2005,7 @@ mod property {
                         idle_tx: Duration::from_micros(1_000_001),
                         multiplier: 255,
                         passive: true,
-                        hop_limit: 1,
+                        hop_limit: 255,
                         max_hops: 255,
                         multihop: true,
                         for_vrrp: true,
@@ -2033,6 +2033,9 @@ mod property {
             let text = dump(&configuration, Secrets::Shown);
             let again = loaded(&text);
             prop_assert_eq!(again.configuration.as_ref(), Some(&configuration), "{}\n{}", text, summary(&again));
+            let json = serde_json::to_string(&configuration).unwrap();
+            let again: Configuration = serde_json::from_str(&json).unwrap();
+            prop_assert_eq!(again, configuration, "{}", json);
         }
        }
 }

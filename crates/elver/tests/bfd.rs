@@ -126,14 +126,16 @@ impl Site {
         Director::start(&self.lab, &self.director, elver, &file).unwrap()
     }
 
-    fn keepalived(&self, text: &str) -> Program {
+    /// keepalived, whose pid files begin with `name`: one that ends takes its own away.
+    fn keepalived(&self, name: &str, text: &str) -> Program {
         let file = self.file("keepalived.conf", text);
         let mut command = self.neighbor.command("keepalived").unwrap();
         command.args(["-n", "-l", "-D", "-P", "-f"]).arg(file);
-        for (option, name) in [("-p", "parent"), ("-r", "vrrp"), ("-b", "bfd")] {
-            command.arg(option).arg(self.lab.directory().join(name));
+        for (option, process) in [("-p", "parent"), ("-r", "vrrp"), ("-b", "bfd")] {
+            let file = format!("{name}.{process}");
+            command.arg(option).arg(self.lab.directory().join(file));
         }
-        self.neighbor.start("keepalived", command).unwrap()
+        self.neighbor.start(name, command).unwrap()
     }
 }
 
@@ -169,7 +171,8 @@ fn a_neighbour_that_dies_and_returns_takes_all_with_it_that_follows_its_session(
     shows(&director, &["10.9.0.2", "down", "BFD session FOUR is down"]);
     shows(&director, &["VI_2", "FAULT"]);
     for round in 1..=2 {
-        let keepalived = site.keepalived(THEIRS);
+        let name = format!("keepalived-{round}");
+        let keepalived = site.keepalived(&name, THEIRS);
         let ours = director.program();
         says(ours, "BFD_Instance(FOUR) Entering Up state", round);
         says(ours, "BFD_Instance(SIX) Entering Up state", round);
@@ -184,7 +187,8 @@ fn a_neighbour_that_dies_and_returns_takes_all_with_it_that_follows_its_session(
         shows(&director, &["VI_3", "MASTER"]);
 
         // All of it: its parent would start another process for BFD.
-        let bfd = std::fs::read_to_string(site.lab.directory().join("bfd")).unwrap();
+        let file = site.lab.directory().join(format!("{name}.bfd"));
+        let bfd = std::fs::read_to_string(file).unwrap();
         keepalived.signal(Signal::STOP).unwrap();
         kill(bfd.trim().parse().unwrap()).unwrap();
         says(ours, "BFD_Instance(FOUR) Entering Down state", round);
@@ -204,7 +208,7 @@ fn a_neighbour_that_dies_and_returns_takes_all_with_it_that_follows_its_session(
 #[test]
 fn keepalived_hears_of_our_end() {
     let site = Site::new("bfd-end");
-    let keepalived = site.keepalived(THEIRS);
+    let keepalived = site.keepalived("keepalived", THEIRS);
     for (ending, diagnostic) in [
         (Signal::TERM, "Neighbor Signaled Session Down"),
         (Signal::KILL, "Neighbor Signaled Session Down"),
@@ -223,7 +227,7 @@ fn keepalived_hears_of_our_end() {
 fn a_reload_lets_sessions_go_on() {
     let site = Site::new("bfd-reload");
     let director = site.elver(OURS);
-    let keepalived = site.keepalived(THEIRS);
+    let keepalived = site.keepalived("keepalived", THEIRS);
     says(
         director.program(),
         "BFD_Instance(FOUR) Entering Up state",

@@ -655,7 +655,7 @@ fn answers_of_this_host_leave_as_the_virtual_service_s() {
             assert_eq!(arrived.verdict, Verdict::Pass);
             assert_eq!(arrived.octets, datagram(client, server, opening).octets());
 
-            let mut leaving = |from: &str, to: &str| {
+            let leaving = |from: &str, to: &str| {
                 let octets = datagram(from, to, transport.clone()).octets();
                 let mut frame = HostFrame::new(octets, routes as fn(&Journey) -> Route);
                 let counted = director.tables.reason(Reason::ForwardedToClient);

@@ -38,6 +38,8 @@ pub(super) fn all() -> Vec<Case> {
         case("direct routing", &FAMILIES, direct),
         case("ipip", &FAMILIES, ipip),
         case("gre", &FAMILIES, gre),
+        case("gre with a checksum", &FAMILIES, gre_with_checksum),
+        case("gue with a checksum", &FAMILIES, gue_with_checksum),
         case("gue", &FAMILIES, gue),
         case("tunnels to the other family", &FAMILIES, crossed),
         case("tunnels and padding", &FAMILIES, padded_tunnels),
@@ -278,6 +280,15 @@ fn unchecked(place: Place) -> Vec<Action> {
 
 /// Packets of every kind that a client sends, where answers do not pass.
 fn outward(place: Place, more: &str) -> Vec<Action> {
+    let mut actions = outward_with_right_checksums(place, more);
+    let (client, vip) = (place.client(2100), place.vip(80));
+    actions.push(Action::Send(Packet::tcp(client, vip, "A").corrupt()));
+    actions
+}
+
+/// Of a packet with a wrong checksum the sum is not what the others' is, from which elver
+/// computes a tunnel's checksum.
+fn outward_with_right_checksums(place: Place, more: &str) -> Vec<Action> {
     let vip = place.vip(80);
     let mut actions = services(place, 80, 80, more);
     actions.extend(conversations(place, 2000..2003, 80, false));
@@ -300,7 +311,6 @@ fn outward(place: Place, more: &str) -> Vec<Action> {
         let packet = Packet::udp(client, vip).payload(7);
         actions.push(Action::Send(packet.options(&[148, 4, 0, 0])));
     }
-    actions.push(Action::Send(Packet::tcp(client, vip, "A").corrupt()));
     actions
 }
 
@@ -318,6 +328,15 @@ fn gre(place: Place) -> Vec<Action> {
 
 fn gue(place: Place) -> Vec<Action> {
     outward(place, &format!("-i --tun-type gue --tun-port {GUE_PORT}"))
+}
+
+fn gre_with_checksum(place: Place) -> Vec<Action> {
+    outward_with_right_checksums(place, "-i --tun-type gre --tun-csum")
+}
+
+fn gue_with_checksum(place: Place) -> Vec<Action> {
+    let more = format!("-i --tun-type gue --tun-port {GUE_PORT} --tun-csum");
+    outward_with_right_checksums(place, &more)
 }
 
 /// Real servers of the other family than the service.

@@ -2,7 +2,7 @@
 //!
 //! - The identification of packets that the director itself makes (the outer ones of tunnels,
 //!   ICMP errors) and that may be fragmented, since it is random, with the header checksum.
-//! - The source port of GUE packets, which is a hash of the kernel's own.
+//! - The source port of GUE packets, which is a hash of the kernel's own, and the checksum over it.
 //! - The checksum of UDP datagrams that came without one: IPVS computes it.
 //! - What an Ethernet frame has after its packet.
 //! - In the packet that an ICMP error quotes, the transport's checksum, which IPVS leaves as it
@@ -137,6 +137,13 @@ fn comparable(frame: &[u8]) -> Result<Comparable, String> {
             return Err(wrong(
                 "a source port of GUE that is none of those to be used",
             ));
+        }
+        if octets[transport + 6..transport + 8] != [0; 2] {
+            if !is_udp_right(&octets, transport) {
+                return Err(wrong("a wrong checksum of GUE"));
+            }
+            // It covers the port.
+            octets[transport + 6..transport + 8].fill(0xff);
         }
         octets[transport..transport + 2].fill(0);
     }

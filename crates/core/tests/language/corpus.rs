@@ -48,6 +48,9 @@ fn every_file_loads_and_can_be_dumped_and_explained() {
             "{name}:\n{dump}\n{}",
             summary(&again)
         );
+        let json = serde_json::to_string_pretty(&configuration).unwrap();
+        let again: Configuration = serde_json::from_str(&json).unwrap();
+        assert_eq!(again, configuration, "{name}:\n{json}");
         assert!(!explain(&configuration).is_empty(), "{name}");
     }
 }

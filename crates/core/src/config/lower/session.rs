@@ -52,7 +52,7 @@ pub(super) fn session(
             "idle_tx" => idle_tx = directive.time().unwrap_or(IDLE_INTERVAL),
             "multiplier" => multiplier = small().unwrap_or(MULTIPLIER),
             "ttl" | "hoplimit" => hop_limit = small(),
-            // -1 is for any number, as 255 is.
+            // keepalived takes -1 for the largest number.
             "max_hops" => {
                 max_hops = Some(Placed {
                     value: small().unwrap_or(u8::MAX),
@@ -135,22 +135,23 @@ pub(super) fn session(
         IpAddr::V4(_) => TTL,
         IpAddr::V6(_) => HOP_LIMIT,
     });
-    let max_hops = match max_hops {
-        Some(most) if most.value > hop_limit && most.value != u8::MAX => {
-            context
+    let max_hops =
+        match max_hops {
+            Some(most) if most.value > hop_limit => {
+                context
                 .report
                 .warning(
                     most.span,
                     format!("({}) no packet can have passed {} routers", name.value, most.value),
                 )
                 .help(format!(
-                    "packets leave with a hop limit of {hop_limit}; write at most that, or 255 for any"
+                    "packets leave with a hop limit of {hop_limit}: {hop_limit} is for any number"
                 ));
-            hop_limit
-        }
-        Some(most) => most.value,
-        None => 0,
-    };
+                hop_limit
+            }
+            Some(most) => most.value,
+            None => 0,
+        };
     let for_all = vrrp == checker;
     Some(ReadSession {
         instance: BfdInstance {

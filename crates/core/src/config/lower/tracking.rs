@@ -260,8 +260,8 @@ fn process(context: &mut Context<'_>, block: &Directive<'_>) -> Option<Weighted<
 /// A line of `track_interface`, `track_script` and their like.
 pub(super) struct ReadTracked {
     tracker: Tracker,
-    /// None where that of the script itself counts.
-    weight: Option<(i16, bool)>,
+    /// None where that of the script itself counts, which is also so for its `reverse`.
+    weight: Option<(i16, Option<bool>)>,
 }
 
 /// A `vrrp_script`.
@@ -344,14 +344,22 @@ fn most_weight(tracker: &Tracker) -> i16 {
 }
 
 /// `weight NUMBER [reverse|noreverse]`, behind the name.
-fn weight(context: &mut Context<'_>, statement: &Statement, most: i16) -> Option<(i16, bool)> {
+fn weight(
+    context: &mut Context<'_>,
+    statement: &Statement,
+    most: i16,
+) -> Option<(i16, Option<bool>)> {
     let mut words = statement.words[1..].iter();
     let keyword = words.next()?;
     let value = words.next().map(|word| (word, word.text.parse::<i16>()));
     match (&*keyword.text, value) {
         ("weight", Some((_, Ok(value)))) if value.abs() <= most => Some((
             value,
-            words.next().is_some_and(|word| &*word.text == "reverse"),
+            words.next().and_then(|word| match &*word.text {
+                "reverse" => Some(true),
+                "noreverse" => Some(false),
+                _ => None,
+            }),
         )),
         ("weight", Some((word, _))) => {
             context.report.error(
@@ -407,7 +415,10 @@ pub(super) fn finish_tracked(
                 .help("take one of the two lines away");
             continue;
         }
-        let (weight, reverse) = value.weight.unwrap_or(own);
+        let (weight, reverse) = value.weight.map_or(own, |(weight, reverse)| {
+            // As in keepalived, another weight has the same direction unless it says so.
+            (weight, reverse.unwrap_or(own.1))
+        });
         finished.push(Tracked {
             tracker: value.tracker,
             weight,

@@ -450,7 +450,7 @@ fn tracked(text: &mut String, instance: &Instance) {
         (Tracker::Script(name()), "scripts", ""),
         (Tracker::File(name()), "files", ","),
         (Tracker::Process(name()), "processes", ","),
-        (Tracker::Session(name()), "BFDs", ""),
+        (Tracker::Session(name()), "BFDs", ":"),
     ] {
         let tracked = instance.configuration.tracked.iter();
         let mut tracked = tracked
