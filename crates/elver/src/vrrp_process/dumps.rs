@@ -1,6 +1,7 @@
 //! The files that keepalived writes when a signal asks it to.
 
 use std::path::Path;
+use std::sync::mpsc;
 use std::time::{Instant, SystemTime};
 
 use elver_core::vrrp::messages::Dump;
@@ -13,41 +14,57 @@ const DATA: &str = "/tmp/keepalived.data";
 const STATISTICS: &str = "/tmp/keepalived.stats";
 const JSON: &str = "/tmp/keepalived.json";
 
-/// Writes a file of what the virtual routers are now. A disk that stalls holds nothing up;
-/// what goes wrong is in the log.
-pub(super) fn write(routers: &mut VirtualRouters, dump: Dump) {
-    let process = std::process::id();
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let moment = Moment {
-        now: Instant::now(),
-        since_epoch: since_epoch.unwrap_or_default(),
-    };
-    let (path, text) = match dump {
-        Dump::Data => {
-            info!("Printing VRRP data for process({process}) on signal");
-            (DATA, Ok(routers.data_dump(moment)))
-        }
-        Dump::StatisticsOnce => {
-            info!("Printing and clearing VRRP stats for process({process}) on signal");
-            let text = routers.statistics_dump();
-            routers.clear_statistics();
-            (STATISTICS, Ok(text))
-        }
-        Dump::Statistics => {
-            info!("Printing VRRP stats for process({process}) on signal");
-            (STATISTICS, Ok(routers.statistics_dump()))
-        }
-        Dump::Json => {
-            info!("Printing VRRP as json for process({process}) on signal");
-            (JSON, routers.json_dump(moment))
-        }
-    };
-    match text {
-        Ok(text) => drop(std::thread::spawn(move || {
-            if let Err(error) = dump_file::write(Path::new(path), &text) {
-                error!("{path} is not written: {error}");
+/// Writes dumps in a thread of its own, one after the other: a disk that stalls holds nothing
+/// else up, and of two dumps the later one stays.
+pub(super) struct Dumps {
+    texts: mpsc::Sender<(&'static str, String)>,
+}
+
+impl Dumps {
+    pub(super) fn start() -> Dumps {
+        let (texts, queue) = mpsc::channel::<(&'static str, String)>();
+        std::thread::spawn(move || {
+            for (path, text) in queue {
+                if let Err(error) = dump_file::write(Path::new(path), &text) {
+                    error!("{path} is not written: {error}");
+                }
             }
-        })),
-        Err(error) => error!("{path} is not written: {error}"),
+        });
+        Dumps { texts }
+    }
+
+    /// Writes a file of what the virtual routers are now; what goes wrong is in the log.
+    pub(super) fn write(&self, routers: &mut VirtualRouters, dump: Dump) {
+        let process = std::process::id();
+        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let moment = Moment {
+            now: Instant::now(),
+            since_epoch: since_epoch.unwrap_or_default(),
+        };
+        let (path, text) = match dump {
+            Dump::Data => {
+                info!("Printing VRRP data for process({process}) on signal");
+                (DATA, Ok(routers.data_dump(moment)))
+            }
+            Dump::StatisticsOnce => {
+                info!("Printing and clearing VRRP stats for process({process}) on signal");
+                let text = routers.statistics_dump();
+                routers.clear_statistics();
+                (STATISTICS, Ok(text))
+            }
+            Dump::Statistics => {
+                info!("Printing VRRP stats for process({process}) on signal");
+                (STATISTICS, Ok(routers.statistics_dump()))
+            }
+            Dump::Json => {
+                info!("Printing VRRP as json for process({process}) on signal");
+                (JSON, routers.json_dump(moment))
+            }
+        };
+        match text {
+            // It is read for as long as this is there.
+            Ok(text) => drop(self.texts.send((path, text))),
+            Err(error) => error!("{path} is not written: {error}"),
+        }
     }
 }

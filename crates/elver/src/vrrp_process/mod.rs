@@ -38,6 +38,7 @@ use tracing::{debug, error, info, warn};
 use crate::notify_fifos::NotifyFifos;
 use crate::scripts::{Ended, Scripts};
 use bfd::Bfd;
+use dumps::Dumps;
 pub use host::withdraw_addresses;
 use host::{Happening, Host};
 pub(crate) use routing::withdraw as withdraw_routes;
@@ -92,6 +93,7 @@ async fn serve(channel: UnixStream) -> io::Result<()> {
         watches: Watches::new(),
         bfd: Bfd::new(seed()),
         memory_locked: false,
+        dumps: Dumps::start(),
         director,
     };
     let mut terminate = signal(SignalKind::terminate())?;
@@ -157,6 +159,7 @@ struct Process {
     watches: Watches,
     bfd: Bfd,
     memory_locked: bool,
+    dumps: Dumps,
     director: Director,
 }
 
@@ -229,7 +232,7 @@ impl Process {
                     .collect();
                 self.director.tell(Notice::Statistics(statistics));
             }
-            Command::Dump(dump) => dumps::write(&mut self.routers, dump),
+            Command::Dump(dump) => self.dumps.write(&mut self.routers, dump),
             Command::Shutdown => {
                 info!("Stopping");
                 return Ok(false);
