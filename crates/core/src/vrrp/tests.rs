@@ -1552,3 +1552,69 @@ fn announcements_of_a_group_of_interfaces_share_a_gap() {
     bench.interface("eth1", false);
     assert_eq!(announced(&mut bench, Duration::from_secs(5)), []);
 }
+
+/// What a router with an authentication header sends, by itself.
+fn sealed_packets(priority: u8, sends: usize) -> Vec<Vec<u8>> {
+    let mut bench = Bench::new();
+    let mut configuration = instance("A", 51, priority);
+    configuration.authentication = Some(Authentication::Header(*b"secret\0\0"));
+    bench.configure(&[configuration], &[]);
+    let mut packets = Vec::new();
+    while packets.len() < sends {
+        bench.now = bench.routers.poll_timeout().unwrap();
+        bench.routers.handle_timeout(bench.now);
+        while let Some(effect) = bench.routers.poll_effect() {
+            if let Effect::Send {
+                payload, sealed, ..
+            } = effect
+            {
+                assert!(sealed);
+                packets.push(payload);
+            }
+        }
+    }
+    packets
+}
+
+#[test]
+fn an_authentication_header_counts_once_and_only_as_it_was_made() {
+    let packets = sealed_packets(200, 3);
+    let mut bench = Bench::new();
+    let mut configuration = instance("A", 51, 100);
+    configuration.authentication = Some(Authentication::Header(*b"secret\0\0"));
+    bench.configure(&[configuration], &[]);
+    let hear = |bench: &mut Bench, sealed: Option<&[u8]>, payload: &[u8]| {
+        bench.now += Duration::from_millis(100);
+        let packet = Packet {
+            sealed,
+            ..packet(payload, HIGHER)
+        };
+        bench.handle(Input::Received {
+            interface: "eth0",
+            packet,
+        });
+        let instance = bench.routers.instances().next().unwrap();
+        let counted = &instance.statistics.rejected;
+        let of = |kind| counted.get(&kind).copied().unwrap_or(0);
+        (
+            instance.statistics.advertisements_received,
+            of(RejectionKind::AuthenticationFailure),
+            of(RejectionKind::AuthenticationTypeMismatch),
+        )
+    };
+    let payload = |packet: &[u8]| packet[SEALED_FROM..].to_vec();
+    let [first, second, third] = &packets[..] else {
+        panic!("{packets:?}");
+    };
+    let whole = |bench: &mut Bench, packet: &[u8]| hear(bench, Some(packet), &payload(packet));
+    assert_eq!(whole(&mut bench, second), (1, 0, 0));
+    // Again, and one that was sent before it.
+    assert_eq!(whole(&mut bench, second), (1, 1, 0));
+    assert_eq!(whole(&mut bench, first), (1, 2, 0));
+    let mut changed = third.clone();
+    changed[SEALED_FROM + 2] = 254;
+    assert_eq!(hear(&mut bench, Some(&changed), &payload(third)), (1, 3, 0));
+    // Without the header.
+    assert_eq!(hear(&mut bench, None, &payload(third)), (1, 3, 1));
+    assert_eq!(whole(&mut bench, third), (2, 3, 1));
+}

@@ -38,6 +38,8 @@ impl Sockets {
                     let _ = waiting.send(to);
                 }
             }
+            // Nobody answers those any more: they are not made.
+            answers.waiting().clear();
         });
         Ok(sockets)
     }

@@ -527,6 +527,10 @@ fn calendar(since_epoch: std::time::Duration) -> String {
     )
 }
 
+fn enabled(on: bool) -> &'static str {
+    if on { "enabled" } else { "disabled" }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -546,8 +550,4 @@ mod tests {
             assert_eq!(calendar(Duration::from_secs(seconds)), expected);
         }
     }
-}
-
-fn enabled(on: bool) -> &'static str {
-    if on { "enabled" } else { "disabled" }
 }
