@@ -40,6 +40,10 @@ pub struct InterfaceCondition {
 
 /// Something that happens to the virtual routers.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "configurations are few, and moved once"
+)]
 pub enum Input<'a> {
     /// The instances and groups to run from now on. The conditions of their interfaces
     /// are told before.
