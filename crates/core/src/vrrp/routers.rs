@@ -42,7 +42,7 @@ pub struct InterfaceCondition {
 #[derive(Debug)]
 #[allow(
     clippy::large_enum_variant,
-    reason = "an input is taken in where it is made, and kept nowhere"
+    reason = "configurations are few, and moved once"
 )]
 pub enum Input<'a> {
     /// The instances and groups to run from now on. The conditions of their interfaces
