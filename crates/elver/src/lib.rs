@@ -74,7 +74,9 @@ pub fn main() -> ExitCode {
     let line = CommandLine::parse();
     let instance = &line.instance;
     let _last_lines = match line.command {
-        Command::Run { .. } | Command::Process { .. } => Some(log_without_waiting()),
+        Command::Run { .. } | Command::Process { part: Part::Vrrp } => Some(log_without_waiting()),
+        // The check process has no thread before it has given its privileges up; nor has it
+        // anything to say but why it ends.
         _ => {
             log_to_standard_error();
             None
