@@ -264,6 +264,12 @@ fn instances_have_the_values_that_they_have_in_keepalived() {
                 file.display()
             );
         }
+        // Both processes write into one log.
+        let topology: String = topology
+            .lines()
+            .filter(|line| !is_of_session(line.trim()) && !line.contains("< BFD Topology >"))
+            .map(|line| format!("{line}\n"))
+            .collect();
         let blocks: Vec<&str> = topology.split("VRRP Instance = ").skip(1).collect();
         for instance in &configuration.instances {
             let block = blocks
@@ -303,9 +309,9 @@ fn instances_have_the_values_that_they_have_in_keepalived() {
     assert!(compared > 35, "only {compared} instances were compared");
 }
 
-/// What keepalived says of its sessions of BFD, wherever it stands between other lines.
-fn theirs_of_sessions(topology: &str) -> Vec<String> {
-    const NAMES: [&str; 11] = [
+/// Whether a line is one about a session of BFD.
+fn is_of_session(line: &str) -> bool {
+    const NAMES: [&str; 13] = [
         "BFD Instance",
         "Neighbor IP",
         "Source IP",
@@ -313,17 +319,33 @@ fn theirs_of_sessions(topology: &str) -> Vec<String> {
         "Desired min TX interval",
         "Desired idle TX interval",
         "Detection multiplier",
+        "TTL",
+        "hoplimit",
         "max_hops",
         "passive",
         "send event to VRRP process",
         "send event to checker process",
     ];
-    let is_of_session = |line: &&str| {
-        let name = line.split_once(" = ").map(|(name, _)| name);
-        name.is_some_and(|name| NAMES.contains(&name) || ["TTL", "hoplimit"].contains(&name))
-    };
-    let lines = topology.lines().map(str::trim).filter(is_of_session);
-    lines.map(str::to_owned).collect()
+    let name = line.split_once(" = ").map(|(name, _)| name);
+    name.is_some_and(|name| NAMES.contains(&name))
+}
+
+/// What keepalived says of its sessions of BFD, wherever it stands between other lines.
+fn theirs_of_sessions(topology: &str) -> Vec<String> {
+    let lines = topology.lines().map(str::trim);
+    lines
+        .filter(|line| is_of_session(line))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The lines of a list up to the next line of its instance; between them may stand lines of
+/// another process.
+fn list<'t>(lines: impl Iterator<Item = &'t str>) -> impl Iterator<Item = &'t str> {
+    let is_next = |line: &&str| line.starts_with("   ") && !line.starts_with("    ");
+    lines
+        .take_while(move |line| !is_next(line))
+        .filter(|line| line.starts_with("     "))
 }
 
 /// The same of elver's.
@@ -372,11 +394,7 @@ fn theirs(block: &str, name: &str) -> Option<String> {
     if let Some(kind) = name.strip_prefix("Tracked ") {
         let heading = format!("   Tracked {kind} :");
         let lines = block.lines().skip_while(|line| *line != heading).skip(1);
-        // Lines of another process may stand between them.
-        let tracked = lines
-            .take_while(|line| !line.starts_with("   ") || line.starts_with("     "))
-            .filter(|line| line.starts_with("     "))
-            .map(str::trim);
+        let tracked = list(lines).map(str::trim);
         return Some(tracked.collect::<Vec<_>>().join("; "));
     }
     if name.starts_with("Virtual IP") {
@@ -386,9 +404,7 @@ fn theirs(block: &str, name: &str) -> Option<String> {
         };
         let mut lines = block.lines().skip_while(|line| !is_heading(line));
         lines.next();
-        let addresses = lines
-            .take_while(|line| line.starts_with("     "))
-            .filter_map(|line| line.split_whitespace().next());
+        let addresses = list(lines).filter_map(|line| line.split_whitespace().next());
         return Some(addresses.collect::<Vec<_>>().join(" "));
     }
     let prefix = format!("   {name} = ");
