@@ -364,6 +364,9 @@ pub struct VrrpInstance {
     /// Whether the addresses in an advertisement are only compared with ours when it is
     /// from another router than the one before.
     pub trust_known_master: bool,
+    /// Whether the checksum of version 3 over IPv4 is sent as RFC 9568 has it, over the message
+    /// alone, and not as RFC 5798 and keepalived, over a pseudo-header as well.
+    pub sums_message_alone: bool,
     /// Whether the instance is in fault while its own interface is down.
     pub track_primary: bool,
     /// What it tracks, with what its sync group tracks.
@@ -409,6 +412,7 @@ impl VrrpInstance {
             answer_lower_priority: true,
             advertise_before_yielding: false,
             trust_known_master: false,
+            sums_message_alone: false,
             track_primary: true,
             tracked: Vec::new(),
             smtp_alert: false,

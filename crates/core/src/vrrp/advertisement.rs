@@ -210,6 +210,15 @@ impl Advertisement {
     /// The payload of the IP packet that carries this advertisement, with the
     /// checksum that keepalived sends: over a pseudo-header in version 3, IPv4 too.
     pub fn encode(&self, envelope: Envelope) -> Vec<u8> {
+        self.summed(Some(envelope))
+    }
+
+    /// The same with the checksum of RFC 9568 over IPv4, 9568-5.2.8-b: of the message alone.
+    pub fn encode_alone(&self) -> Vec<u8> {
+        self.summed(None)
+    }
+
+    fn summed(&self, envelope: Option<Envelope>) -> Vec<u8> {
         let (version, fifth, sixth) = match self.version {
             VrrpVersion::V2 => {
                 let seconds = u8::try_from(self.interval.as_secs()).unwrap_or(u8::MAX);
@@ -249,9 +258,9 @@ impl Advertisement {
                 Some(Authentication::Password(password)) => password,
             });
         }
-        let pseudo_header = match self.version {
-            VrrpVersion::V2 => 0,
-            VrrpVersion::V3 => pseudo_header_sum(envelope, payload.len()),
+        let pseudo_header = match (self.version, envelope) {
+            (VrrpVersion::V3, Some(envelope)) => pseudo_header_sum(envelope, payload.len()),
+            _ => 0,
         };
         let checksum = !fold(sum(&payload) + pseudo_header);
         payload[6..8].copy_from_slice(&checksum.to_be_bytes());
@@ -389,6 +398,7 @@ mod tests {
         payload[6..8].copy_from_slice(&[0, 0]);
         let checksum = !fold(sum(&payload));
         payload[6..8].copy_from_slice(&checksum.to_be_bytes());
+        assert_eq!(keepalived_v3().encode_alone(), payload);
         assert_eq!(
             Advertisement::decode(&payload, ENVELOPE),
             Ok(keepalived_v3())

@@ -424,10 +424,14 @@ impl Instance {
         };
         self.statistics.advertisements_sent += 1;
         for destination in destinations {
-            let message = advertisement.encode(Envelope {
-                source,
-                destination,
-            });
+            let message = if self.configuration.sums_message_alone && source.is_ipv4() {
+                advertisement.encode_alone()
+            } else {
+                advertisement.encode(Envelope {
+                    source,
+                    destination,
+                })
+            };
             let (payload, sealed) = match (&self.configuration.authentication, source, destination)
             {
                 (Some(Authentication::Header(key)), IpAddr::V4(from), IpAddr::V4(to)) => {

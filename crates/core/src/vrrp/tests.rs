@@ -1059,6 +1059,34 @@ fn excluded_addresses_are_held_and_not_advertised() {
     assert_eq!(advertised, 1);
 }
 
+/// Version 3 over IPv4, as keepalived or, where the file says so, as RFC 9568 sums it.
+#[test]
+fn the_checksum_of_version_3_is_the_one_that_is_told() {
+    for alone in [false, true] {
+        let mut bench = unicast(|configuration| {
+            configuration.version = VrrpVersion::V3;
+            configuration.authentication = None;
+            configuration.source = Some(IpAddr::V4(OURS));
+            configuration.sums_message_alone = alone;
+        });
+        let mut sent = Vec::new();
+        while sent.is_empty() {
+            bench.now = bench.routers.poll_timeout().unwrap();
+            bench.routers.handle_timeout(bench.now);
+            while let Some(effect) = bench.routers.poll_effect() {
+                if let Effect::Send { payload, .. } = effect {
+                    sent.push(payload);
+                }
+            }
+        }
+        let words = sent[0]
+            .chunks(2)
+            .map(|word| u32::from(word[0]) << 8 | u32::from(word[1]));
+        let sum: u32 = words.sum();
+        assert_eq!((sum & 0xffff) + (sum >> 16) == 0xffff, alone);
+    }
+}
+
 fn script(name: &str) -> TrackedScript {
     TrackedScript {
         name: name.to_owned(),

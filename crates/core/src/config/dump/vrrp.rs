@@ -215,6 +215,10 @@ impl Writer {
         ] {
             self.line(format_args!("{keyword} {on}"));
         }
+        // keepalived knows it since 2.3.
+        if instance.sums_message_alone {
+            self.line(format_args!("v3_checksum_as_v2"));
+        }
     }
 
     pub(super) fn authentication(&mut self, authentication: &Authentication) {

@@ -115,7 +115,7 @@ pub(super) const GLOBAL_DEFS: &[Keyword] = &[
     acted("vrrp_lower_prio_no_advert", &[OPTIONAL_BOOLEAN]),
     acted("vrrp_higher_prio_send_advert", &[OPTIONAL_BOOLEAN]),
     known("vrrp_owner_ignore_adverts", &[OPTIONAL_BOOLEAN]),
-    known("v3_checksum_as_v2", &[OPTIONAL_BOOLEAN]),
+    acted("v3_checksum_as_v2", &[OPTIONAL_BOOLEAN]),
     known("vrrp_iptables", &[Rest("[IN [OUT]]")]),
     known("vrrp_ipsets", &[Rest("names")]),
     acted("nftables", &[Optional(&Word("a table"))]),

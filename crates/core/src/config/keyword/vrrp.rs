@@ -133,7 +133,7 @@ pub(super) const INSTANCE: &[Keyword] = &[
     acted("track_src_ip", &[]),
     acted("promote_secondaries", &[]),
     known("linkbeat_use_polling", &[]),
-    known("v3_checksum_as_v2", &[OPTIONAL_BOOLEAN]),
+    acted("v3_checksum_as_v2", &[OPTIONAL_BOOLEAN]),
     acted("accept", &[]),
     acted("no_accept", &[]),
     acted("skip_check_adv_addr", &[OPTIONAL_BOOLEAN]),

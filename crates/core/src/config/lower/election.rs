@@ -20,6 +20,7 @@ pub(super) struct Election {
     higher_prio_send_advert: Option<bool>,
     skip_check_adv_addr: Option<bool>,
     check_unicast_src: Option<bool>,
+    v3_checksum_as_v2: Option<bool>,
     strict_mode: Option<bool>,
 }
 
@@ -42,6 +43,7 @@ impl Election {
             "higher_prio_send_advert" => self.higher_prio_send_advert = boolean(),
             "skip_check_adv_addr" => self.skip_check_adv_addr = boolean(),
             "check_unicast_src" => self.check_unicast_src = boolean(),
+            "v3_checksum_as_v2" => self.v3_checksum_as_v2 = boolean(),
             "strict" | "strict_mode" => self.strict_mode = boolean(),
             _ => return false,
         }
@@ -69,6 +71,7 @@ impl Election {
                 .or(global.higher_prio_send_advert),
             skip_check_adv_addr: self.skip_check_adv_addr.or(global.skip_check_adv_addr),
             check_unicast_src: self.check_unicast_src.or(global.check_unicast_src),
+            v3_checksum_as_v2: self.v3_checksum_as_v2.or(global.v3_checksum_as_v2),
             strict_mode: self.strict_mode.or(global.strict_mode),
         }
     }
@@ -146,6 +149,10 @@ impl Election {
 
     pub(super) fn trust_known_master(&self) -> bool {
         self.skip_check_adv_addr.unwrap_or(false)
+    }
+
+    pub(super) fn sums_message_alone(&self) -> bool {
+        self.v3_checksum_as_v2.unwrap_or(false)
     }
 
     pub(super) fn check_unicast_source(&self) -> bool {

@@ -141,6 +141,7 @@ impl ReadInstance {
             answer_lower_priority: election.answer_lower_priority(),
             advertise_before_yielding: election.advertise_before_yielding(),
             trust_known_master: election.trust_known_master(),
+            sums_message_alone: election.sums_message_alone(),
             track_primary: !self.dont_track_primary,
             tracked,
             smtp_alert: self.smtp_alert.unwrap_or(file.alerts.of_vrrp()),
