@@ -134,6 +134,7 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                     lvs_notify_fifo: None,
                     startup_delay: 0ns,
                     delay_after_boot: 0ns,
+                    timeouts: None,
                     nftables: Nftables {
                         table: "keepalived",
                         priority: -1,
@@ -513,6 +514,7 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                     lvs_notify_fifo: None,
                     startup_delay: 0ns,
                     delay_after_boot: 0ns,
+                    timeouts: None,
                     nftables: Nftables {
                         table: "keepalived",
                         priority: -1,
@@ -731,6 +733,7 @@ fn the_container_directors_file_means_what_its_author_meant() {
                     lvs_notify_fifo: None,
                     startup_delay: 0ns,
                     delay_after_boot: 0ns,
+                    timeouts: None,
                     nftables: Nftables {
                         table: "keepalived",
                         priority: -1,
@@ -1911,6 +1914,11 @@ mod property {
                 global: Global {
                     startup_delay: Duration::from_millis(5500),
                     delay_after_boot: Duration::from_secs(7),
+                    timeouts: router_id_is_long.then_some(Timeouts {
+                        tcp: Duration::from_secs(7200),
+                        tcp_fin: Duration::ZERO,
+                        udp: Duration::from_secs(60),
+                    }),
                     nftables: Nftables {
                         table: "vips".to_owned(),
                         priority: -7,

@@ -126,6 +126,31 @@ fn elver(host: &Host) -> Command {
     command
 }
 
+/// What the file says of timeouts holds from the start and from each reload on; of what it does
+/// not say, what was set by hand.
+#[test]
+fn timeouts_of_the_file_and_by_hand_live_side_by_side() {
+    let site = Site::new("by-hand-timeouts");
+    let write = |words: &str| {
+        let text = format!("global_defs {{\n    lvs_timeouts {words}\n}}\n");
+        std::fs::write(site.file(), text).expect("a file");
+    };
+    let timeouts = || {
+        let list = site.do_ipvsadm("-L --timeout");
+        let (_, numbers) = list.trim().split_once(": ").expect("three numbers");
+        numbers.to_owned()
+    };
+    write("tcp 7200 udp 60");
+    let director = site.start();
+    assert_eq!(timeouts(), "7200 120 60");
+    site.do_ipvsadm("--set 1000 30 40");
+    assert_eq!(timeouts(), "1000 30 40");
+    write("udp 70");
+    site.reload();
+    assert_eq!(timeouts(), "1000 30 70");
+    site.stop(&director);
+}
+
 /// Every line was seen with keepalived 2.2.7 and ipvsadm 1.31 on Linux 6.1, step by step as
 /// here.
 #[test]

@@ -181,6 +181,14 @@ impl Writer {
                     w.line(format_args!("{keyword} {}", Seconds(delay)));
                 }
             }
+            if let Some(timeouts) = global.timeouts {
+                w.line(format_args!(
+                    "lvs_timeouts tcp {} tcpfin {} udp {}",
+                    timeouts.tcp.as_secs(),
+                    timeouts.tcp_fin.as_secs(),
+                    timeouts.udp.as_secs()
+                ));
+            }
             w.nftables(&global.nftables);
             scripts::global(w, global);
         });

@@ -14,6 +14,7 @@ mod routing;
 mod script;
 mod servers;
 mod session;
+mod timeouts;
 mod tracking;
 mod vrrp;
 
@@ -176,6 +177,9 @@ impl Lowering {
                     self.lvs_notify_fifo.take(context, &directive);
                 }
                 "smtp_connect_timeout" => global.smtp_connect_timeout = directive.time(),
+                "lvs_timeouts" => {
+                    global.timeouts = Some(timeouts::timeouts(context, &directive));
+                }
                 "vrrp_startup_delay" => {
                     global.startup_delay = directive.time().unwrap_or_default();
                 }

@@ -24,7 +24,7 @@ pub use self::tracking::{
     BfdInstance, InitialContent, ParameterMatch, Tracked, TrackedFile, TrackedProcess,
     TrackedScript, Tracker, Trackers,
 };
-use crate::service::{DestinationSettings, ServiceKey, ServiceSettings};
+use crate::service::{DestinationSettings, ServiceKey, ServiceSettings, Timeouts};
 
 /// A whole configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -78,6 +78,8 @@ pub struct Global {
     pub startup_delay: Duration,
     /// `vrrp_delay_after_boot`: time from the start of the host to that of VRRP.
     pub delay_after_boot: Duration,
+    /// `lvs_timeouts`: how long idle connections stay; those of zero are left as they are.
+    pub timeouts: Option<Timeouts>,
     /// `nftables`, `nftables_…`: how rules of netfilter are made.
     pub nftables: Nftables,
 }

@@ -263,3 +263,27 @@ fn of_check(check: &Check) -> Vec<String> {
     });
     lines
 }
+
+/// The verdicts are those of keepalived 2.2.7, which goes on without what it does not take.
+#[test]
+fn timeouts_of_connections_are_judged_as_by_keepalived() {
+    for (words, exit_code, seconds) in [
+        ("tcp 7200 tcpfin 30 udp 60", 0, [7200, 30, 60]),
+        ("udp 5 udp 7", 0, [0, 0, 7]),
+        ("tcp 0", 0, [0; 3]),
+        ("tcp 2678400", 0, [2_678_400, 0, 0]),
+        ("tcp 2678401 udp 1", 5, [0, 0, 1]),
+        ("tcp x", 5, [0; 3]),
+        ("tcp -1", 5, [0; 3]),
+        ("tcp", 5, [0; 3]),
+        ("foo 3", 5, [0; 3]),
+    ] {
+        let loaded = loaded(&format!("global_defs {{\n lvs_timeouts {words}\n}}\n"));
+        let verdict = loaded.diagnostics.iter().map(|each| each.keepalived).max();
+        let verdict = verdict.map_or(0, |verdict| verdict.exit_code());
+        assert_eq!(verdict, exit_code, "{words}: {}", summary(&loaded));
+        let timeouts = loaded.configuration.unwrap().global.timeouts.unwrap();
+        let taken = [timeouts.tcp, timeouts.tcp_fin, timeouts.udp].map(|time| time.as_secs());
+        assert_eq!(taken, seconds, "{words}");
+    }
+}

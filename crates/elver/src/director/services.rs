@@ -85,6 +85,11 @@ impl Director {
         self.quorums = plan.quorums;
         self.health = plan.health;
         self.apply(&plan.edits);
+        if let Some(timeouts) = self.configuration.global.timeouts
+            && let Err(error) = self.data_plane.apply(&Edit::SetTimeouts(timeouts))
+        {
+            tracing::error!("lvs_timeouts: {error}");
+        }
         plan.checks
     }
 

@@ -96,7 +96,7 @@ pub(super) const GLOBAL_DEFS: &[Keyword] = &[
         &[INTERFACE, Rest("INSTANCE and options")],
         "connections are not synchronised with the other director",
     ),
-    known("lvs_timeouts", &[Rest("[tcp S] [tcpfin S] [udp S]")]),
+    acted("lvs_timeouts", &[Rest("[tcp S] [tcpfin S] [udp S]")]),
     known("lvs_flush", &[]),
     known("lvs_flush_on_stop", &[Optional(&Choice(&["VS"]))]),
     known("lvs_flush_onstop", &[Optional(&Choice(&["VS"]))]).use_instead("lvs_flush_on_stop"),
