@@ -74,6 +74,19 @@ impl VirtualRouters {
         false
     }
 
+    /// What is known of every instance.
+    pub(crate) fn known_states(&self) -> Vec<(String, State)> {
+        let states = self.states.iter();
+        states.map(|(name, state)| (name.clone(), *state)).collect()
+    }
+
+    /// Another director's vrrp process had these states until just now, and has been ended.
+    /// `clock` and `now` are the same moment.
+    pub(crate) fn succeed(&mut self, states: Vec<(String, State)>, clock: Duration, now: Instant) {
+        self.states.extend(states);
+        self.died(clock, now);
+    }
+
     /// The vrrp process has died. `clock` and `now` are the same moment.
     pub(crate) fn died(&mut self, clock: Duration, now: Instant) {
         self.unconfirmed = 0;
