@@ -57,7 +57,6 @@ impl Log {
     /// Begins to log, as this process.
     pub(crate) fn start(&self, process: Process) -> Written {
         let mut written = Written { guards: Vec::new() };
-        let mut layers = Vec::new();
         let system = self.system.zip(SystemLog::here()).map(|(facility, log)| {
             let form = match log {
                 SystemLog::Journal => Form::Journal(facility),
@@ -67,14 +66,16 @@ impl Log {
         });
         // Where there is no system log, nobody should be left without words.
         let console = self.console || (self.system.is_some() && system.is_none());
-        layers.extend(system);
-        if let Some(path) = &self.file {
+        let file = self.file.as_ref().and_then(|path| {
             let path = process.insert_into(path);
             match LogFile::open(&path) {
-                Ok(file) => layers.push(written.layer(file, Form::File, process)),
-                Err(error) => eprintln!("{}: cannot be written: {error}", path.display()),
+                Ok(file) => Some(written.layer(file, Form::File, process)),
+                Err(error) => {
+                    eprintln!("{}: cannot be written: {error}", path.display());
+                    None
+                }
             }
-        }
+        });
         let console = console.then(|| {
             let writer = written.non_blocking(io::stderr());
             tracing_subscriber::fmt::layer()
@@ -83,7 +84,8 @@ impl Log {
                 .with_target(false)
         });
         tracing_subscriber::registry()
-            .with(layers)
+            .with(system)
+            .with(file)
             .with(console)
             .with(self.filter())
             .init();

@@ -384,7 +384,8 @@ impl Director {
                     continue;
                 }
             };
-            if !ended.in_order() && !(ended.role == Role::Vrrp && self.manner.keep_addresses) {
+            let killed = ended.role == Role::Vrrp && self.manner.keep_addresses;
+            if !ended.in_order() && !killed {
                 tracing::error!("{} process {}", ended.role, ended.words());
             }
             match ended.role {

@@ -470,6 +470,7 @@ pub(crate) fn command() -> clap::Command {
         }
     });
     clap::Command::new("keepalived")
+        .about("The director of elver, by the name and with the options of keepalived")
         .disable_help_flag(true)
         .disable_version_flag(true)
         .args(options)
