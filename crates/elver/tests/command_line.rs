@@ -630,3 +630,155 @@ fn logs_go_to_files_where_they_are_asked_to() {
     let mut octets = [0; 256];
     assert!(host.syslog.recv(&mut octets).is_err(), "syslog got a line");
 }
+
+/// A socket by which a daemon tells a service manager how it stands.
+fn service_manager(host: &Host) -> UnixDatagram {
+    let path = host.links.folder.join("notify");
+    let socket = UnixDatagram::bind(path).unwrap();
+    socket.set_read_timeout(Some(support::PATIENCE)).unwrap();
+    socket
+}
+
+/// Waits for a message with these words.
+fn told(socket: &UnixDatagram, words: &str) -> String {
+    let mut octets = [0; 1024];
+    let mut heard = String::new();
+    loop {
+        let length = socket
+            .recv(&mut octets)
+            .unwrap_or_else(|error| panic!("{words}: {error}; told {heard}"));
+        let message = String::from_utf8_lossy(&octets[..length]).into_owned();
+        if message.contains(words) {
+            return message;
+        }
+        heard = format!("{heard}\n{message}");
+    }
+}
+
+#[test]
+fn a_service_manager_is_told_how_the_daemon_stands() {
+    let host = Host::new("notify");
+    let socket = service_manager(&host);
+    let mut daemon = host
+        .keepalived("--dont-fork -G -l")
+        .env("NOTIFY_SOCKET", "/mnt/notify")
+        .env("WATCHDOG_USEC", "400000")
+        .spawn()
+        .unwrap();
+    told(&socket, "READY=1");
+    told(&socket, "WATCHDOG=1");
+    let status = told(&socket, "STATUS=1 of 1 VRRP instances are master");
+    assert!(status.contains("1 virtual services"), "{status}");
+    sh(&format!("kill -HUP {}", daemon.id()));
+    assert!(told(&socket, "RELOADING=1").contains("MONOTONIC_USEC="));
+    told(&socket, "READY=1");
+    told(&socket, "WATCHDOG=1");
+    terminate(&mut daemon);
+    told(&socket, "STOPPING=1");
+}
+
+/// The capabilities of the unit, as setpriv(1) has their names.
+fn capabilities_of_the_unit() -> Vec<String> {
+    let unit = include_str!("../../../packaging/systemd/elver.service");
+    let lines = unit.lines();
+    let words = lines.filter_map(|line| line.strip_prefix("CapabilityBoundingSet="));
+    let words = words.flat_map(str::split_whitespace);
+    words
+        .map(|word| word.trim_start_matches("CAP_").to_lowercase())
+        .collect()
+}
+
+/// What of these is nobody's to be had here: who tests may have been confined as well.
+fn to_be_had(capabilities: &[String]) -> Vec<&String> {
+    let ours = sh("setpriv --dump");
+    let ours = ours
+        .lines()
+        .find_map(|line| line.strip_prefix("Capability bounding set: "));
+    let ours: Vec<&str> = ours.expect("a bounding set").split(',').collect();
+    capabilities
+        .iter()
+        .filter(|each| ours.contains(&each.as_str()))
+        .collect()
+}
+
+#[test]
+fn the_capabilities_of_the_unit_are_enough() {
+    let host = Host::new("confined");
+    let folder = &host.links.folder;
+    // What needs more than the ordinary.
+    let script = "vrrp_script check {\n script /bin/true\n interval 1\n}\n";
+    let text = CONFIGURATION
+        .replace(
+            "virtual_router_id",
+            "use_vmac\n no_accept\n track_script {\n check\n }\n virtual_router_id",
+        )
+        .replace("127.0.0.1 81 {", "127.0.0.1 81 {\n PING_CHECK {\n }");
+    let text = format!(
+        "global_defs {{\n script_user nobody\n vrrp_rt_priority 10\n vrrp_no_swap\n \
+         notify_fifo /mnt/fifo nobody\n}}\n{script}{text}"
+    );
+    std::fs::write(folder.join("keepalived.conf"), text).unwrap();
+    let capabilities = capabilities_of_the_unit();
+    assert!(capabilities.len() > 5 && !capabilities.iter().any(|each| each == "sys_admin"));
+    let bounding = to_be_had(&capabilities)
+        .iter()
+        .map(|each| format!(",+{each}"))
+        .collect::<String>();
+    let log = std::fs::File::create(folder.join("log")).unwrap();
+    let mut daemon = host
+        .command("setpriv")
+        .arg(format!("--bounding-set=-all{bounding}"))
+        .arg(format!("--inh-caps=-all{bounding}"))
+        .args(["prlimit", "--memlock=unlimited", "--rtprio=99"])
+        .args([
+            "/mnt/keepalived",
+            "-n",
+            "-l",
+            "-G",
+            "-f",
+            "/mnt/keepalived.conf",
+        ])
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    let log = || std::fs::read_to_string(folder.join("log")).unwrap();
+    eventually("it is master, and its real server is up", || {
+        let held = host.sh("ip -o addr").contains(" 10.9.0.1/");
+        let listed = host.sh(&format!(
+            "{} ipvsadm -Ln || true",
+            env!("CARGO_BIN_EXE_elver")
+        ));
+        (held && listed.contains("127.0.0.1:81")) || {
+            assert!(daemon.try_wait().unwrap().is_none(), "{}", log());
+            false
+        }
+    });
+    terminate(&mut daemon);
+    let log = log();
+    let complaints: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains("ERROR") || line.contains("WARN"))
+        .collect();
+    assert_eq!(complaints, [""; 0], "{log}");
+}
+
+#[test]
+fn the_units_and_the_profile_are_well_formed() {
+    let packaging = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging");
+    let unit = packaging.join("systemd/elver.service");
+    let found = Command::new("systemd-analyze")
+        .args(["security", "--offline=yes", "--threshold=55"])
+        .arg(&unit)
+        .output()
+        .unwrap();
+    assert!(
+        found.status.success(),
+        "more exposed than 5.5: {}",
+        String::from_utf8_lossy(&found.stdout)
+    );
+    sh(&format!(
+        "apparmor_parser --skip-kernel-load --skip-cache {}",
+        packaging.join("apparmor/elver").display()
+    ));
+}
