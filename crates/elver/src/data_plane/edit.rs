@@ -121,7 +121,7 @@ impl DataPlane {
                 settings,
             } => {
                 self.add_destination(service, *address, settings, origin)?;
-                self.tell_of_real_server(address.ip(), settings)
+                self.tell_of_real_server(service, *address, settings)
                     .map_err(system)
             }
             Edit::EditDestination {
@@ -131,7 +131,7 @@ impl DataPlane {
             } => {
                 self.edit_destination(service, *address, settings)?;
                 self.endpoint_may_go();
-                self.tell_of_real_server(address.ip(), settings)
+                self.tell_of_real_server(service, *address, settings)
                     .map_err(system)
             }
             Edit::RemoveDestination { service, address } => {
@@ -148,10 +148,16 @@ impl DataPlane {
                 self.set_timeouts(self.inventory.timeouts().changed_by(*timeouts));
                 Ok(())
             }
-            Edit::StartSyncDaemon(settings) => self.start_sync_daemon(settings),
+            Edit::StartSyncDaemon(settings) => {
+                self.start_sync_daemon(settings)?;
+                self.stand_by();
+                Ok(())
+            }
             Edit::StopSyncDaemon { role } => {
                 let stopped = self.inventory.sync_daemons.stop(*role);
-                stopped.map_err(not_recorded)
+                stopped.map_err(not_recorded)?;
+                self.stand_by();
+                Ok(())
             }
         }
     }
