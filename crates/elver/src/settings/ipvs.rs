@@ -221,7 +221,7 @@ impl Ipvs {
             ),
             (self.sloppy_tcp.is_on(), behaviour::SLOPPY_TCP),
             (self.sloppy_sctp.is_on(), behaviour::SLOPPY_SCTP),
-            (reuse & 1 != 0, behaviour::REUSE_ENDED),
+            (reuse != 0, behaviour::REUSE_ENDED),
             (reuse & 2 != 0, behaviour::REUSE_FIN_WAIT),
             (!self.pmtu_disc.is_on(), behaviour::NO_PMTU_DISC),
             (self.nat_icmp_send.is_on(), behaviour::NAT_ICMP_SEND),

@@ -97,7 +97,7 @@ pub mod behaviour {
     pub const SLOPPY_TCP: u32 = 1 << 2;
     /// Any SCTP packet but ABORT opens a connection.
     pub const SLOPPY_SCTP: u32 = 1 << 3;
-    /// `conn_reuse_mode` 1: a connection that is over gives way to a new one.
+    /// `conn_reuse_mode` other than 0: a connection that is over gives way to a new one.
     pub const REUSE_ENDED: u32 = 1 << 4;
     /// `conn_reuse_mode` 2: so does one in FIN_WAIT whose answers are not seen.
     pub const REUSE_FIN_WAIT: u32 = 1 << 5;
