@@ -28,7 +28,7 @@ use crate::listing::{self, Connection};
 use crate::random::Random;
 use crate::steps::Steps;
 
-/// Generated runs, each of this many actions.
+/// Generated runs, where `ORACLE_GENERATED` does not say how many, and actions of each.
 const GENERATED: u64 = 3;
 const ACTIONS: usize = 150;
 
@@ -170,7 +170,7 @@ pub(crate) fn steps(steps: &mut Steps, elver: &Path, seed: u64) {
             steps.step(&name, || pair.play(place, &(case.actions)(place)));
         }
     }
-    for run in 0..GENERATED {
+    for run in 0..generated() {
         let seed = seed.wrapping_add(run);
         let place = pair.next(if run % 2 == 0 { Family::V4 } else { Family::V6 });
         steps.step(&format!("packets: generated, ORACLE_SEED={seed}"), || {
@@ -178,6 +178,13 @@ pub(crate) fn steps(steps: &mut Steps, elver: &Path, seed: u64) {
             pair.play(place, &actions);
         });
     }
+}
+
+fn generated() -> u64 {
+    std::env::var("ORACLE_GENERATED").map_or(GENERATED, |text| {
+        text.parse()
+            .unwrap_or_else(|_| panic!("ORACLE_GENERATED={text}: not a number"))
+    })
 }
 
 impl Pair {
