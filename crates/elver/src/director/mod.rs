@@ -453,6 +453,7 @@ impl Director {
                 }
                 _ = sweep.tick() => {
                     self.data_plane.sweep();
+                    self.data_plane.defend();
                     self.tell_xdp();
                     self.tell_service_manager();
                 }

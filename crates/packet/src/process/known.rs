@@ -528,11 +528,12 @@ fn advance<F: Family, T: Tables>(
         return;
     }
     let protocol = passage.key.protocol;
-    let zero = Settings(settings).zero();
-    let state = passage.segment.advance(protocol, side, life.state, zero);
-    let expires = passage
-        .now
-        .wrapping_add(Settings(settings).timeout(protocol, state));
+    let settings = Settings(settings);
+    let (behaviour, zero) = (settings.behaviour(), settings.zero());
+    let state = passage
+        .segment
+        .advance(protocol, side, life.state, behaviour, zero);
+    let expires = passage.now.wrapping_add(settings.timeout(protocol, state));
     let activity = flow::activity(protocol, state);
     let mut new_flags = life.flags & !flags::INACTIVE;
     if activity == Activity::Inactive {
