@@ -141,7 +141,8 @@ mod tests {
             for key in keys {
                 assert!(
                     page.contains(&format!("\\fB{key}\\fR"))
-                        || page.contains(&format!(".B {key}\n")),
+                        || page.contains(&format!(".B {key}\n"))
+                        || page.contains(&format!(".BR {key} ")),
                     "{table}: {key} is not explained"
                 );
             }

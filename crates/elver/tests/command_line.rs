@@ -729,7 +729,6 @@ fn the_capabilities_of_the_unit_are_enough() {
         .command("setpriv")
         .arg(format!("--bounding-set=-all{bounding}"))
         .arg(format!("--inh-caps=-all{bounding}"))
-        .args(["prlimit", "--memlock=unlimited", "--rtprio=99"])
         .args([
             "/mnt/keepalived",
             "-n",

@@ -122,8 +122,12 @@ impl Director {
     pub(super) fn succeed(&mut self) {
         if let Some(predecessor) = self.manner.predecessor.take() {
             let states = predecessor.end();
-            self.virtual_routers
-                .succeed(states, monotonic_now(), Instant::now());
+            self.virtual_routers.succeed(
+                states,
+                &self.configuration,
+                monotonic_now(),
+                Instant::now(),
+            );
             tracing::info!("in the place of the director that ran in this process");
         }
     }

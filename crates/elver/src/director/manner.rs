@@ -141,6 +141,8 @@ fn write(path: &Path, id: u32) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use elver_core::config::{self, Source};
+
     use super::*;
 
     const TEXT: &str = "
@@ -160,8 +162,20 @@ virtual_server 192.0.2.10 80 {
 }
 ";
 
+    struct Text;
+
+    impl Source for Text {
+        fn read(&self, _: &str) -> Result<Vec<u8>, String> {
+            Ok(TEXT.into())
+        }
+
+        fn list(&self, _: &str) -> Vec<String> {
+            Vec::new()
+        }
+    }
+
     fn left(left_out: LeftOut) -> [usize; 4] {
-        let loaded = elver_core::config::parse(TEXT);
+        let loaded = config::load(&Text, "keepalived.conf");
         let configuration = left_out.of(loaded.configuration.expect("it runs"));
         [
             configuration.instances.len(),
