@@ -240,9 +240,9 @@ pub(crate) enum Lab {
 pub(crate) enum Part {
     /// Hold virtual addresses
     Vrrp {
-        /// Where it logs, as JSON
+        /// Where it logs, as JSON [default: standard error]
         #[arg(long)]
-        log: Log,
+        log: Option<Log>,
     },
     /// Check real servers
     Check,

@@ -225,6 +225,7 @@ fn run_part(part: &Part, instance: &Instance) -> Result<(), Failure> {
     process::set_name(name).map_err(Failure::system("the name of this process"))?;
     match part {
         Part::Vrrp { log } => {
+            let log = log.clone().unwrap_or_else(Log::console);
             let _written = log.start(Process::Vrrp);
             run_vrrp(instance, socket)
         }

@@ -85,6 +85,8 @@ pub(crate) use self::manner::{LeftOut, Manner, PidFiles};
 pub(crate) use self::preconditions::permission;
 
 const RECORD: &str = "the record of virtual addresses";
+/// How long the kernel may take to clear a killed process away.
+const LAST_BREATH: Duration = Duration::from_millis(500);
 /// How often connections that have expired are reclaimed.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -188,9 +190,17 @@ fn warn_of(settings: &Settings) {
     }
 }
 
-/// Takes `instance` for this process.
+/// Takes `instance` for this process. A director that was killed a moment ago may still hold it.
 pub(crate) fn take(instance: &Instance) -> Result<PidFile, Failure> {
-    PidFile::acquire(instance).map_err(|taken| match taken {
+    const PAUSE: Duration = Duration::from_millis(10);
+    let started = Instant::now();
+    let taken = loop {
+        match PidFile::acquire(instance) {
+            Err(Taken::By(_)) if started.elapsed() < LAST_BREATH => std::thread::sleep(PAUSE),
+            taken => break taken,
+        }
+    };
+    taken.map_err(|taken| match taken {
         Taken::By(process) => Failure::AlreadyRunning {
             instance: instance.clone(),
             process,
