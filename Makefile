@@ -20,6 +20,7 @@ help:
 	@echo "                    the steps whose names begin with these words; commas part several;"
 	@echo "                    ORACLE_GENERATED=N makes N generated runs of packets instead of 3)"
 	@echo "make build          $(elver)"
+	@echo "make deb            a package for Debian 12, in target/debian"
 	@echo "make bench          packets, throughput, failover, and ipvsadm with large tables, printed"
 	@echo "                    and in target/bench.json"
 	@echo "make bench-oracle   instructions per packet, IPVS beside elver, on Debian 12's kernel"
@@ -35,6 +36,13 @@ setup:
 build: setup
 	$(call say,building $(elver))
 	@$(cargo) build --locked --release -p elver
+
+# A package of Debian's kind: target/debian/elver_VERSION_ARCHITECTURE.deb.
+.PHONY: deb
+deb: build
+	$(call say,packaging)
+	@tools/package-files $(elver)
+	@$(cargo) deb --locked --no-build --quiet -p elver
 
 .PHONY: lab
 lab: build
