@@ -102,6 +102,11 @@ bench-oracle:
 	$(call say,counting instructions)
 	@ORACLE_COUNTS_INSTRUCTIONS=1 tools/oracle-vm env ELVER_LAB_SLOWNESS=100 \
 	    target/debug/examples/oracle cost "$(CURDIR)/target/debug/elver"
+	$(call say,counting those of the programs alone: a nanosecond there is an instruction)
+	@packet=$$($(cargo) test --locked --no-run --message-format=json -p elver-sys --bench packet \
+	    | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'); \
+	ORACLE_COUNTS_INSTRUCTIONS=1 ORACLE_MEMORY=4096 tools/oracle-vm sh -c \
+	    "mount -t bpf bpf /sys/fs/bpf; BENCH_RUNS=3 $$packet ' 1 flow' 'new flow' 'no virtual'"
 
 .PHONY: check
 check:
