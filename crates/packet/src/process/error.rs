@@ -139,7 +139,10 @@ pub(super) fn find<F: Icmp, P: Frame, T: Tables>(
             }));
         }
     }
-    match (super::tunnel_error::content(frame, quoted), F::NUMBER) {
+    match (
+        super::tunnel_error::content(frame, quoted.protocol, quoted.transport),
+        F::NUMBER,
+    ) {
         (protocol::IPIP, 4) => Ok(Decision::Later(Stage::TunnelError44)),
         (protocol::IPIP, _) => Ok(Decision::Later(Stage::TunnelError46)),
         (protocol::IPV6, 4) => Ok(Decision::Later(Stage::TunnelError64)),

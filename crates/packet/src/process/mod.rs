@@ -28,7 +28,7 @@ mod fragment;
 mod known;
 mod open;
 mod passage;
-mod tunnel_error;
+pub(crate) mod tunnel_error;
 
 use crate::family::{V4, V6};
 use crate::frame::{Frame, Verdict};
