@@ -3,6 +3,7 @@
 //! Where the kernel has tcx (6.6 and later) the link is pinned. Before, a clsact filter of
 //! a fixed priority and handle stands in for it; it belongs to the device.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -377,6 +378,17 @@ impl Hooks {
         }
         fs::remove_file(pin)
             .map_err(|error| BpfError::kernel(format!("removing {}", pin.display()), error))
+    }
+
+    /// The devices, by index, that carry a program for what arrives.
+    pub(super) fn devices(&self) -> BTreeSet<u32> {
+        let entries = fs::read_dir(&self.pins).into_iter().flatten().flatten();
+        entries
+            .filter_map(|entry| {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                name.strip_suffix(CLSACT).unwrap_or(&name).parse().ok()
+            })
+            .collect()
     }
 
     /// Takes the programs off every device, and names the pins removed.

@@ -237,6 +237,30 @@ impl RealServer {
         Ok(())
     }
 
+    /// The virtual addresses that the programs of an instance know, and the devices, by index,
+    /// that they are on; none if nothing is loaded.
+    ///
+    /// # Errors
+    /// What is loaded is another version's, or cannot be read.
+    pub fn loaded(instance: &str) -> Result<Option<(BTreeSet<IpAddr>, BTreeSet<u32>)>, BpfError> {
+        if !directory(instance).join("ROLE").exists() {
+            return Ok(None);
+        }
+        refuse_other_layouts(instance)?;
+        let refused = |error: MapError| BpfError::kernel("reading the virtual addresses", error);
+        let vips = aya::maps::Map::HashMap(pinned(&directory(instance), "VIPS")?);
+        let vips: HashMap<MapData, VipOctets, [u64; VIP_WORDS]> =
+            HashMap::try_from(vips).map_err(refused)?;
+        let vips = vips
+            .keys()
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(refused)?;
+        Ok(Some((
+            vips.iter().map(address).collect(),
+            hooks(instance).devices(),
+        )))
+    }
+
     /// How often each outcome was counted, by all processors, of an instance that is loaded,
     /// whether its process runs or not.
     ///
