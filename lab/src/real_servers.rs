@@ -137,10 +137,8 @@ impl RealServers {
         let mut command = host.command(&self.elver)?;
         command.args(["real-server", "--instance", host.namespace_name(), "-f"]);
         command.arg(&self.configuration);
-        command
-            .args(["--director", &DIRECTOR.to_string()])
-            .args(options);
-        let program = host.start("real-server", command)?;
+        command.args(["--director", &DIRECTOR.to_string()]);
+        let program = host.start(log, command)?;
         wait::until("elver real-server to run", STEP_LIMIT, || {
             let log = program.log();
             Ok(if log.contains(" runs: ") {
@@ -201,16 +199,23 @@ impl RealServers {
     /// addresses of all who answer.
     pub fn who_has_vip(&self) -> Result<BTreeSet<[u8; 6]>> {
         let capture = Capture::start(&self.client, "eth0")?;
-        // Whether it knew the neighbour or not.
-        self.client.ip(&["neighbour", "flush", "all"])?;
+        let is_answer = |decoded: &Decoded| matches!(decoded, Decoded::Arp(arp) if !arp.request && arp.sender == VIP);
         let knock = || {
-            let limit = Duration::from_secs(2);
+            let limit = Duration::from_secs(1);
             std::net::TcpStream::connect_timeout(&SERVICE.into(), limit)
         };
-        // Who answers is in the capture; whether the service does is not asked here.
-        let _ = self.client.run(knock)?;
-        let is_answer = |decoded: &Decoded| matches!(decoded, Decoded::Arp(arp) if !arp.request && arp.sender == VIP);
-        capture.wait_for("an answer by ARP", STEP_LIMIT, is_answer)?;
+        wait::until("an answer by ARP", STEP_LIMIT, || {
+            // Whether it knew the neighbour or not.
+            self.client.ip(&["neighbour", "flush", "all"])?;
+            // Who answers is in the capture; whether the service does is not asked here.
+            let _ = self.client.run(knock)?;
+            let frames = capture.frames();
+            Ok(if frames.iter().any(|frame| is_answer(&frame.decode())) {
+                Look::Met(())
+            } else {
+                Look::NotYet(format!("{} other frames", frames.len()))
+            })
+        })?;
         // The others are not late: all are as near as the first.
         std::thread::sleep(wait::limit_here(Duration::from_millis(500)));
         let answers = capture.finish();
