@@ -7,6 +7,7 @@
 mod fragments;
 mod here;
 mod network;
+mod tunnels;
 mod ways;
 
 use std::net::{IpAddr, SocketAddr};
