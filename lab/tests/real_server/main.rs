@@ -3,6 +3,8 @@
 //! The program under test is the one that the variable `ELVER` names, or else the one
 //! that `cargo build -p elver` put beside the tests.
 
+mod containers;
+
 use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::time::Duration;
