@@ -17,7 +17,8 @@ help:
 	@echo "make test           every test but the long matrices (root, under 25 minutes)"
 	@echo "make oracle         elver beside the real IPVS, on Debian 12's kernel in an emulator"
 	@echo "                    (about 35 minutes; ORACLE_SEED=N replays, ORACLE_ONLY=WORDS runs"
-	@echo "                    the steps whose names begin with these words; commas part several)"
+	@echo "                    the steps whose names begin with these words; commas part several;"
+	@echo "                    ORACLE_GENERATED=N makes N generated runs of packets instead of 3)"
 	@echo "make build          $(elver)"
 	@echo "make bench          packets, throughput, failover, and ipvsadm with large tables, printed"
 	@echo "                    and in target/bench.json"
@@ -60,7 +61,8 @@ oracle:
 	@load=$$($(cargo) test --locked --no-run --message-format=json -p elver-sys --test load \
 	    | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'); \
 	tools/oracle-vm env ELVER_LAB_SLOWNESS=10 ORACLE_SEED="$${ORACLE_SEED:-$$RANDOM}" \
-	    ORACLE_ONLY="$${ORACLE_ONLY:-}" target/debug/examples/oracle \
+	    ORACLE_ONLY="$${ORACLE_ONLY:-}" ORACLE_GENERATED="$${ORACLE_GENERATED:-3}" \
+	    target/debug/examples/oracle \
 	    "$(CURDIR)/target/debug/elver" "$$load"
 
 .PHONY: bench

@@ -116,6 +116,11 @@ impl BalancedHost {
         }
     }
 
+    /// Whether elver balances here.
+    pub(crate) fn is_elver(&self) -> bool {
+        self.elver.is_some()
+    }
+
     /// The elver that balances here.
     pub(crate) fn elver(&self) -> &Director {
         self.elver.as_ref().expect("it has been started")

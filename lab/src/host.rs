@@ -128,6 +128,15 @@ impl Host {
             .map_err(Error::system(format!("set {} to {value}", path.display())))
     }
 
+    /// Reads a value from a file below `/proc/sys`.
+    pub fn sysctl(&self, name: &str) -> Result<String> {
+        let path = Path::new("/proc/sys").join(name);
+        let value = self
+            .run(|| std::fs::read_to_string(&path))?
+            .map_err(Error::system(format!("read {}", path.display())))?;
+        Ok(value.trim_end().to_owned())
+    }
+
     /// Whether `address` is on `interface`, written with its prefix length.
     pub fn has_address(&self, interface: &str, address: &str) -> Result<bool> {
         let listing = self.ip(&["-oneline", "address", "show", "dev", interface])?;

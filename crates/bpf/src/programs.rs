@@ -227,6 +227,90 @@ pub(crate) fn elver_cut_4(context: TcContext) -> i32 {
     run(Stage::Cut4, context)
 }
 
+/// See [`Stage::Stray4`].
+#[classifier]
+pub(crate) fn elver_stray_4(context: TcContext) -> i32 {
+    run(Stage::Stray4, context)
+}
+
+/// See [`Stage::Stray6`].
+#[classifier]
+pub(crate) fn elver_stray_6(context: TcContext) -> i32 {
+    run(Stage::Stray6, context)
+}
+
+/// See [`Stage::OpenByError4`].
+#[classifier]
+pub(crate) fn elver_open_by_error_4(context: TcContext) -> i32 {
+    run(Stage::OpenByError4, context)
+}
+
+/// See [`Stage::OpenByError6`].
+#[classifier]
+pub(crate) fn elver_open_by_error_6(context: TcContext) -> i32 {
+    run(Stage::OpenByError6, context)
+}
+
+/// See [`Stage::SearchByError4`].
+#[classifier]
+pub(crate) fn elver_search_by_error_4(context: TcContext) -> i32 {
+    run(Stage::SearchByError4, context)
+}
+
+/// See [`Stage::SearchByError6`].
+#[classifier]
+pub(crate) fn elver_search_by_error_6(context: TcContext) -> i32 {
+    run(Stage::SearchByError6, context)
+}
+
+/// See [`Stage::EnterByError4`].
+#[classifier]
+pub(crate) fn elver_enter_by_error_4(context: TcContext) -> i32 {
+    run(Stage::EnterByError4, context)
+}
+
+/// See [`Stage::EnterByError6`].
+#[classifier]
+pub(crate) fn elver_enter_by_error_6(context: TcContext) -> i32 {
+    run(Stage::EnterByError6, context)
+}
+
+/// See [`Stage::LeaveError4`].
+#[classifier]
+pub(crate) fn elver_leave_error_4(context: TcContext) -> i32 {
+    run(Stage::LeaveError4, context)
+}
+
+/// See [`Stage::LeaveError6`].
+#[classifier]
+pub(crate) fn elver_leave_error_6(context: TcContext) -> i32 {
+    run(Stage::LeaveError6, context)
+}
+
+/// See [`Stage::LeaveFragment4`].
+#[classifier]
+pub(crate) fn elver_leave_fragment_4(context: TcContext) -> i32 {
+    run(Stage::LeaveFragment4, context)
+}
+
+/// See [`Stage::LeaveFragment6`].
+#[classifier]
+pub(crate) fn elver_leave_fragment_6(context: TcContext) -> i32 {
+    run(Stage::LeaveFragment6, context)
+}
+
+/// See [`Stage::LeavePiece4`].
+#[classifier]
+pub(crate) fn elver_leave_piece_4(context: TcContext) -> i32 {
+    run(Stage::LeavePiece4, context)
+}
+
+/// See [`Stage::LeavePiece6`].
+#[classifier]
+pub(crate) fn elver_leave_piece_6(context: TcContext) -> i32 {
+    run(Stage::LeavePiece6, context)
+}
+
 #[inline(always)]
 fn run(stage: Stage, context: TcContext) -> i32 {
     let Some(now) = now() else {

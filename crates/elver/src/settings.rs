@@ -395,7 +395,10 @@ mod tests {
         assert_eq!(settings.sizes().connections, 1_000_000);
         assert_eq!(
             settings.behaviour().flags,
-            behaviour::REUSE_FIN_WAIT | behaviour::EXPIRE_NODEST_CONN | behaviour::NO_PMTU_DISC
+            behaviour::REUSE_ENDED
+                | behaviour::REUSE_FIN_WAIT
+                | behaviour::EXPIRE_NODEST_CONN
+                | behaviour::NO_PMTU_DISC
         );
     }
 

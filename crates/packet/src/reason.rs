@@ -56,7 +56,7 @@ reasons! {
     NotHeld = 8, "pass_not_held";
     /// Passed: no connection, and the packet cannot open one; the stack answers with a reset.
     NotFirst = 9, "pass_not_first";
-    /// Passed: the data plane has not been set up yet.
+    /// Passed: the data plane has not been set up yet, or is on standby (`backup_only`).
     NotReady = 10, "pass_not_ready";
     /// Passed: tagged for a VLAN, at whose own device it arrives next.
     Tagged = 11, "pass_tagged";
@@ -88,62 +88,66 @@ reasons! {
     HandedOver = 23, "handed_over";
     /// Dropped: a fragment that came before the first of its packet, or a packet to be cut into fragments; the director had no room for it.
     NotHandedOver = 24, "drop_not_handed_over";
+    /// Dropped: it would open a connection, and `drop_packet` has one of so many dropped.
+    Sacrificed = 25, "drop_sacrificed";
+    /// Dropped: sent by a real server, of no connection; it was told so (`nat_icmp_send`).
+    Stray = 26, "drop_stray";
 
     /// Delivered to this host, which is the real server itself.
-    DeliveredHere = 25, "delivered_here";
+    DeliveredHere = 27, "delivered_here";
 
     /// Counted beside the outcome: an expired entry gave its place to a new one.
-    ReplacedExpired = 26, "replaced_expired";
+    ReplacedExpired = 28, "replaced_expired";
     /// Counted beside the outcome: a connection that never came about gave its place to a new one.
-    ReplacedEmbryonic = 27, "replaced_embryonic";
+    ReplacedEmbryonic = 29, "replaced_embryonic";
     /// Counted beside the outcome: a live connection, the one idle longest, gave its place to a new one.
-    ReplacedLive = 28, "replaced_live";
+    ReplacedLive = 30, "replaced_live";
     /// Counted beside the outcome: a persistence template gave its place to a new entry.
-    ReplacedTemplate = 29, "replaced_template";
+    ReplacedTemplate = 31, "replaced_template";
 
     /// Counted beside the outcome: the sender was told by ICMP why its packet was dropped.
-    Answered = 30, "answered";
+    Answered = 32, "answered";
     /// Counted beside the outcome: the sender would have been told, but others were told too often.
-    AnswerWithheld = 31, "answer_withheld";
+    AnswerWithheld = 33, "answer_withheld";
     /// Counted beside the outcome: an ICMP error about a connection.
-    RelatedError = 32, "related_error";
+    RelatedError = 34, "related_error";
     /// The client was told of an error about a packet in a tunnel.
-    TunnelError = 33, "tunnel_error_to_client";
+    TunnelError = 35, "tunnel_error_to_client";
 
     /// Left by the fast path to the hook behind: the destination MAC is none of this host's on the device.
-    PuntNotForUs = 34, "punt_not_for_us";
+    PuntNotForUs = 36, "punt_not_for_us";
     /// Left by the fast path: a VLAN tag.
-    PuntTagged = 35, "punt_tagged";
+    PuntTagged = 37, "punt_tagged";
     /// Left by the fast path: neither IPv4 nor IPv6.
-    PuntNotIp = 36, "punt_not_ip";
+    PuntNotIp = 38, "punt_not_ip";
     /// Left by the fast path: neither TCP nor UDP.
-    PuntNotTransport = 37, "punt_not_transport";
+    PuntNotTransport = 39, "punt_not_transport";
     /// Left by the fast path: a fragment.
-    PuntFragment = 38, "punt_fragment";
+    PuntFragment = 40, "punt_fragment";
     /// Left by the fast path: headers that are cut off or contradict themselves, or a frame in several buffers.
-    PuntMalformed = 39, "punt_malformed";
+    PuntMalformed = 41, "punt_malformed";
     /// Left by the fast path: no connection, and no virtual service that is held here and could open one.
-    PuntNoService = 40, "punt_no_service";
+    PuntNoService = 42, "punt_no_service";
     /// Left by the fast path: no connection, and its firewall mark, which only a later hook sees, may be a service's.
-    PuntMark = 41, "punt_mark";
-    /// Left by the fast path: the data plane has not been set up yet.
-    PuntNotReady = 42, "punt_not_ready";
+    PuntMark = 43, "punt_mark";
+    /// Left by the fast path: the data plane has not been set up yet, or is on standby.
+    PuntNotReady = 44, "punt_not_ready";
     /// Left by the fast path: no real server that can take it.
-    PuntNoDestination = 43, "punt_no_destination";
+    PuntNoDestination = 45, "punt_no_destination";
     /// Left by the fast path: this host is the real server.
-    PuntLocal = 44, "punt_local";
+    PuntLocal = 46, "punt_local";
     /// Left by the fast path: the time to live runs out here.
-    PuntTimeToLive = 45, "punt_time_to_live";
+    PuntTimeToLive = 47, "punt_time_to_live";
     /// Left by the fast path: no route to the real server or client.
-    PuntNoRoute = 46, "punt_no_route";
+    PuntNoRoute = 48, "punt_no_route";
     /// Left by the fast path: larger than the next link takes.
-    PuntTooBig = 47, "punt_too_big";
+    PuntTooBig = 49, "punt_too_big";
     /// Left by the fast path: the link-layer address of the next hop is not known, or the device does not forward.
-    PuntUnresolved = 48, "punt_unresolved";
+    PuntUnresolved = 50, "punt_unresolved";
     /// Left by the fast path: the device that it would leave by takes no frames from XDP.
-    PuntDevice = 49, "punt_device";
+    PuntDevice = 51, "punt_device";
     /// Left by the fast path: the tunnel to the real server has checksums.
-    PuntTunnelChecksum = 50, "punt_tunnel_checksum";
+    PuntTunnelChecksum = 52, "punt_tunnel_checksum";
 }
 
 impl Reason {

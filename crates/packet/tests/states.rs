@@ -1,5 +1,5 @@
 //! The state tables, cell by cell, against what the kernel's have: `tcp_states` for
-//! `secure_tcp` 0 in `net/netfilter/ipvs/ip_vs_proto_tcp.c`, `sctp_states` in
+//! `secure_tcp` 0 and 3 in `net/netfilter/ipvs/ip_vs_proto_tcp.c`, `sctp_states` in
 //! `ip_vs_proto_sctp.c`. Rows are who sent what, columns the state in which it comes.
 
 use elver_packet::flow::sctp::{self, Chunk, SctpState};
@@ -19,6 +19,23 @@ const TCP: &str = "
     OUT     ack   ES ES SS ES FW TW CL CW LA ES ES
     OUT     rst   CL CL SS CL CL TW CL CL CL CL CL
     IN-ONLY syn   SR ES ES SR SR SR SR SR SR SR SR
+    IN-ONLY fin   CL FW SS TW FW TW CL CW LA LI TW
+    IN-ONLY ack   ES ES SS ES FW TW CL CW CL LI ES
+    IN-ONLY rst   CL CL CL SR CL CL CL CL LA LI CL
+";
+
+/// `tcp_states_dos`.
+const SECURE_TCP: &str = "
+    dir     event NO ES SS SR FW TW CL CW LA LI SA
+    IN      syn   SR ES ES SR SR SR SR SR SR SR SA
+    IN      fin   CL CW SS TW TW TW CL CW LA LI SA
+    IN      ack   ES ES SS SR FW TW CL CW CL LI SA
+    IN      rst   CL CL CL SR CL CL CL CL LA LI CL
+    OUT     syn   SS ES SS SA SS SS SS SS SS LI SA
+    OUT     fin   TW FW SS TW FW TW CL TW LA LI TW
+    OUT     ack   ES ES SS ES FW TW CL CW LA ES ES
+    OUT     rst   CL CL SS CL CL TW CL CL CL CL CL
+    IN-ONLY syn   SA ES ES SR SA SA SA SA SA SA SA
     IN-ONLY fin   CL FW SS TW FW TW CL CW LA LI TW
     IN-ONLY ack   ES ES SS ES FW TW CL CW CL LI ES
     IN-ONLY rst   CL CL CL SR CL CL CL CL LA LI CL
@@ -145,16 +162,19 @@ fn number(states: &[(&str, &str, u32, bool)], letters: &str) -> u8 {
 
 #[test]
 fn every_cell_of_the_tcp_tables() {
-    let cells = cells(TCP);
-    assert_eq!(cells.len(), 3 * 4 * TcpState::COUNT);
-    for (side, event, before, after) in cells {
-        for flags in (0..=255).filter(|flags| tcp_event(*flags) == Some(event)) {
-            let state = tcp::next(side, flags, TcpState(number(&TCP_STATES, before)), 0);
-            let expected = number(&TCP_STATES, after);
-            assert_eq!(
-                state.0, expected,
-                "{side:?} {event} ({flags:#04x}) in {before}"
-            );
+    for (table, is_secure) in [(TCP, false), (SECURE_TCP, true)] {
+        let cells = cells(table);
+        assert_eq!(cells.len(), 3 * 4 * TcpState::COUNT);
+        for (side, event, before, after) in cells {
+            for flags in (0..=255).filter(|flags| tcp_event(*flags) == Some(event)) {
+                let state = TcpState(number(&TCP_STATES, before));
+                let state = tcp::next(side, flags, state, is_secure, 0);
+                let expected = number(&TCP_STATES, after);
+                assert_eq!(
+                    state.0, expected,
+                    "{side:?} {event} ({flags:#04x}) in {before}, secure: {is_secure}"
+                );
+            }
         }
     }
 }
@@ -178,7 +198,10 @@ fn tcp_without_flags_closes() {
     for side in [Side::Client, Side::Server, Side::ClientOnly] {
         for flags in (0..=255).filter(|flags| tcp_event(*flags).is_none()) {
             for state in 0..TcpState::COUNT as u8 {
-                assert_eq!(tcp::next(side, flags, TcpState(state), 0), TcpState::CLOSE);
+                for is_secure in [false, true] {
+                    let state = tcp::next(side, flags, TcpState(state), is_secure, 0);
+                    assert_eq!(state, TcpState::CLOSE);
+                }
             }
         }
     }

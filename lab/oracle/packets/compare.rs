@@ -2,6 +2,7 @@
 //!
 //! - The identification of packets that the director itself makes (the outer ones of tunnels,
 //!   ICMP errors) and that may be fragmented, since it is random, with the header checksum.
+//! - Checksums of tunnels, which the kernel leaves to the device: those are finished here.
 //! - The source port of GUE packets, which is a hash of the kernel's own, and the checksum over it.
 //! - The checksum of UDP datagrams that came without one: IPVS computes it.
 //! - What an Ethernet frame has after its packet.
@@ -80,7 +81,7 @@ pub(super) fn text(frames: &[Vec<u8>]) -> String {
 }
 
 fn is_same(kernel: &[u8], elver: &[u8], unchecked: bool) -> Result<bool, String> {
-    let mut kernel = comparable(kernel)?;
+    let mut kernel = comparable(&finished(kernel))?;
     let elver = comparable(elver)?;
     if !elver.is_right {
         return Err(format!(
@@ -102,6 +103,37 @@ fn is_same(kernel: &[u8], elver: &[u8], unchecked: bool) -> Result<bool, String>
         }
     }
     Ok(kernel.octets == elver.octets)
+}
+
+/// A frame of the kernel's whose tunnel has a checksum, which it leaves to the device that sends
+/// it: here there is none.
+fn finished(frame: &[u8]) -> Vec<u8> {
+    let mut frame = frame.to_vec();
+    let (transport, protocol) = if frame[ETHERNET] >> 4 == 6 {
+        (ETHERNET + 40, frame[20])
+    } else {
+        (ETHERNET + usize::from(frame[ETHERNET] & 15) * 4, frame[23])
+    };
+    let (source, destination) = addresses(&frame);
+    let segment = &frame[transport..];
+    let pseudo = pseudo_header(source, destination, UDP, segment.len());
+    // What stands in the checksum's place until a device puts it there.
+    let (place, unfinished, covered) = match protocol {
+        GRE if segment[0] & 0x80 != 0 => (4, 0, segment.to_vec()),
+        UDP => {
+            let sum = !internet_checksum(&[&pseudo]);
+            (6, sum, [&pseudo, segment].concat())
+        }
+        _ => return frame,
+    };
+    if segment[place..place + 2] == unfinished.to_be_bytes() {
+        let start = covered.len() - segment.len() + place;
+        let mut covered = covered;
+        covered[start..start + 2].fill(0);
+        let checksum = internet_checksum(&[&covered]);
+        frame[transport + place..transport + place + 2].copy_from_slice(&checksum.to_be_bytes());
+    }
+    frame
 }
 
 fn comparable(frame: &[u8]) -> Result<Comparable, String> {

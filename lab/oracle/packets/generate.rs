@@ -2,20 +2,35 @@
 
 use super::cases::PROTOCOLS;
 use super::compare::GUE_PORT;
+use super::network::SERVERS;
 use super::packet::{DONT_FRAGMENT, Packet, chunk};
 use super::{Action, Place};
 use crate::random::Random;
 
 /// How many flows there are of each protocol to each service.
 const FLOWS: usize = 4;
+/// Settings of IPVS, with values.
+const SETTINGS: [(&str, &[&str]); 5] = [
+    ("conn_reuse_mode", &["0", "1", "2", "3"]),
+    ("expire_nodest_conn", &["0", "1"]),
+    ("secure_tcp", &["0", "3"]),
+    ("sloppy_tcp", &["0", "1"]),
+    ("sloppy_sctp", &["0", "1"]),
+];
 /// The ports of the services.
 const PORTS: [u16; 3] = [80, 81, 82];
 
-/// So many actions: services of each protocol, by a method that is drawn, with every real
-/// server, and then packets of their flows.
+/// So many actions: settings, services of each protocol, by a method that is drawn, with every
+/// real server, and then packets of their flows, between which real servers come, go and change.
 pub(super) fn actions(random: &mut Random, place: Place, count: usize) -> Vec<Action> {
     let gue = format!("-i --tun-type gue --tun-port {GUE_PORT}");
     let mut actions = Vec::new();
+    for (setting, values) in SETTINGS {
+        if random.below(2) == 0 {
+            actions.push(Action::Set(setting, random.one_of(values)));
+        }
+    }
+    let mut servers = Vec::new();
     for protocol in PROTOCOLS {
         for port in PORTS {
             // None that counts connections: one that gives way to a new one counts for IPVS until
@@ -33,10 +48,29 @@ pub(super) fn actions(random: &mut Random, place: Place, count: usize) -> Vec<Ac
             ]);
             actions.push(place.add(protocol, port, scheduler));
             actions.extend(place.add_servers(protocol, port, server_port, method));
+            servers.extend((0..SERVERS).map(|number| {
+                let server = place.server(number, server_port);
+                let service = place.service(protocol, port);
+                (format!("{service} -r {server}"), method.to_owned())
+            }));
         }
     }
-    actions.extend((0..count).map(|_| packet(random, place)));
+    actions.extend((0..count).map(|_| match random.below(15) {
+        0 => change(random, &servers),
+        _ => packet(random, place),
+    }));
     actions
+}
+
+/// A real server of a service comes, goes, or gets another weight.
+fn change(random: &mut Random, servers: &[(String, String)]) -> Action {
+    let (server, method) = &servers[random.below(servers.len())];
+    let weight = random.below(4);
+    Action::Command(match random.below(4) {
+        0 => format!("-d {server}"),
+        1 => format!("-a {server} {method} -w {weight}"),
+        _ => format!("-e {server} {method} -w {weight}"),
+    })
 }
 
 fn packet(random: &mut Random, place: Place) -> Action {

@@ -9,6 +9,7 @@ mod errors;
 mod generate;
 mod network;
 mod packet;
+mod settings;
 mod walks;
 
 use std::collections::BTreeMap;
@@ -27,7 +28,7 @@ use crate::listing::{self, Connection};
 use crate::random::Random;
 use crate::steps::Steps;
 
-/// Generated runs, each of this many actions.
+/// Generated runs, where `ORACLE_GENERATED` does not say how many, and actions of each.
 const GENERATED: u64 = 3;
 const ACTIONS: usize = 150;
 
@@ -50,6 +51,11 @@ enum Action {
     /// The real server sends a packet to which the client's packets of this connection went;
     /// the source is the virtual service.
     Answer(Packet),
+    /// A real server sends a packet that belongs to no connection. What is told it of that comes
+    /// from another address with elver, so only how much comes out is compared.
+    Stray(Packet),
+    /// A setting of IPVS has this value from now on.
+    Set(&'static str, &'static str),
     /// Somebody sends an ICMP error.
     Complain(Complaint),
     /// So large may packets towards the real servers be from now on.
@@ -69,6 +75,8 @@ impl fmt::Display for Action {
             Action::Send(packet) => write!(f, "client {packet}"),
             Action::SendPadded(packet) => write!(f, "client {packet}, padded"),
             Action::Answer(packet) => write!(f, "server {packet}"),
+            Action::Stray(packet) => write!(f, "server {packet}, of no connection"),
+            Action::Set(setting, value) => write!(f, "{setting} = {value}"),
             Action::Complain(complaint) => write!(f, "{complaint}"),
             Action::Mtu(mtu) => write!(f, "packets of {mtu} octets"),
             Action::NoStatistics => write!(f, "no statistics"),
@@ -152,7 +160,8 @@ pub(crate) fn steps(steps: &mut Steps, elver: &Path, seed: u64) {
         has_statistics: true,
     };
     pair.elver.start(elver);
-    let cases = cases::all().into_iter().chain(walks::all());
+    let cases = cases::all().into_iter();
+    let cases = cases.chain(walks::all()).chain(settings::all());
     // What they leave lies in the kernel's memory of routes, so they come last.
     for case in cases.chain(errors::all()) {
         for family in case.families {
@@ -161,7 +170,7 @@ pub(crate) fn steps(steps: &mut Steps, elver: &Path, seed: u64) {
             steps.step(&name, || pair.play(place, &(case.actions)(place)));
         }
     }
-    for run in 0..GENERATED {
+    for run in 0..generated() {
         let seed = seed.wrapping_add(run);
         let place = pair.next(if run % 2 == 0 { Family::V4 } else { Family::V6 });
         steps.step(&format!("packets: generated, ORACLE_SEED={seed}"), || {
@@ -169,6 +178,13 @@ pub(crate) fn steps(steps: &mut Steps, elver: &Path, seed: u64) {
             pair.play(place, &actions);
         });
     }
+}
+
+fn generated() -> u64 {
+    std::env::var("ORACLE_GENERATED").map_or(GENERATED, |text| {
+        text.parse()
+            .unwrap_or_else(|_| panic!("ORACLE_GENERATED={text}: not a number"))
+    })
 }
 
 impl Pair {
@@ -190,6 +206,7 @@ impl Pair {
             side.director.list(&["-C"]);
             side.unmark();
             side.reset_mtu();
+            side.reset_settings();
         }
         for (number, action) in actions.iter().enumerate() {
             println!("{number:3} {action}");
@@ -226,6 +243,20 @@ impl Pair {
                         self.exchange(End::Servers, &packet, 0);
                     }
                     None => println!("      no real server has the connection"),
+                }
+            }
+            Action::Stray(packet) => {
+                let octets = packet.octets();
+                let [kernel, elver] = [&mut self.kernel, &mut self.elver]
+                    .map(|side| side.send(End::Servers, &octets))
+                    .map(|out| (out.servers.len(), out.clients.len()));
+                println!("      {} to servers, {} to clients", kernel.0, kernel.1);
+                assert_eq!(kernel, elver, "the kernel (left) and elver differ");
+                self.passed += kernel.0 + kernel.1;
+            }
+            Action::Set(setting, value) => {
+                for side in [&mut self.kernel, &mut self.elver] {
+                    side.set(setting, value);
                 }
             }
             Action::Complain(complaint) => self.complain(complaint),

@@ -13,9 +13,10 @@
 //! Every frame that comes out was sent by the director, and both networks have the same
 //! hardware addresses, so that frames are the same in every octet.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use elver_lab::{Host, Lab, wait};
@@ -35,6 +36,9 @@ pub(super) const SERVERS: u8 = 3;
 
 /// How long the director may take to answer, on a machine that is not slow.
 const LIMIT: Duration = Duration::from_secs(10);
+
+/// How long it takes until a setting about floods is in force.
+const DEFENCE: Duration = Duration::from_secs(3);
 
 /// How large packets are at first.
 const MTU: u16 = 1500;
@@ -179,6 +183,10 @@ pub(super) struct Network {
     is_marked: bool,
     /// How large packets towards the real servers may be.
     mtu: u16,
+    /// Settings of IPVS that are not the default.
+    settings: BTreeMap<&'static str, &'static str>,
+    /// The default of each that was ever changed, of the kernel.
+    defaults: BTreeMap<&'static str, String>,
     peers: Host,
     lab: Lab,
 }
@@ -211,6 +219,8 @@ impl Network {
             questions: 0,
             is_marked: false,
             mtu: MTU,
+            settings: BTreeMap::new(),
+            defaults: BTreeMap::new(),
             peers,
             lab,
         };
@@ -225,8 +235,12 @@ impl Network {
 
     /// [`Network::start`] with further options of `elver run`.
     pub(super) fn start_with(&mut self, elver: &Path, options: &[&str]) {
+        self.write_settings();
+        let settings = self.settings_file();
+        let settings = ["--settings", settings.to_str().expect("a name in UTF-8")];
+        let options = [&settings, options].concat();
         self.director
-            .start_with(&self.lab, elver, ENDS.len(), options);
+            .start_with(&self.lab, elver, ENDS.len(), &options);
     }
 
     /// Lets the peers receive several packets at a time, as they have to where XDP sends to
@@ -318,6 +332,57 @@ impl Network {
         if self.mtu != MTU {
             self.set_mtu(MTU);
         }
+    }
+
+    /// Gives a setting of IPVS another value, and waits until it is in force.
+    pub(super) fn set(&mut self, setting: &'static str, value: &'static str) {
+        self.settings.insert(setting, value);
+        if self.director.is_elver() {
+            self.reload_settings();
+        } else {
+            let path = format!("net/ipv4/vs/{setting}");
+            let before = self.director.host().sysctl(&path).expect("a setting");
+            self.defaults.entry(setting).or_insert(before);
+            self.director
+                .host()
+                .set_sysctl(&path, value)
+                .expect("the setting is taken");
+        }
+        // Defences are looked at once a second, by both.
+        std::thread::sleep(DEFENCE);
+    }
+
+    /// Undoes [`Network::set`].
+    pub(super) fn reset_settings(&mut self) {
+        if std::mem::take(&mut self.settings).is_empty() {
+            return;
+        }
+        if self.director.is_elver() {
+            self.reload_settings();
+        }
+        for (setting, value) in &self.defaults {
+            let path = format!("net/ipv4/vs/{setting}");
+            let host = self.director.host();
+            host.set_sysctl(&path, value).expect("the setting is taken");
+        }
+        std::thread::sleep(DEFENCE);
+    }
+
+    fn reload_settings(&self) {
+        self.write_settings();
+        let output = self.director.elver().command(&["ctl", "reload"]);
+        output.expect("it ends").success().expect("a reload");
+    }
+
+    fn write_settings(&self) {
+        let lines = self.settings.iter();
+        let lines = lines.map(|(setting, value)| format!("{setting} = {value}\n"));
+        let text = format!("[ipvs]\n{}", lines.collect::<String>());
+        std::fs::write(self.settings_file(), text).expect("a file");
+    }
+
+    fn settings_file(&self) -> PathBuf {
+        self.lab.directory().join("elver.toml")
     }
 
     /// Takes the mark away again.

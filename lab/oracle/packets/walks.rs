@@ -30,7 +30,7 @@ pub(super) fn all() -> Vec<Case> {
 
 /// Packets of one connection after the other: what the client sends is written `>S`, what the
 /// real server sends `<SA`.
-fn tcp(place: Place, method: &str, walks: &[&str]) -> Vec<Action> {
+pub(super) fn tcp(place: Place, method: &str, walks: &[&str]) -> Vec<Action> {
     let vip = place.vip(80);
     let mut actions = vec![place.add("-t", 80, "-s rr")];
     actions.extend(place.add_servers("-t", 80, 80, method));

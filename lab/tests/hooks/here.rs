@@ -101,3 +101,32 @@ fn the_director_is_a_real_server_by_nat() {
     conversation.echo(CONVERSATION);
     network.converse(Transport::Tcp, vip, CONVERSATION);
 }
+
+/// What leaves in fragments, and the error of a port that nobody listens at, are the virtual
+/// service's as well.
+#[test]
+fn fragments_and_errors_of_the_director_reach_its_clients() {
+    const SERVER: [&str; 2] = ["10.1.0.1", "fd00:1::1"];
+    const DATAGRAM: usize = 5001;
+    let network = Network::new("hooks-here-pieces", &[]);
+    for family in [0, 1] {
+        let vip = SocketAddr::new(VIP[family].parse().expect("an address"), PORT);
+        let server = SocketAddr::new(SERVER[family].parse().expect("an address"), PORT + 1);
+        Hosts::answer_datagrams(&network.host, server);
+        network.serve(Transport::Udp, vip, server, &["-m"]);
+        for _ in 0..3 {
+            network.exchange(vip, DATAGRAM);
+        }
+        let closed_vip = SocketAddr::new(vip.ip(), PORT + 5);
+        let closed = SocketAddr::new(server.ip(), PORT + 6);
+        network.serve(Transport::Udp, closed_vip, closed, &["-m"]);
+        let socket = network.datagrams(closed_vip);
+        // The first may be lost while somebody looks for a neighbour.
+        let refused = (0..5).any(|_| {
+            let sent = socket.send(b"a datagram");
+            let error = sent.and_then(|_| socket.recv(&mut [0; 64])).err();
+            error.is_some_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
+        });
+        assert!(refused, "{closed_vip}: {:?}", network.packets());
+    }
+}

@@ -4,6 +4,7 @@
 //! The program under test is the one that the variable `ELVER` names, or else the one
 //! that `cargo build -p elver` put beside the tests.
 
+mod defence;
 mod fragments;
 mod here;
 mod network;

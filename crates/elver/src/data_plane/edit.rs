@@ -19,7 +19,7 @@ use elver_packet::table::settings::{TCP_TIMEOUTS_WORD, UDP_TIMEOUT_WORD};
 use elver_packet::table::{Words, destination, service};
 use elver_sys::bpf::BpfError;
 
-use super::{DataPlane, Slots, add, estimates, layout};
+use super::{DataPlane, Inventory, Slots, add, estimates, layout};
 
 impl EditedTable for DataPlane {
     fn has_service(&self, service: &ServiceKey) -> bool {
@@ -121,7 +121,7 @@ impl DataPlane {
                 settings,
             } => {
                 self.add_destination(service, *address, settings, origin)?;
-                self.tell_of_real_server(address.ip(), settings)
+                self.tell_of_real_server(service, *address, settings)
                     .map_err(system)
             }
             Edit::EditDestination {
@@ -131,7 +131,7 @@ impl DataPlane {
             } => {
                 self.edit_destination(service, *address, settings)?;
                 self.endpoint_may_go();
-                self.tell_of_real_server(address.ip(), settings)
+                self.tell_of_real_server(service, *address, settings)
                     .map_err(system)
             }
             Edit::RemoveDestination { service, address } => {
@@ -148,10 +148,16 @@ impl DataPlane {
                 self.set_timeouts(self.inventory.timeouts().changed_by(*timeouts));
                 Ok(())
             }
-            Edit::StartSyncDaemon(settings) => self.start_sync_daemon(settings),
+            Edit::StartSyncDaemon(settings) => {
+                self.start_sync_daemon(settings)?;
+                self.stand_by();
+                Ok(())
+            }
             Edit::StopSyncDaemon { role } => {
                 let stopped = self.inventory.sync_daemons.stop(*role);
-                stopped.map_err(not_recorded)
+                stopped.map_err(not_recorded)?;
+                self.stand_by();
+                Ok(())
             }
         }
     }
@@ -181,9 +187,11 @@ impl DataPlane {
         ] {
             words.store(word, 0);
         }
-        layout::write_past_totals(words, &Default::default());
         layout::write_service(words, key, settings, origin, held, self.inventory.clock);
         warn_of_engine(key, settings);
+        // Its statistics begin anew, those of destinations that come back as well (`ip_vs_zero_stats`
+        // in the kernel).
+        self.inventory.clear_statistics(&slots)?;
         self.places.release(slots.service);
         self.inventory
             .maps
@@ -409,19 +417,13 @@ impl DataPlane {
         {
             return Err(EditError::NoSuchService);
         }
-        let inventory = &mut self.inventory;
-        for (key, slots) in &inventory.services {
-            if only.is_some_and(|only| only != key) {
-                continue;
-            }
-            layout::write_past_totals(
-                inventory.maps.service_words(slots.service)?,
-                &Default::default(),
-            );
-            for id in slots.destinations.iter().chain(&slots.tombstones) {
-                inventory.maps.clear_totals(*id).map_err(system)?;
-                estimates::zero(&inventory.maps, *id);
-            }
+        let services = self.inventory.services.iter();
+        let chosen: Vec<Slots> = services
+            .filter(|(key, _)| only.is_none_or(|only| only == *key))
+            .map(|(_, slots)| slots.clone())
+            .collect();
+        for slots in &chosen {
+            self.inventory.clear_statistics(slots)?;
         }
         Ok(())
     }
@@ -579,5 +581,18 @@ impl Slot for elver_sys::bpf::Maps {
     fn destination_words(&self, id: u32) -> Result<elver_packet::host::Slice<'_>, EditError> {
         self.destination(id)
             .ok_or_else(|| EditError::System(format!("there is no destination slot {id}")))
+    }
+}
+
+impl Inventory {
+    /// Lets the statistics of a service, and of all destinations that it has or had, begin anew.
+    fn clear_statistics(&mut self, slots: &Slots) -> Result<(), EditError> {
+        let words = self.maps.service_words(slots.service)?;
+        layout::write_past_totals(words, &Default::default());
+        for id in slots.destinations.iter().chain(&slots.tombstones) {
+            self.maps.clear_totals(*id).map_err(system)?;
+            estimates::zero(&self.maps, *id);
+        }
+        Ok(())
     }
 }

@@ -1,8 +1,8 @@
 //! The addresses whose fragments the programs look after: virtual ones, and those of real
-//! servers whose answers pass here.
+//! servers whose answers pass here; and the ports from which those answer.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use elver_core::service::{DestinationSettings, ForwardingMethod, ServiceKey};
 use elver_packet::table::fragment::Endpoint;
@@ -22,27 +22,29 @@ impl DataPlane {
     /// Tells the programs of a service's address.
     pub(super) fn tell_of_service(&mut self, key: &ServiceKey) -> Result<(), BpfError> {
         match key.virtual_address() {
-            Some(address) => self.tell_of(address.ip()),
+            Some(address) => self.tell_of([endpoint(address.ip())]),
             None => Ok(()),
         }
     }
 
-    /// Tells the programs of a real server, if its answers pass here.
+    /// Tells the programs of a service's real server, if its answers pass here.
     pub(super) fn tell_of_real_server(
         &mut self,
-        address: IpAddr,
+        service: &ServiceKey,
+        address: SocketAddr,
         settings: &DestinationSettings,
     ) -> Result<(), BpfError> {
         match settings.method {
-            ForwardingMethod::Nat => self.tell_of(address),
+            ForwardingMethod::Nat => self.tell_of(real_server(service, address)),
             _ => Ok(()),
         }
     }
 
-    fn tell_of(&mut self, address: IpAddr) -> Result<(), BpfError> {
-        let endpoint = endpoint(address);
-        if self.endpoints.told.insert(endpoint) {
-            self.inventory.maps.add_endpoint(endpoint)?;
+    fn tell_of(&mut self, endpoints: impl IntoIterator<Item = Endpoint>) -> Result<(), BpfError> {
+        for endpoint in endpoints {
+            if self.endpoints.told.insert(endpoint) {
+                self.inventory.maps.add_endpoint(endpoint)?;
+            }
         }
         Ok(())
     }
@@ -72,7 +74,7 @@ impl DataPlane {
                 };
                 let settings = layout::destination_settings(words);
                 if settings.method == ForwardingMethod::Nat {
-                    wanted.insert(endpoint(layout::destination_address(words).ip()));
+                    wanted.extend(real_server(key, layout::destination_address(words)));
                 }
             }
         }
@@ -91,6 +93,18 @@ impl DataPlane {
 fn endpoint(address: IpAddr) -> Endpoint {
     Endpoint {
         address: layout::octets(address),
+        port: [0; 2],
+        protocol: 0,
         family: if address.is_ipv4() { 4 } else { 6 },
     }
+}
+
+/// A real server's address, and that with the port from which it answers for a service.
+fn real_server(service: &ServiceKey, address: SocketAddr) -> [Endpoint; 2] {
+    let own = endpoint(address.ip());
+    let protocol = match service {
+        ServiceKey::Address { protocol, .. } => protocol.number(),
+        ServiceKey::Mark { .. } => 0,
+    };
+    [own, own.at_port(address.port().to_be_bytes(), protocol)]
 }

@@ -7,6 +7,7 @@
 
 mod access;
 mod check_paths;
+mod defence;
 mod edit;
 mod endpoints;
 mod estimates;
@@ -26,13 +27,15 @@ use std::time::Duration;
 use elver_core::lb::Configured;
 use elver_core::metrics::TableUse;
 use elver_core::service::{
-    ConnectionState, DestinationState, ServiceKey, ServiceState, Statistics, SyncDaemon, Timeouts,
+    ConnectionState, DestinationState, ServiceKey, ServiceState, Statistics, SyncDaemon, SyncRole,
+    Timeouts,
 };
 use elver_packet::host::Slice;
 use elver_packet::reason::Reason;
 use elver_packet::table::destination::Destination;
 use elver_packet::table::settings::{
-    BEHAVIOUR_WORD, LOCALITY_WORD, SIZE_AND_EPOCH_WORD, TCP_TIMEOUTS_WORD, UDP_TIMEOUT_WORD,
+    BEHAVIOUR_WORD, LOCALITY_WORD, ON_STANDBY, SIZE_AND_EPOCH_WORD, TCP_TIMEOUTS_WORD,
+    UDP_TIMEOUT_WORD, VERSION_WORD, behaviour as flags,
 };
 use elver_packet::table::{Words, destination, service};
 use elver_sys::bpf::{Attachments, BpfError, Clock, Direction, Maps, Sizes, Totals};
@@ -41,6 +44,7 @@ use elver_sys::netlink::Netlink;
 
 pub(crate) use access::{AccessLists, Network};
 pub(crate) use check_paths::CheckConnection;
+pub(crate) use defence::{Defence, When};
 pub(crate) use marks::{MOST_RULES, MarkRule};
 
 use crate::instance::Instance;
@@ -64,6 +68,10 @@ pub(crate) struct Behaviour {
     pub(crate) flags: u32,
     /// After how long lblc and lblcr forget an address.
     pub(crate) locality_expirations: [Duration; 2],
+    /// While there is a backup sync daemon, packets are left alone.
+    pub(crate) backup_only: bool,
+    /// What is done about floods.
+    pub(crate) defence: Defence,
 }
 
 /// A service's slot, and those of its destinations.
@@ -106,6 +114,9 @@ pub(crate) struct DataPlane {
     sweep: sweep::Sweep,
     configured: Configured,
     leaving: leaving::Leaving,
+    defence: Defence,
+    defending: defence::Defending,
+    backup_only: bool,
 }
 
 impl Inventory {
@@ -322,6 +333,9 @@ impl DataPlane {
             sweep: sweep::Sweep::default(),
             configured,
             leaving: leaving::Leaving::default(),
+            defence: Defence::default(),
+            defending: defence::Defending::default(),
+            backup_only: false,
         };
         data_plane.find_ways();
         data_plane.collect_endpoints()?;
@@ -372,12 +386,30 @@ impl DataPlane {
 
     /// Has packets treated so from now on.
     pub(crate) fn set_behaviour(&mut self, behaviour: &Behaviour) {
-        self.replace_behaviour(u32::MAX.into(), behaviour.flags.into());
+        let all = !flags::SECURE_TCP;
+        self.replace_behaviour(all.into(), behaviour.flags.into());
+        self.defence = behaviour.defence;
+        self.backup_only = behaviour.backup_only;
+        self.stand_by();
         let [lblc, lblcr] = behaviour
             .locality_expirations
             .map(|time| u64::from(self.inventory.clock.ticks(time)));
         if let Some(settings) = self.inventory.maps.settings() {
             settings.store(LOCALITY_WORD, lblc | lblcr << 32);
+        }
+    }
+
+    /// Has the programs leave packets alone, or look at them again, whichever is due.
+    fn stand_by(&self) {
+        let is_backup = self.inventory.sync_daemons.has(SyncRole::Backup);
+        if let Some(settings) = self.inventory.maps.settings() {
+            let version = settings.load(VERSION_WORD) & !ON_STANDBY;
+            let standby = if self.backup_only && is_backup {
+                ON_STANDBY
+            } else {
+                0
+            };
+            settings.exchange(VERSION_WORD, version | standby);
         }
     }
 

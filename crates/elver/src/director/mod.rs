@@ -405,6 +405,7 @@ impl Director {
                 }
                 _ = sweep.tick() => {
                     self.data_plane.sweep();
+                    self.data_plane.defend();
                     self.tell_xdp();
                 }
                 _ = observe.tick() => self.observe_clients(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use elver_packet::table::settings::behaviour;
 use serde::Deserialize;
 
-use crate::data_plane::Behaviour;
+use crate::data_plane::{Behaviour, Defence, When};
 
 /// A number from 0 to `MOST`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -41,6 +41,17 @@ impl<const DEFAULT: i64, const MOST: i64> Number<DEFAULT, MOST> {
     /// The value, if it is not the default.
     fn changed(self) -> Option<String> {
         (self.0 != DEFAULT).then(|| self.0.to_string())
+    }
+}
+
+impl Number<0, 3> {
+    /// As which defence: 1 and 2, between which the kernel changes by itself, are the same.
+    fn when(self) -> When {
+        match self.0 {
+            0 => When::Never,
+            1 | 2 => When::MemoryIsShort,
+            _ => When::Always,
+        }
     }
 }
 
@@ -186,6 +197,14 @@ impl Ipvs {
             flags: self.flags(),
             locality_expirations: [self.lblc_expiration.0, self.lblcr_expiration.0]
                 .map(|seconds| Duration::from_secs(seconds.unsigned_abs())),
+            backup_only: self.backup_only.is_on(),
+            defence: Defence {
+                drop_entry: self.drop_entry.when(),
+                drop_packet: self.drop_packet.when(),
+                secure_tcp: self.secure_tcp.when(),
+                least_free_pages: self.amemthresh.0.unsigned_abs(),
+                drop_rate: self.am_droprate.0.try_into().unwrap_or(u32::MAX),
+            },
         }
     }
 
@@ -202,9 +221,11 @@ impl Ipvs {
             ),
             (self.sloppy_tcp.is_on(), behaviour::SLOPPY_TCP),
             (self.sloppy_sctp.is_on(), behaviour::SLOPPY_SCTP),
-            (reuse & 1 != 0, behaviour::REUSE_ENDED),
+            (reuse != 0, behaviour::REUSE_ENDED),
             (reuse & 2 != 0, behaviour::REUSE_FIN_WAIT),
             (!self.pmtu_disc.is_on(), behaviour::NO_PMTU_DISC),
+            (self.nat_icmp_send.is_on(), behaviour::NAT_ICMP_SEND),
+            (self.schedule_icmp.is_on(), behaviour::SCHEDULE_ICMP),
         ]
         .into_iter()
         .filter_map(|(is_set, flag)| is_set.then_some(flag))
@@ -213,17 +234,10 @@ impl Ipvs {
 
     /// Settings that were changed without an effect, by name.
     pub(super) fn without_effect(&self) -> Vec<WithoutEffect> {
-        const MEMORY: &str = "tables have the sizes that [tables] says, and a full one makes room \
-                              by giving up expired, then embryonic, then idle connections";
-        const NEVER_DROPPED: &str = "no first packet is dropped for want of memory: tables have the \
-                                     sizes that [tables] says";
         const NO_SYNC: &str = "connections are not synchronised yet";
         let SyncPorts(ports) = self.sync_ports;
         let SyncThreshold(threshold) = self.sync_threshold;
         [
-            ("am_droprate", self.am_droprate.changed(), NEVER_DROPPED),
-            ("amemthresh", self.amemthresh.changed(), MEMORY),
-            ("backup_only", self.backup_only.changed(), NO_SYNC),
             (
                 "cache_bypass",
                 self.cache_bypass.changed(),
@@ -234,32 +248,15 @@ impl Ipvs {
                 self.conntrack.changed(),
                 "packets are forwarded in front of netfilter, whose conntrack never sees them",
             ),
-            ("drop_entry", self.drop_entry.changed(), MEMORY),
-            ("drop_packet", self.drop_packet.changed(), NEVER_DROPPED),
             (
                 "ignore_tunneled",
                 self.ignore_tunneled.changed(),
                 "packets in tunnels that arrive are always left to the stack",
             ),
             (
-                "nat_icmp_send",
-                self.nat_icmp_send.changed(),
-                "what a real server sends without a connection is left to the stack",
-            ),
-            (
                 "run_estimation",
                 self.run_estimation.changed(),
                 "rates are always estimated, which takes nothing from packets",
-            ),
-            (
-                "schedule_icmp",
-                self.schedule_icmp.changed(),
-                "an ICMP error about no connection is left to the stack",
-            ),
-            (
-                "secure_tcp",
-                self.secure_tcp.changed(),
-                "states of TCP change as with 0",
             ),
             (
                 "snat_reroute",
@@ -330,12 +327,20 @@ mod tests {
     #[test]
     fn a_change_without_effect_is_named() {
         let acted_on = [
+            "am_droprate",
+            "amemthresh",
+            "backup_only",
             "conn_reuse_mode",
+            "drop_entry",
+            "drop_packet",
             "expire_nodest_conn",
             "expire_quiescent_template",
             "lblc_expiration",
             "lblcr_expiration",
+            "nat_icmp_send",
             "pmtu_disc",
+            "schedule_icmp",
+            "secure_tcp",
             "sloppy_sctp",
             "sloppy_tcp",
         ];

@@ -106,11 +106,24 @@ impl Segment {
         }
     }
 
+    /// Whether such a packet ends a connection at once, with nothing to be said against it.
+    #[inline(always)]
+    pub fn aborts(&self, protocol: u8) -> bool {
+        match protocol {
+            protocol::TCP => self.event & TcpFlags::RST != 0,
+            protocol::SCTP => Chunk(self.event) == Chunk::ABORT,
+            _ => false,
+        }
+    }
+
     /// The state after such a packet. `zero` is 0, read from memory: see `look_up`.
     #[inline(always)]
-    pub fn advance(&self, protocol: u8, side: Side, state: u8, zero: u64) -> u8 {
+    pub fn advance(&self, protocol: u8, side: Side, state: u8, behaviour: u32, zero: u64) -> u8 {
         match protocol {
-            protocol::TCP => tcp::next(side, self.event, TcpState(state), zero).0,
+            protocol::TCP => {
+                let is_secure = behaviour & behaviour::SECURE_TCP != 0;
+                tcp::next(side, self.event, TcpState(state), is_secure, zero).0
+            }
             protocol::SCTP => sctp::next(side, Chunk(self.event), SctpState(state), zero).0,
             _ => state,
         }

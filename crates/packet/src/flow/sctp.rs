@@ -12,6 +12,10 @@ use crate::wire::{SctpChunk, SctpStart};
 pub struct SctpState(pub u8);
 
 impl SctpState {
+    /// An association that its client has asked for.
+    pub const INIT1: SctpState = SctpState(1);
+    /// One that its client has asked for again.
+    pub const INIT: SctpState = SctpState(2);
     /// Data may flow.
     pub const ESTABLISHED: SctpState = SctpState(8);
     /// Over.

@@ -1,7 +1,9 @@
 //! States of a TCP connection, seen by someone in the middle.
 //!
-//! The tables are those of the kernel (`net/netfilter/ipvs/ip_vs_proto_tcp.c`), for
-//! `secure_tcp` 0: rows are events, columns the state in which the event happens.
+//! The tables are those of the kernel (`net/netfilter/ipvs/ip_vs_proto_tcp.c`): rows are
+//! events, columns the state in which the event happens. The second half of the table holds
+//! while `secure_tcp` defends against floods: a connection comes about only with an answer of
+//! the real server to the client's last step.
 
 use super::Side;
 use crate::table::destination::Activity;
@@ -85,6 +87,7 @@ const CL: u8 = TcpState::CLOSE.0;
 const CW: u8 = TcpState::CLOSE_WAIT.0;
 const LA: u8 = TcpState::LAST_ACK.0;
 const LI: u8 = TcpState::LISTEN.0;
+const SA: u8 = TcpState::SYN_ACK.0;
 
 /// Rows are padded to 16 states, and sides to eight rows, so that an index is a shift.
 const UNUSED: [u8; 16] = [NO; 16];
@@ -115,9 +118,28 @@ static TRANSITIONS: [[u8; 16]; 64] = [
     /* none */ CLOSED, UNUSED, UNUSED, UNUSED,
     // padding
     UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED,
-    UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED,
-    UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED,
-    UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED,
+    // secure_tcp: from the client
+    //         NO  ES  SS  SR  FW  TW  CL  CW  LA  LI  SA
+    /* syn */ [SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SA, NO, NO, NO, NO, NO],
+    /* fin */ [CL, CW, SS, TW, TW, TW, CL, CW, LA, LI, SA, NO, NO, NO, NO, NO],
+    /* ack */ [ES, ES, SS, SR, FW, TW, CL, CW, CL, LI, SA, NO, NO, NO, NO, NO],
+    /* rst */ [CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, CL, NO, NO, NO, NO, NO],
+    /* none */ CLOSED, UNUSED, UNUSED, UNUSED,
+    // secure_tcp: from the real server
+    //         NO  ES  SS  SR  FW  TW  CL  CW  LA  LI  SA
+    /* syn */ [SS, ES, SS, SA, SS, SS, SS, SS, SS, LI, SA, NO, NO, NO, NO, NO],
+    /* fin */ [TW, FW, SS, TW, FW, TW, CL, TW, LA, LI, TW, NO, NO, NO, NO, NO],
+    /* ack */ [ES, ES, SS, ES, FW, TW, CL, CW, LA, ES, ES, NO, NO, NO, NO, NO],
+    /* rst */ [CL, CL, SS, CL, CL, TW, CL, CL, CL, CL, CL, NO, NO, NO, NO, NO],
+    /* none */ CLOSED, UNUSED, UNUSED, UNUSED,
+    // secure_tcp: from the client, where the real server answers past us
+    //         NO  ES  SS  SR  FW  TW  CL  CW  LA  LI  SA
+    /* syn */ [SA, ES, ES, SR, SA, SA, SA, SA, SA, SA, SA, NO, NO, NO, NO, NO],
+    /* fin */ [CL, FW, SS, TW, FW, TW, CL, CW, LA, LI, TW, NO, NO, NO, NO, NO],
+    /* ack */ [ES, ES, SS, ES, FW, TW, CL, CW, CL, LI, ES, NO, NO, NO, NO, NO],
+    /* rst */ [CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, CL, NO, NO, NO, NO, NO],
+    /* none */ CLOSED, UNUSED, UNUSED, UNUSED,
+    // padding
     UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED,
 ];
 
@@ -149,9 +171,9 @@ pub fn opens(flags: u8) -> bool {
 /// The state after a segment with these flags.
 ///
 /// A segment with none of the flags that count closes the connection, as in the kernel.
-/// `zero` is 0, as [`super::Segment::advance`] has it.
+/// `is_secure` is what `secure_tcp` comes to; `zero` is 0, as [`super::Segment::advance`] has it.
 #[inline(always)]
-pub fn next(side: Side, flags: u8, state: TcpState, zero: u64) -> TcpState {
+pub fn next(side: Side, flags: u8, state: TcpState, is_secure: bool, zero: u64) -> TcpState {
     const {
         assert!(
             TcpFlags::FIN == 1 && TcpFlags::SYN == 2 && TcpFlags::RST == 4 && TcpFlags::ACK == 16
@@ -164,6 +186,7 @@ pub fn next(side: Side, flags: u8, state: TcpState, zero: u64) -> TcpState {
         Side::Server => 8 | event,
         Side::ClientOnly => 16 | event,
     };
+    let row = row | u8::from(is_secure) << 5;
     TcpState(super::look_up(&TRANSITIONS, row, state.0, zero))
 }
 
@@ -180,7 +203,7 @@ mod tests {
     fn trace(events: &[(Side, u8)]) -> Vec<&'static str> {
         let mut state = TcpState::NONE;
         let step = |(side, flags): &(Side, u8)| {
-            state = next(*side, *flags, state, 0);
+            state = next(*side, *flags, state, false, 0);
             state.name()
         };
         events.iter().map(step).collect()
@@ -251,7 +274,7 @@ mod tests {
     #[test]
     fn a_segment_without_flags_closes() {
         assert_eq!(
-            next(Side::Client, 0, TcpState::ESTABLISHED, 0),
+            next(Side::Client, 0, TcpState::ESTABLISHED, false, 0),
             TcpState::CLOSE
         );
     }
@@ -262,7 +285,7 @@ mod tests {
         for side in [Side::Client, Side::Server, Side::ClientOnly] {
             for flags in 0..=255 {
                 for state in 0..=255 {
-                    let after = next(side, flags, TcpState(state), 0);
+                    let after = next(side, flags, TcpState(state), false, 0);
                     assert!(usize::from(after.0) < TcpState::COUNT);
                 }
             }

@@ -30,12 +30,17 @@ pub(super) struct Message {
 }
 
 impl Message {
-    /// Leaves the message for the next stage.
+    /// Leaves the message for the stage that sends it.
     #[inline(always)]
-    pub(super) fn note<P: Frame>(&self, frame: &mut P) {
+    pub(super) fn send<F: Icmp, P: Frame>(&self, frame: &mut P) -> Stage {
         let kind = u64::from(self.kind.number) | u64::from(self.kind.code) << 8;
         let rest = u32::from_ne_bytes(self.rest).into();
         frame.note(&[kind, rest, self.is_relayed.into(), 0]);
+        if F::NUMBER == 4 {
+            Stage::Answer4
+        } else {
+            Stage::Answer6
+        }
     }
 
     #[inline(always)]
@@ -67,12 +72,7 @@ pub(super) fn refuse<F: Icmp, P: Frame>(frame: &mut P, reason: Reason, largest: 
         rest: F::naming_largest(largest),
         is_relayed: false,
     };
-    message.note(frame);
-    Step::Next(if F::NUMBER == 4 {
-        Stage::Answer4
-    } else {
-        Stage::Answer6
-    })
+    Step::Next(message.send::<F, P>(frame))
 }
 
 /// Makes the message that the stage before has noted, and sends it.

@@ -4,15 +4,15 @@
 use super::known::{self, Hand};
 use super::{Decision, Stage};
 use crate::family::Packet;
-use crate::forward::{self, Outgoing, RewrittenError};
-use crate::frame::Frame;
+use crate::forward::{self, Exit, Outgoing, RewrittenError};
+use crate::frame::{Frame, Notes};
 use crate::icmp::{End, Icmp, Quoted, checksum_of};
 use crate::reason::Reason;
 use crate::table::connection::{
     self, Direction, Entry, Found, Key, destination_of, found_at, has_expired,
 };
 use crate::table::destination::{self, method};
-use crate::table::settings::{Settings, Ticks};
+use crate::table::settings::{Settings, Ticks, behaviour};
 use crate::table::{Tables, Traffic};
 use crate::wire::{Ethernet, IcmpHeader, Ipv6, TcpStart, UdpHeader, protocol};
 
@@ -139,16 +139,27 @@ pub(super) fn find<F: Icmp, P: Frame, T: Tables>(
             }));
         }
     }
-    match (
-        super::tunnel_error::content(frame, quoted.protocol, quoted.transport),
-        F::NUMBER,
-    ) {
-        (protocol::IPIP, 4) => Ok(Decision::Later(Stage::TunnelError44)),
-        (protocol::IPIP, _) => Ok(Decision::Later(Stage::TunnelError46)),
-        (protocol::IPV6, 4) => Ok(Decision::Later(Stage::TunnelError64)),
-        (protocol::IPV6, _) => Ok(Decision::Later(Stage::TunnelError66)),
-        _ => Err(Reason::Unrelated),
-    }
+    let opens = settings.behaviour() & behaviour::SCHEDULE_ICMP != 0;
+    Ok(Decision::Later(
+        match (
+            super::tunnel_error::content(frame, quoted.protocol, quoted.transport),
+            F::NUMBER,
+        ) {
+            (protocol::IPIP, 4) => Stage::TunnelError44,
+            (protocol::IPIP, _) => Stage::TunnelError46,
+            (protocol::IPV6, 4) => Stage::TunnelError64,
+            (protocol::IPV6, _) => Stage::TunnelError66,
+            _ if !opens => return Err(Reason::Unrelated),
+            _ => {
+                frame.note(&Notes::default());
+                if F::NUMBER == 4 {
+                    Stage::OpenByError4
+                } else {
+                    Stage::OpenByError6
+                }
+            }
+        },
+    ))
 }
 
 /// The entry that the stage before has found.
@@ -222,6 +233,39 @@ pub(super) fn to_client<F: Icmp, P: Frame, T: Tables>(
 ) -> Result<Decision, Reason> {
     let (message, settings) = Message::<F>::read(frame, tables)?;
     let found = noted(frame, tables)?;
+    relay::<F, P, T, false>(frame, tables, &message, settings, found, now)
+}
+
+/// An error that a real server which is this host makes about a packet of a client, on its way
+/// there.
+#[cfg_attr(target_arch = "bpf", inline(always))]
+#[cfg_attr(not(target_arch = "bpf"), inline(never))]
+pub(super) fn leaves<F: Icmp, P: Frame, T: Tables>(
+    frame: &mut P,
+    tables: &T,
+    now: Ticks,
+) -> Result<Decision, Reason> {
+    let (message, settings) = Message::<F>::read(frame, tables)?;
+    let key = key_of(frame, &message.quoted).ok_or(Reason::Unrelated)?;
+    let key = key.reversed();
+    let index = connection::locate(tables, &key, &key.place(settings)).ok_or(Reason::Unrelated)?;
+    let found = found_at(tables, index.get()).ok_or(Reason::Unrelated)?;
+    if found.entry.direction() != Direction::Reverse {
+        return Err(Reason::Unrelated);
+    }
+    relay::<F, P, T, true>(frame, tables, &message, settings, found, now)
+}
+
+/// Has an error go on to the client of the connection that it is about.
+#[inline(always)]
+fn relay<F: Icmp, P: Frame, T: Tables, const LEAVING: bool>(
+    frame: &mut P,
+    tables: &T,
+    message: &Message<F>,
+    settings: Settings<T::Words>,
+    found: Found<T::Words>,
+    now: Ticks,
+) -> Result<Decision, Reason> {
     let peer = tables.connection(found.entry.peer());
     let forward = Entry(peer.ok_or(Reason::Unrelated)?);
     let as_client_sends: Key<F> = forward.key();
@@ -236,7 +280,11 @@ pub(super) fn to_client<F: Icmp, P: Frame, T: Tables>(
     }
     let own = message.key();
     let packet = message.outgoing::<T>(&own, settings, now);
-    let exit = forward::way_to_client(frame, found.entry, &packet, as_client_sends.receiver);
+    let exit = if LEAVING {
+        Exit::AS_IT_GOES
+    } else {
+        forward::way_to_client(frame, found.entry, &packet, as_client_sends.receiver)
+    };
     let exit = exit.blurred(settings);
     tables.count(id, Traffic::Out(packet.length));
     tables.count_reason(Reason::RelatedError);

@@ -16,10 +16,10 @@ use crate::wire::{Ethernet, protocol};
 /// How long the ports of a packet hold, in ticks: about 30 seconds (`ipfrag_time`).
 const LIFETIME: Ticks = 30 * 8;
 
-/// Finds a fragment's ports, and notes them.
+/// Finds the ports of a fragment that arrives, or that leaves this host, and notes them.
 #[cfg_attr(target_arch = "bpf", inline(always))]
 #[cfg_attr(not(target_arch = "bpf"), inline(never))]
-pub(super) fn find<F: Family, P: Frame, T: Tables>(
+pub(super) fn find<F: Family, P: Frame, T: Tables, const LEAVING: bool>(
     frame: &mut P,
     tables: &T,
     now: Ticks,
@@ -48,16 +48,18 @@ pub(super) fn find<F: Family, P: Frame, T: Tables>(
         let remembered = tables.fragment(&key);
         match remembered.and_then(|remembered| remembered.ports(now, LIFETIME)) {
             Some(ports) => ports,
-            None if !is_endpoints => return Err(Reason::Fragment),
+            // Of what leaves the first one comes first.
+            None if !is_endpoints || LEAVING => return Err(Reason::Fragment),
             None if frame.hand_over(0) => return Err(Reason::HandedOver),
             None => return Err(Reason::NotHandedOver),
         }
     };
     frame.note(&[ports.into(), 0, 0, 0]);
-    Ok(Decision::Later(if F::NUMBER == 4 {
-        Stage::Piece4
-    } else {
-        Stage::Piece6
+    Ok(Decision::Later(match (F::NUMBER, LEAVING) {
+        (4, false) => Stage::Piece4,
+        (4, true) => Stage::LeavePiece4,
+        (_, false) => Stage::Piece6,
+        (_, true) => Stage::LeavePiece6,
     }))
 }
 

@@ -20,6 +20,7 @@
 //! | `open.rs` | a packet that opens one |
 //! | `answer.rs` | a sender is told why its packet goes nowhere |
 //! | `error.rs` | an ICMP error about a connection |
+//! | `stray.rs` | a packet of a real server that is of no connection |
 //! | `tunnel_error.rs` | an ICMP error about a packet in a tunnel |
 
 mod answer;
@@ -28,17 +29,19 @@ mod fragment;
 mod known;
 mod open;
 mod passage;
+mod stray;
 pub(crate) mod tunnel_error;
 
 use crate::family::{V4, V6};
 use crate::frame::{Frame, Verdict};
 use crate::reason::Reason;
 use crate::table::Tables;
-use crate::table::settings::Ticks;
+use crate::table::settings::{Settings, Ticks, behaviour};
 use crate::wire::{EtherType, Ethernet};
 use answer::{answer, refuse};
 use known::{known, part, tunnelled};
 use open::{claim, enter, open, search};
+use stray::stray;
 
 /// Decides what becomes of a frame, rewrites it if it is forwarded, and counts why.
 pub fn process<P: Frame, T: Tables>(frame: &mut P, tables: &T, now: Ticks) -> Verdict {
@@ -140,11 +143,39 @@ pub enum Stage {
     Leave = 35,
     /// The same for an IPv6 packet.
     Leave6 = 36,
+    /// An IPv4 packet is of no connection, and may come from a real server.
+    Stray4 = 37,
+    /// The same for an IPv6 packet.
+    Stray6 = 38,
+    /// An IPv4 packet of ICMP may open the connection that its error is about.
+    OpenByError4 = 39,
+    /// The same for an IPv6 packet.
+    OpenByError6 = 40,
+    /// As [`Stage::Search4`], for an ICMP error.
+    SearchByError4 = 41,
+    /// As [`Stage::Search6`], for an ICMP error.
+    SearchByError6 = 42,
+    /// As [`Stage::Enter4`], for an ICMP error.
+    EnterByError4 = 43,
+    /// As [`Stage::Enter6`], for an ICMP error.
+    EnterByError6 = 44,
+    /// An IPv4 packet that leaves may be an ICMP error about a connection.
+    LeaveError4 = 45,
+    /// The same for an IPv6 packet.
+    LeaveError6 = 46,
+    /// An IPv4 packet that leaves is a fragment.
+    LeaveFragment4 = 47,
+    /// The same for an IPv6 packet.
+    LeaveFragment6 = 48,
+    /// As [`Stage::Leave`], for an IPv4 fragment whose ports are known.
+    LeavePiece4 = 49,
+    /// As [`Stage::Leave6`], for an IPv6 fragment whose ports are known.
+    LeavePiece6 = 50,
 }
 
 impl Stage {
     /// How many stages there are.
-    pub const COUNT: u32 = 37;
+    pub const COUNT: u32 = 51;
 
     /// Whether the packets that it is given are IPv4's.
     #[inline(always)]
@@ -157,6 +188,10 @@ impl Stage {
                 | Stage::Enter4
                 | Stage::Claim4
                 | Stage::Fragment4
+                | Stage::Stray4
+                | Stage::OpenByError4
+                | Stage::SearchByError4
+                | Stage::EnterByError4
                 | Stage::Piece4
                 | Stage::Cut4
                 | Stage::Tunnel44
@@ -173,7 +208,23 @@ impl Stage {
     /// Whether the packets that it is given leave this host.
     #[inline(always)]
     const fn is_of_leaving(self) -> bool {
-        matches!(self, Stage::Leave | Stage::Leave6)
+        matches!(
+            self,
+            Stage::Leave
+                | Stage::Leave6
+                | Stage::LeaveError4
+                | Stage::LeaveError6
+                | Stage::LeaveFragment4
+                | Stage::LeaveFragment6
+                | Stage::LeavePiece4
+                | Stage::LeavePiece6
+        )
+    }
+
+    /// Whether it decides about packets of no connection, for the last time.
+    #[inline(always)]
+    const fn is_of_strays(self) -> bool {
+        matches!(self, Stage::Stray4 | Stage::Stray6)
     }
 
     /// Octets of a frame that the stage may read.
@@ -185,6 +236,14 @@ impl Stage {
             | Stage::ErrorToServer6
             | Stage::ErrorToClient4
             | Stage::ErrorToClient6
+            | Stage::OpenByError4
+            | Stage::OpenByError6
+            | Stage::SearchByError4
+            | Stage::SearchByError6
+            | Stage::EnterByError4
+            | Stage::EnterByError6
+            | Stage::LeaveError4
+            | Stage::LeaveError6
             | Stage::TunnelError44
             | Stage::TunnelError46
             | Stage::TunnelError64
@@ -216,18 +275,32 @@ pub fn step<P: Frame, T: Tables>(stage: Stage, frame: &mut P, tables: &T, now: T
         Stage::Tunnel44 => tunnelled::<V4, V4, P, T>(frame, tables, now),
         Stage::Tunnel64 => tunnelled::<V6, V4, P, T>(frame, tables, now),
         Stage::Tunnel66 => tunnelled::<V6, V6, P, T>(frame, tables, now),
-        Stage::Open4 => open::<V4, P, T>(frame, tables, now),
+        Stage::LeaveError4 => error::leaves::<V4, P, T>(frame, tables, now),
+        Stage::LeaveError6 => error::leaves::<V6, P, T>(frame, tables, now),
+        Stage::LeaveFragment4 => fragment::find::<V4, P, T, true>(frame, tables, now),
+        Stage::LeaveFragment6 => fragment::find::<V6, P, T, true>(frame, tables, now),
+        Stage::LeavePiece4 => known::<V4, P, T, { part::LEAVING }, true>(frame, tables, now),
+        Stage::LeavePiece6 => known::<V6, P, T, { part::LEAVING }, true>(frame, tables, now),
+        Stage::Stray4 => stray::<V4, P, T>(frame, tables, now),
+        Stage::Stray6 => stray::<V6, P, T>(frame, tables, now),
+        Stage::OpenByError4 => open::<V4, P, T, true>(frame, tables, now),
+        Stage::OpenByError6 => open::<V6, P, T, true>(frame, tables, now),
+        Stage::SearchByError4 => search::<V4, P, T, true>(frame, tables, now),
+        Stage::SearchByError6 => search::<V6, P, T, true>(frame, tables, now),
+        Stage::EnterByError4 => enter::<V4, P, T, true>(frame, tables, now),
+        Stage::EnterByError6 => enter::<V6, P, T, true>(frame, tables, now),
+        Stage::Open4 => open::<V4, P, T, false>(frame, tables, now),
         Stage::ToTunnel6 => known::<V6, P, T, { part::TUNNELS }, false>(frame, tables, now),
         Stage::Reply6 => known::<V6, P, T, { part::ANSWERS }, false>(frame, tables, now),
-        Stage::Open6 => open::<V6, P, T>(frame, tables, now),
-        Stage::Search4 => search::<V4, P, T>(frame, tables, now),
-        Stage::Search6 => search::<V6, P, T>(frame, tables, now),
+        Stage::Open6 => open::<V6, P, T, false>(frame, tables, now),
+        Stage::Search4 => search::<V4, P, T, false>(frame, tables, now),
+        Stage::Search6 => search::<V6, P, T, false>(frame, tables, now),
         Stage::Claim4 => claim::<V4, P, T>(frame, tables, now),
         Stage::Claim6 => claim::<V6, P, T>(frame, tables, now),
-        Stage::Enter4 => enter::<V4, P, T>(frame, tables, now),
-        Stage::Enter6 => enter::<V6, P, T>(frame, tables, now),
-        Stage::Fragment4 => fragment::find::<V4, P, T>(frame, tables, now),
-        Stage::Fragment6 => fragment::find::<V6, P, T>(frame, tables, now),
+        Stage::Enter4 => enter::<V4, P, T, false>(frame, tables, now),
+        Stage::Enter6 => enter::<V6, P, T, false>(frame, tables, now),
+        Stage::Fragment4 => fragment::find::<V4, P, T, false>(frame, tables, now),
+        Stage::Fragment6 => fragment::find::<V6, P, T, false>(frame, tables, now),
         Stage::Piece4 => known::<V4, P, T, { part::ARRIVAL }, true>(frame, tables, now),
         Stage::Piece6 => known::<V6, P, T, { part::ARRIVAL }, true>(frame, tables, now),
         Stage::PieceReply6 => known::<V6, P, T, { part::ANSWERS }, true>(frame, tables, now),
@@ -258,20 +331,23 @@ pub fn step<P: Frame, T: Tables>(stage: Stage, frame: &mut P, tables: &T, now: T
             return Step::Next(Stage::Cut4);
         }
         Ok(Decision::Refused(reason, largest)) => (reason, largest),
+        Err(reason)
+            if let Some(next) = continues(stage, reason)
+                && !P::IS_FAST_PATH =>
+        {
+            return Step::Next(next);
+        }
         // Whatever it is, it is none of ours.
         Err(_) if stage.is_of_leaving() => return Step::Done(Verdict::Pass),
-        // It may be an error about such a packet.
-        Err(Reason::NotTransport) if matches!(stage, Stage::Arrive) && !P::IS_FAST_PATH => {
-            return Step::Next(Stage::Error4);
-        }
-        Err(Reason::NotTransport) if matches!(stage, Stage::Arrive6) && !P::IS_FAST_PATH => {
-            return Step::Next(Stage::Error6);
-        }
-        Err(Reason::Fragment) if matches!(stage, Stage::Arrive) && !P::IS_FAST_PATH => {
-            return Step::Next(Stage::Fragment4);
-        }
-        Err(Reason::Fragment) if matches!(stage, Stage::Arrive6) && !P::IS_FAST_PATH => {
-            return Step::Next(Stage::Fragment6);
+        Err(reason @ (Reason::NoService | Reason::NotFirst))
+            if !P::IS_FAST_PATH && !stage.is_of_strays() && tells_of_strays(tables) =>
+        {
+            frame.note(&[(reason == Reason::NotFirst).into(), 0, 0, 0]);
+            return Step::Next(if stage.is_of_ipv4() {
+                Stage::Stray4
+            } else {
+                Stage::Stray6
+            });
         }
         Err(reason) => (reason, 0),
     };
@@ -289,6 +365,31 @@ pub fn step<P: Frame, T: Tables>(stage: Stage, frame: &mut P, tables: &T, now: T
     } else {
         refuse::<V6, P>(frame, reason, largest)
     }
+}
+
+/// The stage that deals with a packet which another one does not understand, if there is one.
+#[inline(always)]
+fn continues(stage: Stage, reason: Reason) -> Option<Stage> {
+    Some(match (stage, reason) {
+        // It may be an error about a packet of a connection.
+        (Stage::Arrive, Reason::NotTransport) => Stage::Error4,
+        (Stage::Arrive6, Reason::NotTransport) => Stage::Error6,
+        (Stage::Leave, Reason::NotTransport) => Stage::LeaveError4,
+        (Stage::Leave6, Reason::NotTransport) => Stage::LeaveError6,
+        (Stage::Arrive, Reason::Fragment) => Stage::Fragment4,
+        (Stage::Arrive6, Reason::Fragment) => Stage::Fragment6,
+        (Stage::Leave, Reason::Fragment) => Stage::LeaveFragment4,
+        (Stage::Leave6, Reason::Fragment) => Stage::LeaveFragment6,
+        _ => return None,
+    })
+}
+
+/// Whether real servers are told of packets that belong to no connection.
+#[inline(always)]
+fn tells_of_strays<T: Tables>(tables: &T) -> bool {
+    tables
+        .settings()
+        .is_some_and(|settings| Settings(settings).behaviour() & behaviour::NAT_ICMP_SEND != 0)
 }
 
 /// What a packet that is not forwarded gets.

@@ -28,15 +28,31 @@ use crate::wire::protocol;
 /// (`ip_vs_schedule` in the kernel).
 const FTP_DATA: u16 = 20;
 
-/// A packet that opens a connection, if there is a service for it.
+/// The packet that opens a connection: the one that is there, or the client's whose answer an
+/// ICMP error is about.
+#[inline(always)]
+fn opening<F: Icmp, P: Frame, T: Tables, const BY_ERROR: bool>(
+    frame: &P,
+    tables: &T,
+    now: Ticks,
+) -> Result<Passage<F>, Reason> {
+    if BY_ERROR {
+        Passage::read_error(frame, tables, now)
+    } else {
+        Passage::read_first(frame, tables, now)
+    }
+}
+
+/// A packet that opens a connection, if there is a service for it; an ICMP error about a packet
+/// of no connection, with `schedule_icmp`.
 #[cfg_attr(target_arch = "bpf", inline(always))]
 #[cfg_attr(not(target_arch = "bpf"), inline(never))]
-pub(super) fn open<F: Family, P: Frame, T: Tables>(
+pub(super) fn open<F: Icmp, P: Frame, T: Tables, const BY_ERROR: bool>(
     frame: &mut P,
     tables: &T,
     now: Ticks,
 ) -> Result<Decision, Reason> {
-    let passage = Passage::<F>::read_first(frame, tables, now)?;
+    let passage = opening::<F, P, T, BY_ERROR>(frame, tables, now)?;
     if P::IS_FAST_PATH && Settings(tables.settings().ok_or(Reason::NotReady)?).has_mark_services() {
         return Err(Reason::PuntMark);
     }
@@ -54,6 +70,10 @@ pub(super) fn open<F: Family, P: Frame, T: Tables>(
         return Err(Reason::AccessDenied);
     }
     let [note, is_claimed, ..] = frame.noted();
+    // The packet comes here once more when a destination has been searched.
+    if note == 0 && settings.is_sacrificed() {
+        return Err(Reason::Sacrificed);
+    }
     let scheduling = Scheduling {
         service_id,
         client: Client::of(&passage.key, &passage.place, now),
@@ -65,10 +85,11 @@ pub(super) fn open<F: Family, P: Frame, T: Tables>(
             Ok(chosen) => chosen,
             Err(Unopened::Unsettled) => {
                 frame.note(&[0, service_id.into(), 0, 0]);
-                return Ok(Decision::Later(if F::NUMBER == 4 {
-                    Stage::Search4
-                } else {
-                    Stage::Search6
+                return Ok(Decision::Later(match (F::NUMBER, BY_ERROR) {
+                    (4, false) => Stage::Search4,
+                    (4, true) => Stage::SearchByError4,
+                    (_, false) => Stage::Search6,
+                    (_, true) => Stage::SearchByError6,
                 }));
             }
             Err(Unopened::Unclaimed(choice)) => {
@@ -89,10 +110,11 @@ pub(super) fn open<F: Family, P: Frame, T: Tables>(
     if P::IS_FAST_PATH && !scheduling.is_claimed {
         return Ok(claiming::<F>());
     }
-    Ok(Decision::Later(if F::NUMBER == 4 {
-        Stage::Enter4
-    } else {
-        Stage::Enter6
+    Ok(Decision::Later(match (F::NUMBER, BY_ERROR) {
+        (4, false) => Stage::Enter4,
+        (4, true) => Stage::EnterByError4,
+        (_, false) => Stage::Enter6,
+        (_, true) => Stage::EnterByError6,
     }))
 }
 
@@ -199,34 +221,39 @@ fn chosen_or_template<F: Family, P: Frame, T: Tables>(
 /// Searches a destination for a packet that opens a connection.
 #[cfg_attr(target_arch = "bpf", inline(always))]
 #[cfg_attr(not(target_arch = "bpf"), inline(never))]
-pub(super) fn search<F: Family, P: Frame, T: Tables>(
+pub(super) fn search<F: Icmp, P: Frame, T: Tables, const BY_ERROR: bool>(
     frame: &mut P,
     tables: &T,
     now: Ticks,
 ) -> Result<Decision, Reason> {
-    let passage = Passage::<F>::read_first(frame, tables, now)?;
+    let passage = opening::<F, P, T, BY_ERROR>(frame, tables, now)?;
     let [_, service_id, ..] = frame.noted();
     let service_id = service_id as u32;
     let client = Client::of(&passage.key, &passage.place, now);
     let chosen = schedule::search::<F, T>(tables, service_id, &client, passage.key.receiver)
         .ok_or(Reason::NoDestination)?;
     frame.note(&[chosen.to_note(), 0, 0, 0]);
-    Ok(Decision::Later(if F::NUMBER == 4 {
-        Stage::Open4
-    } else {
-        Stage::Open6
+    Ok(Decision::Later(match (F::NUMBER, BY_ERROR) {
+        (4, false) => Stage::Open4,
+        (4, true) => Stage::OpenByError4,
+        (_, false) => Stage::Open6,
+        (_, true) => Stage::OpenByError6,
     }))
 }
+
+/// How long a connection stays that an ICMP error has opened, without a packet of its own, in
+/// ticks: about three seconds (`ip_vs_conn_new` in the kernel).
+const BY_ERROR_STAYS: Ticks = 3 * 8;
 
 /// A packet for which a destination has been chosen, and a template found or made.
 #[cfg_attr(target_arch = "bpf", inline(always))]
 #[cfg_attr(not(target_arch = "bpf"), inline(never))]
-pub(super) fn enter<F: Family, P: Frame, T: Tables>(
+pub(super) fn enter<F: Icmp, P: Frame, T: Tables, const BY_ERROR: bool>(
     frame: &mut P,
     tables: &T,
     now: Ticks,
 ) -> Result<Decision, Reason> {
-    let passage = Passage::<F>::read_first(frame, tables, now)?;
+    let passage = opening::<F, P, T, BY_ERROR>(frame, tables, now)?;
     let [id, generation, template, is_one_packet] = frame.noted();
     let destination = tables.destination(id as u32);
     let choice = Choice {
@@ -246,12 +273,14 @@ pub(super) fn enter<F: Family, P: Frame, T: Tables>(
     if frame.device() == LOOPBACK {
         flags |= flags::CLIENT_HERE;
     }
-    insert(tables, &passage, &choice, template as u32, flags)?;
+    let stays = BY_ERROR.then_some(BY_ERROR_STAYS);
+    insert(tables, &passage, &choice, template as u32, flags, stays)?;
     // From here on it is a packet of a known connection.
-    Ok(Decision::Later(if F::NUMBER == 4 {
-        Stage::Arrive
-    } else {
-        Stage::Arrive6
+    Ok(Decision::Later(match (F::NUMBER, BY_ERROR) {
+        (4, false) => Stage::Arrive,
+        (4, true) => Stage::Error4,
+        (_, false) => Stage::Arrive6,
+        (_, true) => Stage::Error6,
     }))
 }
 
@@ -490,6 +519,7 @@ fn insert<F: Family, T: Tables>(
     choice: &Choice<T::Words>,
     template: u32,
     flags: u8,
+    stays: Option<Ticks>,
 ) -> Result<(), Reason> {
     let method = choice.method();
     let is_answered_here = method == method::NAT && flags & flags::ONE_PACKET == 0;
@@ -517,7 +547,9 @@ fn insert<F: Family, T: Tables>(
     // first state then: INIT twice would be another one of SCTP.
     let state = 0;
     let mut life = Life {
-        expires: passage.now.wrapping_add(settings.timeout(protocol, state)),
+        expires: passage
+            .now
+            .wrapping_add(stays.unwrap_or_else(|| settings.timeout(protocol, state))),
         state,
         flags,
         generation: 0,

@@ -1,9 +1,11 @@
 //! What is known of a packet once its headers have been read.
 
+use super::error::{Message, key_of};
 use crate::family::{Family, Packet};
 use crate::flow::Segment;
 use crate::forward::Outgoing;
 use crate::frame::Frame;
+use crate::icmp::Icmp;
 use crate::reason::Reason;
 use crate::table::connection::{Key, Place};
 use crate::table::settings::{Settings, Ticks};
@@ -87,6 +89,36 @@ impl<F: Family> Passage<F> {
         let mut passage = Passage::of(frame, settings, packet, segment, now);
         passage.is_later_fragment = true;
         Ok(passage)
+    }
+
+    /// The same, of the packet that a client sends whose answer an ICMP error is about.
+    ///
+    /// # Errors
+    /// Why it is no business of ours.
+    #[inline(always)]
+    pub(super) fn read_error<P: Frame, T: Tables>(
+        frame: &P,
+        tables: &T,
+        now: Ticks,
+    ) -> Result<Passage<F>, Reason>
+    where
+        F: Icmp,
+    {
+        let (message, settings) = Message::<F>::read(frame, tables)?;
+        let quoted = key_of(frame, &message.quoted).ok_or(Reason::Unrelated)?;
+        let key = quoted.reversed();
+        let packet = Packet {
+            source: key.sender,
+            destination: key.receiver,
+            protocol: key.protocol,
+            ..message.packet
+        };
+        let segment = Segment {
+            ports: key.ports,
+            event: 0,
+            header_length: 0,
+        };
+        Ok(Passage::of(frame, settings, packet, segment, now))
     }
 
     #[inline(always)]

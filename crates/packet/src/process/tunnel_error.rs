@@ -1,9 +1,9 @@
 //! An ICMP error about a packet of ours that carries another one to a real server
 //! (`ip_vs_in_icmp` in the kernel): the client that sent the inner packet is told.
 
+use super::Decision;
 use super::answer;
 use super::error::{self, key_of};
-use super::{Decision, Stage};
 use crate::checksum::fold;
 use crate::forward::{self, tunnel};
 use crate::frame::Frame;
@@ -148,10 +148,5 @@ pub(super) fn relay<F: Icmp, O: Icmp, P: Frame, T: Tables>(
     if !frame.strip(begin - Ethernet::LENGTH, O::NUMBER, F::NUMBER) {
         return Ok(Decision::Refused(Reason::NotWritable, 0));
     }
-    told.note(frame);
-    Ok(Decision::Later(if F::NUMBER == 4 {
-        Stage::Answer4
-    } else {
-        Stage::Answer6
-    }))
+    Ok(Decision::Later(told.send::<F, P>(frame)))
 }

@@ -43,7 +43,8 @@ impl FragmentKey {
     }
 }
 
-/// An address whose packets may be connections' that are known here.
+/// An address whose packets may be connections' that are known here; or a real server's address
+/// and port, from which answers come.
 #[derive(
     Debug,
     Clone,
@@ -62,8 +63,12 @@ impl FragmentKey {
 pub struct Endpoint {
     /// The address; IPv4 in the first four octets.
     pub address: [u8; 16],
+    /// The port, as in a packet; 0 for the address alone.
+    pub port: [u8; 2],
+    /// The protocol of the port; 0 for any, which services of firewall marks have.
+    pub protocol: u8,
     /// 4 or 6.
-    pub family: u32,
+    pub family: u8,
 }
 
 impl Endpoint {
@@ -72,7 +77,19 @@ impl Endpoint {
     pub fn of<F: Family>(address: F::Address) -> Endpoint {
         Endpoint {
             address: F::to_octets(address),
-            family: F::NUMBER.into(),
+            port: [0; 2],
+            protocol: 0,
+            family: F::NUMBER,
+        }
+    }
+
+    /// The real server at a port of this address, as in a packet.
+    #[inline(always)]
+    pub fn at_port(self, port: [u8; 2], protocol: u8) -> Endpoint {
+        Endpoint {
+            port,
+            protocol,
+            ..self
         }
     }
 }

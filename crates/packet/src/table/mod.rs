@@ -40,7 +40,7 @@ use locality::LocalityKey;
 use service::ServiceKey;
 
 /// Changes whenever a layout does: state that was pinned by another version is not misread.
-pub const LAYOUT_VERSION: u32 = 5;
+pub const LAYOUT_VERSION: u32 = 6;
 
 /// Words that several processors read and write at the same time.
 ///

@@ -1,7 +1,7 @@
 //! What holds for the whole data plane.
 //!
 //! ```text
-//! word 0   layout version 32 | ready 1
+//! word 0   layout version 32 | ready 1 | on standby 1: every packet is left alone
 //! word 1   hash seeds 32, 32
 //! word 2   sets of the connection table, less one 32 | route epoch 32
 //! word 3   ticks: jiffies are shifted right by this 8 | HZ 16
@@ -12,6 +12,8 @@
 //!          there are services of marks 1 | the loopback device was changed 1
 //! word 8   the tick of the last answer by ICMP 32 | answers in that tick 32
 //! word 9   after how many ticks lblc 32 and lblcr 32 forget
+//! word 10  of how many packets that open connections one is dropped 32, 0 for none | how many
+//!          come before the next one that is 32
 //! words 16… timeouts of the TCP states: ticks 32 | seconds 32
 //! word 32   timeout of UDP, alike
 //! words 48… timeouts of the SCTP states, alike
@@ -45,6 +47,8 @@ pub const BEHAVIOUR_WORD: usize = 7;
 pub const ANSWERS_WORD: usize = 8;
 /// The word that tells after how long lblc and lblcr forget an address.
 pub const LOCALITY_WORD: usize = 9;
+/// The word that tells of how many packets that open connections one is dropped.
+pub const DROP_RATE_WORD: usize = 10;
 /// After how long lblc and lblcr forget an address by default (`lblc_expiration` in the kernel).
 pub const LOCALITY_SECONDS: u32 = 86_400;
 /// How often senders are told by ICMP why their packets are dropped, in a tick: about a thousand
@@ -68,6 +72,9 @@ pub fn default_timeouts() -> impl Iterator<Item = (usize, u32)> {
         .chain([(UDP_TIMEOUT_WORD, UDP_TIMEOUT_SECONDS)])
 }
 
+/// The bit of [`VERSION_WORD`] that tells that every packet is left alone.
+pub const ON_STANDBY: u64 = 1 << 33;
+
 /// The bit of [`BEHAVIOUR_WORD`] that tells that there are lists of access.
 pub const HAS_ACCESS_LISTS: u64 = 1 << 32;
 /// The bit that tells that there are rules that give packets a firewall mark.
@@ -90,12 +97,18 @@ pub mod behaviour {
     pub const SLOPPY_TCP: u32 = 1 << 2;
     /// Any SCTP packet but ABORT opens a connection.
     pub const SLOPPY_SCTP: u32 = 1 << 3;
-    /// `conn_reuse_mode` 1: a connection that is over gives way to a new one.
+    /// `conn_reuse_mode` other than 0: a connection that is over gives way to a new one.
     pub const REUSE_ENDED: u32 = 1 << 4;
     /// `conn_reuse_mode` 2: so does one in FIN_WAIT whose answers are not seen.
     pub const REUSE_FIN_WAIT: u32 = 1 << 5;
     /// `pmtu_disc` 0: tunnel packets may be fragmented whatever their content says.
     pub const NO_PMTU_DISC: u32 = 1 << 6;
+    /// `secure_tcp` is in force: TCP connections go through stricter states.
+    pub const SECURE_TCP: u32 = 1 << 7;
+    /// Real servers that send what belongs to no connection are told (`nat_icmp_send`).
+    pub const NAT_ICMP_SEND: u32 = 1 << 8;
+    /// ICMP errors about no connection open one (`schedule_icmp`).
+    pub const SCHEDULE_ICMP: u32 = 1 << 9;
 
     /// The kernel's defaults.
     pub const DEFAULT: u32 = REUSE_ENDED;
@@ -116,7 +129,7 @@ pub const fn ticks_between(earlier: Ticks, later: Ticks) -> i32 {
 pub struct Settings<W>(pub W);
 
 impl<W: Words> Settings<W> {
-    /// Whether a controller of this layout has set the tables up.
+    /// Whether a controller of this layout has set the tables up, and wants packets forwarded.
     #[inline(always)]
     pub fn ready(self) -> bool {
         self.0.load(VERSION_WORD) == (1 << 32) | super::LAYOUT_VERSION as u64
@@ -169,6 +182,22 @@ impl<W: Words> Settings<W> {
         let after = u64::from(now) | u64::from(answers + 1) << 32;
         // Another processor that was faster has used this turn up.
         answers < ANSWERS_PER_TICK && self.0.compare_exchange(ANSWERS_WORD, before, after)
+    }
+
+    /// Whether a packet that would open a connection is one of those that are dropped
+    /// (`ip_vs_todrop` in the kernel); counts it.
+    #[inline(always)]
+    pub fn is_sacrificed(self) -> bool {
+        let before = self.0.load(DROP_RATE_WORD);
+        let (rate, to_come) = (before as u32, (before >> 32) as u32);
+        if rate == 0 {
+            return false;
+        }
+        let is_dropped = to_come <= 1;
+        let to_come = if is_dropped { rate } else { to_come - 1 };
+        let after = u64::from(rate) | u64::from(to_come) << 32;
+        // Another processor that was faster has counted instead.
+        self.0.compare_exchange(DROP_RATE_WORD, before, after) && is_dropped
     }
 
     /// How far jiffies are shifted right to make ticks.

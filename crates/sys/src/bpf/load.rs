@@ -68,7 +68,7 @@ impl Sizes {
 }
 
 /// The program of each stage of tc, that of the first stage first.
-const TC_STAGES: [(&str, Stage); 35] = [
+const TC_STAGES: [(&str, Stage); 49] = [
     ("elver_arrive", Stage::Arrive),
     ("elver_open_4", Stage::Open4),
     ("elver_arrive_6", Stage::Arrive6),
@@ -104,6 +104,20 @@ const TC_STAGES: [(&str, Stage); 35] = [
     ("elver_tunnel_44", Stage::Tunnel44),
     ("elver_leave", Stage::Leave),
     ("elver_leave_6", Stage::Leave6),
+    ("elver_stray_4", Stage::Stray4),
+    ("elver_stray_6", Stage::Stray6),
+    ("elver_open_by_error_4", Stage::OpenByError4),
+    ("elver_open_by_error_6", Stage::OpenByError6),
+    ("elver_search_by_error_4", Stage::SearchByError4),
+    ("elver_search_by_error_6", Stage::SearchByError6),
+    ("elver_enter_by_error_4", Stage::EnterByError4),
+    ("elver_enter_by_error_6", Stage::EnterByError6),
+    ("elver_leave_error_4", Stage::LeaveError4),
+    ("elver_leave_error_6", Stage::LeaveError6),
+    ("elver_leave_fragment_4", Stage::LeaveFragment4),
+    ("elver_leave_fragment_6", Stage::LeaveFragment6),
+    ("elver_leave_piece_4", Stage::LeavePiece4),
+    ("elver_leave_piece_6", Stage::LeavePiece6),
 ];
 
 /// Those of XDP.
@@ -149,7 +163,7 @@ pub fn load(instance: &str, sizes: Sizes) -> Result<(Maps, Attachments), BpfErro
         .map_max_entries("ESTIMATES", sizes.destinations)
         .map_max_entries("ACCESS", sizes.access_networks)
         .map_max_entries("STATISTICS", sizes.destinations)
-        .map_max_entries("ENDPOINTS", sizes.services + sizes.destinations)
+        .map_max_entries("ENDPOINTS", sizes.services + 2 * sizes.destinations)
         .map_max_entries("MEMBERS", sizes.member_places())
         .map_max_entries("STATIONS", STATIONS)
         .map_max_entries("REDIRECTS", DEVICES)
