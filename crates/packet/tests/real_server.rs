@@ -10,11 +10,10 @@ use std::net::IpAddr;
 use elver_packet::frame::{Route, Verdict};
 use elver_packet::host::{HostFrame, Journey, SharedWords, Slice};
 use elver_packet::real_server::{
-    DEVICE_WORDS, DirectorKey, GUE_PORTS_WORD, Outcome, ROLE_WORDS, RoleTables, VIP_ROOM_WORD,
+    AddressKey, DEVICE_WORDS, GUE_PORTS_WORD, Outcome, ROLE_WORDS, RoleTables, VIP_ROOM_WORD,
     VIP_WORDS, arrive, leave,
 };
 use elver_packet::table::Words;
-use elver_packet::table::fragment::Endpoint;
 use etherparse::{
     EtherType, Ethernet2Header, IpFragOffset, IpNumber, Ipv4Header, Ipv6Header, PacketBuilder,
     SlicedPacket, TcpOptionElement, TransportSlice, UdpHeader,
@@ -137,12 +136,12 @@ impl<'a> RoleTables for &'a Host {
         Some(&self.role)
     }
 
-    fn vip(&self, address: &Endpoint) -> Option<Slice<'a>> {
+    fn vip(&self, address: &AddressKey) -> Option<Slice<'a>> {
         let words = self.vips.get(&(address.address, address.family));
         words.map(|words| &**words)
     }
 
-    fn is_director(&self, address: &DirectorKey) -> bool {
+    fn is_director(&self, address: &AddressKey) -> bool {
         self.directors.contains(&(address.address, address.family))
     }
 

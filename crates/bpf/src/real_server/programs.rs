@@ -9,9 +9,8 @@ use aya_ebpf::maps::{Array, HashMap, PerCpuArray};
 use aya_ebpf::programs::TcContext;
 use elver_packet::frame::Verdict;
 use elver_packet::real_server::{
-    self, DEVICE_WORDS, DirectorKey, Outcome, REACH, ROLE_WORDS, RoleTables, VIP_WORDS,
+    self, AddressKey, DEVICE_WORDS, Outcome, REACH, ROLE_WORDS, RoleTables, VIP_WORDS,
 };
-use elver_packet::table::fragment::Endpoint;
 
 use crate::shared::Entry;
 use crate::skb::Skb;
@@ -29,9 +28,9 @@ const WORDS: usize = 2;
 #[map]
 static ROLE: Array<[u64; ROLE_WORDS]> = Array::pinned(1, BPF_F_MMAPABLE);
 #[map]
-static VIPS: HashMap<Endpoint, [u64; VIP_WORDS]> = HashMap::pinned(VIPS_ROOM, 0);
+static VIPS: HashMap<AddressKey, [u64; VIP_WORDS]> = HashMap::pinned(VIPS_ROOM, 0);
 #[map]
-static DIRECTORS: LpmTrie<DirectorKey, u32> = LpmTrie::pinned(DIRECTORS_ROOM, 0);
+static DIRECTORS: LpmTrie<AddressKey, u32> = LpmTrie::pinned(DIRECTORS_ROOM, 0);
 #[map]
 static DEVICES: HashMap<u32, [u64; DEVICE_WORDS]> = HashMap::pinned(DEVICES_ROOM, 0);
 #[map]
@@ -72,13 +71,13 @@ impl RoleTables for Maps {
     }
 
     #[inline(always)]
-    fn vip(&self, address: &Endpoint) -> Option<Self::Words> {
+    fn vip(&self, address: &AddressKey) -> Option<Self::Words> {
         VIPS.get_ptr_mut(address).map(|entry| Entry(entry.cast()))
     }
 
     #[inline(always)]
-    fn is_director(&self, address: &DirectorKey) -> bool {
-        const BITS: u32 = 8 * size_of::<DirectorKey>() as u32;
+    fn is_director(&self, address: &AddressKey) -> bool {
+        const BITS: u32 = 8 * size_of::<AddressKey>() as u32;
         DIRECTORS.get(Key::new(BITS, *address)).is_some()
     }
 

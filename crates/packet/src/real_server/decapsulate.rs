@@ -6,7 +6,7 @@
 //!
 //! Checksums of the tunnel's own headers are not looked at: the packet inside has its own.
 
-use super::{DirectorKey, GUE_PORTS, GUE_PORTS_WORD, Outcome, RoleTables, VIP_ROOM_WORD, vip};
+use super::{AddressKey, GUE_PORTS, GUE_PORTS_WORD, Outcome, RoleTables, VIP_ROOM_WORD, vip};
 use crate::checksum::Difference;
 use crate::family::{Family, Packet, V4, V6};
 use crate::frame::{Frame, Route, RouteQuery};
@@ -43,10 +43,7 @@ pub(super) fn arrive<O: Icmp, P: Frame, T: RoleTables>(
         protocol::UDP if piece.offset == 0 && is_gue(frame, tables, packet.transport) => {}
         _ => return None,
     }
-    let is_from_director = tables.is_director(&DirectorKey {
-        family: O::NUMBER.into(),
-        address: O::to_octets(packet.source),
-    });
+    let is_from_director = tables.is_director(&AddressKey::of::<O>(packet.source));
     if piece.is_fragment() {
         let is_ours = is_from_director && is_for_host(frame, &packet);
         return is_ours.then_some(Outcome::FragmentedTunnel);

@@ -11,8 +11,8 @@
 //!
 //! | map | entry | |
 //! |---|---|---|
-//! | `VIPS` | hash: [`Endpoint`] to [`VIP_WORDS`] words | the VIPs |
-//! | `DIRECTORS` | trie: [`DirectorKey`] to nothing | networks from which tunnels may come |
+//! | `VIPS` | hash: [`AddressKey`] to [`VIP_WORDS`] words | the VIPs |
+//! | `DIRECTORS` | trie: [`AddressKey`] to nothing | networks from which tunnels may come |
 //! | `DEVICES` | hash: a device's index to [`DEVICE_WORDS`] words | where the programs are |
 //! | `ROLE` | one, [`ROLE_WORDS`] words | what holds for all |
 //! | `OUTCOMES` | per processor, one word, by [`Outcome`] | |
@@ -38,7 +38,6 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 use crate::family::{Family, V4, V6};
 use crate::frame::{Frame, Verdict};
 use crate::table::Words;
-use crate::table::fragment::Endpoint;
 use crate::wire::{EtherType, Ethernet};
 
 /// Changes whenever a layout here does.
@@ -67,22 +66,30 @@ pub const GUE_PORTS: usize = 4;
 /// is reached for.
 pub const REACH: u32 = 118;
 
-/// A key of the trie of directors: the family, 4 or 6, and an address, IPv4 in the first four
-/// octets.
+/// An address as a key of the maps.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, FromBytes, IntoBytes, Immutable, KnownLayout,
 )]
 #[repr(C)]
-pub struct DirectorKey {
+pub struct AddressKey {
     /// 4 or 6.
     pub family: u32,
-    /// The address.
+    /// The address, as in a packet; IPv4 in the first four octets, the others 0.
     pub address: [u8; 16],
 }
 
-impl DirectorKey {
+impl AddressKey {
     /// Bits of a key before the address.
     pub const ADDRESS_BITS: u32 = 32;
+
+    /// The key of an address.
+    #[inline(always)]
+    pub fn of<F: Family>(address: F::Address) -> AddressKey {
+        AddressKey {
+            family: F::NUMBER.into(),
+            address: F::to_octets(address),
+        }
+    }
 }
 
 /// The maps of this role.
@@ -93,9 +100,9 @@ pub trait RoleTables {
     /// What holds for all.
     fn role(&self) -> Option<Self::Words>;
     /// A virtual address.
-    fn vip(&self, address: &Endpoint) -> Option<Self::Words>;
+    fn vip(&self, address: &AddressKey) -> Option<Self::Words>;
     /// Whether tunnels may come from an address.
-    fn is_director(&self, address: &DirectorKey) -> bool;
+    fn is_director(&self, address: &AddressKey) -> bool;
     /// A device, by its index.
     fn device(&self, index: u32) -> Option<Self::Words>;
     /// Adds one to an outcome's counter.
@@ -156,5 +163,5 @@ fn conclude<T: RoleTables>(tables: &T, outcome: Option<Outcome>) -> Verdict {
 
 #[inline(always)]
 fn vip<F: Family, T: RoleTables>(tables: &T, address: F::Address) -> Option<T::Words> {
-    tables.vip(&Endpoint::of::<F>(address))
+    tables.vip(&AddressKey::of::<F>(address))
 }

@@ -8,11 +8,11 @@ use std::path::PathBuf;
 use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray, lpm_trie, lpm_trie::LpmTrie};
 use aya::programs::SchedClassifier;
 use aya::{Ebpf, EbpfLoader};
+use elver_packet::family::{V4, V6};
 use elver_packet::real_server::{
-    DEVICE_WORDS, DirectorKey, GUE_PORTS, GUE_PORTS_WORD, LAYOUT_VERSION, Outcome, ROLE_WORDS,
+    AddressKey, DEVICE_WORDS, GUE_PORTS, GUE_PORTS_WORD, LAYOUT_VERSION, Outcome, ROLE_WORDS,
     VERSION_WORD, VIP_ADDED, VIP_FLAGS_WORD, VIP_ROOM_WORD, VIP_WORDS,
 };
-use elver_packet::table::fragment::Endpoint;
 use zerocopy::IntoBytes;
 
 use super::attach::Hooks;
@@ -27,10 +27,8 @@ const OBJECT: &[u8] =
 /// The least that the ring for a director, which these programs have no use for, can have.
 const NO_RING: u32 = 4096;
 
-/// The octets of a virtual address as a key.
-type VipOctets = [u8; size_of::<Endpoint>()];
-/// The octets of a key of the trie of directors.
-type DirectorOctets = [u8; size_of::<DirectorKey>()];
+/// The octets of an address as a key.
+type AddressOctets = [u8; size_of::<AddressKey>()];
 
 /// What the programs know of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,8 +45,8 @@ pub struct RealServer {
     hooks: Hooks,
     programs: Ebpf,
     role: Array<MapData, [u64; ROLE_WORDS]>,
-    vips: HashMap<MapData, VipOctets, [u64; VIP_WORDS]>,
-    directors: LpmTrie<MapData, DirectorOctets, u32>,
+    vips: HashMap<MapData, AddressOctets, [u64; VIP_WORDS]>,
+    directors: LpmTrie<MapData, AddressOctets, u32>,
     devices: HashMap<MapData, u32, [u64; DEVICE_WORDS]>,
 }
 
@@ -162,11 +160,11 @@ impl RealServer {
     /// # Errors
     /// There are too many.
     pub fn set_vip(&mut self, vip: IpAddr, is_added: bool) -> Result<(), BpfError> {
-        let key = vip_key(vip);
-        let mut words = self.vips.get(&key, 0).unwrap_or_default();
+        let octets = key(vip);
+        let mut words = self.vips.get(&octets, 0).unwrap_or_default();
         words[VIP_FLAGS_WORD] = if is_added { VIP_ADDED } else { 0 };
         self.vips
-            .insert(key, words, 0)
+            .insert(octets, words, 0)
             .map_err(|error| BpfError::kernel(format!("entering {vip}"), error))
     }
 
@@ -176,7 +174,7 @@ impl RealServer {
     /// The kernel refuses.
     pub fn forget_vip(&mut self, vip: IpAddr) -> Result<(), BpfError> {
         self.vips
-            .remove(&vip_key(vip))
+            .remove(&key(vip))
             .map_err(|error| BpfError::kernel(format!("forgetting {vip}"), error))
     }
 
@@ -249,7 +247,7 @@ impl RealServer {
         refuse_other_layouts(instance)?;
         let refused = |error: MapError| BpfError::kernel("reading the virtual addresses", error);
         let vips = aya::maps::Map::HashMap(pinned(&directory(instance), "VIPS")?);
-        let vips: HashMap<MapData, VipOctets, [u64; VIP_WORDS]> =
+        let vips: HashMap<MapData, AddressOctets, [u64; VIP_WORDS]> =
             HashMap::try_from(vips).map_err(refused)?;
         let vips = vips
             .keys()
@@ -345,27 +343,18 @@ fn refuse_other_layouts(instance: &str) -> Result<(), BpfError> {
     }
 }
 
-/// An address in the first octets of sixteen, and its family.
-fn sixteen(address: IpAddr) -> ([u8; 16], u32) {
-    let mut octets = [0; 16];
-    match address {
-        IpAddr::V4(address) => {
-            octets[..4].copy_from_slice(&address.octets());
-            (octets, 4)
-        }
-        IpAddr::V6(address) => (address.octets(), 6),
-    }
-}
-
-fn vip_key(vip: IpAddr) -> VipOctets {
-    let (address, family) = sixteen(vip);
-    let mut octets = VipOctets::default();
-    octets.copy_from_slice(Endpoint { address, family }.as_bytes());
+fn key(address: IpAddr) -> AddressOctets {
+    let key = match address {
+        IpAddr::V4(address) => AddressKey::of::<V4>(u32::from_ne_bytes(address.octets())),
+        IpAddr::V6(address) => AddressKey::of::<V6>(V6::from_octets(address.octets())),
+    };
+    let mut octets = AddressOctets::default();
+    octets.copy_from_slice(key.as_bytes());
     octets
 }
 
-fn address(octets: &VipOctets) -> IpAddr {
-    let [address @ .., a, b, c, d] = *octets;
+fn address(octets: &AddressOctets) -> IpAddr {
+    let [a, b, c, d, address @ ..] = *octets;
     let [first, second, third, fourth, ..] = address;
     if u32::from_ne_bytes([a, b, c, d]) == 4 {
         IpAddr::from([first, second, third, fourth])
@@ -374,11 +363,8 @@ fn address(octets: &VipOctets) -> IpAddr {
     }
 }
 
-fn trie_key((network, length): &(IpAddr, u8)) -> lpm_trie::Key<DirectorOctets> {
-    let (address, family) = sixteen(*network);
-    let mut octets = DirectorOctets::default();
-    octets.copy_from_slice(DirectorKey { family, address }.as_bytes());
-    lpm_trie::Key::new(DirectorKey::ADDRESS_BITS + u32::from(*length), octets)
+fn trie_key((network, length): &(IpAddr, u8)) -> lpm_trie::Key<AddressOctets> {
+    lpm_trie::Key::new(AddressKey::ADDRESS_BITS + u32::from(*length), key(*network))
 }
 
 #[cfg(test)]
@@ -389,7 +375,7 @@ mod tests {
     fn a_key_tells_its_address() {
         for text in ["192.0.2.10", "2001:db8::10", "::"] {
             let vip: IpAddr = text.parse().unwrap();
-            assert_eq!(address(&vip_key(vip)), vip);
+            assert_eq!(address(&key(vip)), vip);
         }
     }
 }
