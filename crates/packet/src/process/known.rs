@@ -270,7 +270,7 @@ fn from_server<F: Icmp, P: Frame, T: Tables, const PART: u8>(
     } else if is_client_here {
         Exit::to_client_here(frame)
     } else {
-        forward::way_to_client(frame, found.entry, &packet, new.source)
+        forward::way_to_client(frame, tables, found.entry, &packet, new.source)
     };
     let exit = exit.blurred(settings);
     if P::IS_FAST_PATH {

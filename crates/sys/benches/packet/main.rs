@@ -196,8 +196,11 @@ impl<'a> Bench<'a> {
         for (family, port, flows) in flows {
             for flags in [SYN, ACK] {
                 let case = Case {
-                    // There the driver takes tunnels' headers away again.
-                    hook: Hook::Xdp,
+                    // At XDP the driver takes tunnels' headers away again.
+                    hook: match self.tables {
+                        Tables::ManyConnections => Hook::Xdp,
+                        _ => Hook::Tc,
+                    },
                     family,
                     port,
                     flags,
