@@ -269,8 +269,8 @@ fn the_check_leads_by_hand_to_a_sound_host() {
     assert_ended(&check(), 0, &[]);
     let mut nft = site.host.command("nft").expect("a command");
     nft.arg(
-        "add table ip filter; add chain ip filter input { type filter hook input priority 0; }; \
-         add rule ip filter input tcp dport 80 drop",
+        "add table inet guard; add chain inet guard input { type filter hook input priority 0; }; \
+         add rule inet guard input tcp dport 80 drop",
     );
     site.host
         .output(nft, LIMIT)
