@@ -141,7 +141,7 @@ fn segment_size(frame: &[u8]) -> Option<u16> {
     }
 }
 
-fn death_and_return(lab: &Lab, network: &RealServers, roles: &mut Vec<Program>) -> Result<()> {
+fn death_and_return(lab: &Lab, network: &RealServers, roles: &mut [Program]) -> Result<()> {
     let host = &network.real_servers[0];
     let has_vip = || host.has_address("lo", &format!("{VIP}/32"));
     let Some(first) = roles.first() else {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use elver_core::service::{Protocol, ServiceKey};
-use elver_sys::bpf::RealServer;
+use elver_sys::bpf::{LoadedRole, RealServer};
 use elver_sys::netlink::{InterfaceAddress, Link, Netlink, Scope};
 
 use super::listeners;
@@ -46,9 +46,8 @@ struct Host {
     addresses: Vec<InterfaceAddress>,
     /// What is listened to; for UDP, what is received at.
     listeners: BTreeSet<(Protocol, SocketAddr)>,
-    /// The virtual addresses that the programs of this role know, and the devices, by index,
-    /// that they are on; none if they are not loaded.
-    loaded: Option<(BTreeSet<IpAddr>, BTreeSet<u32>)>,
+    /// The programs of this role, if they are there.
+    loaded: Option<LoadedRole>,
     /// The settings of `/proc/sys/net/ipv4/conf`, by device and name.
     settings: BTreeMap<(String, &'static str), u32>,
     /// The device, by index, of the default route, for clients.
@@ -158,13 +157,13 @@ impl Host {
     fn is_kept_quiet(&self, vip: IpAddr, device: u32) -> bool {
         self.loaded
             .as_ref()
-            .is_some_and(|(vips, devices)| vips.contains(&vip) && devices.contains(&device))
+            .is_some_and(|role| role.vips.contains(&vip) && role.devices.contains(&device))
     }
 
     fn takes_out(&self, vip: IpAddr) -> bool {
         self.loaded
             .as_ref()
-            .is_some_and(|(vips, _)| vips.contains(&vip))
+            .is_some_and(|role| role.vips.contains(&vip))
     }
 }
 
@@ -439,6 +438,11 @@ mod tests {
         }
     }
 
+    fn loaded(devices: BTreeSet<u32>) -> Option<LoadedRole> {
+        let vips = [VIP.parse().unwrap()].into();
+        Some(LoadedRole { vips, devices })
+    }
+
     /// A host with all that it takes, as elver sets it up.
     fn sound() -> Host {
         Host {
@@ -448,7 +452,7 @@ mod tests {
                 address(1, VIP, Scope::Host),
             ],
             listeners: BTreeSet::from([(Protocol::Tcp, "0.0.0.0:3306".parse().unwrap())]),
-            loaded: Some(([VIP.parse().unwrap()].into(), [2].into())),
+            loaded: loaded([2].into()),
             settings: BTreeMap::new(),
             to_clients: Some(2),
             to_directors: BTreeMap::from([("172.17.42.111".parse().unwrap(), 2)]),
@@ -531,7 +535,7 @@ mod tests {
         host.settings.insert(("eth0".to_owned(), RP_FILTER), 1);
         found(&host, &[]);
         host.links.push(link(3, "eth1"));
-        host.loaded = Some(([VIP.parse().unwrap()].into(), [2, 3].into()));
+        host.loaded = loaded([2, 3].into());
         host.to_clients = Some(3);
         found(&host, &["answers to clients leave by eth1"]);
         host.settings.insert(("eth0".to_owned(), RP_FILTER), 2);

@@ -297,7 +297,7 @@ impl Hooks {
             self.predecessors
                 .is_some_and(|predecessors| name.starts_with(predecessors))
         };
-        match present.iter().filter(is_predecessor).next_back() {
+        match present.iter().rfind(is_predecessor) {
             // SAFETY: the id is one that the kernel has just given.
             Some(last) => LinkOrder::after_program_id(unsafe { ProgramId::new(last.id()) }),
             None => LinkOrder::first(),

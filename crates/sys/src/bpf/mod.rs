@@ -27,7 +27,7 @@ pub use clock::Clock;
 pub use handed_over::{HandedOverFrame, HandedOverFrames};
 pub use load::{Sizes, load};
 pub use maps::{AccessNetwork, Maps, Totals};
-pub use real_server::{DeviceOfRole, RealServer};
+pub use real_server::{DeviceOfRole, LoadedRole, RealServer};
 
 use std::io;
 use std::path::{Path, PathBuf};

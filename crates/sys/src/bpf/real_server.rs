@@ -39,6 +39,15 @@ pub struct DeviceOfRole {
     pub own: Option<std::net::Ipv4Addr>,
 }
 
+/// What is loaded for an instance of this role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadedRole {
+    /// The virtual addresses that the programs know.
+    pub vips: BTreeSet<IpAddr>,
+    /// The devices, by index, that they are on.
+    pub devices: BTreeSet<u32>,
+}
+
 /// The programs and maps of an instance of this role, pinned below
 /// `/sys/fs/bpf/elver-real-server/INSTANCE`.
 pub struct RealServer {
@@ -235,12 +244,11 @@ impl RealServer {
         Ok(())
     }
 
-    /// The virtual addresses that the programs of an instance know, and the devices, by index,
-    /// that they are on; none if nothing is loaded.
+    /// What is loaded for an instance, whether its process runs or not; none if nothing is.
     ///
     /// # Errors
     /// What is loaded is another version's, or cannot be read.
-    pub fn loaded(instance: &str) -> Result<Option<(BTreeSet<IpAddr>, BTreeSet<u32>)>, BpfError> {
+    pub fn loaded(instance: &str) -> Result<Option<LoadedRole>, BpfError> {
         if !directory(instance).join("ROLE").exists() {
             return Ok(None);
         }
@@ -253,10 +261,10 @@ impl RealServer {
             .keys()
             .collect::<Result<Vec<_>, _>>()
             .map_err(refused)?;
-        Ok(Some((
-            vips.iter().map(address).collect(),
-            hooks(instance).devices(),
-        )))
+        Ok(Some(LoadedRole {
+            vips: vips.iter().map(address).collect(),
+            devices: hooks(instance).devices(),
+        }))
     }
 
     /// How often each outcome was counted, by all processors, of an instance that is loaded,
