@@ -74,6 +74,33 @@ impl VirtualRouters {
         false
     }
 
+    /// What is known of every instance.
+    pub(crate) fn known_states(&self) -> Vec<(String, State)> {
+        let states = self.states.iter();
+        states.map(|(name, state)| (name.clone(), *state)).collect()
+    }
+
+    /// Another director's vrrp process had these states until just now, and has been ended.
+    /// `clock` and `now` are the same moment.
+    ///
+    /// It has advertised until then, so that no peer takes over within twice the shortest
+    /// interval: so long the next process may take to be there.
+    pub(crate) fn succeed(
+        &mut self,
+        states: Vec<(String, State)>,
+        configuration: &Configuration,
+        clock: Duration,
+        now: Instant,
+    ) {
+        self.states.extend(states);
+        self.died(clock, now);
+        let interval = self.shortest_interval(configuration).unwrap_or_default();
+        if let Some(death) = &mut self.death {
+            let patience = TAKEOVER.max(interval * 2);
+            death.withdraw = death.withdraw.map(|_| now + patience);
+        }
+    }
+
     /// The vrrp process has died. `clock` and `now` are the same moment.
     pub(crate) fn died(&mut self, clock: Duration, now: Instant) {
         self.unconfirmed = 0;
@@ -169,6 +196,8 @@ fn notifying(global: &Global) -> Notifying {
 
 #[cfg(test)]
 mod tests {
+    use elver_core::config::model::VrrpInstance;
+
     use super::*;
 
     fn changed(state: State) -> Notice {
@@ -234,6 +263,26 @@ mod tests {
             routers.heard(Notice::Configured),
             "the dead confirm nothing"
         );
+    }
+
+    #[test]
+    fn who_takes_a_living_masters_place_has_time_until_a_peer_may() {
+        let (clock, now) = (Duration::from_secs(100), Instant::now());
+        let mut routers = VirtualRouters::default();
+        let configuration = Configuration {
+            instances: vec![VrrpInstance::new("VI_1", "eth0", 51)],
+            ..Configuration::default()
+        };
+        let interval = configuration.instances[0].advertisement_interval;
+        let states = vec![("VI_1".to_owned(), State::Master)];
+        routers.succeed(states, &configuration, clock, now);
+        assert_eq!(routers.deadline(), Some(now + 2 * interval));
+        assert_eq!(resumed(&mut routers).len(), 1);
+
+        let mut routers = VirtualRouters::default();
+        let states = vec![("VI_1".to_owned(), State::Backup)];
+        routers.succeed(states, &configuration, clock, now);
+        assert_eq!(routers.deadline(), None, "it held nothing");
     }
 
     #[test]

@@ -89,6 +89,7 @@ impl Sources {
                 file: file.clone(),
                 config_id: self.config_id.clone(),
                 instance: instance.clone(),
+                all_includes: false,
             };
             // What there is to say about the file is for the director to say.
             let configuration = configuration::load_in_silence(&origin)?;
