@@ -1,5 +1,6 @@
-//! Builds the programs for the kernel and leaves them where the loader embeds them; and,
-//! as an object of its own, the program that drives them when they are measured.
+//! Builds the programs for the kernel and leaves them where the loader embeds them: those of a
+//! director, those of a real server, and the one that drives them when they are measured, each
+//! an object of its own.
 //!
 //! `ELVER_BPF_OBJECT` names a prebuilt object instead, or is `none`: then nothing is built
 //! and the loader refuses to start, which is enough for clippy and documentation.
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The programs that elver loads, and the one that drives them when they are measured.
-const OBJECTS: [&str; 2] = ["elver-bpf", "elver-bpf-driver"];
+const OBJECTS: [&str; 3] = ["elver-bpf", "elver-bpf-real-server", "elver-bpf-driver"];
 
 /// What to do where no toolchain is found.
 const HOW_TO: &str = "\
@@ -24,7 +25,8 @@ or, by hand on Debian 12:
     PATH=/usr/lib/llvm-22/bin:$PATH cargo install bpf-linker --version 0.13.0 --no-default-features --features llvm-22
 
 A rustup nightly with the component rust-src does as well, with a bpf-linker of its LLVM.
-ELVER_BPF_OBJECT=FILE takes a prebuilt object; ELVER_BPF_OBJECT=none builds without one.";
+ELVER_BPF_OBJECT=FILE takes a prebuilt object, and elver-bpf-real-server beside it;
+ELVER_BPF_OBJECT=none builds without one.";
 
 fn main() {
     println!("cargo::rerun-if-env-changed=ELVER_BPF_OBJECT");
@@ -41,6 +43,14 @@ fn main() {
         println!("cargo::rerun-if-changed={}", path.display());
         if let Err(error) = fs::copy(path, out.join("elver-bpf.o")) {
             fail(&format!("ELVER_BPF_OBJECT={}: {error}", path.display()));
+        }
+        // Beside it, as cargo leaves them.
+        let real_server = path.with_file_name("elver-bpf-real-server");
+        println!("cargo::rerun-if-changed={}", real_server.display());
+        if real_server.exists()
+            && let Err(error) = fs::copy(&real_server, out.join("elver-bpf-real-server.o"))
+        {
+            fail(&format!("{}: {error}", real_server.display()));
         }
     }
 }

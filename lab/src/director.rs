@@ -139,7 +139,7 @@ pub fn kill(process: u32) -> Result<()> {
     kill_process(id, Signal::KILL).map_err(|error| doing()(error.into()))
 }
 
-/// Unloads what the directors of killed runs of the lab `name` left in the kernel. To be
+/// Unloads what the directors and real servers of killed runs of the lab `name` left in the kernel. To be
 /// called before [`Lab::new`], which removes their namespaces.
 pub fn unload_leftovers(name: &str, elver: &Path) -> Result<()> {
     for leftover in leftovers::find(name)? {
@@ -147,15 +147,17 @@ pub fn unload_leftovers(name: &str, elver: &Path) -> Result<()> {
         let path = leftover.path();
         let namespace = NetworkNamespace::open(&path)
             .map_err(Error::system(format!("open {}", path.display())))?;
-        let mut command = Command::new(elver);
-        command.args(["unload", "--instance", &leftover.namespace]);
-        namespace
-            .host(&mut command, Signal::TERM)
-            .map_err(Error::system(format!(
-                "use the namespace {}",
-                leftover.namespace
-            )))?;
-        run_to_end(&mut command, COMMAND_LIMIT)?.success()?;
+        for role in [&["unload"][..], &["real-server", "unload"]] {
+            let mut command = Command::new(elver);
+            command.args(role).args(["--instance", &leftover.namespace]);
+            namespace
+                .host(&mut command, Signal::TERM)
+                .map_err(Error::system(format!(
+                    "use the namespace {}",
+                    leftover.namespace
+                )))?;
+            run_to_end(&mut command, COMMAND_LIMIT)?.success()?;
+        }
     }
     Ok(())
 }

@@ -19,6 +19,7 @@
 pub mod capture;
 pub mod client;
 pub mod decode;
+pub mod direct_routing;
 pub mod director;
 mod error;
 mod host;
@@ -27,8 +28,10 @@ mod lab;
 mod leftovers;
 pub mod nat;
 mod program;
+pub mod real_servers;
 pub mod service;
 pub mod traffic;
+pub mod tun;
 pub mod wait;
 
 pub use error::{Error, Result};

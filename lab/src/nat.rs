@@ -515,7 +515,11 @@ fn names(endpoint: &str, address: Ipv4Addr) -> bool {
     endpoint == format!("{address}:mysql") || endpoint == format!("{address}:3306")
 }
 
-fn expect<T: PartialEq + std::fmt::Debug>(what: &str, expected: T, seen: T) -> Result<()> {
+pub(crate) fn expect<T: PartialEq + std::fmt::Debug>(
+    what: &str,
+    expected: T,
+    seen: T,
+) -> Result<()> {
     if expected == seen {
         return Ok(());
     }
@@ -525,15 +529,15 @@ fn expect<T: PartialEq + std::fmt::Debug>(what: &str, expected: T, seen: T) -> R
     })
 }
 
-fn title(text: &str) {
+pub(crate) fn title(text: &str) {
     println!("\n== {text}");
 }
 
-fn show(host: &str, command: &str, output: &str) {
+pub(crate) fn show(host: &str, command: &str, output: &str) {
     println!("{host}# {command}\n{}", output.trim_end());
 }
 
-fn holds(what: &str) {
+pub(crate) fn holds(what: &str) {
     println!("ok: {what}");
 }
 

@@ -8,6 +8,7 @@ use elver_core::lb::RealServerPattern;
 use crate::director::Hook;
 use crate::instance::Instance;
 use crate::log::Log;
+use crate::real_server;
 
 /// The environment variable that names the instance where no option does.
 pub(crate) const INSTANCE: &str = "ELVER_INSTANCE";
@@ -134,6 +135,17 @@ pub(crate) enum Command {
     },
     /// Remove what an instance that does not run has left in the kernel
     Unload,
+    /// Make this host a real server for direct routing and tunnels, in the foreground
+    ///
+    /// Packets of the directors are taken out of tunnels (ipip, gre, gue), the virtual
+    /// addresses are put on the loopback device, and nobody hears of them by ARP or neighbour
+    /// discovery. When it ends, everything is as it was.
+    RealServer {
+        #[command(flatten)]
+        sources: real_server::Sources,
+        #[command(subcommand)]
+        command: Option<RealServerCommand>,
+    },
     /// Write the manual pages into a folder
     Man {
         /// The folder
@@ -159,6 +171,17 @@ pub(crate) enum Command {
         #[command(subcommand)]
         part: Part,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RealServerCommand {
+    /// Say what keeps this host from being a real server, also one that was set up by hand, and
+    /// what to do about it
+    Check,
+    /// Print what became of packets
+    Status,
+    /// Remove what a real server that does not run has left
+    Unload,
 }
 
 /// A program whose command lines can be completed.
@@ -230,6 +253,18 @@ pub(crate) enum Ctl {
 pub(crate) enum Lab {
     /// NAT: a client, a director with two VRRP instances, a real server
     Nat {
+        /// End after the last step, instead of staying up until interrupted
+        #[arg(long)]
+        once: bool,
+    },
+    /// TUN: a client, a director and three real servers in one network
+    Tun {
+        /// End after the last step, instead of staying up until interrupted
+        #[arg(long)]
+        once: bool,
+    },
+    /// DR: the same network, and what ARP does to it
+    Dr {
         /// End after the last step, instead of staying up until interrupted
         #[arg(long)]
         once: bool,

@@ -7,7 +7,7 @@
 //! | 2 | the command line cannot be understood |
 //! | 3 | the configuration file cannot be read |
 //! | 4 | the configuration cannot run |
-//! | 5 | `elver check`: the configuration runs, but something in it deserves a look |
+//! | 5 | `elver check`, `elver real-server check`: it runs, but something deserves a look |
 //! | 10 | an interface of the configuration does not exist |
 //! | 11 | a permission is missing |
 //! | 12 | the kernel lacks something |
@@ -41,6 +41,9 @@ pub(crate) enum Failure {
         path: PathBuf,
         error: toml::de::Error,
     },
+    /// Nothing says what a real server is to do.
+    #[error("{0}")]
+    RoleUnclear(String),
     /// `elver check`: there was something to say.
     #[error("{}: the configuration runs, but see above", path.display())]
     ConfigurationDoubtful { path: PathBuf },
@@ -137,7 +140,9 @@ impl Failure {
             | Failure::Said => 1,
             Failure::Told { code } => *code,
             Failure::ConfigurationUnreadable { .. } => 3,
-            Failure::ConfigurationUnusable { .. } | Failure::SettingsUnusable { .. } => 4,
+            Failure::ConfigurationUnusable { .. }
+            | Failure::SettingsUnusable { .. }
+            | Failure::RoleUnclear(_) => 4,
             Failure::ConfigurationDoubtful { .. } => 5,
             Failure::NoSuchInterface { .. } => 10,
             Failure::NoPermission { .. } => 11,

@@ -27,6 +27,12 @@ impl Instance {
         PathBuf::from("/run/elver").join(&self.0)
     }
 
+    /// Names the files of a real server beside those of directors: no director can have a name
+    /// with a dot.
+    pub(crate) fn of_real_server(&self) -> Instance {
+        Instance(format!("real-server.{}", self.0))
+    }
+
     /// The socket of the control protocol.
     pub(crate) fn control_socket(&self) -> PathBuf {
         self.directory().join("control")

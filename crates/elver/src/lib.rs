@@ -24,6 +24,7 @@ mod mailer;
 mod manual;
 mod message_stream;
 mod notify_fifos;
+mod real_server;
 mod record;
 mod scripts;
 mod service_manager;
@@ -42,6 +43,7 @@ use elver_sys::process;
 
 use crate::command_line::{
     Command, CommandLine, Ctl, DEFAULT_FILE, DEFAULT_INSTANCE, INSTANCE, Lab, Part,
+    RealServerCommand,
 };
 use crate::configuration::Shown;
 use crate::data_plane::Inventory;
@@ -169,9 +171,13 @@ pub fn main() -> ExitCode {
         Command::Man { folder } => manual::write(&folder),
         Command::Completions { shell, program } => completions::write(shell, program),
         Command::Unload => unload::run(instance),
-        Command::Lab {
-            lab: Lab::Nat { once },
-        } => run_lab(once),
+        Command::RealServer { sources, command } => match command {
+            None => real_server::run(&sources, instance),
+            Some(RealServerCommand::Check) => real_server::check(&sources, instance),
+            Some(RealServerCommand::Status) => real_server::status(instance),
+            Some(RealServerCommand::Unload) => real_server::unload(instance),
+        },
+        Command::Lab { lab } => run_lab(&lab),
         Command::Process { part } => run_part(&part, instance),
     };
     match result {
@@ -208,10 +214,14 @@ fn run_ipvsadm(program: ipvsadm::Program, arguments: &[OsString], instance: &Ins
     ipvsadm::main(program, arguments, instance)
 }
 
-fn run_lab(once: bool) -> Result<(), Failure> {
+fn run_lab(lab: &Lab) -> Result<(), Failure> {
     let elver = std::env::current_exe().map_err(Failure::system("finding this program"))?;
-    let options = elver_lab::nat::Options { once };
-    elver_lab::nat::run(options, &elver).map_err(|error| Failure::Lab(error.to_string()))
+    let outcome = match *lab {
+        Lab::Nat { once } => elver_lab::nat::run(elver_lab::nat::Options { once }, &elver),
+        Lab::Tun { once } => elver_lab::tun::run(once, &elver),
+        Lab::Dr { once } => elver_lab::direct_routing::run(once, &elver),
+    };
+    outcome.map_err(|error| Failure::Lab(error.to_string()))
 }
 
 fn run_part(part: &Part, instance: &Instance) -> Result<(), Failure> {

@@ -131,6 +131,7 @@ mod tests {
             "[access]",
             "[[mark]]\nmark = 1",
             "[access.services.\"fwmark 7\"]",
+            "[real-server]",
         ] {
             let error = toml::from_str::<Settings>(&format!("{table}\nnonsense = 1"))
                 .expect_err("nonsense")

@@ -27,6 +27,11 @@
 //!
 //! [access.services."tcp 192.0.2.10:80"]    # or "fwmark 7", "fwmark 7 ipv6"
 //! allow = ["10.0.0.0/8"]     # comes before what holds for all
+//!
+//! [real-server]              # what `elver real-server` does, beside its options
+//! vips = ["192.0.2.10"]      # the virtual addresses that directors send packets for
+//! directors = ["10.0.0.0/24"]  # the addresses, or networks, that tunnels may come from
+//! gue_ports = [6080]         # the UDP ports on which GUE arrives, four at the most
 //! ```
 
 mod ipvs;
@@ -36,6 +41,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use elver_core::service::{Family, Protocol, ServiceKey};
 use elver_packet::table::access::Access;
@@ -58,6 +64,20 @@ pub(crate) struct Settings {
     ipvs: Ipvs,
     access: AccessSettings,
     mark: MarkRules,
+    #[serde(rename = "real-server")]
+    real_server: RealServerSettings,
+}
+
+/// What a real server is to do.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RealServerSettings {
+    /// The virtual addresses.
+    pub(crate) vips: Vec<IpAddr>,
+    /// Where tunnels may come from.
+    pub(crate) directors: Vec<Prefix>,
+    /// The ports on which GUE arrives.
+    pub(crate) gue_ports: Vec<u16>,
 }
 
 /// Rules of marks, not more than there is room for.
@@ -161,7 +181,22 @@ struct ServiceAccess {
 /// A network: `ADDRESS/LENGTH`, or an address alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-struct Prefix(Network);
+pub(crate) struct Prefix(Network);
+
+impl Prefix {
+    /// The address, and the length of the prefix.
+    pub(crate) fn network(self) -> Network {
+        self.0
+    }
+}
+
+impl FromStr for Prefix {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Prefix, String> {
+        Prefix::try_from(text.to_owned())
+    }
+}
 
 impl TryFrom<String> for Prefix {
     type Error = String;
@@ -326,6 +361,11 @@ impl Settings {
     /// How packets are treated where IPVS has a setting for it.
     pub(crate) fn behaviour(&self) -> Behaviour {
         self.ipvs.behaviour()
+    }
+
+    /// What it says of this host as a real server.
+    pub(crate) fn real_server(&self) -> &RealServerSettings {
+        &self.real_server
     }
 
     /// What it says of IPVS that nothing comes of.

@@ -16,6 +16,7 @@
 //! | [`schedule`] | the choice of a destination |
 //! | [`forward`] | the forwarding methods |
 //! | [`process`] | the pipeline |
+//! | [`real_server`] | what a real server of direct routing and tunnels does with packets |
 //! | [`reason`] | why a packet was passed, dropped or forwarded |
 #![cfg_attr(not(any(test, feature = "host")), no_std)]
 #![forbid(unsafe_code)]
@@ -30,6 +31,7 @@ pub mod frame;
 pub mod host;
 pub mod icmp;
 pub mod process;
+pub mod real_server;
 pub mod reason;
 pub mod schedule;
 pub mod table;

@@ -1,29 +1,40 @@
 //! Why a packet went where it went. Every outcome has a name: it is a counter in the
 //! kernel, a metric outside, and a word in a trace.
 
-/// What became of a packet, and why.
+/// An enum of what can become of a packet.
 macro_rules! reasons {
-    ($($(#[doc = $doc:literal])+ $name:ident = $number:literal, $word:literal;)+) => {
-        /// What became of a packet, and why.
+    (
+        $(#[doc = $of:literal])+ enum $enum:ident;
+        $($(#[doc = $doc:literal])+ $name:ident = $number:literal, $word:literal;)+
+    ) => {
+        $(#[doc = $of])+
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(u8)]
-        pub enum Reason {
+        pub enum $enum {
             $($(#[doc = $doc])+ $name = $number,)+
         }
 
-        impl Reason {
-            /// Every reason, in the order of its number.
-            pub const ALL: &[Reason] = &[$(Reason::$name,)+];
+        impl $enum {
+            /// All of them, in the order of their numbers.
+            pub const ALL: &[$enum] = &[$($enum::$name,)+];
+
+            /// How many there are.
+            pub const COUNT: usize = Self::ALL.len();
 
             /// Its name for metrics and traces.
             pub const fn name(self) -> &'static str {
-                match self { $(Reason::$name => $word,)+ }
+                match self { $($enum::$name => $word,)+ }
             }
         }
     };
 }
 
+pub(crate) use reasons;
+
 reasons! {
+    /// What became of a packet, and why.
+    enum Reason;
+
     /// Forwarded to a real server.
     ForwardedToServer = 0, "forwarded_to_server";
     /// Forwarded to a client, as an answer of a real server.
@@ -140,9 +151,6 @@ reasons! {
 }
 
 impl Reason {
-    /// How many reasons there are.
-    pub const COUNT: usize = Self::ALL.len();
-
     /// As what a packet is counted that the fast path, which only forwards, leaves to the hook
     /// behind it, where it comes to this outcome or a better one. None for what has been
     /// changed already, or would fare no better there.

@@ -1,6 +1,6 @@
 //! The kernel takes the programs.
 
-use elver_sys::bpf::{Sizes, load, unload};
+use elver_sys::bpf::{RealServer, Sizes, load, unload};
 
 #[test]
 fn every_program_passes_the_verifier() {
@@ -32,4 +32,21 @@ fn every_program_passes_the_verifier() {
             .iter()
             .any(|pin| pin.ends_with("CONNECTIONS"))
     );
+}
+
+#[test]
+fn a_real_servers_programs_pass_the_verifier() {
+    let instance = format!("test-load-{}", std::process::id());
+    let loaded = RealServer::load(&instance).map(|role| role.verified_instructions());
+    let removed = RealServer::unload(&instance);
+    let verified = loaded.unwrap_or_else(|error| panic!("{error}"));
+    println!("{verified:#?}");
+    assert_eq!(verified.len(), 2);
+    for (program, instructions) in verified {
+        assert!(
+            instructions < 50_000,
+            "{program}: the verifier followed {instructions} instructions"
+        );
+    }
+    assert!(removed.unwrap().iter().any(|pin| pin.ends_with("VIPS")));
 }

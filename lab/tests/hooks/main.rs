@@ -8,6 +8,7 @@ mod defence;
 mod fragments;
 mod here;
 mod network;
+mod tunnels;
 mod ways;
 
 use std::net::{IpAddr, SocketAddr};

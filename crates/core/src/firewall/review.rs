@@ -55,6 +55,13 @@ enum Effect {
     Redirect,
 }
 
+impl Finding {
+    /// Whether packets do not come to the services where netfilter sees them.
+    pub fn keeps_out(&self) -> bool {
+        self.effect != Effect::Mark
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let services: Vec<String> = self.services.iter().map(name).collect();

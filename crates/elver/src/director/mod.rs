@@ -60,7 +60,6 @@ use self::child::{Ended, Role};
 use self::children::Post;
 use self::fragments::Fragments;
 use self::hook::FastPath;
-use self::network::Network;
 use self::notifications::Notifications;
 use self::pulse::Pulse;
 use self::services::{ServerPlaces, presumed};
@@ -82,6 +81,7 @@ pub(crate) use self::acceptance::Acceptance;
 pub(crate) use self::address_record::{AddressRecord, withdraw, words as address_words};
 pub(crate) use self::hook::Hook;
 pub(crate) use self::manner::{LeftOut, Manner, PidFiles};
+pub(crate) use self::network::Network;
 pub(crate) use self::preconditions::permission;
 
 const RECORD: &str = "the record of virtual addresses";

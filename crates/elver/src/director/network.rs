@@ -91,6 +91,14 @@ impl Network {
             .collect()
     }
 
+    /// The addresses of an interface, by its index.
+    pub(crate) fn addresses_of(&self, interface: u32) -> impl Iterator<Item = IpAddr> {
+        let addresses = self.addresses.iter();
+        addresses
+            .filter(move |(index, _, _)| *index == interface)
+            .map(|(_, address, _)| *address)
+    }
+
     /// All links, by index.
     pub(crate) fn by_index(&self) -> BTreeMap<u32, &Link> {
         self.links

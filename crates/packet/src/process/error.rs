@@ -141,7 +141,10 @@ pub(super) fn find<F: Icmp, P: Frame, T: Tables>(
     }
     let opens = settings.behaviour() & behaviour::SCHEDULE_ICMP != 0;
     Ok(Decision::Later(
-        match (super::tunnel_error::content(frame, quoted), F::NUMBER) {
+        match (
+            super::tunnel_error::content(frame, quoted.protocol, quoted.transport),
+            F::NUMBER,
+        ) {
             (protocol::IPIP, 4) => Stage::TunnelError44,
             (protocol::IPIP, _) => Stage::TunnelError46,
             (protocol::IPV6, 4) => Stage::TunnelError64,

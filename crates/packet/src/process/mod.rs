@@ -30,7 +30,7 @@ mod known;
 mod open;
 mod passage;
 mod stray;
-mod tunnel_error;
+pub(crate) mod tunnel_error;
 
 use crate::family::{V4, V6};
 use crate::frame::{Frame, Verdict};

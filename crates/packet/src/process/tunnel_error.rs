@@ -7,7 +7,7 @@ use super::error::{self, key_of};
 use crate::checksum::fold;
 use crate::forward::{self, tunnel};
 use crate::frame::Frame;
-use crate::icmp::{Icmp, Quoted};
+use crate::icmp::Icmp;
 use crate::reason::Reason;
 use crate::table::Tables;
 use crate::table::connection::{self, Direction, destination_of, found_at, has_expired};
@@ -26,14 +26,15 @@ const HAS_CHECKSUM: u32 = 1 << 31;
 /// The same of GUE without extensions.
 const GUE: u32 = UdpHeader::LENGTH + 4;
 
-/// What a packet carries, if it is one in a tunnel: [`protocol::IPIP`] or [`protocol::IPV6`], else 0.
+/// What a packet of this protocol carries, if it is one in a tunnel: [`protocol::IPIP`] or
+/// [`protocol::IPV6`], else 0. `at` is where what follows its IP header begins.
 #[inline(always)]
-pub(super) fn content<F: Icmp, P: Frame>(frame: &P, quoted: &Quoted<F>) -> u8 {
-    match quoted.protocol {
-        protocol::IPIP | protocol::IPV6 => quoted.protocol,
+pub(crate) fn content<P: Frame>(frame: &P, protocol: u8, at: u32) -> u8 {
+    match protocol {
+        protocol::IPIP | protocol::IPV6 => protocol,
         protocol::GRE => {
             let header = frame
-                .read::<[u8; 4]>(quoted.transport)
+                .read::<[u8; 4]>(at)
                 .map_or(u32::MAX, u32::from_be_bytes);
             // With other flags there would be more in the header.
             match header & !HAS_CHECKSUM {
@@ -42,10 +43,21 @@ pub(super) fn content<F: Icmp, P: Frame>(frame: &P, quoted: &Quoted<F>) -> u8 {
                 _ => 0,
             }
         }
-        protocol::UDP => match frame.read::<[u8; 4]>(quoted.transport + UdpHeader::LENGTH) {
+        protocol::UDP => match frame.read::<[u8; 4]>(at + UdpHeader::LENGTH) {
             Some([0, content, 0, 0]) => content,
             _ => 0,
         },
+        _ => 0,
+    }
+}
+
+/// Octets between an IP header and the packet that one in a tunnel carries; `at` as for
+/// [`content`].
+#[inline(always)]
+pub(crate) fn headers<P: Frame>(frame: &P, protocol: u8, at: u32) -> u32 {
+    match protocol {
+        protocol::GRE => gre(frame, at),
+        protocol::UDP => GUE,
         _ => 0,
     }
 }
@@ -67,12 +79,7 @@ pub(super) fn relay<F: Icmp, O: Icmp, P: Frame, T: Tables>(
 ) -> Result<Decision, Reason> {
     let (message, settings) = error::Message::<O>::read(frame, tables)?;
     let outer = &message.quoted;
-    let begin = outer.transport
-        + match outer.protocol {
-            protocol::GRE => gre(frame, outer.transport),
-            protocol::UDP => GUE,
-            _ => 0,
-        };
+    let begin = outer.transport + headers(frame, outer.protocol, outer.transport);
     // No header begins that far; Linux 6.1 forgets what a comparison of a number says once it
     // has been on the stack, and has to know that it is small.
     let begin = settings.blur(begin.into()) as u32 & 0x1ff;

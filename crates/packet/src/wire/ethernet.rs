@@ -17,6 +17,8 @@ pub struct EtherType(pub u16);
 impl EtherType {
     /// IPv4 (RFC 894).
     pub const IPV4: EtherType = EtherType(0x0800);
+    /// Address resolution (RFC 826).
+    pub const ARP: EtherType = EtherType(0x0806);
     /// A VLAN tag (IEEE 802.1Q).
     pub const VLAN: EtherType = EtherType(0x8100);
     /// A service provider's VLAN tag (IEEE 802.1ad).
@@ -39,6 +41,8 @@ pub struct Ethernet {
 impl Ethernet {
     /// Octets of the header.
     pub const LENGTH: u32 = 14;
+    /// Octets from the start of the header to the type.
+    pub const ETHER_TYPE: u32 = 12;
 
     /// A header for a frame between two stations.
     pub fn new(destination: MacAddress, source: MacAddress, ether_type: EtherType) -> Ethernet {

@@ -3,6 +3,7 @@
 //! A header is a value that is read out of a frame and written back; nothing here
 //! refers to packet memory. Multi-byte fields are big endian.
 
+mod arp;
 mod ethernet;
 mod icmp;
 mod ipv4;
@@ -11,6 +12,7 @@ mod sctp;
 mod tcp;
 mod udp;
 
+pub use arp::Arp;
 pub use ethernet::{EtherType, Ethernet, MacAddress};
 pub use icmp::{IcmpHeader, IcmpKind};
 pub use ipv4::Ipv4;

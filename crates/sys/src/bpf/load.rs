@@ -330,7 +330,7 @@ fn read_clock<W: Words>(programs: &mut Ebpf, settings: W) -> Result<Clock, BpfEr
 
 /// Mounts the BPF file system if it is not there: in a network namespace that `ip netns
 /// exec` entered, /sys is a new one without it.
-fn mount_bpf_file_system() -> Result<(), BpfError> {
+pub(super) fn mount_bpf_file_system() -> Result<(), BpfError> {
     /// `BPF_FS_MAGIC` of `linux/magic.h`.
     const MAGIC: u64 = 0xcafe_4a11;
     let mounted = rustix::fs::statfs(Path::new(BPF_FILE_SYSTEM))

@@ -10,6 +10,7 @@
 //! /sys/fs/bpf/elver/INSTANCE/XDP_STAGES              those at XDP hooks
 //! /sys/fs/bpf/elver/INSTANCE/attached/INDEX          links to devices, by the device's index
 //! /sys/fs/bpf/elver/INSTANCE/attached/INDEX-xdp      those of XDP
+//! /sys/fs/bpf/elver-real-server/INSTANCE/…           the same of a real server, see [`RealServer`]
 //! ```
 
 mod attach;
@@ -18,6 +19,7 @@ mod handed_over;
 mod load;
 mod loopback;
 mod maps;
+mod real_server;
 mod xdp;
 
 pub use attach::{Attachment, Attachments, Direction};
@@ -25,9 +27,10 @@ pub use clock::Clock;
 pub use handed_over::{HandedOverFrame, HandedOverFrames};
 pub use load::{Sizes, load};
 pub use maps::{AccessNetwork, Maps, Totals};
+pub use real_server::{DeviceOfRole, LoadedRole, RealServer};
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The programs, built by this crate's build script.
 const OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/elver-bpf.o"));
@@ -108,9 +111,16 @@ fn directory(instance: &str) -> PathBuf {
 /// What could not be removed.
 pub fn unload(instance: &str) -> Result<Vec<String>, BpfError> {
     let directory = directory(instance);
-    let mut removed = attach::detach_all(instance)?;
+    let mut removed = attach::Hooks::of_director(instance).remove_all()?;
     loopback::restore(instance)?;
-    let entries = match std::fs::read_dir(&directory) {
+    removed.extend(remove_directory(&directory)?);
+    Ok(removed)
+}
+
+/// Removes a directory of pins, and what is in it, and names what was removed.
+fn remove_directory(directory: &Path) -> Result<Vec<String>, BpfError> {
+    let mut removed = Vec::new();
+    let entries = match std::fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(removed),
         Err(error) => {
@@ -126,7 +136,7 @@ pub fn unload(instance: &str) -> Result<Vec<String>, BpfError> {
             .map_err(|error| BpfError::kernel(format!("removing {}", path.display()), error))?;
         removed.push(path.display().to_string());
     }
-    std::fs::remove_dir(&directory)
+    std::fs::remove_dir(directory)
         .map_err(|error| BpfError::kernel(format!("removing {}", directory.display()), error))?;
     removed.push(directory.display().to_string());
     // The last instance takes the common directory with it; others keep it.
