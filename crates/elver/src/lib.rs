@@ -4,6 +4,7 @@
 //! which exit codes.
 
 mod check_process;
+mod client_certificate;
 mod command_line;
 mod completions;
 mod configuration;

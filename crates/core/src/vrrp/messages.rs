@@ -46,8 +46,8 @@ pub enum Command {
     ReportAlive,
     /// Answer with [`Notice::Statistics`].
     ReportStatistics,
-    /// Write a file of what the instances are and do.
-    Dump(Dump),
+    /// Write a file of what the instances are and do, at this path.
+    Dump(Dump, String),
     /// Withdraw from everything and exit.
     Shutdown,
 }
@@ -72,6 +72,8 @@ pub struct Notifying {
     pub fifos: Vec<String>,
     /// Whether scripts that others than root could change are kept from running as root.
     pub script_security: bool,
+    /// The permissions that files of scripts do not get, if that is said.
+    pub umask: Option<u16>,
 }
 
 /// The last that the director knows of an instance of a dead vrrp process.

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use elver_core::check::Seen;
-use elver_core::check::messages::ToChecks;
+use elver_core::check::messages::{CertificateTexts, ToChecks};
 use elver_core::config::model::Statics;
 use elver_core::vrrp::messages::{Command, Notice};
 use elver_sys::scheduling::{Scheduling, schedule};
@@ -19,12 +19,11 @@ use super::child::{Child, Ended, Restarts, Role};
 use super::pulse::{Beat, Pulse};
 use super::{Director, Inbox, RECORD};
 use super::{check_sockets, pings};
+use crate::client_certificate;
 use crate::failure::Failure;
 use crate::instance::Instance;
 use crate::vrrp_process::{monotonic_now, withdraw_routes};
 
-/// How long a child may take to leave (keepalived's `child_wait_time`).
-const LEAVE: Duration = Duration::from_secs(5);
 /// When a process that could not even be started is tried again.
 const START_AGAIN: Duration = Duration::from_secs(1);
 
@@ -126,13 +125,29 @@ impl Director {
         let assignments = self.health.assignments();
         if !assignments.is_empty() {
             pings::permit(&assignments);
-            let command = ToChecks::Configure(assignments);
+            let first = ToChecks::Certificate(self.certificate_texts());
             let (said, ended) = (&self.outbox.check, &self.outbox.ended);
             let sockets = self.socket_channel();
             self.check
-                .start(Role::Check, &self.instance, sockets, said, ended, command);
+                .start(Role::Check, &self.instance, sockets, said, ended, first);
+            if let Some(child) = &self.check.child {
+                child.tell(ToChecks::Configure(assignments));
+            }
             self.schedule_children();
         }
+    }
+
+    /// What `SSL_GET` shows of itself; nothing, where its files are of no use.
+    pub(super) fn certificate_texts(&self) -> CertificateTexts {
+        let certificate = self.configuration.client_certificate.as_ref();
+        let texts = certificate.map(client_certificate::read).transpose();
+        texts
+            .inspect_err(|error| {
+                tracing::error!("SSL: checks show no certificate of this director: {error}");
+            })
+            .ok()
+            .flatten()
+            .unwrap_or_default()
     }
 
     /// The check process's end of a channel by which sockets come from it.
@@ -306,7 +321,7 @@ impl Director {
         if let Some(child) = &mut self.check.child {
             child.dismiss();
         }
-        let patience = tokio::time::sleep(LEAVE);
+        let patience = tokio::time::sleep(self.configuration.global.patience);
         tokio::pin!(patience);
         while self.vrrp.child.is_some() || self.check.child.is_some() {
             let ended = tokio::select! {

@@ -69,7 +69,7 @@ use crate::data_plane::DataPlane;
 use crate::failure::Failure;
 use crate::firewall;
 use crate::instance::{Instance, PidFile, Taken};
-use crate::scripts::Scripts;
+use crate::scripts::{Scripts, run_awaited};
 use crate::settings::Settings;
 use crate::vrrp_process::monotonic_now;
 use crate::vrrp_process::trackers::{Observation, Watches};
@@ -110,6 +110,9 @@ fn run_as_owner(
         .build()
         .map_err(Failure::system("starting the runtime"))?
         .block_on(async {
+            if let Some(script) = &configuration.global.startup {
+                run_awaited("startup_script", script, &configuration.global).await;
+            }
             let (director, inbox) =
                 Director::start(files, hook, instance, configuration, &settings)?;
             director.run(inbox).await
@@ -332,6 +335,9 @@ impl Director {
         }
         // Services that are pinned and not in the file any more go as well.
         director.carry_out(director.plan(&director.configuration));
+        if director.configuration.global.flush {
+            director.flush_foreign();
+        }
         warn_of(settings);
         director.look_at_firewall(settings);
         // Before any address that is not to be accepted can be held.
@@ -339,6 +345,7 @@ impl Director {
         director.start_vrrp();
         director.watch_files();
         director.start_check();
+        director.tell_of_start();
         let inbox = Inbox {
             vrrp: from_vrrp,
             check: from_check,
@@ -443,7 +450,22 @@ impl Director {
 
     fn dump(&self, dump: Dump) {
         if let Some(vrrp) = &self.vrrp.child {
-            vrrp.tell(Command::Dump(dump));
+            let path = self.dump_path(dump);
+            vrrp.tell(Command::Dump(dump, path));
+        }
+    }
+
+    /// Where a file goes that a signal asks for.
+    fn dump_path(&self, dump: Dump) -> String {
+        let global = &self.configuration.global;
+        let path = match dump {
+            Dump::Data => &global.dump_files.data,
+            Dump::Statistics | Dump::StatisticsOnce => &global.dump_files.statistics,
+            Dump::Json => &global.dump_files.json,
+        };
+        match global.dumps_by_instance && !self.instance.is_default() {
+            true => with_instance(path, self.instance.name()),
+            false => path.clone(),
         }
     }
 
@@ -479,6 +501,9 @@ impl Director {
         self.servers = ServerPlaces::of(&self.configuration);
         self.configure_notifications();
         let checks = self.carry_out(plan);
+        if let Some(child) = &self.check.child {
+            child.tell(ToChecks::Certificate(self.certificate_texts()));
+        }
         self.virtual_routers.retain(&self.configuration);
         self.addresses_changed();
         warn_of(&settings);
@@ -589,6 +614,7 @@ impl Director {
         self.tell_of_end();
         let configured = self.data_plane.configured().services();
         self.apply(&lb::plan(&[], &configured));
+        self.flush_at_end(&configured);
         if self.data_plane.is_of_use() {
             tracing::info!(
                 "what was made by hand stays in force ({} virtual services, {} sync daemons); \
@@ -605,8 +631,20 @@ impl Director {
             .remove()
             .map_err(Failure::system("removing the record of virtual addresses"))?;
         self.notifications.finish(&mut self.scripts).await;
+        let global = &self.configuration.global;
+        if let Some(script) = &global.shutdown {
+            run_awaited("shutdown_script", script, global).await;
+        }
         tracing::info!("Stopped");
         Ok(())
+    }
+}
+
+/// The path with the name of an instance before the end of the file's name, as in keepalived.
+fn with_instance(path: &str, instance: &str) -> String {
+    match path.rsplit_once('.') {
+        Some((stem, end)) if !end.contains('/') => format!("{stem}_{instance}.{end}"),
+        _ => format!("{path}_{instance}"),
     }
 }
 
@@ -630,6 +668,13 @@ async fn sleep_until(at: Option<Instant>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_instance_stands_before_the_end_of_a_name() {
+        let path = with_instance("/tmp/keepalived.data", "blue");
+        assert_eq!(path, "/tmp/keepalived_blue.data");
+        assert_eq!(with_instance("/run/a.b/data", "blue"), "/run/a.b/data_blue");
+    }
 
     #[test]
     fn a_file_that_nobody_named_may_be_absent_until_it_was_there() {

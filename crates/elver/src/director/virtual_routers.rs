@@ -164,6 +164,7 @@ fn notifying(global: &Global) -> Notifying {
             .map(|f| f.path.clone())
             .collect(),
         script_security: global.script_security,
+        umask: global.umask,
     }
 }
 

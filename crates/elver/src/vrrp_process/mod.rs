@@ -180,7 +180,8 @@ impl Process {
             } => {
                 self.lock_memory(no_swap);
                 self.script_configurations.clone_from(&trackers.scripts);
-                self.scripts.set_security(notifying.script_security);
+                self.scripts
+                    .configure(notifying.script_security, notifying.umask);
                 let fifos = notifying.fifos.iter().map(Path::new);
                 self.notify_fifos.open(fifos);
                 let problems = self.host.prepare(&instances)?;
@@ -232,7 +233,7 @@ impl Process {
                     .collect();
                 self.director.tell(Notice::Statistics(statistics));
             }
-            Command::Dump(dump) => self.dumps.write(&mut self.routers, dump),
+            Command::Dump(dump, path) => self.dumps.write(&mut self.routers, dump, path),
             Command::Shutdown => {
                 info!("Stopping");
                 return Ok(false);
