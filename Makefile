@@ -20,6 +20,7 @@ help:
 	@echo "                    the steps whose names begin with these words; commas part several;"
 	@echo "                    ORACLE_GENERATED=N makes N generated runs of packets instead of 3)"
 	@echo "make build          $(elver)"
+	@echo "make deb            a package for Debian 12, in target/debian"
 	@echo "make bench          packets, throughput, failover, and ipvsadm with large tables, printed"
 	@echo "                    and in target/bench.json"
 	@echo "make bench-oracle   instructions per packet, IPVS beside elver, on Debian 12's kernel"
@@ -35,6 +36,13 @@ setup:
 build: setup
 	$(call say,building $(elver))
 	@$(cargo) build --locked --release -p elver
+
+# A package of Debian's kind: target/debian/elver_VERSION_ARCHITECTURE.deb.
+.PHONY: deb
+deb: build
+	$(call say,packaging)
+	@tools/package-files $(elver)
+	@$(cargo) deb --locked --no-build --quiet -p elver
 
 .PHONY: lab
 lab: build
@@ -95,6 +103,11 @@ bench-oracle:
 	$(call say,counting instructions)
 	@ORACLE_COUNTS_INSTRUCTIONS=1 tools/oracle-vm env ELVER_LAB_SLOWNESS=100 \
 	    target/debug/examples/oracle cost "$(CURDIR)/target/debug/elver"
+	$(call say,counting those of the programs alone: a nanosecond there is an instruction)
+	@packet=$$($(cargo) test --locked --no-run --message-format=json -p elver-sys --bench packet \
+	    | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'); \
+	ORACLE_COUNTS_INSTRUCTIONS=1 ORACLE_MEMORY=4096 tools/oracle-vm sh -c \
+	    "mount -t bpf bpf /sys/fs/bpf; BENCH_RUNS=3 $$packet ' 1 flow' 'new flow' 'no virtual'"
 
 .PHONY: check
 check:

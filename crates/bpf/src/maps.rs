@@ -12,7 +12,7 @@ use elver_packet::table::fragment::{Endpoint, FRAGMENTS, FragmentKey, Remembered
 use elver_packet::table::locality::{ADDRESSES, LocalityKey};
 use elver_packet::table::service::ServiceKey;
 use elver_packet::table::{
-    Tables, Traffic, connection, destination, locality, mark, service, settings,
+    Tables, Traffic, connection, destination, hop, locality, mark, service, settings,
 };
 
 use crate::shared::Entry;
@@ -31,6 +31,9 @@ static FIRST_FRAGMENTS: LruHashMap<FragmentKey, u64> = LruHashMap::pinned(FRAGME
 static LOCALITY: LruHashMap<LocalityKey, [u64; locality::WORDS]> = LruHashMap::pinned(ADDRESSES, 0);
 /// What nothing is remembered of: too much for the stack.
 static NOTHING: [u64; locality::WORDS] = [0; locality::WORDS];
+/// Only programs use it.
+#[map]
+static NEXT_HOPS: Array<[u64; hop::WORDS]> = Array::pinned(hop::NEXT_HOPS, 0);
 #[map]
 static ENDPOINTS: HashMap<Endpoint, u32> = HashMap::pinned(1, BPF_F_NO_PREALLOC);
 #[map]
@@ -101,6 +104,13 @@ impl Tables for Maps {
     fn new_locality(&self, key: &LocalityKey) -> Option<Self::Words> {
         LOCALITY.insert(key, &NOTHING, BPF_NOEXIST.into()).ok()?;
         self.locality(key)
+    }
+
+    #[inline(always)]
+    fn next_hop(&self, place: u32) -> Option<Self::Words> {
+        NEXT_HOPS
+            .get_ptr_mut(place)
+            .map(|entry| Entry(entry.cast()))
     }
 
     #[inline(always)]

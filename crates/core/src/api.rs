@@ -34,6 +34,9 @@ pub enum Request {
     },
     /// Let them serve again.
     Undrain(RealServerPattern),
+    /// Let the program that is installed now take the director's place in its process. There
+    /// is an answer only where that cannot be done; otherwise the connection ends.
+    Upgrade,
     /// Tell what runs, for a person to read.
     Status,
 }

@@ -23,7 +23,7 @@ pub(crate) fn read(certificate: &ClientCertificate) -> io::Result<CertificateTex
     };
     let key = text(&certificate.key)?;
     let texts = CertificateTexts {
-        // keepalived has the chain in the file of the key as well.
+        // One file may have both.
         chain: text(&certificate.certificate)?.or_else(|| key.clone()),
         key,
         password: certificate.password.clone(),

@@ -7,6 +7,7 @@ use elver_core::lb::RealServerPattern;
 
 use crate::director::Hook;
 use crate::instance::Instance;
+use crate::log::Log;
 
 /// The environment variable that names the instance where no option does.
 pub(crate) const INSTANCE: &str = "ELVER_INSTANCE";
@@ -124,6 +125,13 @@ pub(crate) enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<std::ffi::OsString>,
     },
+    /// Print the digest of a page, for `digest` of HTTP_GET and SSL_GET
+    #[command(disable_help_flag = true)]
+    Genhash {
+        /// The arguments of genhash(1)
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<std::ffi::OsString>,
+    },
     /// Remove what an instance that does not run has left in the kernel
     Unload,
     /// Write the manual pages into a folder
@@ -160,6 +168,8 @@ pub(crate) enum Completed {
     Elver,
     /// ipvsadm
     Ipvsadm,
+    /// keepalived
+    Keepalived,
 }
 
 /// How the configuration in force is printed.
@@ -180,6 +190,10 @@ pub(crate) enum Ctl {
     Metrics,
     /// Read the configuration file again
     Reload,
+    /// Let the program that is installed now take the place of the running director
+    ///
+    /// Connections go on, and so does VRRP: no address leaves its interface.
+    Upgrade,
     /// Let a real server have no more new connections, and wait until it has none left
     ///
     /// Its weight is 0 in every service until it is undrained. Clients that persistence binds
@@ -225,7 +239,11 @@ pub(crate) enum Lab {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Part {
     /// Hold virtual addresses
-    Vrrp,
+    Vrrp {
+        /// Where it logs, as JSON
+        #[arg(long)]
+        log: Log,
+    },
     /// Check real servers
     Check,
 }

@@ -1,5 +1,5 @@
-//! What completes command lines in shells: of elver from its command line, of ipvsadm from its
-//! table of options.
+//! What completes command lines in shells: of elver from its command line, of ipvsadm
+//! and keepalived from their tables of options.
 
 use std::io::{self, Write};
 
@@ -9,6 +9,7 @@ use elver_core::ipvsadm;
 
 use crate::command_line::{CommandLine, Completed};
 use crate::failure::Failure;
+use crate::keepalived;
 
 /// Prints the script for a shell.
 pub(crate) fn write(shell: Shell, program: Completed) -> Result<(), Failure> {
@@ -20,6 +21,7 @@ fn script(shell: Shell, program: Completed) -> Vec<u8> {
     let (name, mut command) = match program {
         Completed::Elver => ("elver", CommandLine::command()),
         Completed::Ipvsadm => ("ipvsadm", ipvsadm()),
+        Completed::Keepalived => ("keepalived", keepalived::command()),
     };
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command, name, &mut script);
@@ -63,6 +65,14 @@ mod tests {
         }
         let bash = String::from_utf8(script(Shell::Bash, Completed::Ipvsadm)).expect("text");
         assert!(bash.contains(" -a ") && bash.contains(" -l "), "{bash}");
+    }
+
+    #[test]
+    fn the_options_of_keepalived_are_completed() {
+        let bash = String::from_utf8(script(Shell::Bash, Completed::Keepalived)).expect("text");
+        for word in ["--dont-fork", "--config-test", "-f"] {
+            assert!(bash.contains(word), "{word}");
+        }
     }
 
     #[test]

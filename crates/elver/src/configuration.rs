@@ -26,13 +26,27 @@ pub(crate) struct Origin {
     pub(crate) config_id: Option<String>,
     /// Whose configuration it is.
     pub(crate) instance: Instance,
+    /// Whether a file that is to be included and is not there is an error.
+    pub(crate) all_includes: bool,
 }
 
-/// Reads a configuration. Whatever there is to say about the file goes to standard error;
-/// it fails only if the configuration cannot run.
-pub(crate) fn load(origin: &Origin) -> Result<Configuration, Failure> {
+/// Where it is said what there is to say about a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// On standard error, with the lines of the file.
+    OnConsole,
+    /// In the log, a line for each.
+    InLog,
+}
+
+/// Reads a configuration. Whatever there is to say about the file is told; it fails only if
+/// the configuration cannot run.
+pub(crate) fn load(origin: &Origin, told: Told) -> Result<Configuration, Failure> {
     let loaded = read(origin)?;
-    print(&loaded.diagnostics);
+    match told {
+        Told::OnConsole => print(&loaded.diagnostics),
+        Told::InLog => log(&loaded.diagnostics),
+    }
     usable(loaded, origin)
 }
 
@@ -76,7 +90,7 @@ pub(crate) fn check(
     let mut loaded = read(origin)?;
     loaded.diagnostics.extend(host::review(&loaded));
     if let (Some(peer), Some(configuration)) = (peer, &loaded.configuration) {
-        let other = load(peer)?;
+        let other = load(peer, Told::OnConsole)?;
         let name = peer.file.display().to_string();
         let found = config::compare(configuration, &other, &name);
         loaded.diagnostics.extend(found);
@@ -138,19 +152,24 @@ pub(crate) fn check(
     })
 }
 
-/// `keepalived --config-test`: says what is wrong, and gives back keepalived's exit code.
-pub(crate) fn keepalived_test(origin: &Origin) -> Result<u8, Failure> {
+/// `keepalived --config-test`: writes to `output` what is wrong, and gives back keepalived's
+/// exit code.
+pub(crate) fn keepalived_test(origin: &Origin, output: &mut dyn Write) -> Result<u8, Failure> {
+    let unwritten = "what is wrong with the configuration";
     let mut loaded = match read(origin) {
         Ok(loaded) => loaded,
         // keepalived-2.2.7: a file that is not there is no configuration.
         Err(error @ Failure::ConfigurationUnreadable { .. }) => {
-            eprintln!("{error}");
+            writeln!(output, "{error}").map_err(Failure::system(unwritten))?;
             return Ok(Verdict::NoConfiguration.exit_code());
         }
         Err(error) => return Err(error),
     };
     loaded.diagnostics.extend(host::review(&loaded));
-    print(&loaded.diagnostics);
+    for diagnostic in &loaded.diagnostics {
+        writeln!(output, "{}", config::render(diagnostic, false))
+            .map_err(Failure::system(unwritten))?;
+    }
     Ok(loaded.keepalived().exit_code())
 }
 
@@ -158,6 +177,17 @@ fn print(diagnostics: &[Diagnostic]) {
     let color = io::stderr().is_terminal();
     for diagnostic in diagnostics {
         eprintln!("{}", config::render(diagnostic, color));
+    }
+}
+
+/// Says each in a line, with its place where it has one.
+fn log(diagnostics: &[Diagnostic]) {
+    for diagnostic in diagnostics {
+        match diagnostic.severity {
+            Severity::Error => tracing::error!("{diagnostic}"),
+            Severity::Warning => tracing::warn!("{diagnostic}"),
+            Severity::Note => tracing::info!("{diagnostic}"),
+        }
     }
 }
 
@@ -226,6 +256,10 @@ impl Source for Files<'_> {
         let system = rustix::system::uname();
         let name = system.nodename().to_string_lossy();
         Some(name.split('.').next().unwrap_or_default().to_owned())
+    }
+
+    fn includes_all(&self) -> bool {
+        self.origin.all_includes
     }
 
     fn instance(&self) -> Option<String> {

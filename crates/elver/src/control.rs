@@ -96,9 +96,11 @@ pub(crate) fn ask(instance: &Instance, request: &Request) -> Result<Response, Fa
     let patience = match request {
         // Everything is looked at, and scripts are checked.
         Request::Reload | Request::Difference(_) => Duration::from_secs(60),
-        Request::Edit(_) | Request::Status | Request::Drain { .. } | Request::Undrain(_) => {
-            Duration::from_secs(5)
-        }
+        Request::Edit(_)
+        | Request::Upgrade
+        | Request::Status
+        | Request::Drain { .. }
+        | Request::Undrain(_) => Duration::from_secs(5),
     };
     let deadline = Instant::now() + patience;
     let mut conversation =

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use elver_core::api::{Request, Response, Status};
 use elver_core::lb::RealServerPattern;
@@ -15,12 +15,34 @@ use crate::data_plane::Inventory;
 use crate::failure::Failure;
 use crate::instance::Instance;
 
+/// How long a program may take to be in another's place.
+const TAKE_OVER: Duration = Duration::from_secs(30);
+/// How often it is looked for until then.
+const LOOK_FOR_SUCCESSOR: Duration = Duration::from_millis(50);
 /// How often a drain is looked at.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Makes the director read its file again.
 pub(crate) fn reload(instance: &Instance) -> Result<(), Failure> {
     carry_out(&Request::Reload, instance)
+}
+
+/// Lets the program that is installed now take the director's place, and waits until it answers.
+pub(crate) fn upgrade(instance: &Instance) -> Result<(), Failure> {
+    match control::ask(instance, &Request::Upgrade) {
+        Ok(Response::Failed(words)) => return Err(Failure::Refused(words)),
+        Err(failure @ Failure::NotRunning { .. }) => return Err(failure),
+        // The end of the conversation is that of the old program.
+        _ => {}
+    }
+    let deadline = Instant::now() + TAKE_OVER;
+    loop {
+        match control::ask(instance, &Request::Status) {
+            Ok(_) => return Ok(()),
+            Err(failure) if Instant::now() >= deadline => return Err(failure),
+            Err(_) => std::thread::sleep(LOOK_FOR_SUCCESSOR),
+        }
+    }
 }
 
 /// Prints what monitoring asks for: what the pinned maps tell, and what the director knows
@@ -55,8 +77,9 @@ pub(crate) fn difference(file: &Path, instance: &Instance) -> Result<(), Failure
         file: file.to_owned(),
         config_id: None,
         instance: instance.clone(),
+        all_includes: false,
     };
-    configuration::load(&origin)?;
+    configuration::load(&origin, configuration::Told::OnConsole)?;
     let path = std::path::absolute(file).map_err(Failure::system(file.display().to_string()))?;
     match control::ask(instance, &Request::Difference(path))? {
         Response::Difference(lines) if lines.is_empty() => {

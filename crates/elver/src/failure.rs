@@ -89,6 +89,9 @@ pub(crate) enum Failure {
          with the kernel's own ipvsadm first"
     )]
     KernelIpvsInUse { services: usize },
+    /// A process died, and no other is to follow.
+    #[error("the {0} process died, and by --dont-respawn no other follows it")]
+    NotRespawned(&'static str),
     /// There is nobody to talk to.
     #[error("instance {instance} does not run ({error})")]
     NotRunning {
@@ -121,8 +124,17 @@ impl Failure {
 
     /// The code with which the program ends.
     pub(crate) fn exit_code(&self) -> ExitCode {
-        ExitCode::from(match self {
-            Failure::System { .. } | Failure::Refused(_) | Failure::Lab(_) | Failure::Said => 1,
+        ExitCode::from(self.code())
+    }
+
+    /// The same as a number.
+    pub(crate) fn code(&self) -> u8 {
+        match self {
+            Failure::NotRespawned(_)
+            | Failure::System { .. }
+            | Failure::Refused(_)
+            | Failure::Lab(_)
+            | Failure::Said => 1,
             Failure::Told { code } => *code,
             Failure::ConfigurationUnreadable { .. } => 3,
             Failure::ConfigurationUnusable { .. } | Failure::SettingsUnusable { .. } => 4,
@@ -135,7 +147,7 @@ impl Failure {
             Failure::KernelIpvsInUse { .. } => 15,
             Failure::NotRunning { .. } => 16,
             Failure::OtherLayout(_) => 17,
-        })
+        }
     }
 }
 

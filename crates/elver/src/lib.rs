@@ -3,6 +3,7 @@
 //! One program for all of them: `command_line` says by which names, and `failure` with
 //! which exit codes.
 
+mod background;
 mod check_process;
 mod client_certificate;
 mod command_line;
@@ -15,29 +16,30 @@ mod data_plane;
 mod director;
 mod failure;
 mod firewall;
+mod genhash;
 mod instance;
 mod ipvsadm;
 mod keepalived;
+mod log;
 mod mailer;
 mod manual;
 mod message_stream;
 mod notify_fifos;
 mod record;
 mod scripts;
+mod service_manager;
 mod settings;
+mod signals;
+mod succession;
 mod unload;
 pub mod vrrp_process;
 
 use std::ffi::OsString;
-use std::io::IsTerminal;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
 use clap::Parser;
 use elver_sys::process;
-use tracing_appender::non_blocking::WorkerGuard;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::MakeWriter;
 
 use crate::command_line::{
     Command, CommandLine, Ctl, DEFAULT_FILE, DEFAULT_INSTANCE, INSTANCE, Lab, Part,
@@ -46,6 +48,7 @@ use crate::configuration::Shown;
 use crate::data_plane::Inventory;
 use crate::failure::Failure;
 use crate::instance::Instance;
+use crate::log::{Log, Process};
 
 /// The program.
 pub fn main() -> ExitCode {
@@ -62,24 +65,30 @@ pub fn main() -> ExitCode {
     }
     if name.as_deref().is_some_and(keepalived::is_meant_by) {
         return match named_instance() {
-            Ok(instance) => {
-                log_to_standard_error();
-                keepalived::main(&arguments.collect::<Vec<_>>(), &instance)
-            }
+            Ok(instance) => keepalived::main(&arguments.collect::<Vec<_>>(), &instance),
             Err(words) => {
                 eprintln!("keepalived: {words}");
                 ExitCode::FAILURE
             }
         };
     }
+    if name.as_deref().is_some_and(genhash::is_meant_by) {
+        let name = name.unwrap_or_default();
+        return genhash::main(&name.to_string_lossy(), &arguments.collect::<Vec<_>>());
+    }
     let line = CommandLine::parse();
     let instance = &line.instance;
-    let _last_lines = match line.command {
-        Command::Run { .. } | Command::Process { part: Part::Vrrp } => Some(log_without_waiting()),
+    let _written = match &line.command {
+        Command::Run { .. } => Some(Log::console().start(Process::Director)),
+        // These begin to log when they know where, and have closed what they inherited.
+        Command::Keepalived { .. }
+        | Command::Process {
+            part: Part::Vrrp { .. },
+        } => None,
         // The check process has no thread before it has given its privileges up; nor has it
         // anything to say but why it ends.
         _ => {
-            log_to_standard_error();
+            log::start_simply();
             None
         }
     };
@@ -87,6 +96,7 @@ pub fn main() -> ExitCode {
         file,
         config_id,
         instance: instance.clone(),
+        all_includes: false,
     };
     let result = match line.command {
         Command::Run {
@@ -102,7 +112,13 @@ pub fn main() -> ExitCode {
                 may_be_absent,
                 settings,
             };
-            director::run(files, hook, instance)
+            director::run(
+                files,
+                hook,
+                instance,
+                director::Manner::foreground(instance),
+                &mut || (),
+            )
         }
         Command::Check {
             file,
@@ -125,7 +141,9 @@ pub fn main() -> ExitCode {
             configuration::check(&origin, settings.as_deref(), peer.as_ref(), shown)
         }
         Command::Keepalived { arguments } => return keepalived::main(&arguments, instance),
+        Command::Genhash { arguments } => return genhash::main("genhash", &arguments),
         Command::Ctl { request } => match request {
+            Ctl::Upgrade => ctl::upgrade(instance),
             Ctl::Status => ctl::status(instance),
             Ctl::Metrics => ctl::metrics(instance),
             Ctl::Reload => ctl::reload(instance),
@@ -201,8 +219,16 @@ fn run_part(part: &Part, instance: &Instance) -> Result<(), Failure> {
     let socket = process::parent_socket().map_err(Failure::system(
         "this command is for a running director alone",
     ))?;
+    let name = match part {
+        Part::Vrrp { .. } => c"elver-vrrp",
+        Part::Check => c"elver-check",
+    };
+    process::set_name(name).map_err(Failure::system("the name of this process"))?;
     match part {
-        Part::Vrrp => run_vrrp(instance, socket),
+        Part::Vrrp { log } => {
+            let _written = log.start(Process::Vrrp);
+            run_vrrp(instance, socket)
+        }
         Part::Check => check_process::run(socket).map_err(Failure::system("check process")),
     }
 }
@@ -224,32 +250,4 @@ fn run_vrrp(instance: &Instance, socket: UnixStream) -> Result<(), Failure> {
     } else {
         Err(Failure::Said)
     }
-}
-
-/// Log lines go to standard error, which service managers collect; `ELVER_LOG` says which,
-/// in the language of `RUST_LOG`.
-fn log_to_standard_error() {
-    log_to(std::io::stderr);
-}
-
-/// As [`log_to_standard_error`], from a thread of its own: whoever collects the lines, or the
-/// disk below, may stall, and no advertisement waits for that. Lines that nobody takes are kept
-/// up to a number, and then lost. The last ones are written when the guard is dropped.
-fn log_without_waiting() -> WorkerGuard {
-    let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
-    log_to(writer);
-    guard
-}
-
-fn log_to<W>(writer: W)
-where
-    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
-{
-    let filter = EnvFilter::try_from_env("ELVER_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(writer)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .init();
 }

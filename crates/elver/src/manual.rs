@@ -1,5 +1,5 @@
-//! The manual pages: those of elver from its command line, ipvsadm(8) from its table of
-//! options, elver-keepalived.conf(5) from the table of keywords; elver.toml(5) is written by
+//! The manual pages: those of elver from its command line, ipvsadm(8) and keepalived(8) from
+//! their tables of options, elver-keepalived.conf(5) from the table of keywords; elver.toml(5) is written by
 //! hand and held against what is read.
 
 use std::path::Path;
@@ -9,8 +9,10 @@ use clap_mangen::Man;
 
 use crate::command_line::CommandLine;
 use crate::failure::Failure;
+use crate::keepalived;
 
 const ELVER_TOML: &str = include_str!("../../../docs/man/elver.toml.5");
+const GENHASH: &str = include_str!("../../../docs/man/genhash.1");
 const DIFFERENCES: &str = include_str!("../../../docs/differences.md");
 const VERSION: &str = concat!("elver ", env!("CARGO_PKG_VERSION"));
 
@@ -33,9 +35,15 @@ fn pages() -> Vec<(String, String)> {
             elver_core::config::manual(VERSION, DIFFERENCES),
         ),
     ];
-    for other in ["ipvsadm-save.8", "ipvsadm-restore.8"] {
-        pages.push((other.to_owned(), ".so man8/ipvsadm.8\n".to_owned()));
+    for (other, page) in [
+        ("ipvsadm-save.8", "man8/ipvsadm.8"),
+        ("ipvsadm-restore.8", "man8/ipvsadm.8"),
+        ("keepalived.conf.5", "man5/elver-keepalived.conf.5"),
+    ] {
+        pages.push((other.to_owned(), format!(".so {page}\n")));
     }
+    pages.push(("genhash.1".to_owned(), GENHASH.to_owned()));
+    pages.push(("keepalived.8".to_owned(), rendered(keepalived::command())));
     let mut elver = CommandLine::command();
     elver.build();
     add_commands(elver, &mut pages);
@@ -54,6 +62,11 @@ fn add_commands(command: clap::Command, pages: &mut Vec<(String, String)>) {
         .get_display_name()
         .unwrap_or_else(|| command.get_name());
     let name = format!("{name}.8");
+    pages.push((name, rendered(command)));
+}
+
+/// The page of a command in section 8.
+fn rendered(command: clap::Command) -> String {
     let page = Man::new(command)
         .section("8")
         .source(VERSION)
@@ -61,7 +74,7 @@ fn add_commands(command: clap::Command, pages: &mut Vec<(String, String)>) {
         .date("");
     let mut text = Vec::new();
     page.render(&mut text).expect("memory takes it");
-    pages.push((name, String::from_utf8_lossy(&text).into_owned()));
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 #[cfg(test)]
@@ -85,6 +98,9 @@ mod tests {
             ("elver-ctl-metrics.8", "Prometheus"),
             ("elver-lab-nat.8", "--once"),
             ("ipvsadm-restore.8", "ipvsadm.8"),
+            ("keepalived.8", "--dont-fork"),
+            ("keepalived.conf.5", "elver-keepalived.conf.5"),
+            ("genhash.1", "--use-virtualhost"),
         ] {
             assert!(page(name).contains(word), "{name}: {}", page(name));
         }
@@ -125,7 +141,8 @@ mod tests {
             for key in keys {
                 assert!(
                     page.contains(&format!("\\fB{key}\\fR"))
-                        || page.contains(&format!(".B {key}\n")),
+                        || page.contains(&format!(".B {key}\n"))
+                        || page.contains(&format!(".BR {key} ")),
                     "{table}: {key} is not explained"
                 );
             }

@@ -458,7 +458,7 @@ fn the_units_restore_at_the_start_and_save_at_the_stop() {
     let director = site.start();
     for (unit, rules, file) in [
         (
-            include_str!("../../../packaging/debian/ipvsadm.service"),
+            include_str!("../../../packaging/systemd/ipvsadm.service"),
             "/etc/ipvsadm.rules",
             // As Debian's /etc/init.d/ipvsadm saves.
             "# ipvsadm.rules\n-A -t 10.0.0.5:80 -s rr\n\

@@ -1545,18 +1545,9 @@ fn dumps_are_those_of_keepalived() {
     elver.state("L", State::Backup);
     elver.state("F", State::Fault);
     std::thread::sleep(Duration::from_secs(3));
-    elver.order(&Command::Dump(
-        Dump::Data,
-        "/tmp/keepalived.data".to_owned(),
-    ));
-    elver.order(&Command::Dump(
-        Dump::Statistics,
-        "/tmp/keepalived.stats".to_owned(),
-    ));
-    elver.order(&Command::Dump(
-        Dump::Json,
-        "/tmp/keepalived.json".to_owned(),
-    ));
+    elver.order(&Command::Dump(Dump::Data));
+    elver.order(&Command::Dump(Dump::Statistics));
+    elver.order(&Command::Dump(Dump::Json));
     let ours = left_in_tmp(elver.child.id(), "keepalived.json", whole);
     let ours_counted = left_in_tmp(elver.child.id(), "keepalived.stats", counted);
     assert!(!ours.contains("secret12"), "{ours}");
@@ -1573,14 +1564,8 @@ fn dumps_are_those_of_keepalived() {
     assert_eq!(ours.join("\n"), theirs.join("\n"));
 
     // What is written once begins anew.
-    elver.order(&Command::Dump(
-        Dump::StatisticsOnce,
-        "/tmp/keepalived.stats".to_owned(),
-    ));
-    elver.order(&Command::Dump(
-        Dump::Statistics,
-        "/tmp/keepalived.stats".to_owned(),
-    ));
+    elver.order(&Command::Dump(Dump::StatisticsOnce));
+    elver.order(&Command::Dump(Dump::Statistics));
     left_in_tmp(elver.child.id(), "keepalived.stats", |text| {
         text.matches("Became master: 0").count() == 4
     });

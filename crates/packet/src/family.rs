@@ -57,8 +57,6 @@ pub trait Family: Copy {
     const IN_IP: u8;
     /// Octets of a header without options.
     const HEADER: u32;
-    /// Whether an entry of the connection table has room for a next hop.
-    const CACHES_NEXT_HOP: bool;
 
     /// Reads the network header that begins after the Ethernet header.
     ///
@@ -203,7 +201,6 @@ impl Family for V4 {
     const ETHER_TYPE: EtherType = EtherType::IPV4;
     const IN_IP: u8 = protocol::IPIP;
     const HEADER: u32 = Ipv4::LENGTH;
-    const CACHES_NEXT_HOP: bool = true;
 
     #[inline(always)]
     fn parse<P: Frame>(frame: &P) -> Result<Packet<V4>, Reason> {
@@ -408,7 +405,6 @@ impl Family for V6 {
     const ETHER_TYPE: EtherType = EtherType::IPV6;
     const IN_IP: u8 = protocol::IPV6;
     const HEADER: u32 = Ipv6::LENGTH;
-    const CACHES_NEXT_HOP: bool = false;
 
     #[inline(always)]
     fn parse<P: Frame>(frame: &P) -> Result<Packet<V6>, Reason> {

@@ -17,7 +17,7 @@ use crate::table::access::{Access, AccessKey};
 use crate::table::fragment::{Endpoint, FragmentKey, Remembered};
 use crate::table::locality::{self, LocalityKey};
 use crate::table::service::ServiceKey;
-use crate::table::{Tables, Traffic, Words, connection, destination, mark, service, settings};
+use crate::table::{Tables, Traffic, Words, connection, destination, hop, mark, service, settings};
 
 /// An entry of a shared map.
 pub type Slice<'a> = &'a [AtomicU64];
@@ -115,6 +115,8 @@ pub struct HostTables {
     pub localities: Mutex<HashMap<LocalityKey, u32>>,
     /// The entries of `LOCALITY`.
     pub locality_entries: SharedWords,
+    /// `NEXT_HOPS`.
+    pub next_hops: SharedWords,
     /// `ENDPOINTS`.
     pub endpoints: Mutex<HashSet<Endpoint>>,
     /// `ACCESS`: networks, each with the length of its prefix in bits.
@@ -138,6 +140,7 @@ impl HostTables {
             fragments: Mutex::new(HashMap::new()),
             localities: Mutex::new(HashMap::new()),
             locality_entries: SharedWords::new(LOCALITIES * locality::WORDS),
+            next_hops: SharedWords::new(hop::NEXT_HOPS as usize * hop::WORDS),
             endpoints: Mutex::new(HashSet::new()),
             access: Mutex::new(Vec::new()),
         }
@@ -221,6 +224,10 @@ impl<'a> Tables for &'a HostTables {
         let entry = self.locality_entries.entry(number, locality::WORDS)?;
         localities.insert(*key, number);
         Some(entry)
+    }
+
+    fn next_hop(&self, place: u32) -> Option<Slice<'a>> {
+        self.next_hops.entry(place, hop::WORDS)
     }
 
     fn mark_rule(&self, number: u32) -> Option<Slice<'a>> {

@@ -8,6 +8,7 @@ pub mod dump_file;
 pub mod file_watch;
 pub mod frame_sender;
 pub mod gratuitous_arp;
+pub mod local_time;
 pub mod names;
 pub mod namespace;
 pub mod netlink;

@@ -5,9 +5,10 @@
 //! to its parent, on descriptor 0, and its parent's standard output and error;
 //! nothing else is inherited.
 
-use std::ffi::OsStr;
+use std::ffi::{CStr, OsStr};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -92,6 +93,9 @@ pub struct RunningProcess {
     /// Its network namespace, as an identity to compare (`/proc/PID/ns/net`); `None`
     /// where it is a zombie or not ours to see.
     pub network_namespace: Option<PathBuf>,
+    /// The file that it runs (`/proc/PID/exe`), with ` (deleted)` behind it where it has been
+    /// replaced since; `None` as before.
+    pub program: Option<PathBuf>,
 }
 
 /// All processes that this one can see, in no particular order.
@@ -111,6 +115,7 @@ pub fn running() -> io::Result<Vec<RunningProcess>> {
             id,
             name: name.trim_end_matches('\n').to_owned(),
             network_namespace: std::fs::read_link(directory.join("ns/net")).ok(),
+            program: std::fs::read_link(directory.join("exe")).ok(),
         });
     }
     Ok(found)
@@ -146,4 +151,110 @@ pub fn kill(id: u32) {
     if let Some(id) = i32::try_from(id).ok().and_then(Pid::from_raw) {
         let _ = rustix::process::kill_process(id, rustix::process::Signal::KILL);
     }
+}
+
+/// Makes another process of this one, in a session of its own; whether this is the new one is
+/// the answer. It stays in its folder, so that paths mean to it what they meant.
+///
+/// # Errors
+/// Where this process has more than one thread: the others would be missing in the new one.
+pub fn fork_into_background() -> io::Result<bool> {
+    if std::fs::read_dir("/proc/self/task")?.count() != 1 {
+        return Err(io::Error::other(
+            "a process with several threads cannot go into the background",
+        ));
+    }
+    // SAFETY: there is a single thread, so the new process is this one in every respect, and
+    // no lock is held by a thread that it has not.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => {
+            rustix::process::setsid()?;
+            Ok(true)
+        }
+        _ => Ok(false),
+    }
+}
+
+/// Puts `/dev/null` in the place of standard input, output and error.
+pub fn release_terminal() -> io::Result<()> {
+    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::stdio::dup2_stdin(&null)?;
+    rustix::stdio::dup2_stdout(&null)?;
+    rustix::stdio::dup2_stderr(&null)?;
+    Ok(())
+}
+
+/// Sets the bits of access that files made from now on do not have.
+pub fn set_umask(mask: u32) {
+    rustix::process::umask(Mode::from_bits_truncate(mask));
+}
+
+/// Lets a crash of this process and of its children leave a core file of any size.
+pub fn permit_core_dumps() -> io::Result<()> {
+    let unlimited = Rlimit {
+        current: None,
+        maximum: None,
+    };
+    rustix::process::setrlimit(Resource::Core, unlimited)?;
+    Ok(())
+}
+
+/// Lets a descriptor stay open when this process runs another program, and gives back the
+/// number by which that program finds it ([`inherited`]).
+pub fn keep_across_exec(descriptor: &impl AsFd) -> io::Result<RawFd> {
+    rustix::io::fcntl_setfd(descriptor, rustix::io::FdFlags::empty())?;
+    Ok(descriptor.as_fd().as_raw_fd())
+}
+
+/// The stream socket that the program before this one in the same process has kept open under
+/// this number.
+///
+/// To be called once for each number, and before this process has opened much.
+///
+/// # Errors
+/// Where no socket is open under this number.
+pub fn inherited(number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: a descriptor that is not open gives an error, and is not closed by anybody: it
+    // is borrowed for these two calls alone.
+    let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
+    if rustix::net::sockopt::socket_type(descriptor)? != rustix::net::SocketType::STREAM {
+        return Err(rustix::io::Errno::NOTSOCK.into());
+    }
+    rustix::io::fcntl_setfd(descriptor, rustix::io::FdFlags::CLOEXEC)?;
+    // SAFETY: it is open, and nothing in this program has opened it, so nothing else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Kills a child of this process that the program before this one has started, and waits for
+/// its end.
+pub fn end_child(id: u32) -> io::Result<()> {
+    kill(id);
+    let Some(id) = i32::try_from(id).ok().and_then(Pid::from_raw) else {
+        return Ok(());
+    };
+    rustix::process::waitpid(Some(id), rustix::process::WaitOptions::empty())?;
+    Ok(())
+}
+
+/// Runs the program at the place of this one, as it is there now, in this process and with the
+/// arguments that this one was given. Comes back only if that cannot be done.
+pub fn succeed_to_newest() -> io::Error {
+    let path = match std::fs::read_link("/proc/self/exe") {
+        Ok(path) => path,
+        Err(error) => return error,
+    };
+    // The kernel says so of a file that was replaced.
+    let text = path.as_os_str().as_encoded_bytes();
+    let text = text.strip_suffix(b" (deleted)").unwrap_or(text);
+    let path = OsStr::from_bytes(text);
+    let mut arguments = std::env::args_os();
+    let name = arguments.next().unwrap_or_else(|| path.to_owned());
+    Command::new(path).arg0(name).args(arguments).exec()
+}
+
+/// Sets the name by which this process is listed (`/proc/PID/comm`), of at most 15 octets.
+pub fn set_name(name: &CStr) -> io::Result<()> {
+    rustix::thread::set_name(name)?;
+    Ok(())
 }

@@ -4,7 +4,7 @@
 //! clients       10.1.0.0/16, fd01::/64, behind a router 10.0.1.2, fd00:1::2
 //!                    │ peers: clients
 //!                  eth0  10.0.1.1/24, fd00:1::1/64
-//!               director  VIPs 10.9.0.1 to 10.9.0.100, fd09::1 to fd09::64
+//!               director  VIPs 10.9.0.1 to 10.9.0.240, fd09::1 to fd09::f0
 //!                  back  10.2.0.1/24, fd02::1/64
 //!                    │ peers: servers
 //! real servers  10.2.0.11 to 10.2.0.13, fd02::b to fd02::d
@@ -29,7 +29,7 @@ use super::packet::{ICMP, ICMPV6, echo_request};
 use crate::balanced::{BalancedHost, Balancer};
 
 /// How many runs there may be: each has a virtual address and a client of its own.
-pub(super) const RUNS: u8 = 100;
+pub(super) const RUNS: u8 = 240;
 
 /// How many real servers there are.
 pub(super) const SERVERS: u8 = 3;

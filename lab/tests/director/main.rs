@@ -9,6 +9,7 @@ mod death;
 mod firewall;
 mod forwarding;
 mod leaving;
+mod package;
 mod peers;
 mod refusals;
 mod reload;

@@ -9,7 +9,7 @@ use rustix::process::Signal;
 
 use crate::configuration::Configuration;
 use crate::site::{
-    LIMIT, Site, elver, is_named_below, wait_for_addresses, wait_for_real_servers,
+    LIMIT, Site, elver, holds_addresses, is_named_below, wait_for_addresses, wait_for_real_servers,
     wait_until_master,
 };
 
@@ -104,6 +104,45 @@ fn connections_with_data_outlive_every_process_and_an_upgrade() {
         !is_named_below(&pins, "succeeded"),
         "programs of an earlier director are left"
     );
+}
+
+#[test]
+fn an_upgrade_in_place_loses_no_connection_and_no_address() {
+    let site = Site::new("in-place", 1);
+    let program = newer(&site);
+    let path = site.write(0, &Configuration::new(&site.addresses()).text());
+    let director =
+        Director::start(&site.lab, &site.directors[0], &program, &path).expect("a director");
+    wait_until_master(&director);
+    wait_for_real_servers(&director, &site.addresses());
+    let traffic =
+        Traffic::start(&site.client, SERVICE, CONNECTIONS, LIMIT).expect("the connections");
+    traffic.flows_on(LIMIT).expect("data flows");
+    let mut counted = totals(&director);
+    let before = director.children();
+
+    // As a package manager does it: another file gets the name.
+    let other = program.with_extension("new");
+    std::fs::copy(elver(), &other).expect("a copy");
+    std::fs::rename(&other, &program).expect("another file by the same name");
+    let upgraded = director.command(&["ctl", "upgrade"]).expect("it ends");
+    assert!(upgraded.status.success(), "{}", upgraded.stderr);
+    assert_eq!(holds_addresses(director.host()), [true; 2]);
+    traffic.flows_on(LIMIT).expect("data flows with the next");
+    counted = expect_to_go_on(&director, counted);
+
+    director.check_running().expect("the process is the same");
+    assert!(director.children().is_disjoint(&before));
+    let text = std::fs::read_link(format!("/proc/{}/exe", director.program().id()));
+    assert_eq!(text.expect("it runs"), program, "the newer file");
+    let log = director.program().log();
+    assert_eq!(log.matches("Entering MASTER STATE").count(), 2, "{log}");
+    assert_eq!(log.matches("Resuming MASTER STATE").count(), 2, "{log}");
+    assert!(!log.contains("sent 0 priority"), "{log}");
+    // New connections are balanced by the successor.
+    site.connect().expect("an answer");
+    traffic.finish().expect("every octet came back");
+    assert!(counted[0] >= u64::from(CONNECTIONS));
 }
 
 /// The program that takes over.

@@ -112,17 +112,15 @@ mod program {
             };
             word += 1;
         }
-        let (address, port) = if script[script::END_WORD] == 0 {
-            (26, 34)
-        } else {
-            (30, 36)
+        // The last four octets of the address, and the port.
+        let (address, port) = match script[script::END_WORD] {
+            0 => (26, 34),
+            1 => (30, 36),
+            2 => (34, 54),
+            _ => (50, 56),
         };
         // SAFETY: all of this lies within the headers.
         unsafe {
-            packet
-                .byte_add(script::HEADERS - 2)
-                .cast::<u16>()
-                .write_unaligned(headers.byte_add(script::HEADERS - 2).cast::<u16>().read());
             let address = packet.byte_add(address);
             address.write_unaligned(address.read_unaligned() ^ (flow >> 8).to_be());
             let port = packet.byte_add(port).cast::<u16>();

@@ -5,13 +5,13 @@
 //! word 1    flows, less one: a power of two, less one
 //! word 2    a flow's number is shifted left by this
 //! word 3    packets so far
-//! word 4    the end that is varied: 0 the source, 1 the destination
+//! word 4    the end that is varied: 0 the source, 1 the destination, of IPv6 2 more
 //! word 5    octets of a packet
-//! words 8…14   the headers, 54 octets
+//! words 8…17   the headers, of IPv4 54 octets, of IPv6 74
 //! ```
 
 /// Words of the script.
-pub(crate) const WORDS: usize = 16;
+pub(crate) const WORDS: usize = 24;
 /// The word that tells what to do.
 pub(crate) const DEED_WORD: usize = 0;
 /// The word with the number of flows.
@@ -27,8 +27,8 @@ pub(crate) const OCTETS_WORD: usize = 5;
 /// The first word of the headers.
 pub(crate) const HEADERS_WORD: usize = 8;
 
-/// Octets of the headers: Ethernet, IPv4 and TCP without options.
-pub(crate) const HEADERS: usize = 14 + 20 + 20;
+/// Octets that are written of each packet: Ethernet, IPv6 and TCP without options, and padding.
+pub(crate) const HEADERS: usize = 76;
 
 /// Write the headers and return: what the driver itself costs.
 pub(crate) const RETURN: u64 = 0;

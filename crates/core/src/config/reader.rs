@@ -96,7 +96,10 @@ impl<'s> Reader<'s> {
             generated_lines: 0,
             rewritten: 0,
             read: 0,
-            strictness: Strictness::default(),
+            strictness: match source.includes_all() {
+                true => Strictness::ALL,
+                false => Strictness::default(),
+            },
         };
         if let Err(why) = reader.open(path) {
             reader

@@ -25,6 +25,11 @@ pub trait Source {
         None
     }
 
+    /// Whether a file that is to be included and is not there is always an error.
+    fn includes_all(&self) -> bool {
+        false
+    }
+
     /// `${_INSTANCE}`.
     fn instance(&self) -> Option<String> {
         None

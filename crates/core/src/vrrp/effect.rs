@@ -220,6 +220,17 @@ pub enum Event {
     GroupSynced(State),
 }
 
+impl Event {
+    /// The state that was entered by it, if one was.
+    pub fn state(&self) -> Option<State> {
+        match self {
+            Event::Entering(state) | Event::EnteringAtStart(state) => Some(*state),
+            Event::Resuming => Some(State::Master),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Report { name, event } = self;

@@ -17,7 +17,7 @@ use elver_packet::table::connection::{
     has_expired, reclaim,
 };
 use elver_packet::table::destination::{self, Destination};
-use elver_packet::table::settings::ticks_between;
+use elver_packet::table::settings::{Settings, behaviour, ticks_between};
 use elver_sys::bpf::{Clock, Maps};
 
 use super::observation::Observations;
@@ -47,6 +47,9 @@ impl DataPlane {
         let clock = self.inventory.clock;
         let now = clock.now();
         let sets = maps.connection_lines() / STRIDE;
+        let expires_nodest = maps.settings().is_some_and(|settings| {
+            Settings(settings).behaviour() & behaviour::EXPIRE_NODEST_CONN != 0
+        });
         let end = self.sweep.next_set.saturating_add(SETS_AT_ONCE).min(sets);
         for index in (self.sweep.next_set * STRIDE)..(end * STRIDE) {
             if index.is_multiple_of(STRIDE) {
@@ -68,7 +71,8 @@ impl DataPlane {
                 && entry.direction() == Direction::Forward
             {
                 let life = entry.life();
-                if !has_expired(life, now) {
+                let is_over = has_expired(life, now) || expires_nodest && is_nodest(maps, entry);
+                if !is_over {
                     continue;
                 }
                 if entry.is_template() && entry.held_connections() != 0 {
@@ -97,6 +101,15 @@ impl DataPlane {
         self.bury();
         self.forget_endpoints();
     }
+}
+
+/// Whether an entry is a connection to a real server that has been removed.
+fn is_nodest(maps: &Maps, entry: Entry<Slice<'_>>) -> bool {
+    let (id, _) = entry.destination();
+    let is_available = maps.destination(id).is_some_and(|words| {
+        Destination(words).heading().flags() & destination::flags::AVAILABLE != 0
+    });
+    !entry.is_template() && !is_available
 }
 
 impl DataPlane {

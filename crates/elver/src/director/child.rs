@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
 use crate::instance::Instance;
+use crate::log::Log;
 use crate::message_stream::{self, Messages};
 
 /// How long a process may live on after its socket has ended.
@@ -78,6 +80,8 @@ pub(crate) struct Child<Down> {
     id: u32,
     started: Instant,
     messages: Option<mpsc::UnboundedSender<Down>>,
+    /// The socket itself, for the next program in this process.
+    socket: UnixStream,
 }
 
 impl<Down: Serialize + Send + Sync + 'static> Child<Down> {
@@ -86,18 +90,23 @@ impl<Down: Serialize + Send + Sync + 'static> Child<Down> {
     pub(crate) fn start<Up: DeserializeOwned + Send + 'static>(
         role: Role,
         instance: &Instance,
+        log: &Log,
         descriptor: Option<OwnedFd>,
         said: mpsc::UnboundedSender<Up>,
         ended: mpsc::UnboundedSender<Ended>,
     ) -> io::Result<Child<Down>> {
-        let arguments = ["process", role.word(), "--instance", instance.name()];
+        let mut arguments = vec!["process", role.word(), "--instance", instance.name()];
+        let log = serde_json::to_string(log)?;
+        if role == Role::Vrrp {
+            arguments.extend(["--log", &log]);
+        }
         let (command, socket) = process::this_program(arguments)?;
         let mut process = tokio::process::Command::from(command).spawn()?;
         let id = process.id().unwrap_or_default();
         if let Some(descriptor) = &descriptor {
             socket_passing::give(&socket, descriptor.as_fd())?;
         }
-        let (read, write) = message_stream::halves(socket)?;
+        let (read, write) = message_stream::halves(socket.try_clone()?)?;
         tokio::spawn(async move {
             let mut messages = Messages::<Up>::new(read);
             loop {
@@ -131,7 +140,13 @@ impl<Down: Serialize + Send + Sync + 'static> Child<Down> {
             id,
             started: Instant::now(),
             messages: Some(message_stream::queue(write)),
+            socket,
         })
+    }
+
+    /// Lets its socket outlive this program, and gives back the number of that.
+    pub(crate) fn keep_across_exec(&self) -> io::Result<RawFd> {
+        process::keep_across_exec(&self.socket)
     }
 
     /// Its process id.

@@ -16,16 +16,25 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::address_record::{self, addresses_of, withdraw};
 use super::child::{Child, Ended, Restarts, Role};
+use super::manner::Manner;
 use super::pulse::{Beat, Pulse};
 use super::{Director, Inbox, RECORD};
 use super::{check_sockets, pings};
 use crate::client_certificate;
 use crate::failure::Failure;
 use crate::instance::Instance;
+use crate::succession::Testament;
 use crate::vrrp_process::{monotonic_now, withdraw_routes};
 
 /// When a process that could not even be started is tried again.
 const START_AGAIN: Duration = Duration::from_secs(1);
+
+/// What of the director its children start with.
+struct Parent<'d> {
+    instance: &'d Instance,
+    manner: &'d Manner,
+    ended: &'d UnboundedSender<Ended>,
+}
 
 /// Where a child is, or is missing.
 pub(super) struct Post<Down> {
@@ -50,15 +59,21 @@ impl<Down: Serialize + Send + Sync + 'static> Post<Down> {
     fn start<Up: DeserializeOwned + Send + 'static>(
         &mut self,
         role: Role,
-        instance: &Instance,
+        parent: &Parent<'_>,
         descriptor: Option<OwnedFd>,
         said: &UnboundedSender<Up>,
-        ended: &UnboundedSender<Ended>,
         first: Down,
     ) {
-        match Child::start(role, instance, descriptor, said.clone(), ended.clone()) {
+        let Parent {
+            instance,
+            manner,
+            ended,
+        } = *parent;
+        let (said, ended) = (said.clone(), ended.clone());
+        match Child::start(role, instance, &manner.log, descriptor, said, ended) {
             Ok(child) => {
                 tracing::info!("Starting {role} process, pid={}", child.id());
+                manner.pid_files.child_started(role, child.id());
                 child.tell(first);
                 self.child = Some(child);
             }
@@ -89,12 +104,53 @@ impl Director {
             || self.configuration.statics != Statics::default()
             || !self.configuration.trackers.sessions.is_empty()
         {
-            let command = self.virtual_routers.command(&self.configuration);
-            let (said, ended) = (&self.outbox.vrrp, &self.outbox.ended);
+            let command = self
+                .virtual_routers
+                .command(&self.configuration, &self.instance);
+            let parent = Parent {
+                instance: &self.instance,
+                manner: &self.manner,
+                ended: &self.outbox.ended,
+            };
             self.vrrp
-                .start(Role::Vrrp, &self.instance, None, said, ended, command);
+                .start(Role::Vrrp, &parent, None, &self.outbox.vrrp, command);
             self.schedule_children();
         }
+    }
+
+    /// Takes the place of the director that this process was before, if it was one: the next
+    /// vrrp process goes on with what the last one did until now.
+    pub(super) fn succeed(&mut self) {
+        if let Some(predecessor) = self.manner.predecessor.take() {
+            let states = predecessor.end();
+            self.virtual_routers.succeed(
+                states,
+                &self.configuration,
+                monotonic_now(),
+                Instant::now(),
+            );
+            tracing::info!("in the place of the director that ran in this process");
+        }
+    }
+
+    /// Lets the program that is installed now take this one's place. Comes back only if it
+    /// cannot.
+    pub(super) fn upgrade(&mut self) -> Failure {
+        tracing::info!("the program that is installed now takes over");
+        let vrrp = self.vrrp.child.as_ref();
+        let socket = vrrp.map(Child::keep_across_exec).transpose();
+        let socket = match socket {
+            Ok(socket) => socket,
+            Err(error) => return Failure::system("keeping the vrrp process")(error),
+        };
+        let check = self.check.child.as_ref().map(Child::id);
+        let testament = Testament {
+            process: std::process::id(),
+            socket,
+            children: vrrp.map(Child::id).into_iter().chain(check).collect(),
+            states: self.virtual_routers.known_states(),
+        };
+        testament.carry_out(&self.instance)
     }
 
     /// Lets the children run as the configuration says.
@@ -126,10 +182,14 @@ impl Director {
         if !assignments.is_empty() {
             pings::permit(&assignments);
             let first = ToChecks::Certificate(self.certificate_texts());
-            let (said, ended) = (&self.outbox.check, &self.outbox.ended);
             let sockets = self.socket_channel();
+            let parent = Parent {
+                instance: &self.instance,
+                manner: &self.manner,
+                ended: &self.outbox.ended,
+            };
             self.check
-                .start(Role::Check, &self.instance, sockets, said, ended, first);
+                .start(Role::Check, &parent, sockets, &self.outbox.check, first);
             if let Some(child) = &self.check.child {
                 child.tell(ToChecks::Configure(assignments));
             }
@@ -187,6 +247,13 @@ impl Director {
 
     pub(super) fn child_ended(&mut self, ended: &Ended) {
         tracing::error!("{} process {}", ended.role, ended.words());
+        if !self.manner.respawn {
+            match ended.role {
+                Role::Vrrp => self.vrrp.child = None,
+                Role::Check => self.check.child = None,
+            }
+            return;
+        }
         match ended.role {
             Role::Vrrp => {
                 self.virtual_routers.died(monotonic_now(), Instant::now());
@@ -316,7 +383,12 @@ impl Director {
     /// Lets the children leave; those that do not in time are killed.
     pub(super) async fn dismiss(&mut self, inbox: &mut Inbox) {
         if let Some(child) = &self.vrrp.child {
-            child.tell(Command::Shutdown);
+            if self.manner.keep_addresses {
+                // It would take them away, whatever it is told.
+                child.kill();
+            } else {
+                child.tell(Command::Shutdown);
+            }
         }
         if let Some(child) = &mut self.check.child {
             child.dismiss();
@@ -333,7 +405,8 @@ impl Director {
                     continue;
                 }
             };
-            if !ended.in_order() {
+            let killed = ended.role == Role::Vrrp && self.manner.keep_addresses;
+            if !ended.in_order() && !killed {
                 tracing::error!("{} process {}", ended.role, ended.words());
             }
             match ended.role {

@@ -13,6 +13,20 @@ use crate::data_plane::{DataPlane, Device};
 use crate::failure::Failure;
 
 impl Director {
+    /// Logs an address that comes or goes, in keepalived's words.
+    fn report_address(&self, event: &NetlinkEvent) {
+        let (address, what) = match event {
+            NetlinkEvent::AddressAdded(address) => (address, "added to"),
+            NetlinkEvent::AddressRemoved(address) => (address, "removed from"),
+            _ => return,
+        };
+        let links = self.network.by_index();
+        let link = links.get(&address.interface);
+        let name = link.map_or("an interface that is gone", |link| link.name.as_str());
+        let address = address.address;
+        tracing::info!("Netlink reflector reports IP {address} {what} {name}");
+    }
+
     pub(super) async fn network_events(
         &mut self,
         first: NetlinkEvent,
@@ -28,6 +42,9 @@ impl Director {
             ways |= !matches!(event, NetlinkEvent::NeighbourChanged(_));
             if let NetlinkEvent::NeighbourChanged(neighbour) = &event {
                 self.confirm(neighbour);
+            }
+            if self.manner.report_addresses {
+                self.report_address(&event);
             }
             self.network
                 .follow(event, &mut self.netlink)

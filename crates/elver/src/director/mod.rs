@@ -23,6 +23,7 @@ mod devices;
 mod difference;
 mod fragments;
 mod hook;
+mod manner;
 mod network;
 mod notifications;
 mod parts;
@@ -44,6 +45,7 @@ use elver_core::api::{CheckStatus, MOST_EDITS, Request, Response, Status};
 use elver_core::check::messages::{FromChecks, ToChecks};
 use elver_core::check::{Attempt, CheckName, Health, HealthRecord, OBSERVED, Seen};
 use elver_core::config::model::Configuration;
+use elver_core::config::{self, Secrets};
 use elver_core::estimator;
 use elver_core::lb::{self, Parts, Quorums, RealServerName, VirtualServerName};
 use elver_core::service::ServiceKey;
@@ -63,33 +65,53 @@ use self::notifications::Notifications;
 use self::pulse::Pulse;
 use self::services::{ServerPlaces, presumed};
 use self::virtual_routers::VirtualRouters;
-use crate::configuration;
+use crate::configuration::{self, Told};
 use crate::control::{self, Asked};
 use crate::data_plane::DataPlane;
 use crate::failure::Failure;
 use crate::firewall;
 use crate::instance::{Instance, PidFile, Taken};
 use crate::scripts::{Scripts, run_awaited};
+use crate::service_manager::ServiceManager;
 use crate::settings::Settings;
+use crate::signals;
 use crate::vrrp_process::monotonic_now;
 use crate::vrrp_process::trackers::{Observation, Watches};
 
 pub(crate) use self::acceptance::Acceptance;
 pub(crate) use self::address_record::{AddressRecord, withdraw, words as address_words};
 pub(crate) use self::hook::Hook;
+pub(crate) use self::manner::{LeftOut, Manner, PidFiles};
 pub(crate) use self::preconditions::permission;
 
 const RECORD: &str = "the record of virtual addresses";
 /// How often connections that have expired are reclaimed.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// Runs a director in the foreground until it is told to stop.
-pub(crate) fn run(mut files: Files, hook: Hook, instance: &Instance) -> Result<(), Failure> {
-    let configuration = files.configuration()?;
+/// The parts of the director that speak for the checks, as keepalived's own process for them
+/// does.
+pub(crate) const MODULES_OF_CHECKS: [&str; 2] = [services::MODULE, parts::MODULE];
+
+/// Runs a director until it is told to stop; `ready` is called when it does its work.
+pub(crate) fn run(
+    mut files: Files,
+    hook: Hook,
+    instance: &Instance,
+    manner: Manner,
+    ready: &mut dyn FnMut(),
+) -> Result<(), Failure> {
+    let configuration = files.configuration(&manner)?;
     let settings = Settings::load(files.settings.as_deref())?;
     permission()?;
     let pid_file = take(instance)?;
-    let stopped = run_as_owner(files, hook, instance, configuration, settings);
+    let stopped = run_as_owner(
+        files,
+        hook,
+        instance,
+        manner,
+        (configuration, settings),
+        ready,
+    );
     pid_file
         .remove(instance)
         .map_err(Failure::system("removing the files of the instance"))?;
@@ -101,8 +123,9 @@ fn run_as_owner(
     files: Files,
     hook: Hook,
     instance: &Instance,
-    configuration: Configuration,
-    settings: Settings,
+    manner: Manner,
+    (configuration, settings): (Configuration, Settings),
+    ready: &mut dyn FnMut(),
 ) -> Result<(), Failure> {
     preconditions::nothing_beside()?;
     tokio::runtime::Builder::new_current_thread()
@@ -110,11 +133,14 @@ fn run_as_owner(
         .build()
         .map_err(Failure::system("starting the runtime"))?
         .block_on(async {
-            if let Some(script) = &configuration.global.startup {
+            if let Some(script) = &configuration.global.startup
+                && manner.predecessor.is_none()
+            {
                 run_awaited("startup_script", script, &configuration.global).await;
             }
             let (director, inbox) =
-                Director::start(files, hook, instance, configuration, &settings)?;
+                Director::start(files, hook, instance, manner, configuration, &settings)?;
+            ready();
             director.run(inbox).await
         })
 }
@@ -131,7 +157,7 @@ pub(crate) struct Files {
 
 impl Files {
     /// The configuration as keepalived.conf has it now, or an empty one.
-    fn configuration(&mut self) -> Result<Configuration, Failure> {
+    fn configuration(&mut self, manner: &Manner) -> Result<Configuration, Failure> {
         let is_absent = || match self.origin.file.symlink_metadata() {
             Err(error) => error.kind() == io::ErrorKind::NotFound,
             Ok(_) => false,
@@ -143,9 +169,19 @@ impl Files {
             );
             return Ok(Configuration::default());
         }
-        let configuration = configuration::load(&self.origin)?;
+        let told = match manner.log.console {
+            true => Told::OnConsole,
+            false => Told::InLog,
+        };
+        let configuration = configuration::load(&self.origin, told)?;
         // One that goes later is no reason to give up what it said.
         self.may_be_absent = false;
+        let configuration = manner.left_out.of(configuration);
+        if manner.dump {
+            for line in config::dump(&configuration, Secrets::Hidden).lines() {
+                tracing::info!("{line}");
+            }
+        }
         Ok(configuration)
     }
 }
@@ -171,6 +207,8 @@ pub(crate) fn take(instance: &Instance) -> Result<PidFile, Failure> {
 /// A running director.
 struct Director {
     files: Files,
+    manner: Manner,
+    service_manager: ServiceManager,
     instance: Instance,
     configuration: Configuration,
     servers: ServerPlaces,
@@ -250,9 +288,11 @@ impl Director {
         files: Files,
         hook: Hook,
         instance: &Instance,
+        manner: Manner,
         configuration: Configuration,
         settings: &Settings,
     ) -> Result<(Director, Inbox), Failure> {
+        let succeeds = manner.predecessor.is_some();
         let network_events = NetlinkEvents::open(&[
             Topic::Links,
             Topic::Addresses,
@@ -285,8 +325,11 @@ impl Director {
         let (sockets, unready) = mpsc::unbounded_channel();
         let (ended, has_ended) = mpsc::unbounded_channel();
         let present = data_plane.services();
+        manner.pid_files.started();
         let mut director = Director {
             files,
+            manner,
+            service_manager: ServiceManager::default(),
             instance: instance.clone(),
             health: HealthRecord::start(&configuration, |service, real_server| {
                 presumed(&present, service, real_server)
@@ -335,17 +378,20 @@ impl Director {
         }
         // Services that are pinned and not in the file any more go as well.
         director.carry_out(director.plan(&director.configuration));
-        if director.configuration.global.flush {
+        if director.configuration.global.flush && !succeeds {
             director.flush_foreign();
         }
         warn_of(settings);
         director.look_at_firewall(settings);
         // Before any address that is not to be accepted can be held.
         director.acceptance.enforce(&director.configuration);
+        director.succeed();
         director.start_vrrp();
         director.watch_files();
         director.start_check();
-        director.tell_of_start();
+        if !succeeds {
+            director.tell_of_start();
+        }
         let inbox = Inbox {
             vrrp: from_vrrp,
             check: from_check,
@@ -358,16 +404,17 @@ impl Director {
     }
 
     async fn run(mut self, mut inbox: Inbox) -> Result<(), Failure> {
-        let signals = "listening to signals";
-        let mut hangup = signal(SignalKind::hangup()).map_err(Failure::system(signals))?;
-        let mut terminate = signal(SignalKind::terminate()).map_err(Failure::system(signals))?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::system(signals))?;
-        let mut data = signal(SignalKind::user_defined1()).map_err(Failure::system(signals))?;
-        let mut statistics =
-            signal(SignalKind::user_defined2()).map_err(Failure::system(signals))?;
-        let mut statistics_once =
-            signal(statistics_once_signal()).map_err(Failure::system(signals))?;
-        let mut json = signal(json_signal()).map_err(Failure::system(signals))?;
+        let what = "listening to signals";
+        let mut hangup = signal(SignalKind::hangup()).map_err(Failure::system(what))?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(Failure::system(what))?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::system(what))?;
+        let mut data = signal(SignalKind::user_defined1()).map_err(Failure::system(what))?;
+        let mut statistics = signal(SignalKind::user_defined2()).map_err(Failure::system(what))?;
+        let mut statistics_once = signal(SignalKind::from_raw(signals::statistics_once()))
+            .map_err(Failure::system(what))?;
+        let mut json =
+            signal(SignalKind::from_raw(signals::json())).map_err(Failure::system(what))?;
+        let mut heartbeat = ServiceManager::heartbeat().map(tokio::time::interval);
         let mut sweep = tokio::time::interval(SWEEP);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut observe = tokio::time::interval(OBSERVED);
@@ -375,12 +422,18 @@ impl Director {
         let mut estimate = tokio::time::interval(estimator::INTERVAL);
         estimate.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         tracing::info!("instance {} runs", self.instance);
-        loop {
+        self.service_manager.ready();
+        let ended = loop {
             let deadline = self.deadline();
             tokio::select! {
                 // First what is urgent: deaths, then the deadline that a death sets.
                 biased;
-                Some(ended) = inbox.ended.recv() => self.child_ended(&ended),
+                Some(ended) = inbox.ended.recv() => {
+                    self.child_ended(&ended);
+                    if !self.manner.respawn {
+                        break Err(Failure::NotRespawned(ended.role.word()));
+                    }
+                }
                 () = sleep_until(deadline), if deadline.is_some() => self.deadline_reached(),
                 Some(notice) = inbox.vrrp.recv() => self.vrrp_said(notice),
                 event = inbox.network.next() => {
@@ -414,6 +467,10 @@ impl Director {
                     self.data_plane.sweep();
                     self.data_plane.defend();
                     self.tell_xdp();
+                    self.tell_service_manager();
+                }
+                () = next_tick(&mut heartbeat), if heartbeat.is_some() => {
+                    self.service_manager.alive();
                 }
                 _ = observe.tick() => self.observe_clients(),
                 _ = estimate.tick() => self.data_plane.estimate(),
@@ -425,11 +482,26 @@ impl Director {
                 _ = statistics_once.recv() => self.dump(Dump::StatisticsOnce),
                 _ = statistics.recv() => self.dump(Dump::Statistics),
                 _ = json.recv() => self.dump(Dump::Json),
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
+                _ = terminate.recv() => break Ok(()),
+                _ = interrupt.recv() => break Ok(()),
             }
-        }
-        self.stop(inbox).await
+        };
+        self.stop(inbox).await.and(ended)
+    }
+
+    /// Says in a line how things stand.
+    fn tell_service_manager(&mut self) {
+        let states = self.virtual_routers.states(&self.configuration);
+        let masters = states.iter().filter(|(_, state)| state == "MASTER").count();
+        let up = self.health.iter().filter(|(_, s)| s.health == Health::Up);
+        let line = format!(
+            "{masters} of {} VRRP instances are master; {} of {} checks succeed; {} virtual services",
+            states.len(),
+            up.count(),
+            self.health.iter().count(),
+            self.configuration.virtual_servers.len(),
+        );
+        self.service_manager.status(line);
     }
 
     /// Says which rules of netfilter do not hold for the services that there are now.
@@ -450,29 +522,16 @@ impl Director {
 
     fn dump(&self, dump: Dump) {
         if let Some(vrrp) = &self.vrrp.child {
-            let path = self.dump_path(dump);
-            vrrp.tell(Command::Dump(dump, path));
-        }
-    }
-
-    /// Where a file goes that a signal asks for.
-    fn dump_path(&self, dump: Dump) -> String {
-        let global = &self.configuration.global;
-        let path = match dump {
-            Dump::Data => &global.dump_files.data,
-            Dump::Statistics | Dump::StatisticsOnce => &global.dump_files.statistics,
-            Dump::Json => &global.dump_files.json,
-        };
-        match global.dumps_by_instance && !self.instance.is_default() {
-            true => with_instance(path, self.instance.name()),
-            false => path.clone(),
+            vrrp.tell(Command::Dump(dump));
         }
     }
 
     /// Reads the file again. If it cannot run, everything stays as it is.
     fn reload(&mut self) -> Result<(), Failure> {
         tracing::info!("Reloading {}", self.files.origin.file.display());
+        self.service_manager.reloading();
         let result = self.take_up_file();
+        self.service_manager.ready();
         match &result {
             Ok(()) => tracing::info!("Reload complete"),
             Err(failure) => tracing::error!("Not reloaded, nothing has changed: {failure}"),
@@ -481,7 +540,7 @@ impl Director {
     }
 
     fn take_up_file(&mut self) -> Result<(), Failure> {
-        let configuration = self.files.configuration()?;
+        let configuration = self.files.configuration(&self.manner)?;
         self.take_up(configuration)
     }
 
@@ -510,7 +569,10 @@ impl Director {
         self.look_at_firewall(&settings);
         self.acceptance.enforce(&self.configuration);
         match &self.vrrp.child {
-            Some(child) => child.tell(self.virtual_routers.command(&self.configuration)),
+            Some(child) => child.tell(
+                self.virtual_routers
+                    .command(&self.configuration, &self.instance),
+            ),
             None => self.start_vrrp(),
         }
         self.tell_checks(checks);
@@ -543,10 +605,14 @@ impl Director {
                     ..self.files.origin.clone()
                 };
                 match configuration::load_in_silence(&origin) {
-                    Ok(configuration) => Response::Difference(self.difference(&configuration)),
+                    Ok(configuration) => {
+                        let configuration = self.manner.left_out.of(configuration);
+                        Response::Difference(self.difference(&configuration))
+                    }
                     Err(failure) => Response::Failed(failure.to_string()),
                 }
             }
+            Request::Upgrade => Response::Failed(self.upgrade().to_string()),
             Request::Drain { which, deadline } => self.drain(which, deadline),
             Request::Undrain(which) => self.undrain(&which),
             Request::Status => Response::Status(self.status()),
@@ -608,16 +674,21 @@ impl Director {
     /// peer takes over, then the services.
     async fn stop(mut self, mut inbox: Inbox) -> Result<(), Failure> {
         tracing::info!("Stopping");
+        self.service_manager.stopping();
         self.dismiss(&mut inbox).await;
-        self.withdraw_rest();
-        self.acceptance.end();
+        if !self.manner.keep_addresses {
+            self.withdraw_rest();
+            self.acceptance.end();
+        }
         self.tell_of_end();
-        let configured = self.data_plane.configured().services();
-        self.apply(&lb::plan(&[], &configured));
-        self.flush_at_end(&configured);
+        if !self.manner.keep_services {
+            let configured = self.data_plane.configured().services();
+            self.apply(&lb::plan(&[], &configured));
+            self.flush_at_end(&configured);
+        }
         if self.data_plane.is_of_use() {
             tracing::info!(
-                "what was made by hand stays in force ({} virtual services, {} sync daemons); \
+                "what was made by hand or is to be kept stays in force ({} virtual services, {} sync daemons); \
                  `elver unload --instance {}` removes it",
                 self.data_plane.services().len(),
                 self.data_plane.sync_daemons().len(),
@@ -627,9 +698,12 @@ impl Director {
             drop(self.data_plane);
             DataPlane::unload(&self.instance)?;
         }
-        self.address_record
-            .remove()
-            .map_err(Failure::system("removing the record of virtual addresses"))?;
+        if !self.manner.keep_addresses {
+            self.address_record
+                .remove()
+                .map_err(Failure::system("removing the record of virtual addresses"))?;
+        }
+        self.manner.pid_files.ended();
         self.notifications.finish(&mut self.scripts).await;
         let global = &self.configuration.global;
         if let Some(script) = &global.shutdown {
@@ -640,22 +714,11 @@ impl Director {
     }
 }
 
-/// The path with the name of an instance before the end of the file's name, as in keepalived.
-fn with_instance(path: &str, instance: &str) -> String {
-    match path.rsplit_once('.') {
-        Some((stem, end)) if !end.contains('/') => format!("{stem}_{instance}.{end}"),
-        _ => format!("{path}_{instance}"),
+async fn next_tick(interval: &mut Option<tokio::time::Interval>) {
+    match interval {
+        Some(interval) => drop(interval.tick().await),
+        None => std::future::pending().await,
     }
-}
-
-/// The signal that `keepalived --signum=JSON` names.
-fn json_signal() -> SignalKind {
-    SignalKind::from_raw(libc::SIGRTMIN() + 2)
-}
-
-/// The signal that `keepalived --signum=STATS_CLEAR` names.
-fn statistics_once_signal() -> SignalKind {
-    SignalKind::from_raw(libc::SIGRTMAX() - 1)
 }
 
 async fn sleep_until(at: Option<Instant>) {
@@ -670,35 +733,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_instance_stands_before_the_end_of_a_name() {
-        let path = with_instance("/tmp/keepalived.data", "blue");
-        assert_eq!(path, "/tmp/keepalived_blue.data");
-        assert_eq!(with_instance("/run/a.b/data", "blue"), "/run/a.b/data_blue");
-    }
-
-    #[test]
     fn a_file_that_nobody_named_may_be_absent_until_it_was_there() {
         let folder = std::env::temp_dir().join(format!("elver-files-{}", std::process::id()));
         std::fs::create_dir(&folder).unwrap();
         let file = folder.join("keepalived.conf");
+        let manner = Manner::foreground(&"test".parse().unwrap());
         let files = |may_be_absent| Files {
             origin: configuration::Origin {
                 file: file.clone(),
                 config_id: None,
                 instance: "test".parse().unwrap(),
+                all_includes: false,
             },
             may_be_absent,
             settings: None,
         };
-        assert!(files(false).configuration().is_err());
+        assert!(files(false).configuration(&manner).is_err());
         let empty = Configuration::default();
         let mut files = files(true);
-        assert_eq!(files.configuration().unwrap(), empty);
+        assert_eq!(files.configuration(&manner).unwrap(), empty);
 
         let text = "vrrp_instance VI_1 {\n    interface lo\n    virtual_router_id 1\n}\n";
         std::fs::write(&file, text).unwrap();
-        assert_ne!(files.configuration().unwrap(), empty);
+        assert_ne!(files.configuration(&manner).unwrap(), empty);
         std::fs::remove_dir_all(&folder).unwrap();
-        assert!(files.configuration().is_err(), "it was there");
+        assert!(files.configuration(&manner).is_err(), "it was there");
     }
 }

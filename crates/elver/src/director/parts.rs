@@ -14,6 +14,9 @@ use elver_core::service::{DestinationState, Protocol, ServiceKey, ServiceState};
 
 use super::{Director, pings};
 
+/// Where these lines of the log come from.
+pub(super) const MODULE: &str = module_path!();
+
 impl Director {
     /// What part a real server has in its virtual server now.
     pub(super) fn part_of(&self, server: &VirtualServer, real: &RealServer) -> Part {

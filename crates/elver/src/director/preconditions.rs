@@ -4,7 +4,8 @@ use std::path::Path;
 
 use elver_core::config::model::Configuration;
 use elver_sys::netlink::Link;
-use elver_sys::{privilege, process};
+use elver_sys::privilege;
+use elver_sys::process::{self, RunningProcess};
 
 use crate::failure::Failure;
 
@@ -43,7 +44,7 @@ fn no_keepalived() -> Result<(), Failure> {
     let all = process::running().map_err(Failure::system(looking))?;
     let found = all
         .iter()
-        .filter(|process| process.name == "keepalived")
+        .filter(|process| process.name == "keepalived" && !is_elver(process))
         .filter(|process| process.network_namespace.as_ref() == Some(&here))
         // Of parent and children the parent is the one to name.
         .min_by_key(|process| process.id);
@@ -53,6 +54,14 @@ fn no_keepalived() -> Result<(), Failure> {
         }),
         None => Ok(()),
     }
+}
+
+/// Whether a process is elver, which may have been started by the name of keepalived.
+fn is_elver(process: &RunningProcess) -> bool {
+    let program = process.program.as_deref();
+    let name = program.and_then(Path::file_name).unwrap_or_default();
+    // A package that is upgraded has another beginning of the name for a moment.
+    name.as_encoded_bytes().starts_with(b"elver")
 }
 
 /// The virtual services in `/proc/net/ip_vs`, whose other lines are headings and

@@ -15,6 +15,9 @@ use elver_core::service::{Edit, ServiceKey, ServiceState};
 
 use super::{Director, words};
 
+/// Where these lines of the log come from.
+pub(super) const MODULE: &str = module_path!();
+
 impl Director {
     pub(super) fn checked(&mut self, report: &Report) {
         let (service, real_server) = (report.name.service, report.name.real_server);

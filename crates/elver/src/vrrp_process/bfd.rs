@@ -15,6 +15,9 @@ use elver_core::config::model::BfdInstance;
 use elver_sys::bfd_socket::{BfdDatagram, BfdReceiver, BfdSender};
 use tracing::{info, warn};
 
+/// Where these lines of the log come from.
+pub(super) const MODULE: &str = module_path!();
+
 /// At most this many datagrams of one socket are looked at before the timers are.
 const DATAGRAMS_BEFORE_TIMERS: usize = 256;
 

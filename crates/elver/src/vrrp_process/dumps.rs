@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::{Instant, SystemTime};
 
+use elver_core::config::model::DumpFiles;
 use elver_core::vrrp::messages::Dump;
 use elver_core::vrrp::{Moment, VirtualRouters};
 use elver_sys::dump_file;
@@ -13,6 +14,7 @@ use tracing::{error, info};
 /// else up, and of two dumps the later one stays.
 pub(super) struct Dumps {
     texts: mpsc::Sender<(String, String)>,
+    files: DumpFiles,
 }
 
 impl Dumps {
@@ -25,11 +27,19 @@ impl Dumps {
                 }
             }
         });
-        Dumps { texts }
+        Dumps {
+            texts,
+            files: DumpFiles::default(),
+        }
+    }
+
+    /// Where the files are from now on.
+    pub(super) fn configure(&mut self, files: DumpFiles) {
+        self.files = files;
     }
 
     /// Writes a file of what the virtual routers are now; what goes wrong is in the log.
-    pub(super) fn write(&self, routers: &mut VirtualRouters, dump: Dump, path: String) {
+    pub(super) fn write(&self, routers: &mut VirtualRouters, dump: Dump) {
         let process = std::process::id();
         let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let moment = Moment {
@@ -55,6 +65,11 @@ impl Dumps {
                 info!("Printing VRRP as json for process({process}) on signal");
                 routers.json_dump(moment)
             }
+        };
+        let path = match dump {
+            Dump::Data => self.files.data.clone(),
+            Dump::Statistics | Dump::StatisticsOnce => self.files.statistics.clone(),
+            Dump::Json => self.files.json.clone(),
         };
         match text {
             // It is read for as long as this is there.

@@ -22,7 +22,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use elver_core::config::model::TrackedScript;
-use elver_core::vrrp::messages::{Command, Notice};
+use elver_core::vrrp::messages::{Command, Dump, Notice};
 use elver_core::vrrp::{Effect, Input, ScriptAction, VirtualRouters};
 use elver_sys::scheduling;
 use elver_sys::script::Signal;
@@ -37,6 +37,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::notify_fifos::NotifyFifos;
 use crate::scripts::{Ended, Scripts};
+use crate::signals;
 use bfd::Bfd;
 use dumps::Dumps;
 pub use host::withdraw_addresses;
@@ -44,6 +45,8 @@ use host::{Happening, Host};
 pub(crate) use routing::withdraw as withdraw_routes;
 use trackers::{Observation, Watches};
 
+/// The part of this process that is BFD's.
+pub(crate) const MODULE_OF_BFD: &str = bfd::MODULE;
 /// How long the last notices may take to be written before the process ends without them.
 const FAREWELL: Duration = Duration::from_millis(200);
 
@@ -100,6 +103,12 @@ async fn serve(channel: UnixStream) -> io::Result<()> {
     // Interrupting `elver run` from a terminal reaches this process too; the director
     // decides what follows.
     let mut _interrupt = signal(SignalKind::interrupt())?;
+    // Who reads a pid file of keepalived's vrrp process asks this one.
+    let mut _hangup = signal(SignalKind::hangup())?;
+    let mut data = signal(SignalKind::user_defined1())?;
+    let mut statistics = signal(SignalKind::user_defined2())?;
+    let mut statistics_once = signal(SignalKind::from_raw(signals::statistics_once()))?;
+    let mut json = signal(SignalKind::from_raw(signals::json()))?;
 
     let mut timer = Timer::new()?;
 
@@ -135,6 +144,10 @@ async fn serve(channel: UnixStream) -> io::Result<()> {
             },
             Some(ended) = process.scripts.next() => process.script_ended(&ended),
             Some(observation) = process.watches.next() => process.observed(&observation),
+            _ = data.recv() => process.dump(Dump::Data),
+            _ = statistics.recv() => process.dump(Dump::Statistics),
+            _ = statistics_once.recv() => process.dump(Dump::StatisticsOnce),
+            _ = json.recv() => process.dump(Dump::Json),
             reached = timer.until(deadline) => if let Err(error) = reached {
                 break Err(error);
             },
@@ -182,6 +195,7 @@ impl Process {
                 self.script_configurations.clone_from(&trackers.scripts);
                 self.scripts
                     .configure(notifying.script_security, notifying.umask);
+                self.dumps.configure(notifying.dump_files);
                 let fifos = notifying.fifos.iter().map(Path::new);
                 self.notify_fifos.open(fifos);
                 let problems = self.host.prepare(&instances)?;
@@ -233,13 +247,17 @@ impl Process {
                     .collect();
                 self.director.tell(Notice::Statistics(statistics));
             }
-            Command::Dump(dump, path) => self.dumps.write(&mut self.routers, dump, path),
+            Command::Dump(dump) => self.dump(dump),
             Command::Shutdown => {
                 info!("Stopping");
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    fn dump(&mut self, dump: Dump) {
+        self.dumps.write(&mut self.routers, dump);
     }
 
     fn lock_memory(&mut self, lock: bool) {
@@ -488,7 +506,11 @@ impl Process {
                     None
                 }
                 Effect::Report(report) => {
-                    info!("{report}");
+                    let instance = &report.name;
+                    match report.event.state() {
+                        Some(state) => info!(%instance, %state, "{report}"),
+                        None => info!(%instance, "{report}"),
+                    }
                     None
                 }
             };

@@ -16,10 +16,10 @@ use crate::family::Family;
 use crate::frame::{Frame, LOOPBACK, NextHop, Route, RouteQuery, Verdict, Way};
 use crate::icmp::Icmp;
 use crate::reason::Reason;
-use crate::table::Words;
 use crate::table::connection::{Entry, Key};
 use crate::table::destination::{ADDRESS_WORD, Destination, flags};
 use crate::table::settings::{Settings, Ticks};
+use crate::table::{Tables, Words};
 use crate::wire::Ethernet;
 
 /// A packet of a connection, on its way out.
@@ -335,15 +335,14 @@ pub fn way_to_server<F: Family, P: Frame, W: Words>(
 
 /// The way to a client, for an answer that was found by this entry.
 #[inline(always)]
-pub fn way_to_client<F: Family, P: Frame, W: Words>(
+pub fn way_to_client<F: Family, P: Frame, T: Tables>(
     frame: &P,
-    entry: Entry<W>,
+    tables: &T,
+    entry: Entry<T::Words>,
     packet: &Outgoing<'_, F>,
     source: F::Address,
 ) -> Exit {
-    if F::CACHES_NEXT_HOP
-        && let Some(next_hop) = entry.next_hop(packet.stamp, packet.largest)
-    {
+    if let Some(next_hop) = entry.next_hop(tables, packet.stamp, packet.largest) {
         return Exit::neighbour(&next_hop);
     }
     let query = RouteQuery::<F> {
@@ -358,8 +357,8 @@ pub fn way_to_client<F: Family, P: Frame, W: Words>(
             way,
             largest,
         } => {
-            if F::CACHES_NEXT_HOP && is_remembered(frame, &next_hop) {
-                entry.remember_next_hop(&next_hop, largest, packet.stamp);
+            if is_remembered(frame, &next_hop) {
+                entry.remember_next_hop(tables, &next_hop, largest, packet.stamp);
             }
             Exit::learned::<P>(&next_hop, &way)
         }

@@ -280,7 +280,13 @@ fn relay<F: Icmp, P: Frame, T: Tables, const LEAVING: bool>(
     let exit = if LEAVING {
         Exit::AS_IT_GOES
     } else {
-        forward::way_to_client(frame, found.entry, &packet, as_client_sends.receiver)
+        forward::way_to_client(
+            frame,
+            tables,
+            found.entry,
+            &packet,
+            as_client_sends.receiver,
+        )
     };
     let exit = exit.blurred(settings);
     tables.count(id, Traffic::Out(packet.length));

@@ -229,6 +229,17 @@ fn from_server<F: Icmp, P: Frame, T: Tables, const PART: u8>(
     }
     let (id, _) = forward.destination();
     let destination = destination_of(tables, forward);
+    let settings = Settings(tables.settings().ok_or(Reason::NotReady)?);
+    let is_available = |destination: Destination<T::Words>| {
+        destination.heading().flags() & destination::flags::AVAILABLE != 0
+    };
+    // `ip_vs_expire_nodest_conn_flush` in the kernel.
+    if settings.behaviour() & behaviour::EXPIRE_NODEST_CONN != 0
+        && !destination.is_some_and(is_available)
+    {
+        reclaim_seen(tables, found.index, found.generation);
+        return Ok(Known::Over);
+    }
     let is_leaving = PART == part::LEAVING;
     let is_local = |destination: Destination<T::Words>| {
         destination.heading().flags() & destination::flags::LOCAL != 0
@@ -254,13 +265,12 @@ fn from_server<F: Icmp, P: Frame, T: Tables, const PART: u8>(
         }
         packet.check_hops(1)?;
     }
-    let settings = Settings(tables.settings().ok_or(Reason::NotReady)?);
     let exit = if is_leaving {
         Exit::AS_IT_GOES
     } else if is_client_here {
         Exit::to_client_here(frame)
     } else {
-        forward::way_to_client(frame, found.entry, &packet, new.source)
+        forward::way_to_client(frame, tables, found.entry, &packet, new.source)
     };
     let exit = exit.blurred(settings);
     if P::IS_FAST_PATH {
@@ -273,7 +283,7 @@ fn from_server<F: Icmp, P: Frame, T: Tables, const PART: u8>(
     if let Some(destination) = destination {
         advance(tables, passage, forward, life, Side::Server, destination);
         // One that has been removed still answers, but counts for nobody (`ip_vs_out_stats`).
-        if destination.heading().flags() & destination::flags::AVAILABLE != 0 {
+        if is_available(destination) {
             tables.count(id, passage.went_out());
         }
     }

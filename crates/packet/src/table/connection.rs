@@ -10,14 +10,14 @@
 //!          word 1…7  control of ways 1…7: phase 8 | generation 24 | tag 32
 //! entry    word 0    expires, in ticks 32 | state 8 | flags 8 | generation 16
 //!          word 1    IPv4: sender 32 | receiver 32                 IPv6: sender …
-//!          word 2    IPv4: largest packet of the next hop 16 | stamp of the next hop 16 | spare
-//!                                                                  IPv6: … sender
-//!          word 3    IPv4: next hop, destination MAC 48 | source MAC, first 16
-//!                                                                  IPv6: receiver …
-//!          word 4    IPv4: source MAC, last 32 | device 32         IPv6: … receiver
+//!          word 2    IPv4: spare                                   IPv6: … sender
+//!          word 3    IPv4: spare                                   IPv6: receiver …
+//!          word 4    IPv4: spare                                   IPv6: … receiver
 //!          word 5    sender's port 16 | receiver's port 16 | protocol 8 | class 8 | direction 8 | method 8
 //!          word 6    destination id 32 | its generation 16 | template's generation 16
 //!          word 7    peer entry 32 | template entry 32
+//!                    of reverse entries in the places of the template: the stamp under which the
+//!                    next hop to the client was learned, and its name ([`super::hop`])
 //!                    of a template: connections that it holds 32 | spare 16 | generation 15 | 1
 //! ```
 //!
@@ -41,15 +41,13 @@
 //! *reverse*, as the real server answers. Each names the other as its peer. The forward
 //! entry has the state; the pair is taken by taking the forward entry, and goes as a whole.
 //! By direct routing, by a tunnel, or for one packet only, there is no reverse entry, and
-//! the peer is 0. Only IPv4's reverse entries have a next hop; towards real servers the
-//! destination has it.
+//! the peer is 0. Towards real servers the destination has the next hop.
 
 use core::num::NonZeroU32;
 
 use crate::family::Family;
 use crate::reason::Reason;
 use crate::table::destination::{Activity, Destination};
-use crate::table::hop::NextHopWords;
 use crate::table::settings::{Settings, Ticks, ticks_between};
 use crate::table::{Tables, Words, part};
 
@@ -61,7 +59,6 @@ pub const STRIDE: u32 = 8;
 pub const WAYS: u32 = STRIDE - 1;
 
 const LIFE_WORD: usize = 0;
-const NEXT_HOP: NextHopWords = NextHopWords { stamp: 2, hop: 3 };
 const PORTS_WORD: usize = 5;
 const DESTINATION_WORD: usize = 6;
 const PEER_WORD: usize = 7;
@@ -232,8 +229,9 @@ impl<F: Family> Key<F> {
 pub struct Hash(u64);
 
 impl Hash {
+    /// A hash of no words yet.
     #[inline(always)]
-    fn new(seed: u64) -> Hash {
+    pub fn new(seed: u64) -> Hash {
         Hash(seed)
     }
 
@@ -244,8 +242,9 @@ impl Hash {
         Hash(mixed ^ mixed >> 32)
     }
 
+    /// The hash of the words.
     #[inline(always)]
-    fn finish(self) -> u64 {
+    pub fn finish(self) -> u64 {
         let mixed = self.0.wrapping_mul(0xd6e8_feb8_6659_fd93);
         mixed ^ mixed >> 29
     }

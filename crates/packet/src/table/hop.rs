@@ -1,9 +1,62 @@
-//! A next hop that the programs remember, in three words of an entry.
+//! Next hops that the programs remember: towards a real server in three words of its destination,
+//! towards clients in a table that all connections share, since few routers lead to many clients.
+//!
+//! ```text
+//! NEXT_HOPS   array   word 0   the next hop …
+//!                     word 1   … next hop
+//!                     word 2   the largest packet that it takes 16
+//! ```
+//!
+//! A connection knows its next hop by its *name*, a hash of these words, of which the lower bits
+//! are its place. Whoever reads a place makes sure that it has what the name stands for: another
+//! next hop may have come there, or be coming there at this moment.
 
-use super::{Words, part};
+use super::connection::Hash;
+use super::{Tables, Words, part};
 use crate::frame::NextHop;
 
-/// Which words.
+/// Places for next hops of clients.
+pub const NEXT_HOPS: u32 = 1024;
+/// Words of a place.
+pub const WORDS: usize = 4;
+
+/// The name of a next hop that takes packets of so many octets.
+#[inline(always)]
+fn name(next_hop: NextHop, largest: u64) -> u32 {
+    let NextHop([first, second]) = next_hop;
+    let hash = Hash::new(largest).absorb(first).absorb(second);
+    hash.finish() as u32
+}
+
+/// The next hop of this name, if it is still there and takes packets of `length` octets.
+#[inline(always)]
+pub(super) fn named<T: Tables>(tables: &T, wanted: u32, length: u32) -> Option<NextHop> {
+    let place = tables.next_hop(wanted & (NEXT_HOPS - 1))?;
+    let next_hop = NextHop([place.load(0), place.load(1)]);
+    let largest = place.load(2);
+    let is_it = name(next_hop, largest) == wanted;
+    (is_it && u64::from(length) <= largest).then_some(next_hop)
+}
+
+/// Puts a next hop in its place; gives its name.
+#[inline(always)]
+pub(super) fn put<T: Tables>(tables: &T, next_hop: &NextHop, largest: u16) -> Option<u32> {
+    let name = name(*next_hop, largest.into());
+    let place = tables.next_hop(name & (NEXT_HOPS - 1))?;
+    let NextHop([first, second]) = *next_hop;
+    let wanted = [first, second, largest.into()];
+    // Many connections have it, and most find it there.
+    if [place.load(0), place.load(1), place.load(2)] != wanted {
+        let [first, second, largest] = wanted;
+        place.store(0, first);
+        place.store(1, second);
+        place.store(2, largest);
+    }
+    Some(name)
+}
+
+/// Which words of a destination.
+
 #[derive(Debug, Clone, Copy)]
 pub(super) struct NextHopWords {
     /// Largest packet 16 | stamp 16 | not ours 32.

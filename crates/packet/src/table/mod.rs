@@ -16,6 +16,7 @@
 //! | `DESTINATIONS` | 16 words | [`destination`] |
 //! | `CONNECTIONS` | 8 words, eight entries to a set | [`connection`] |
 //! | `STATISTICS` | per processor, 5 words, by a destination's id | [`destination`] |
+//! | `NEXT_HOPS` | array | [`hop`] |
 //! | `FRAGMENTS`, `ENDPOINTS` | hashes | [`fragment`] |
 //! | `LOCALITY` | hash: [`locality::LocalityKey`] to 16 words | [`locality`] |
 //! | `STATIONS` | hash: [`station::Station`] to nothing | [`station`] |
@@ -26,7 +27,7 @@ pub mod access;
 pub mod connection;
 pub mod destination;
 pub mod fragment;
-mod hop;
+pub mod hop;
 pub mod locality;
 pub mod mark;
 pub mod service;
@@ -80,6 +81,8 @@ pub trait Tables {
     fn locality(&self, key: &LocalityKey) -> Option<Self::Words>;
     /// The same of an address of which nothing has been remembered, all 0, where there is room.
     fn new_locality(&self, key: &LocalityKey) -> Option<Self::Words>;
+    /// A place for the next hop of clients.
+    fn next_hop(&self, place: u32) -> Option<Self::Words>;
     /// A rule that gives packets a firewall mark.
     fn mark_rule(&self, number: u32) -> Option<Self::Words>;
     /// A service.

@@ -249,6 +249,11 @@ impl Tables for ExploredTables {
         None
     }
 
+    // Nor are next hops remembered.
+    fn next_hop(&self, _place: u32) -> Option<Line> {
+        None
+    }
+
     // Nor are there fragments.
     fn fragment(&self, _key: &FragmentKey) -> Option<Remembered> {
         None

@@ -1,11 +1,14 @@
 //! The lines of the table: which packets, and what they meet.
 
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use elver_packet::reason::Reason;
 use elver_packet::wire::{TcpFlags, protocol};
 
 use crate::network::Network;
 use crate::script;
-use crate::services::{DIRECT, NO_SERVICE, PERSISTENT, PLAIN, REAL_SERVER, TUNNEL, VIP};
+use crate::services::{Addresses, DIRECT, GUE, NO_SERVICE, PERSISTENT, PLAIN, TUNNEL, addresses};
 
 /// Packets of a run over few flows.
 const SHORT: u32 = 20_000;
@@ -14,8 +17,12 @@ pub(crate) const MANY: u32 = 1 << 16;
 /// New connections of a run.
 const NEW: u32 = 10_000;
 
+/// Flows of the matrix where there are most.
+pub(crate) const MOST: u32 = 1 << 19;
+
 /// Clients differ in the lower 24 bits, so that none of them is another's neighbour.
-const CLIENT: std::net::Ipv4Addr = std::net::Ipv4Addr::new(10, 0, 0, 0);
+const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 0);
+const CLIENT6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xa, 0, 0, 0, 0, 0);
 const CLIENT_PORT: u16 = 0x8000;
 
 pub(crate) const SYN: u8 = TcpFlags::SYN;
@@ -48,18 +55,29 @@ pub(crate) enum Hook {
     Xdp,
 }
 
-/// What is configured beside the services that packets are for.
+/// The family of packets.
 #[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Family {
+    V4,
+    V6,
+}
+
+/// What is configured beside the services that packets are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tables {
     /// Nothing.
     Small,
     /// Ten thousand services with ten real servers each.
-    Large,
+    ManyServices,
+    /// Room for [`MOST`] connections by each method.
+    ManyConnections,
 }
 
 /// A line of the table.
+#[derive(Clone)]
 pub(crate) struct Case {
-    pub(crate) name: &'static str,
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) family: Family,
     pub(crate) hook: Hook,
     pub(crate) tables: Tables,
     pub(crate) deed: u64,
@@ -75,104 +93,104 @@ pub(crate) struct Case {
     pub(crate) reason: Option<Reason>,
 }
 
-pub(crate) const CASES: &[Case] = &[
+const CASES: &[Case] = &[
     Case {
-        name: "established, client to real server, 1 flow",
+        name: Cow::Borrowed("established, client to real server, 1 flow"),
         ..Case::ESTABLISHED
     },
     Case {
-        name: "established, real server to client, 1 flow",
+        name: Cow::Borrowed("established, real server to client, 1 flow"),
         ..Case::ANSWER
     },
     Case {
-        name: "established, client to real server, 64k flows",
+        name: Cow::Borrowed("established, client to real server, 64k flows"),
         flows: MANY,
         packets: MANY,
         before: Before::ATick,
         ..Case::ESTABLISHED
     },
     Case {
-        name: "established, real server to client, 64k flows",
+        name: Cow::Borrowed("established, real server to client, 64k flows"),
         flows: MANY,
         packets: MANY,
         before: Before::ATick,
         ..Case::ANSWER
     },
     Case {
-        name: "established, 64k flows, each asks the routes",
+        name: Cow::Borrowed("established, 64k flows, each asks the routes"),
         flows: MANY,
         packets: MANY,
         before: Before::RouteChange,
         ..Case::ESTABLISHED
     },
     Case {
-        name: "10,000 services: established, 1 flow",
-        tables: Tables::Large,
+        name: Cow::Borrowed("10,000 services: established, 1 flow"),
+        tables: Tables::ManyServices,
         ..Case::ESTABLISHED
     },
     Case {
-        name: "10,000 services: its answer, 1 flow",
-        tables: Tables::Large,
+        name: Cow::Borrowed("10,000 services: its answer, 1 flow"),
+        tables: Tables::ManyServices,
         ..Case::ANSWER
     },
     Case {
-        name: "10,000 services: established, 64k flows",
-        tables: Tables::Large,
+        name: Cow::Borrowed("10,000 services: established, 64k flows"),
+        tables: Tables::ManyServices,
         flows: MANY,
         packets: MANY,
         before: Before::ATick,
         ..Case::ESTABLISHED
     },
     Case {
-        name: "new flow",
+        name: Cow::Borrowed("new flow"),
         ..Case::OPENING
     },
     Case {
-        name: "10,000 services: new flow",
-        tables: Tables::Large,
+        name: Cow::Borrowed("10,000 services: new flow"),
+        tables: Tables::ManyServices,
         ..Case::OPENING
     },
     Case {
-        name: "new flow, persistence, client known",
+        name: Cow::Borrowed("new flow, persistence, client known"),
         port: PERSISTENT,
         ..Case::OPENING
     },
     Case {
-        name: "new flow, persistence, client new",
+        name: Cow::Borrowed("new flow, persistence, client new"),
         port: PERSISTENT,
         shift: 8,
         ..Case::OPENING
     },
     Case {
-        name: "new flow, table full of embryonic ones",
+        name: Cow::Borrowed("new flow, table full of embryonic ones"),
         before: Before::Nothing,
         ..Case::OPENING
     },
     Case {
-        name: "no virtual service, amid a connection",
+        name: Cow::Borrowed("no virtual service, amid a connection"),
         port: NO_SERVICE,
         reason: Some(Reason::NotFirst),
         ..Case::ESTABLISHED
     },
     Case {
-        name: "no virtual service, first packet",
+        name: Cow::Borrowed("no virtual service, first packet"),
         port: NO_SERVICE,
         flags: SYN,
         reason: Some(Reason::NoService),
         ..Case::ESTABLISHED
     },
     Case {
-        name: "XDP: established, client to real server, 1 flow",
+        name: Cow::Borrowed("XDP: established, client to real server, 1 flow"),
         hook: Hook::Xdp,
         ..Case::ESTABLISHED
     },
     Case {
-        name: "XDP: established, real server to client, 1 flow",
+        name: Cow::Borrowed("XDP: established, real server to client, 1 flow"),
         hook: Hook::Xdp,
         ..Case::ANSWER
     },
     Case {
-        name: "XDP: established, client to real server, 64k flows",
+        name: Cow::Borrowed("XDP: established, client to real server, 64k flows"),
         hook: Hook::Xdp,
         flows: MANY,
         packets: MANY,
@@ -180,7 +198,7 @@ pub(crate) const CASES: &[Case] = &[
         ..Case::ESTABLISHED
     },
     Case {
-        name: "XDP: established, real server to client, 64k flows",
+        name: Cow::Borrowed("XDP: established, real server to client, 64k flows"),
         hook: Hook::Xdp,
         flows: MANY,
         packets: MANY,
@@ -188,52 +206,99 @@ pub(crate) const CASES: &[Case] = &[
         ..Case::ANSWER
     },
     Case {
-        name: "XDP: established by direct routing, 1 flow",
+        name: Cow::Borrowed("XDP: established by direct routing, 1 flow"),
         hook: Hook::Xdp,
         port: DIRECT,
         ..Case::ESTABLISHED
     },
     Case {
-        name: "XDP: established through an ipip tunnel, 1 flow",
+        name: Cow::Borrowed("XDP: established through an ipip tunnel, 1 flow"),
         hook: Hook::Xdp,
         port: TUNNEL,
         ..Case::ESTABLISHED
     },
     Case {
-        name: "XDP: new flow",
+        name: Cow::Borrowed("XDP: new flow"),
         hook: Hook::Xdp,
         ..Case::OPENING
     },
     Case {
-        name: "XDP: new flow by direct routing",
+        name: Cow::Borrowed("XDP: new flow by direct routing"),
         hook: Hook::Xdp,
         port: DIRECT,
         ..Case::OPENING
     },
     Case {
-        name: "XDP: new flow through an ipip tunnel",
+        name: Cow::Borrowed("XDP: new flow through an ipip tunnel"),
         hook: Hook::Xdp,
         port: TUNNEL,
         ..Case::OPENING
     },
     Case {
-        name: "XDP: no virtual service, amid a connection: punted",
+        name: Cow::Borrowed("XDP: no virtual service, amid a connection: punted"),
         hook: Hook::Xdp,
         port: NO_SERVICE,
         reason: Some(Reason::PuntNoService),
         ..Case::ESTABLISHED
     },
     Case {
-        name: "yardstick: LRU_HASH look-up, hot 16-byte key",
+        name: Cow::Borrowed("yardstick: LRU_HASH look-up, hot 16-byte key"),
         deed: script::LOOK_UP,
         reason: None,
         ..Case::ESTABLISHED
     },
 ];
 
+/// The forwarding methods: a name, and the port of a service.
+pub(crate) const METHODS: [(&str, u16); 4] = [
+    ("NAT", PLAIN),
+    ("direct routing", DIRECT),
+    ("ipip", TUNNEL),
+    ("GUE", GUE),
+];
+
+/// Every line: those above, and at XDP every method of either family with few flows and many.
+pub(crate) fn all() -> Vec<Case> {
+    let mut cases = CASES.to_vec();
+    for (family_name, family) in [("IPv4", Family::V4), ("IPv6", Family::V6)] {
+        for (method, port) in METHODS {
+            let directions = [("", Case::ESTABLISHED), (", its answer", Case::ANSWER)];
+            let seen = if port == PLAIN { 2 } else { 1 };
+            for (direction, case) in directions.into_iter().take(seen) {
+                for (flows, packets, amount) in [
+                    (1, SHORT, "1 flow"),
+                    (MANY, MANY, "64k flows"),
+                    (MOST, MOST, "512k flows"),
+                ] {
+                    cases.push(Case {
+                        name: format!("XDP {family_name} {method}{direction}: {amount}").into(),
+                        family,
+                        hook: Hook::Xdp,
+                        tables: Tables::ManyConnections,
+                        port,
+                        flows,
+                        packets,
+                        ..case.clone()
+                    });
+                }
+            }
+            cases.push(Case {
+                name: format!("XDP {family_name} {method}: new flow").into(),
+                family,
+                hook: Hook::Xdp,
+                tables: Tables::ManyConnections,
+                port,
+                ..Case::OPENING
+            });
+        }
+    }
+    cases
+}
+
 impl Case {
     pub(crate) const ESTABLISHED: Case = Case {
-        name: "",
+        name: Cow::Borrowed(""),
+        family: Family::V4,
         hook: Hook::Tc,
         tables: Tables::Small,
         deed: script::ARRIVE,
@@ -271,12 +336,19 @@ impl Case {
 
     /// The headers of its packets.
     pub(crate) fn headers(&self, network: &Network) -> [u8; script::HEADERS] {
+        let Addresses {
+            vip, real_server, ..
+        } = addresses(self.family);
+        let client = match self.family {
+            Family::V4 => IpAddr::from(CLIENT),
+            Family::V6 => IpAddr::from(CLIENT6),
+        };
         let (mac, from, to) = match self.sender {
-            Sender::Client => (network.front.mac, (CLIENT, CLIENT_PORT), (VIP, self.port)),
+            Sender::Client => (network.front.mac, (client, CLIENT_PORT), (vip, self.port)),
             Sender::RealServer => (
                 network.back.mac,
-                (REAL_SERVER, self.port),
-                (CLIENT, CLIENT_PORT),
+                (real_server, self.port),
+                (client, CLIENT_PORT),
             ),
         };
         let mut headers = [0; script::HEADERS];
@@ -285,15 +357,31 @@ impl Case {
         };
         write(0, &mac);
         write(6, &[2, 0, 0, 0, 0, 1]);
-        write(12, &[0x08, 0x00, 0x45]);
-        write(16, &40u16.to_be_bytes());
-        // Do not fragment; 64 hops.
-        write(20, &[0x40, 0, 64, protocol::TCP]);
-        write(26, &from.0.octets());
-        write(30, &to.0.octets());
-        write(34, &from.1.to_be_bytes());
-        write(36, &to.1.to_be_bytes());
-        write(46, &[5 << 4, self.flags]);
+        let mut at = match self.family {
+            Family::V4 => {
+                write(12, &[0x08, 0x00, 0x45]);
+                write(16, &40u16.to_be_bytes());
+                // Do not fragment; 64 hops.
+                write(20, &[0x40, 0, 64, protocol::TCP]);
+                26
+            }
+            Family::V6 => {
+                write(12, &[0x86, 0xdd, 0x60]);
+                write(18, &20u16.to_be_bytes());
+                write(20, &[protocol::TCP, 64]);
+                22
+            }
+        };
+        for (address, _) in [from, to] {
+            match address {
+                IpAddr::V4(address) => write(at, &address.octets()),
+                IpAddr::V6(address) => write(at, &address.octets()),
+            }
+            at += if address.is_ipv4() { 4 } else { 16 };
+        }
+        write(at, &from.1.to_be_bytes());
+        write(at + 2, &to.1.to_be_bytes());
+        write(at + 12, &[5 << 4, self.flags]);
         headers
     }
 }

@@ -26,18 +26,22 @@ use elver_packet::table::{Words, connection, destination};
 use elver_sys::bpf::{Attachments, Maps, Sizes, load, unload};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-use crate::cases::{ACK, Before, CASES, Case, Hook, MANY, SYN, Sender, Tables};
-use crate::network::Network;
+use crate::cases::{
+    ACK, Before, Case, Family, Hook, MANY, METHODS, MOST, SYN, Sender, Tables, all,
+};
+use crate::network::{Device, Network};
 use crate::report::{Samples, report};
-use crate::services::{DIRECT, MANY_SERVICES, PLAIN, SERVICES, TUNNEL, write_services};
+use crate::services::{DIRECT, MANY_SERVICES, PLAIN, PORTS, TUNNEL, write_services};
 
 #[path = "../../../bpf/src/driver/script.rs"]
 mod script;
 
 const DRIVER: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/elver-bpf-driver.o"));
 
-/// How often each line is measured.
+/// How often each line is measured, where `BENCH_RUNS` does not say so. In a machine whose clock
+/// counts instructions, where nothing disturbs, three are enough.
 const RUNS: usize = 41;
+
 fn main() {
     if DRIVER.is_empty() {
         eprintln!("There is nothing to measure with: elver was built with ELVER_BPF_OBJECT set.");
@@ -52,36 +56,38 @@ fn main() {
         .skip(1)
         .filter(|argument| !argument.starts_with('-'))
         .collect();
+    let runs = std::env::var("BENCH_RUNS").map_or(RUNS, |runs| runs.parse().expect("a number"));
     let is_wanted =
         |case: &&Case| wanted.is_empty() || wanted.iter().any(|part| case.name.contains(part));
-    let mut results: Vec<(&Case, Samples)> = CASES
+    let cases = all();
+    let mut results: Vec<(&Case, Samples)> = cases
         .iter()
         .filter(is_wanted)
         .map(|case| (case, Samples::default()))
         .collect();
-    // Beside it, if need be, one with many services, over the same flows.
-    let mut large = results
-        .iter()
-        .any(|(case, _)| case.tables == Tables::Large)
-        .then(|| {
-            let mut large = Bench::new(&network, Tables::Large);
-            large.establish();
-            large
-        });
+    // Beside it, if need be, those with many services, over the same flows, and with many
+    // connections.
+    let mut others: Vec<Bench<'_>> = [Tables::ManyServices, Tables::ManyConnections]
+        .into_iter()
+        .filter(|tables| results.iter().any(|(case, _)| case.tables == *tables))
+        .map(|tables| {
+            let mut bench = Bench::new(&network, tables);
+            bench.establish();
+            bench
+        })
+        .collect();
     // Lines that need a full table disturb the others: they come when those are through.
     for full in [false, true] {
         if full && results.iter().any(|(case, _)| case.is_of_full_table()) {
             bench.fill();
         }
-        for _ in 0..RUNS {
+        for _ in 0..runs {
             for (case, samples) in results
                 .iter_mut()
                 .filter(|(case, _)| case.is_of_full_table() == full)
             {
-                match &mut large {
-                    Some(large) if case.tables == Tables::Large => large.measure(case, samples),
-                    _ => bench.measure(case, samples),
-                }
+                let other = others.iter_mut().find(|other| other.tables == case.tables);
+                other.unwrap_or(&mut bench).measure(case, samples);
             }
         }
     }
@@ -91,6 +97,7 @@ fn main() {
 /// The data plane under measurement, with its driver.
 struct Bench<'a> {
     network: &'a Network,
+    tables: Tables,
     maps: Maps,
     driver: Ebpf,
     script: Array<MapData, [u64; script::WORDS]>,
@@ -116,25 +123,31 @@ impl Drop for Pinned {
 
 impl<'a> Bench<'a> {
     fn new(network: &'a Network, tables: Tables) -> Bench<'a> {
-        let name = match tables {
-            Tables::Small => "small",
-            Tables::Large => "large",
-        };
-        let pinned = Pinned(format!("bench-{name}-{}", std::process::id()));
+        let pinned = Pinned(format!("bench-{tables:?}-{}", std::process::id()));
         let sizes = match tables {
             Tables::Small => Sizes::default(),
-            Tables::Large => Sizes {
+            Tables::ManyServices => Sizes {
                 services: 2 * MANY_SERVICES,
                 destinations: 16 * MANY_SERVICES,
+                ..Sizes::default()
+            },
+            // By NAT each takes two entries, and there has to be room for new ones.
+            Tables::ManyConnections => Sizes {
+                connections: 16 * MOST,
                 ..Sizes::default()
             },
         };
         let (mut maps, mut attachments) =
             load(&pinned.0, sizes).unwrap_or_else(|error| panic!("{error}"));
         write_services(&mut maps, tables);
-        if tables == Tables::Small {
-            attach_xdp(&mut attachments, network);
+        // The kernel sends from XDP only where it is attached, which it is once; and programs of
+        // XDP are loaded when they are attached first.
+        match tables {
+            Tables::Small => attach_xdp(&mut attachments, [&network.front, &network.back]),
+            Tables::ManyConnections => attach_xdp(&mut attachments, network.far.each_ref()),
+            Tables::ManyServices => {}
         }
+        tell_xdp(&mut attachments, network);
         let mut verified = attachments.verified_instructions();
         verified.sort();
         let mut driver = EbpfLoader::new()
@@ -158,6 +171,7 @@ impl<'a> Bench<'a> {
             .expect("the yardstick has room");
         Bench {
             network,
+            tables,
             maps,
             driver,
             script,
@@ -170,19 +184,36 @@ impl<'a> Bench<'a> {
 
     /// Opens the connections that the lines about established ones need.
     fn establish(&mut self) {
-        for (port, flows) in [(PLAIN, MANY), (DIRECT, 1), (TUNNEL, 1)] {
+        let flows: Vec<(Family, u16, u32)> = match self.tables {
+            Tables::ManyConnections => [Family::V4, Family::V6]
+                .into_iter()
+                .flat_map(|family| METHODS.map(|(_, port)| (family, port, MOST)))
+                .collect(),
+            _ => [(PLAIN, MANY), (DIRECT, 1), (TUNNEL, 1)]
+                .map(|(port, flows)| (Family::V4, port, flows))
+                .into(),
+        };
+        for (family, port, flows) in flows {
             for flags in [SYN, ACK] {
                 let case = Case {
+                    // At XDP the driver takes tunnels' headers away again.
+                    hook: match self.tables {
+                        Tables::ManyConnections => Hook::Xdp,
+                        _ => Hook::Tc,
+                    },
+                    family,
                     port,
                     flags,
                     flows,
                     packets: flows,
+                    // Some meet two full sets whose entries all live.
+                    reason: None,
                     ..Case::ESTABLISHED
                 };
                 self.run(&case, case.deed, 0);
             }
         }
-        self.entries = 2 * MANY;
+        self.entries = 0;
     }
 
     /// Fills the table with connections that never came about.
@@ -234,7 +265,7 @@ impl<'a> Bench<'a> {
                 self.maps.connection(line).expect("a line").store(word, 0);
             }
         }
-        for id in 0..SERVICES.len() as u32 {
+        for id in 0..2 * PORTS.len() as u32 {
             let words = self.maps.destination(id).expect("a destination");
             words.store(destination::CONNECTIONS_WORD, 0);
             words.store(destination::TEMPLATES_WORD, 0);
@@ -251,7 +282,8 @@ impl<'a> Bench<'a> {
         words[script::FLOWS_WORD] = u64::from(case.flows - 1);
         words[script::SHIFT_WORD] = u64::from(case.shift);
         words[script::PACKETS_WORD] = start;
-        words[script::END_WORD] = u64::from(case.sender == Sender::RealServer);
+        words[script::END_WORD] =
+            u64::from(case.sender == Sender::RealServer) + 2 * u64::from(case.family == Family::V6);
         for (word, octets) in words[script::HEADERS_WORD..]
             .iter_mut()
             .zip(headers.chunks(8))
@@ -260,7 +292,7 @@ impl<'a> Bench<'a> {
             padded[..octets.len()].copy_from_slice(octets);
             *word = u64::from_ne_bytes(padded);
         }
-        let mut packet = [0; 64];
+        let mut packet = [0; 80];
         words[script::OCTETS_WORD] = packet.len() as u64;
         self.script
             .set(0, words, 0)
@@ -334,19 +366,22 @@ fn xdp_context(device: u32, octets: u32) -> Vec<u8> {
     context
 }
 
-/// Attaches XDP on both sides, without which the kernel runs it for neither, and lets it send
-/// to both.
-fn attach_xdp(attachments: &mut Attachments, network: &Network) {
-    let sides = [("front", &network.front), ("back", &network.back)];
-    for (name, side) in sides {
+/// Attaches XDP to both of these.
+fn attach_xdp(attachments: &mut Attachments, devices: [&Device; 2]) {
+    for device in devices {
         attachments
-            .attach_xdp(side.index, name)
+            .attach_xdp(device.index, "a veth")
             .unwrap_or_else(|error| panic!("{error}"));
     }
-    let stations = sides.map(|(_, side)| (side.index, side.mac));
+}
+
+/// Tells XDP of both sides: it forwards between those alone.
+fn tell_xdp(attachments: &mut Attachments, network: &Network) {
+    let sides = [&network.front, &network.back];
+    let stations = sides.map(|side| (side.index, side.mac));
     attachments
         .set_stations(&stations.into())
-        .and_then(|()| attachments.set_redirects(&sides.map(|(_, side)| side.index).into()))
+        .and_then(|()| attachments.set_redirects(&sides.map(|side| side.index).into()))
         .unwrap_or_else(|error| panic!("{error}"));
 }
 

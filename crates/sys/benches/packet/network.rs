@@ -14,6 +14,8 @@ pub(crate) struct Device {
 pub(crate) struct Network {
     pub(crate) front: Device,
     pub(crate) back: Device,
+    /// The other ends of both.
+    pub(crate) far: [Device; 2],
 }
 
 impl Network {
@@ -24,24 +26,39 @@ impl Network {
             eprintln!("A network namespace cannot be made: {error}. Measuring takes root.");
             std::process::exit(1);
         }
-        std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").expect("forwarding");
-        for (device, address, neighbour) in [
-            ("front", "192.0.2.254/24", "192.0.2.1"),
-            ("back", "198.51.100.254/24", "198.51.100.2"),
+        for forwarding in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
+            std::fs::write(format!("/proc/sys/net/{forwarding}"), "1").expect("forwarding");
+        }
+        for (device, v4, v6) in [
+            (
+                "front",
+                ["192.0.2.254/24", "192.0.2.1"],
+                ["2001:db8:1::fe/64", "2001:db8:1::1"],
+            ),
+            (
+                "back",
+                ["198.51.100.254/24", "198.51.100.2"],
+                ["2001:db8:2::fe/64", "2001:db8:2::2"],
+            ),
         ] {
             let far = format!("{device}-far");
             ip(&format!("link add {device} type veth peer name {far}"));
             ip(&format!("link set {device} up"));
             ip(&format!("link set {far} up"));
-            ip(&format!("address add {address} dev {device}"));
-            ip(&format!(
-                "neighbour add {neighbour} lladdr 02:00:00:00:00:01 nud permanent dev {device}"
-            ));
+            for [address, neighbour] in [v4, v6] {
+                let how = if address.contains(':') { " nodad" } else { "" };
+                ip(&format!("address add {address} dev {device}{how}"));
+                ip(&format!(
+                    "neighbour add {neighbour} lladdr 02:00:00:00:00:01 nud permanent dev {device}"
+                ));
+            }
         }
         ip("route add 10.0.0.0/8 via 192.0.2.1");
+        ip("route add 2001:db8:a::/48 via 2001:db8:1::1");
         Network {
             front: Device::named("front"),
             back: Device::named("back"),
+            far: [Device::named("front-far"), Device::named("back-far")],
         }
     }
 }

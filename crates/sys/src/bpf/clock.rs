@@ -41,14 +41,32 @@ impl Clock {
         if error(best) > u128::from(best) || others < 10 * (error(best) + 1) {
             return None;
         }
-        // The shift that makes a tick closest to an eighth of a second from above.
-        let shift = (best / 8).ilog2() + 1;
-        Some(Clock {
-            hertz: best,
-            shift,
+        Some(Clock::of(best, jiffies, nanoseconds))
+    }
+
+    /// Finds out how fast jiffies go from two readings of both clocks, some seconds apart: where
+    /// the kernel has lost ticks at boot, as in a virtual machine that had to wait, jiffies are not
+    /// what [`Clock::measure`] expects.
+    ///
+    /// None if no rate fits.
+    pub fn between(earlier: (u64, u64), later: (u64, u64)) -> Option<Clock> {
+        let jiffies = u128::from(later.0.checked_sub(earlier.0)?);
+        let nanoseconds = u128::from(later.1.checked_sub(earlier.1)?);
+        let rate = (jiffies * 1_000_000_000).checked_div(nanoseconds)?;
+        // No two rates are closer to each other than a sixth.
+        let fits = |hertz: &u64| u128::from(*hertz).abs_diff(rate) * 20 < u128::from(*hertz);
+        let hertz = HERTZ.into_iter().find(fits)?;
+        Some(Clock::of(hertz, later.0, later.1))
+    }
+
+    fn of(hertz: u64, jiffies: u64, nanoseconds: u64) -> Clock {
+        Clock {
+            hertz,
+            // Makes a tick closest to an eighth of a second from above.
+            shift: (hertz / 8).ilog2() + 1,
             jiffies,
             nanoseconds,
-        })
+        }
     }
 
     /// The clock that the settings tell of.
@@ -99,6 +117,25 @@ mod tests {
     fn jiffies(hertz: u64, nanoseconds: u64) -> u64 {
         let since_boot = u128::from(nanoseconds) * u128::from(hertz) / 1_000_000_000;
         (1u64 << 32) - SECONDS_BEFORE_WRAP * hertz + since_boot as u64
+    }
+
+    /// A virtual machine that was kept waiting at boot had lost more than a second's ticks, and no
+    /// director started there.
+    #[test]
+    fn lost_ticks_at_boot_do_not_matter() {
+        for hertz in HERTZ {
+            let reading = |seconds: u64| {
+                let nanoseconds = seconds * 1_000_000_000 + 77_000_000;
+                (jiffies(hertz, nanoseconds) - 7 * hertz, nanoseconds)
+            };
+            let [earlier, later] = [100, 102].map(reading);
+            assert_eq!(Clock::measure(later.0, later.1), None);
+            let clock = Clock::between(earlier, later).unwrap();
+            assert_eq!(clock.hertz, hertz);
+            assert_eq!(clock.jiffies, later.0);
+        }
+        assert_eq!(Clock::between((5, 5), (5, 5)), None);
+        assert_eq!(Clock::between((0, 0), (500, 1_000_000_000)), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use aya::maps::ProgramArray;
 use aya::programs::{Program, SchedClassifier, TestRun, TestRunOptions};
@@ -296,24 +297,30 @@ fn initialise(programs: &mut Ebpf, maps: &Maps) -> Result<(), BpfError> {
     Ok(())
 }
 
+/// How often the kernel's clock is read at the most.
+const CLOCK_READINGS: u32 = 3;
+
 fn read_clock<W: Words>(programs: &mut Ebpf, settings: W) -> Result<Clock, BpfError> {
     let program = classifier(programs, "elver_clock")?;
     program
         .load()
         .map_err(|error| BpfError::kernel("loading the program elver_clock", describe(&error)))?;
-    // Twice at the most: no rate fits for a moment only.
-    for _ in 0..2 {
+    let mut earlier = None;
+    for _ in 0..CLOCK_READINGS {
         let frame = [0u8; 64];
         let mut options = TestRunOptions::new();
         options.data_in = Some(&frame);
         program
             .test_run(options)
             .map_err(|error| BpfError::kernel("reading the kernel's clock", describe(&error)))?;
-        let (jiffies, nanoseconds) = (settings.load(JIFFIES_WORD), settings.load(NANOSECONDS_WORD));
-        if let Some(clock) = Clock::measure(jiffies, nanoseconds) {
+        let reading = (settings.load(JIFFIES_WORD), settings.load(NANOSECONDS_WORD));
+        let measured = Clock::measure(reading.0, reading.1)
+            .or_else(|| earlier.and_then(|earlier| Clock::between(earlier, reading)));
+        if let Some(clock) = measured {
             return Ok(clock);
         }
-        std::thread::sleep(std::time::Duration::from_secs(2));
+        earlier = Some(reading);
+        std::thread::sleep(Duration::from_secs(2));
     }
     Err(BpfError::kernel(
         "reading the kernel's clock",

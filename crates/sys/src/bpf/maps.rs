@@ -355,6 +355,11 @@ impl<'a> Tables for &'a Maps {
         None
     }
 
+    // Only programs send.
+    fn next_hop(&self, _place: u32) -> Option<Slice<'a>> {
+        None
+    }
+
     fn is_endpoint(&self, endpoint: &Endpoint) -> bool {
         self.endpoints.get(&octets(endpoint), 0).is_ok()
     }

@@ -26,7 +26,7 @@ impl Strictness {
     const WILDCARD_MATCH: Strictness = Strictness(4);
     /// So does each alternative in braces.
     const BRACE_MATCH: Strictness = Strictness(8);
-    const ALL: Strictness = Strictness(15);
+    pub(super) const ALL: Strictness = Strictness(15);
 
     /// By the letter behind `include`.
     fn of_variant(letter: Option<char>) -> Strictness {

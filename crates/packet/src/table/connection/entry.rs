@@ -1,10 +1,10 @@
 //! The fields of an entry.
 
-use super::{DESTINATION_WORD, Key, LIFE_WORD, NEXT_HOP, PEER_WORD, PORTS_WORD};
+use super::{DESTINATION_WORD, Key, LIFE_WORD, PEER_WORD, PORTS_WORD};
 use crate::family::Family;
 use crate::frame::NextHop;
 use crate::table::settings::Ticks;
-use crate::table::{Words, hop, part};
+use crate::table::{Tables, Words, hop, part};
 
 /// Bits of an entry's flags.
 pub mod flags {
@@ -133,9 +133,6 @@ impl<W: Words> Entry<W> {
     #[inline(always)]
     pub fn set_key<F: Family>(self, key: &Key<F>, direction: Direction, method: u8) {
         F::store_addresses(self.0, key.sender, key.receiver);
-        if F::CACHES_NEXT_HOP {
-            self.0.store(NEXT_HOP.stamp, 0);
-        }
         let direction = match direction {
             Direction::Forward => 0,
             Direction::Reverse => 1u64 << 48,
@@ -286,15 +283,37 @@ impl<W: Words> Entry<W> {
         Some(false)
     }
 
-    /// The next hop, if it was learned under this stamp and takes packets of `length` octets.
+    /// Of a reverse entry: the next hop to the client, if it was learned under this stamp and takes
+    /// packets of `length` octets.
     #[inline(always)]
-    pub fn next_hop(self, stamp: u16, length: u32) -> Option<NextHop> {
-        hop::read(self.0, NEXT_HOP, stamp, length)
+    pub fn next_hop<T: Tables>(self, tables: &T, stamp: u16, length: u32) -> Option<NextHop> {
+        if self.template_generation() != stamp {
+            return None;
+        }
+        hop::named(tables, self.template(), length)
     }
 
-    /// Remembers a next hop and the largest packet that it takes.
+    /// Remembers the next hop of a reverse entry, and the largest packet that it takes.
     #[inline(always)]
-    pub fn remember_next_hop(self, next_hop: &NextHop, largest: u16, stamp: u16) {
-        hop::write(self.0, NEXT_HOP, next_hop, largest, stamp);
+    pub fn remember_next_hop<T: Tables>(
+        self,
+        tables: &T,
+        next_hop: &NextHop,
+        largest: u16,
+        stamp: u16,
+    ) {
+        let Some(name) = hop::put(tables, next_hop, largest) else {
+            return;
+        };
+        // The entry may be another one by now, which has other words. The name comes first: who
+        // finds the stamp finds it.
+        let peer = self.0.load(PEER_WORD);
+        let named = part(peer, 0, 0xffff_ffff) | u64::from(name) << 32;
+        let destination = self.0.load(DESTINATION_WORD);
+        let stamped = part(destination, 0, 0xffff_ffff_ffff) | u64::from(stamp) << 48;
+        if self.0.compare_exchange(PEER_WORD, peer, named) {
+            self.0
+                .compare_exchange(DESTINATION_WORD, destination, stamped);
+        }
     }
 }
