@@ -82,6 +82,7 @@ bench: build
 	@$(cargo) bench --locked -p elver --bench checks
 	$(call say,measuring the configuration language)
 	@$(cargo) bench --locked -p elver-core --bench configuration
+	@$(cargo) bench --locked -p elver --bench reload
 	$(call say,measuring throughput)
 	@$(cargo) bench --locked -p elver-lab --bench throughput
 	$(call say,measuring ipvsadm)

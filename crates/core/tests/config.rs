@@ -140,6 +140,20 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                         priority: -1,
                         counters: false,
                     },
+                    startup: None,
+                    shutdown: None,
+                    patience: 5s,
+                    flush: false,
+                    flush_on_stop: No,
+                    dump_files: DumpFiles {
+                        data: "/tmp/keepalived.data",
+                        statistics: "/tmp/keepalived.stats",
+                        json: "/tmp/keepalived.json",
+                    },
+                    dumps_by_instance: false,
+                    umask: None,
+                    mail_of_real_servers_only: false,
+                    notify_at_start: false,
                 },
                 sync_groups: [
                     SyncGroup {
@@ -212,6 +226,7 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                         advertise_before_yielding: false,
                         trust_known_master: false,
                         sums_message_alone: false,
+                        deaf_as_owner: false,
                         track_primary: true,
                         tracked: [],
                         smtp_alert: false,
@@ -276,6 +291,7 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                         advertise_before_yielding: false,
                         trust_known_master: false,
                         sums_message_alone: false,
+                        deaf_as_owner: false,
                         track_primary: true,
                         tracked: [],
                         smtp_alert: true,
@@ -309,6 +325,7 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                     },
                     groups: [],
                 },
+                client_certificate: None,
                 virtual_servers: [
                     VirtualServer {
                         key: Address {
@@ -520,6 +537,20 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                         priority: -1,
                         counters: false,
                     },
+                    startup: None,
+                    shutdown: None,
+                    patience: 5s,
+                    flush: false,
+                    flush_on_stop: No,
+                    dump_files: DumpFiles {
+                        data: "/tmp/keepalived.data",
+                        statistics: "/tmp/keepalived.stats",
+                        json: "/tmp/keepalived.json",
+                    },
+                    dumps_by_instance: false,
+                    umask: None,
+                    mail_of_real_servers_only: false,
+                    notify_at_start: false,
                 },
                 sync_groups: [],
                 instances: [
@@ -573,6 +604,7 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                         advertise_before_yielding: false,
                         trust_known_master: false,
                         sums_message_alone: false,
+                        deaf_as_owner: false,
                         track_primary: true,
                         tracked: [],
                         smtp_alert: false,
@@ -606,6 +638,7 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                     },
                     groups: [],
                 },
+                client_certificate: None,
                 virtual_servers: [
                     VirtualServer {
                         key: Address {
@@ -739,6 +772,20 @@ fn the_container_directors_file_means_what_its_author_meant() {
                         priority: -1,
                         counters: false,
                     },
+                    startup: None,
+                    shutdown: None,
+                    patience: 5s,
+                    flush: false,
+                    flush_on_stop: No,
+                    dump_files: DumpFiles {
+                        data: "/tmp/keepalived.data",
+                        statistics: "/tmp/keepalived.stats",
+                        json: "/tmp/keepalived.json",
+                    },
+                    dumps_by_instance: false,
+                    umask: None,
+                    mail_of_real_servers_only: false,
+                    notify_at_start: false,
                 },
                 sync_groups: [],
                 instances: [
@@ -792,6 +839,7 @@ fn the_container_directors_file_means_what_its_author_meant() {
                         advertise_before_yielding: false,
                         trust_known_master: false,
                         sums_message_alone: false,
+                        deaf_as_owner: false,
                         track_primary: true,
                         tracked: [],
                         smtp_alert: false,
@@ -825,6 +873,7 @@ fn the_container_directors_file_means_what_its_author_meant() {
                     },
                     groups: [],
                 },
+                client_certificate: None,
                 virtual_servers: [
                     VirtualServer {
                         key: Address {
@@ -1676,6 +1725,7 @@ mod property {
                         advertise_before_yielding: excluded,
                         trust_known_master: unicast,
                         sums_message_alone: excluded,
+                        deaf_as_owner: excluded,
                         track_primary: alert,
                         tracked: vec![
                             Tracked {
@@ -1938,8 +1988,29 @@ mod property {
                         no_swap: true,
                         processors: vec![0, 1],
                     },
+                    startup: Some(AwaitedScript {
+                        script: script(&["/bin/begin", "now"]),
+                        timeout: Duration::from_secs(20),
+                    }),
+                    patience: Duration::from_secs(9),
+                    flush: true,
+                    flush_on_stop: FlushOnStop::ConfiguredServices,
+                    dump_files: DumpFiles {
+                        data: "/run/all data".to_owned(),
+                        ..DumpFiles::default()
+                    },
+                    dumps_by_instance: true,
+                    umask: Some(0o027),
+                    mail_of_real_servers_only: true,
+                    notify_at_start: true,
                     ..Global::default()
                 },
+                client_certificate: router_id_is_long.then(|| ClientCertificate {
+                    certificate: Some("/etc/elver/client.pem".to_owned()),
+                    key: Some("/etc/elver/client.key".to_owned()),
+                    password: Some("of the key".to_owned()),
+                    authorities: None,
+                }),
                 sync_groups: vec![SyncGroup {
                     weights: true,
                     smtp_alert: true,

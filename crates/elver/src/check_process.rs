@@ -14,7 +14,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
-use elver_core::check::messages::{FromChecks, ToChecks};
+use elver_core::check::messages::{CertificateTexts, FromChecks, ToChecks};
 use elver_core::check::{Attempt, Checks, Effect, Input, Outcome};
 use elver_core::config::model::Probe;
 use elver_sys::privilege::{self, User};
@@ -24,6 +24,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use crate::message_stream::{self, Messages};
 use connects::{Connects, Stand};
+pub(crate) use exchange::TlsContexts;
 use exchange::{Ask, Means};
 use sockets::Sockets;
 
@@ -61,7 +62,7 @@ async fn serve(socket: UnixStream, channel: OwnedFd) -> io::Result<()> {
         handles: BTreeMap::new(),
         scripts: BTreeSet::new(),
         means: Means {
-            tls: exchange::TlsContexts::new()?,
+            tls: TlsContexts::new(&CertificateTexts::default())?,
             sockets: Sockets::new(channel)?,
         },
     };
@@ -79,6 +80,9 @@ async fn serve(socket: UnixStream, channel: OwnedFd) -> io::Result<()> {
         let look = connections.connects.due();
         tokio::select! {
             message = from_director.next() => match message? {
+                Some(ToChecks::Certificate(texts)) => {
+                    connections.means.tls = TlsContexts::new(&texts)?;
+                }
                 Some(ToChecks::Configure(assignments)) => {
                     checks.handle(Instant::now(), Input::Configure(assignments));
                 }

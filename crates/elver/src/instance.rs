@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
+use crate::command_line::DEFAULT_INSTANCE;
 use elver_sys::process;
 
 /// The name of an instance.
@@ -20,6 +21,11 @@ impl Instance {
     /// The name, for paths and messages.
     pub(crate) fn name(&self) -> &str {
         &self.0
+    }
+
+    /// Whether it is the one that nobody has named.
+    pub(crate) fn is_default(&self) -> bool {
+        self.0 == DEFAULT_INSTANCE
     }
 
     /// Where the files of the running instance are: readable and writable by root alone.

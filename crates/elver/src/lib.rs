@@ -5,6 +5,7 @@
 
 mod background;
 mod check_process;
+mod client_certificate;
 mod command_line;
 mod completions;
 mod configuration;

@@ -9,7 +9,7 @@ use std::io;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use elver_core::config::model::{Script, ScriptUser};
+use elver_core::config::model::{AwaitedScript, Global, Script, ScriptUser};
 use elver_sys::privilege::User;
 use elver_sys::script::{self, Signal};
 use tokio::process::Child;
@@ -47,18 +47,27 @@ impl<Name> Ended<Name> {
 /// Looking a user up and starting a program read from disks, which may stall; so that
 /// happens in threads of their own.
 pub(crate) struct Scripts<Name> {
-    security: bool,
+    rules: Rules,
     signals: BTreeMap<Name, mpsc::UnboundedSender<Signal>>,
     sender: mpsc::UnboundedSender<Ended<Name>>,
     ended: mpsc::UnboundedReceiver<Ended<Name>>,
     herald: Option<std::sync::mpsc::Sender<Order>>,
 }
 
+/// How scripts are started.
+#[derive(Debug, Clone, Copy, Default)]
+struct Rules {
+    /// Those that others than root could change do not run as root.
+    security: bool,
+    /// The permissions that their files do not get, if that is said.
+    umask: Option<u16>,
+}
+
 /// What the thread that starts notifications is given.
 enum Order {
     Start {
         script: Script,
-        security: bool,
+        rules: Rules,
     },
     /// Everything before this was started.
     Settle(oneshot::Sender<()>),
@@ -68,7 +77,7 @@ impl<Name: Ord + Clone + Send + 'static> Scripts<Name> {
     pub(crate) fn new() -> Scripts<Name> {
         let (sender, ended) = mpsc::unbounded_channel();
         Scripts {
-            security: false,
+            rules: Rules::default(),
             signals: BTreeMap::new(),
             sender,
             ended,
@@ -76,9 +85,10 @@ impl<Name: Ord + Clone + Send + 'static> Scripts<Name> {
         }
     }
 
-    /// Whether, from now on, scripts that others than root could change run as root.
-    pub(crate) fn set_security(&mut self, security: bool) {
-        self.security = security;
+    /// How scripts are started from now on: with `security`, those that others than root could
+    /// change do not run as root; `umask` is theirs, where there is one.
+    pub(crate) fn configure(&mut self, security: bool, umask: Option<u16>) {
+        self.rules = Rules { security, umask };
     }
 
     /// Starts a script whose outcome counts. Its end comes out of [`next`](Self::next), also
@@ -86,11 +96,11 @@ impl<Name: Ord + Clone + Send + 'static> Scripts<Name> {
     pub(crate) fn run(&mut self, name: Name, script: Script) {
         let (signal, signals) = mpsc::unbounded_channel();
         self.signals.insert(name.clone(), signal);
-        let (sender, security) = (self.sender.clone(), self.security);
+        let (sender, rules) = (self.sender.clone(), self.rules);
         let runtime = tokio::runtime::Handle::current();
         std::thread::spawn(move || {
             let _inside = runtime.enter();
-            let started = start(&script, security, true);
+            let started = start(&script, rules, true);
             runtime.spawn(async move {
                 let status = match started {
                     Ok(child) => watch(child, signals).await,
@@ -137,8 +147,8 @@ impl<Name: Ord + Clone + Send + 'static> Scripts<Name> {
     /// Starts a script that is told something. Such scripts start in the order of these
     /// calls and run beside each other, as long as they like.
     pub(crate) fn notify(&mut self, script: Script) {
-        let security = self.security;
-        self.order(Order::Start { script, security });
+        let rules = self.rules;
+        self.order(Order::Start { script, rules });
     }
 
     /// Waits until all that were to be notified have been started.
@@ -168,7 +178,7 @@ fn herald(runtime: &tokio::runtime::Handle, orders: &std::sync::mpsc::Receiver<O
     let _inside = runtime.enter();
     for order in orders {
         match order {
-            Order::Start { script, security } => match start(&script, security, false) {
+            Order::Start { script, rules } => match start(&script, rules, false) {
                 Ok(mut child) => drop(runtime.spawn(async move { child.wait().await })),
                 Err(error) => warn!("cannot run {}: {error}", script.command.join(" ")),
             },
@@ -188,12 +198,52 @@ pub(crate) fn script_user(user: Option<&ScriptUser>) -> io::Result<User> {
     }
 }
 
-fn start(script: &Script, security: bool, kill_on_drop: bool) -> io::Result<Child> {
+fn start(script: &Script, rules: Rules, kill_on_drop: bool) -> io::Result<Child> {
     let user = script_user(script.user.as_ref())?;
-    let command = script::command(&script.command, &user, security).map_err(io::Error::other)?;
+    let mut command =
+        script::command(&script.command, &user, rules.security).map_err(io::Error::other)?;
+    if let Some(mask) = rules.umask {
+        script::set_umask(&mut command, mask);
+    }
     tokio::process::Command::from(command)
         .kill_on_drop(kill_on_drop)
         .spawn()
+}
+
+/// Runs a script at the start or the end of the director, and waits until it has ended. What
+/// becomes of it changes nothing but the log. `what` is its keyword.
+pub(crate) async fn run_awaited(what: &str, awaited: &AwaitedScript, global: &Global) {
+    let rules = Rules {
+        security: global.script_security,
+        umask: global.umask,
+    };
+    let mut child = match start(&awaited.script, rules, true) {
+        Ok(child) => child,
+        Err(error) => {
+            warn!("{what}: cannot be run ({error})");
+            return;
+        }
+    };
+    let mut ended = tokio::time::timeout(awaited.timeout, child.wait()).await;
+    for signal in [Signal::Terminate, Signal::Kill] {
+        let (Err(_), Some(id)) = (&ended, child.id()) else {
+            break;
+        };
+        warn!(
+            "{what}: not ended after {} s: {signal:?}",
+            awaited.timeout.as_secs()
+        );
+        if let Err(error) = script::signal(id, signal) {
+            warn!("cannot end script process {id}: {error}");
+        }
+        ended = tokio::time::timeout(GRACE, child.wait()).await;
+    }
+    match ended {
+        Ok(Ok(status)) if status.success() => tracing::info!("{what}: ended"),
+        Ok(Ok(status)) => warn!("{what}: ended ({status})"),
+        Ok(Err(error)) => warn!("{what}: lost ({error})"),
+        Err(_) => warn!("{what}: runs on"),
+    }
 }
 
 async fn watch(

@@ -109,6 +109,17 @@ pub fn command(words: &[String], user: &User, secure: bool) -> Result<Command, R
     Ok(command)
 }
 
+/// Lets the files of a command get none of the permissions of `mask`.
+pub fn set_umask(command: &mut Command, mask: u16) {
+    // SAFETY: umask(2) is async-signal-safe, and cannot fail.
+    unsafe {
+        command.pre_exec(move || {
+            libc::umask(mask.into());
+            Ok(())
+        });
+    }
+}
+
 /// The file that a program's name means, without symbolic links.
 fn find(name: &str) -> io::Result<PathBuf> {
     if name.contains('/') {

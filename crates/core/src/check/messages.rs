@@ -15,10 +15,32 @@ use crate::config::model::Check;
 pub enum ToChecks {
     /// A program that was asked for has ended, or could not be run.
     ScriptEnded(Attempt, ScriptOutcome),
+    /// What `SSL_GET` shows of itself from now on. The first message is this one.
+    Certificate(CertificateTexts),
     /// These are the checks from now on; those that go on as they were keep their state.
     Configure(Vec<Assignment>),
     /// The checks are others now as far as this says; the rest go on as they are.
     Change(CheckChanges),
+}
+
+/// A client's certificate and what belongs to it, as PEM.
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct CertificateTexts {
+    /// Its certificate, and those above it.
+    pub chain: Option<String>,
+    /// Its private key.
+    pub key: Option<String>,
+    /// The password of the key.
+    pub password: Option<String>,
+    /// Authorities that complete the chain.
+    pub authorities: Option<String>,
+}
+
+impl std::fmt::Debug for CertificateTexts {
+    // A key is in no log.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("CertificateTexts(redacted)")
+    }
 }
 
 /// How the checks of a configuration differ from those of the one before.

@@ -125,6 +125,10 @@ impl NotActedOn {
                 State::Missing(instead) => {
                     report.advice(span, message).label(instead);
                 }
+                State::NothingToDo(why) => {
+                    let message = format!("`{name}` has nothing to change in elver{times}");
+                    report.note(span, message).label(why);
+                }
                 _ => {
                     report.note(span, message);
                 }

@@ -1,6 +1,7 @@
 //! A configuration in the words of `keepalived.conf`, with every default written out.
 
 mod checks;
+mod director;
 mod routing;
 mod scripts;
 mod tracking;
@@ -43,6 +44,13 @@ pub fn dump(configuration: &Configuration, secrets: Secrets) -> String {
         depth: 0,
     };
     writer.global(&configuration.global);
+    let patience = configuration.global.patience;
+    if patience != Global::default().patience {
+        writer.line(format_args!("child_wait_time {}", Seconds(patience)));
+    }
+    if let Some(certificate) = &configuration.client_certificate {
+        director::client_certificate(&mut writer, certificate);
+    }
     writer.pacing(&configuration.pacing);
     for group in &configuration.sync_groups {
         writer.sync_group(group);
@@ -76,6 +84,10 @@ pub fn without_secrets(configuration: &Configuration) -> Configuration {
             }
             None => {}
         }
+    }
+    let certificate = configuration.client_certificate.as_mut();
+    if let Some(password) = certificate.and_then(|certificate| certificate.password.as_mut()) {
+        REDACTED.clone_into(password);
     }
     configuration
 }
@@ -191,6 +203,7 @@ impl Writer {
             }
             w.nftables(&global.nftables);
             scripts::global(w, global);
+            director::global(w, global);
         });
     }
 

@@ -153,6 +153,8 @@ pub enum State {
     /// elver knows it and does nothing about it yet, and what runs differs
     /// from what the file says; the string says how.
     Missing(&'static str),
+    /// There is nothing for elver to do about it; the string says why.
+    NothingToDo(&'static str),
     /// keepalived does not know it any more, or never did.
     Dropped {
         /// Why it is ignored, to go after a colon.
@@ -228,6 +230,11 @@ const fn missing(
     instead: &'static str,
 ) -> Keyword {
     keyword(name, arguments, State::Missing(instead))
+}
+
+/// A keyword that has nothing to change in elver.
+const fn idle(name: &'static str, arguments: &'static [Argument], why: &'static str) -> Keyword {
+    keyword(name, arguments, State::NothingToDo(why))
 }
 
 /// A keyword of older versions.

@@ -3,6 +3,7 @@
 mod address;
 mod alerts;
 mod check;
+mod director;
 mod election;
 mod forwarding;
 mod group;
@@ -22,8 +23,8 @@ use super::diagnostic::Report;
 use super::directive::{Context, Directive, NotActedOn};
 use super::keyword::BlockKind;
 use super::model::{
-    Configuration, Global, Nftables, Pacing, Probe, ScriptUser, Statics, Tracker, VirtualServer,
-    VrrpVersion,
+    ClientCertificate, Configuration, Global, Nftables, Pacing, Probe, ScriptUser, Statics,
+    Tracker, VirtualServer, VrrpVersion,
 };
 use super::reader::Word;
 use super::source::Span;
@@ -57,6 +58,10 @@ pub(crate) struct Lowering {
     notify_fifo: ReadFifo,
     vrrp_notify_fifo: ReadFifo,
     lvs_notify_fifo: ReadFifo,
+    director: director::ReadDirector,
+    client_certificate: Option<ClientCertificate>,
+    default_interface: Option<String>,
+    vmac_prefix: Option<Placed<String>>,
     groups: Vec<group::ReadGroup>,
     virtual_servers: Vec<servers::ReadVirtualServer>,
     not_acted_on: NotActedOn,
@@ -111,7 +116,7 @@ impl Lowering {
                 for line in directive.statements() {
                     self.statics
                         .addresses
-                        .extend(address::static_address(context, line));
+                        .extend(address::virtual_address(context, line));
                 }
             }
             "static_routes" => {
@@ -125,6 +130,13 @@ impl Lowering {
                 for line in directive.statements() {
                     self.statics.rules.extend(routing::rule(context, line));
                 }
+            }
+            "SSL" => {
+                let certificate = director::client_certificate(context, directive);
+                self.client_certificate = Some(certificate);
+            }
+            "child_wait_time" => {
+                self.global.patience = directive.time().unwrap_or(self.global.patience);
             }
             "garp_group" => {
                 let group = pacing::group(context, directive, &self.pacing.groups);
@@ -142,6 +154,7 @@ impl Lowering {
                 || self.alerts.take(&directive)
                 || self.multicast_groups.take(context, &directive)
                 || pacing::take(&mut self.pacing, &directive)
+                || self.director.take(context, &directive)
                 || take_nftables(&mut global.nftables, context, &directive)
             {
                 continue;
@@ -180,6 +193,8 @@ impl Lowering {
                 "lvs_timeouts" => {
                     global.timeouts = Some(timeouts::timeouts(context, &directive));
                 }
+                "default_interface" => self.default_interface = word,
+                "vmac_prefix" => self.vmac_prefix = name_of(&directive),
                 "vrrp_startup_delay" => {
                     global.startup_delay = directive.time().unwrap_or_default();
                 }
@@ -198,7 +213,11 @@ impl Lowering {
     }
 
     /// The configuration, unless something in the report forbids one.
-    pub(crate) fn finish(self, start: Option<Span>, report: &mut Report) -> Option<Configuration> {
+    pub(crate) fn finish(
+        mut self,
+        start: Option<Span>,
+        report: &mut Report,
+    ) -> Option<Configuration> {
         self.not_acted_on.report(report);
         if self.understood == 0
             && self.not_understood > 0
@@ -221,6 +240,7 @@ impl Lowering {
             notify_priority_changes: self.notify_priority_changes,
             alerts: self.alerts,
             trackers: &self.trackers,
+            vmac_prefix: self.vmac_prefix.as_ref(),
         };
         let mut instances = vrrp::finish_instances(self.instances, &rest_of_file, report);
         review::instances(&instances, report);
@@ -254,22 +274,33 @@ impl Lowering {
         if report.has_errors() {
             return None;
         }
+        for address in &mut self.statics.addresses {
+            let interface = self.default_interface.as_deref();
+            address
+                .interface
+                .get_or_insert_with(|| interface.unwrap_or(DEFAULT_INTERFACE).to_owned());
+        }
+        let global = Global {
+            notify_fifo: self.notify_fifo.finish(usual_user),
+            vrrp_notify_fifo: self.vrrp_notify_fifo.finish(usual_user),
+            lvs_notify_fifo: self.lvs_notify_fifo.finish(usual_user),
+            ..self.global
+        };
         Some(Configuration {
-            global: Global {
-                notify_fifo: self.notify_fifo.finish(usual_user),
-                vrrp_notify_fifo: self.vrrp_notify_fifo.finish(usual_user),
-                lvs_notify_fifo: self.lvs_notify_fifo.finish(usual_user),
-                ..self.global
-            },
+            global: self.director.finish(global, usual_user),
             sync_groups,
             instances: instances.into_iter().map(|read| read.value).collect(),
             statics: self.statics,
             trackers,
             pacing: self.pacing,
+            client_certificate: self.client_certificate,
             virtual_servers,
         })
     }
 }
+
+/// Where static addresses without an interface go, unless `default_interface` says otherwise.
+const DEFAULT_INTERFACE: &str = "eth0";
 
 /// Whether a `FILE_CHECK` follows it.
 fn is_checked(virtual_servers: &[VirtualServer], tracker: &Tracker) -> bool {

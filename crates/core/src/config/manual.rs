@@ -64,6 +64,7 @@ fn fate(keyword: &Keyword) -> Option<String> {
         State::ActedOn => return None,
         State::NotActedOn => "Read, without an effect yet.".to_owned(),
         State::Missing(how) => format!("Read, without an effect yet: {how}."),
+        State::NothingToDo(why) => format!("Has nothing to change: {why}."),
         State::Dropped { why, instead } => format!("Ignored: {why}. {instead}."),
     })
 }

@@ -1,6 +1,7 @@
 //! What a configuration file means, with every default filled in and every unit typed.
 
 mod check;
+mod director;
 mod group;
 mod netfilter;
 mod pacing;
@@ -16,6 +17,7 @@ pub use self::check::{
     Check, CheckPath, Connection, DnsProbe, FileMeaning, FileProbe, HttpProbe, HttpVersion,
     MiscProbe, Probe, RECORD_TYPES, Regex, RegexOptions, Timing, Tls, UdpProbe, UdpReply, Url,
 };
+pub use self::director::{AwaitedScript, ClientCertificate, DumpFiles, FlushOnStop};
 pub use self::group::{GroupMember, ServiceGroup, destination_of};
 pub use self::netfilter::Nftables;
 pub use self::pacing::{Gaps, PacedTogether, Pacing};
@@ -41,12 +43,15 @@ pub struct Configuration {
     pub trackers: Trackers,
     /// How far announcements on interfaces are apart.
     pub pacing: Pacing,
+    /// `SSL`: who the director is to servers that are asked over TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_certificate: Option<ClientCertificate>,
     /// `virtual_server` blocks, in the order of the file.
     pub virtual_servers: Vec<VirtualServer>,
 }
 
 /// `global_defs`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Global {
     /// Name of this director in mails and logs.
     pub router_id: Option<String>,
@@ -82,6 +87,62 @@ pub struct Global {
     pub timeouts: Option<Timeouts>,
     /// `nftables`, `nftables_…`: how rules of netfilter are made.
     pub nftables: Nftables,
+    /// `startup_script`: run before anything else begins.
+    pub startup: Option<AwaitedScript>,
+    /// `shutdown_script`: run after everything has ended.
+    pub shutdown: Option<AwaitedScript>,
+    /// `child_wait_time`: how long processes may take to leave.
+    pub patience: Duration,
+    /// `lvs_flush`: services that are there at the start, and not of the configuration, go.
+    pub flush: bool,
+    /// `lvs_flush_on_stop`.
+    pub flush_on_stop: FlushOnStop,
+    /// `state_dump_file`, `stats_dump_file`, `json_dump_file`.
+    pub dump_files: DumpFiles,
+    /// `data_use_instance`: the name of the instance is in those of these files.
+    pub dumps_by_instance: bool,
+    /// `umask`: the permissions that files of scripts do not get; without it, as the director
+    /// was started.
+    pub umask: Option<u16>,
+    /// `no_checker_emails`: a single check of several is not mailed about, only what becomes
+    /// of its real server.
+    pub mail_of_real_servers_only: bool,
+    /// `rs_init_notifies`: it is told of real servers that are up at the start.
+    pub notify_at_start: bool,
+}
+
+impl Default for Global {
+    fn default() -> Global {
+        Global {
+            router_id: None,
+            notification_email: Vec::new(),
+            notification_email_from: None,
+            smtp_server: None,
+            smtp_connect_timeout: None,
+            vrrp_process: ProcessSettings::default(),
+            check_process: ProcessSettings::default(),
+            smtp_helo_name: None,
+            no_mail_of_faults: false,
+            script_security: false,
+            notify_fifo: None,
+            vrrp_notify_fifo: None,
+            lvs_notify_fifo: None,
+            startup_delay: Duration::ZERO,
+            delay_after_boot: Duration::ZERO,
+            timeouts: None,
+            nftables: Nftables::default(),
+            startup: None,
+            shutdown: None,
+            patience: Duration::from_secs(5),
+            flush: false,
+            flush_on_stop: FlushOnStop::No,
+            dump_files: DumpFiles::default(),
+            dumps_by_instance: false,
+            umask: None,
+            mail_of_real_servers_only: false,
+            notify_at_start: false,
+        }
+    }
 }
 
 /// How a process runs.
@@ -369,6 +430,8 @@ pub struct VrrpInstance {
     /// Whether the checksum of version 3 over IPv4 is sent as RFC 9568 has it, over the message
     /// alone, and not as RFC 5798 and keepalived, over a pseudo-header as well.
     pub sums_message_alone: bool,
+    /// `owner_ignore_adverts`: as the owner of the addresses it listens to nobody.
+    pub deaf_as_owner: bool,
     /// Whether the instance is in fault while its own interface is down.
     pub track_primary: bool,
     /// What it tracks, with what its sync group tracks.
@@ -415,6 +478,7 @@ impl VrrpInstance {
             advertise_before_yielding: false,
             trust_known_master: false,
             sums_message_alone: false,
+            deaf_as_owner: false,
             track_primary: true,
             tracked: Vec::new(),
             smtp_alert: false,

@@ -38,6 +38,9 @@ impl Instance {
         if !matches!(self.state, State::Backup | State::Master) {
             return Heard::Nothing;
         }
+        if self.configuration.deaf_as_owner && self.is_owner() {
+            return Heard::Nothing;
+        }
         let sequence = &mut self.sequence;
         let verified = verify(&self.configuration, packet, self.known_master, sequence);
         let advertisement = match verified {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{State, Statistics};
-use crate::config::model::{Pacing, Statics, SyncGroup, Trackers, VrrpInstance};
+use crate::config::model::{DumpFiles, Pacing, Statics, SyncGroup, Trackers, VrrpInstance};
 use crate::notification::Mail;
 
 /// From the director to the vrrp process.
@@ -65,13 +65,17 @@ pub enum Dump {
     Json,
 }
 
-/// How others are told of changes.
+/// How others are told of changes, and of what is.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Notifying {
     /// Paths of named pipes that are there.
     pub fifos: Vec<String>,
     /// Whether scripts that others than root could change are kept from running as root.
     pub script_security: bool,
+    /// The permissions that files of scripts do not get, if that is said.
+    pub umask: Option<u16>,
+    /// Where the files are that are written when somebody asks for them.
+    pub dump_files: DumpFiles,
 }
 
 /// The last that the director knows of an instance of a dead vrrp process.

@@ -439,6 +439,23 @@ fn two_owners_do_not_both_stay_master() {
     assert_eq!(bench.routers.instances().next().unwrap().priority, 254);
 }
 
+#[test]
+fn an_owner_that_is_told_to_listens_to_nobody() {
+    let mut owner = instance("A", 51, 255);
+    owner.deaf_as_owner = true;
+    let mut bench = Bench::with(&[owner], &[]);
+    let came = bench.hear(&advertisement(51, 255), LOWER);
+    assert!(came.starts_with("MASTER "), "{came}");
+    assert_eq!(bench.routers.instances().next().unwrap().priority, 255);
+    // Who is no owner listens all the same.
+    let mut other = instance("A", 51, 100);
+    other.deaf_as_owner = true;
+    let mut bench = Bench::with(&[other], &[]);
+    bench.hear(&advertisement(51, 0), LOWER);
+    let instance = bench.routers.instances().next().unwrap();
+    assert_eq!(instance.statistics.priority_zero_received, 1);
+}
+
 /// Each check of RFC 3768 section 7.1, with the counter that it moves, and no other.
 #[test]
 fn checks_on_receipt() {

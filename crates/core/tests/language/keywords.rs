@@ -32,7 +32,8 @@ fn table() -> String {
          `UPDATE_EXPECT=1 cargo test -p\nelver-core --test language keywords`.\n\n\
          *Acted on*: elver does what it says. *Accepted*: known, and without effect so far; it \
          is named when\na file is read. *Missing*: the same, and what happens instead is said. \
-         *Dropped*: keepalived does not\nknow it any more, or never did.\n",
+         *Nothing to do*: what it\nis for does not arise in elver. *Dropped*: keepalived does not know it any more, or \
+         never did.\n",
     );
     for block in BLOCKS {
         let title = match block {
@@ -80,6 +81,7 @@ fn state(keyword: &Keyword) -> String {
         State::ActedOn => "acted on".to_owned(),
         State::NotActedOn => "accepted".to_owned(),
         State::Missing(instead) => format!("missing: {instead}"),
+        State::NothingToDo(why) => format!("nothing to do: {why}"),
         State::Dropped { why, instead } => format!("dropped: {why}; {instead}"),
     };
     match keyword.deprecated {

@@ -3,6 +3,7 @@
 
 mod check_path;
 mod corpus;
+mod director;
 mod explanation;
 mod groups;
 mod inclusion;

@@ -6,9 +6,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use elver_core::check::dialogue::{Dialogue, Turn};
+use elver_core::check::messages::CertificateTexts;
 use elver_core::check::{Attempt, CheckName, Failure, Outcome};
 use elver_core::config::model::{Check, Connection, HttpProbe, Probe, Tls};
+use openssl::error::ErrorStack;
+use openssl::pkey::PKey;
 use openssl::ssl::{Ssl, SslContext, SslContextBuilder, SslMethod, SslOptions, SslVerifyMode};
+use openssl::x509::X509;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
@@ -111,7 +115,7 @@ impl Ask {
 /// TLS clients that take every server as it is: any version that OpenSSL still speaks, and any
 /// certificate.
 #[derive(Clone)]
-pub(super) struct TlsContexts {
+pub(crate) struct TlsContexts {
     /// One that takes an end of the connection without a farewell for an end.
     usual: SslContext,
     /// One that does not.
@@ -119,16 +123,20 @@ pub(super) struct TlsContexts {
 }
 
 impl TlsContexts {
-    pub(super) fn new() -> io::Result<TlsContexts> {
+    /// Clients that show this certificate, where there is one and they are asked for one.
+    ///
+    /// # Errors
+    /// What OpenSSL cannot make of it.
+    pub(crate) fn new(texts: &CertificateTexts) -> io::Result<TlsContexts> {
         Ok(TlsContexts {
-            usual: tls_context(SslOptions::IGNORE_UNEXPECTED_EOF)?,
-            strict: tls_context(SslOptions::empty())?,
+            usual: tls_context(SslOptions::IGNORE_UNEXPECTED_EOF, texts)?,
+            strict: tls_context(SslOptions::empty(), texts)?,
         })
     }
 }
 
-fn tls_context(options: SslOptions) -> io::Result<SslContext> {
-    let build = || -> Result<SslContext, openssl::error::ErrorStack> {
+fn tls_context(options: SslOptions, texts: &CertificateTexts) -> io::Result<SslContext> {
+    let build = || -> Result<SslContext, ErrorStack> {
         let mut builder = SslContextBuilder::new(SslMethod::tls_client())?;
         builder.set_verify(SslVerifyMode::NONE);
         builder.set_min_proto_version(None)?;
@@ -137,9 +145,38 @@ fn tls_context(options: SslOptions) -> io::Result<SslContext> {
         // SSL_OP_LEGACY_SERVER_CONNECT of openssl/ssl.h: servers without RFC 5746.
         let legacy_server_connect = SslOptions::from_bits_retain(0x4);
         builder.set_options(options | legacy_server_connect);
+        show(&mut builder, texts)?;
         Ok(builder.build())
     };
     build().map_err(io::Error::from)
+}
+
+/// Lets a client show a certificate.
+fn show(builder: &mut SslContextBuilder, texts: &CertificateTexts) -> Result<(), ErrorStack> {
+    if let Some(chain) = &texts.chain {
+        for (place, certificate) in X509::stack_from_pem(chain.as_bytes())?
+            .into_iter()
+            .enumerate()
+        {
+            match place {
+                0 => builder.set_certificate(&certificate)?,
+                _ => builder.add_extra_chain_cert(certificate)?,
+            }
+        }
+    }
+    if let Some(key) = &texts.key {
+        // Without a password of its own, OpenSSL would ask for one at the terminal.
+        let password = texts.password.as_deref().unwrap_or_default();
+        let key = PKey::private_key_from_pem_passphrase(key.as_bytes(), password.as_bytes())?;
+        builder.set_private_key(&key)?;
+        builder.check_private_key()?;
+    }
+    if let Some(authorities) = &texts.authorities {
+        for authority in X509::stack_from_pem(authorities.as_bytes())? {
+            builder.cert_store_mut().add_cert(authority)?;
+        }
+    }
+    Ok(())
 }
 
 fn stream_socket(connection: &Connection) -> io::Result<TcpSocket> {

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use elver_core::check::Seen;
-use elver_core::check::messages::ToChecks;
+use elver_core::check::messages::{CertificateTexts, ToChecks};
 use elver_core::config::model::Statics;
 use elver_core::vrrp::messages::{Command, Notice};
 use elver_sys::scheduling::{Scheduling, schedule};
@@ -20,13 +20,12 @@ use super::manner::Manner;
 use super::pulse::{Beat, Pulse};
 use super::{Director, Inbox, RECORD};
 use super::{check_sockets, pings};
+use crate::client_certificate;
 use crate::failure::Failure;
 use crate::instance::Instance;
 use crate::succession::Testament;
 use crate::vrrp_process::{monotonic_now, withdraw_routes};
 
-/// How long a child may take to leave (keepalived's `child_wait_time`).
-const LEAVE: Duration = Duration::from_secs(5);
 /// When a process that could not even be started is tried again.
 const START_AGAIN: Duration = Duration::from_secs(1);
 
@@ -105,7 +104,9 @@ impl Director {
             || self.configuration.statics != Statics::default()
             || !self.configuration.trackers.sessions.is_empty()
         {
-            let command = self.virtual_routers.command(&self.configuration);
+            let command = self
+                .virtual_routers
+                .command(&self.configuration, &self.instance);
             let parent = Parent {
                 instance: &self.instance,
                 manner: &self.manner,
@@ -180,7 +181,7 @@ impl Director {
         let assignments = self.health.assignments();
         if !assignments.is_empty() {
             pings::permit(&assignments);
-            let command = ToChecks::Configure(assignments);
+            let first = ToChecks::Certificate(self.certificate_texts());
             let sockets = self.socket_channel();
             let parent = Parent {
                 instance: &self.instance,
@@ -188,9 +189,25 @@ impl Director {
                 ended: &self.outbox.ended,
             };
             self.check
-                .start(Role::Check, &parent, sockets, &self.outbox.check, command);
+                .start(Role::Check, &parent, sockets, &self.outbox.check, first);
+            if let Some(child) = &self.check.child {
+                child.tell(ToChecks::Configure(assignments));
+            }
             self.schedule_children();
         }
+    }
+
+    /// What `SSL_GET` shows of itself; nothing, where its files are of no use.
+    pub(super) fn certificate_texts(&self) -> CertificateTexts {
+        let certificate = self.configuration.client_certificate.as_ref();
+        let texts = certificate.map(client_certificate::read).transpose();
+        texts
+            .inspect_err(|error| {
+                tracing::error!("SSL: checks show no certificate of this director: {error}");
+            })
+            .ok()
+            .flatten()
+            .unwrap_or_default()
     }
 
     /// The check process's end of a channel by which sockets come from it.
@@ -376,7 +393,7 @@ impl Director {
         if let Some(child) = &mut self.check.child {
             child.dismiss();
         }
-        let patience = tokio::time::sleep(LEAVE);
+        let patience = tokio::time::sleep(self.configuration.global.patience);
         tokio::pin!(patience);
         while self.vrrp.child.is_some() || self.check.child.is_some() {
             let ended = tokio::select! {

@@ -70,7 +70,7 @@ use crate::data_plane::DataPlane;
 use crate::failure::Failure;
 use crate::firewall;
 use crate::instance::{Instance, PidFile, Taken};
-use crate::scripts::Scripts;
+use crate::scripts::{Scripts, run_awaited};
 use crate::service_manager::ServiceManager;
 use crate::settings::Settings;
 use crate::signals;
@@ -135,6 +135,11 @@ fn run_as_owner(
         .build()
         .map_err(Failure::system("starting the runtime"))?
         .block_on(async {
+            if let Some(script) = &configuration.global.startup
+                && manner.predecessor.is_none()
+            {
+                run_awaited("startup_script", script, &configuration.global).await;
+            }
             let (director, inbox) =
                 Director::start(files, hook, instance, manner, configuration, &settings)?;
             ready();
@@ -297,6 +302,7 @@ impl Director {
         configuration: Configuration,
         settings: &Settings,
     ) -> Result<(Director, Inbox), Failure> {
+        let succeeds = manner.predecessor.is_some();
         let network_events = NetlinkEvents::open(&[
             Topic::Links,
             Topic::Addresses,
@@ -382,6 +388,9 @@ impl Director {
         }
         // Services that are pinned and not in the file any more go as well.
         director.carry_out(director.plan(&director.configuration));
+        if director.configuration.global.flush && !succeeds {
+            director.flush_foreign();
+        }
         warn_of(settings);
         director.look_at_firewall(settings);
         // Before any address that is not to be accepted can be held.
@@ -390,6 +399,9 @@ impl Director {
         director.start_vrrp();
         director.watch_files();
         director.start_check();
+        if !succeeds {
+            director.tell_of_start();
+        }
         let inbox = Inbox {
             vrrp: from_vrrp,
             check: from_check,
@@ -558,13 +570,19 @@ impl Director {
         self.servers = ServerPlaces::of(&self.configuration);
         self.configure_notifications();
         let checks = self.carry_out(plan);
+        if let Some(child) = &self.check.child {
+            child.tell(ToChecks::Certificate(self.certificate_texts()));
+        }
         self.virtual_routers.retain(&self.configuration);
         self.addresses_changed();
         warn_of(&settings);
         self.look_at_firewall(&settings);
         self.acceptance.enforce(&self.configuration);
         match &self.vrrp.child {
-            Some(child) => child.tell(self.virtual_routers.command(&self.configuration)),
+            Some(child) => child.tell(
+                self.virtual_routers
+                    .command(&self.configuration, &self.instance),
+            ),
             None => self.start_vrrp(),
         }
         self.tell_checks(checks);
@@ -676,6 +694,7 @@ impl Director {
         if !self.manner.keep_services {
             let configured = self.data_plane.configured().services();
             self.apply(&lb::plan(&[], &configured));
+            self.flush_at_end(&configured);
         }
         if self.data_plane.is_of_use() {
             tracing::info!(
@@ -696,6 +715,10 @@ impl Director {
         }
         self.manner.pid_files.ended();
         self.notifications.finish(&mut self.scripts).await;
+        let global = &self.configuration.global;
+        if let Some(script) = &global.shutdown {
+            run_awaited("shutdown_script", script, global).await;
+        }
         tracing::info!("Stopped");
         Ok(())
     }

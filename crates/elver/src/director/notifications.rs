@@ -33,7 +33,7 @@ impl Notifications {
     /// Makes the pipes of the file that are not there, opens those for virtual and real
     /// servers, and starts readers.
     pub(super) fn configure(&mut self, global: &Global, scripts: &mut Scripts<ScriptName>) {
-        scripts.set_security(global.script_security);
+        scripts.configure(global.script_security, global.umask);
         self.mailer.configure(global);
         let all = [
             &global.notify_fifo,

@@ -7,8 +7,9 @@ use std::time::Instant;
 
 use elver_core::check::Health;
 use elver_core::check::messages::{CheckChanges, Report};
-use elver_core::config::model::{Configuration, VirtualServer};
-use elver_core::lb::{self, RealServerName};
+use elver_core::config::model::{Configuration, FlushOnStop, VirtualServer, destination_of};
+use elver_core::lb::{self, DesiredService, RealServerName};
+use elver_core::notification::Notification;
 use elver_core::reload;
 use elver_core::service::{Edit, ServiceKey, ServiceState};
 
@@ -32,7 +33,12 @@ impl Director {
                 report.detail
             ),
         }
-        if let Some(health) = self.health.report(report) {
+        let was = standing.map(|standing| standing.health);
+        let changed = self.health.report(report);
+        if changed.is_none() && was.is_some_and(|was| was != report.health) {
+            self.mail_of_check(report);
+        }
+        if let Some(health) = changed {
             self.changed.insert(service);
             let place = self.servers.find(&service);
             if let Some(server) = place.map(|at| &self.configuration.virtual_servers[at])
@@ -47,6 +53,91 @@ impl Director {
                 }
                 let notification = lb::real_server_notification(server, real, health == Health::Up);
                 self.notifications.tell(notification, &mut self.scripts);
+            }
+        }
+    }
+
+    /// One of several checks of a real server says something else, which changes nothing for
+    /// the real server: keepalived mails it unless `no_checker_emails` says otherwise.
+    fn mail_of_check(&mut self, report: &Report) {
+        let place = self.servers.find(&report.name.service);
+        let server = place.map(|at| &self.configuration.virtual_servers[at]);
+        let mail = server.and_then(|server| {
+            let mut real_servers = server.real_servers.iter();
+            let real = real_servers.find(|real| real.address == report.name.real_server)?;
+            lb::real_server_notification(server, real, report.health == Health::Up).mail
+        });
+        if let Some(mail) = mail.filter(|_| !self.configuration.global.mail_of_real_servers_only) {
+            self.notifications.mail(mail);
+        }
+    }
+
+    /// `rs_init_notifies`: scripts and pipes are told of real servers that are up at the start.
+    pub(super) fn tell_of_start(&mut self) {
+        if !self.configuration.global.notify_at_start {
+            return;
+        }
+        for server in &self.configuration.virtual_servers {
+            for real in &server.real_servers {
+                if self.health.health(&server.key, &real.address) == Health::Up {
+                    let notification = Notification {
+                        mail: None,
+                        ..lb::real_server_notification(server, real, true)
+                    };
+                    self.notifications.tell(notification, &mut self.scripts);
+                }
+            }
+        }
+    }
+
+    /// `lvs_flush`: what others have put into the table goes. What the configuration has too
+    /// stays, with its connections.
+    pub(super) fn flush_foreign(&mut self) {
+        for service in self.data_plane.services() {
+            let place = self.servers.find(&service.key);
+            let edits: Vec<Edit> = match place.map(|at| &self.configuration.virtual_servers[at]) {
+                None => vec![Edit::RemoveService {
+                    service: service.key,
+                }],
+                Some(server) => {
+                    let destinations = service.destinations.iter().map(|each| each.address);
+                    destinations
+                        .filter(|address| !is_named(server, &service.key, address))
+                        .map(|address| Edit::RemoveDestination {
+                            service: service.key,
+                            address,
+                        })
+                        .collect()
+                }
+            };
+            self.flush(&edits);
+        }
+    }
+
+    /// `lvs_flush_on_stop`, once the configuration's own has been taken away.
+    pub(super) fn flush_at_end(&mut self, configured: &[DesiredService]) {
+        match self.configuration.global.flush_on_stop {
+            FlushOnStop::No => {}
+            FlushOnStop::Everything => self.flush(&[Edit::Flush]),
+            FlushOnStop::ConfiguredServices => {
+                let left = self.data_plane.services();
+                let edits: Vec<Edit> = left
+                    .iter()
+                    .map(|service| service.key)
+                    .filter(|key| configured.iter().any(|each| each.key == *key))
+                    .map(|service| Edit::RemoveService { service })
+                    .collect();
+                self.flush(&edits);
+            }
+        }
+    }
+
+    fn flush(&mut self, edits: &[Edit]) {
+        for edit in edits {
+            let line = words::of_edit(edit, |_| None);
+            match self.data_plane.apply(edit) {
+                Ok(()) => tracing::info!("{line}"),
+                Err(error) => tracing::error!("{line}: {error}"),
             }
         }
     }
@@ -145,6 +236,17 @@ impl Director {
             }
         }
     }
+}
+
+/// Whether the configuration has this destination in a service of a virtual server.
+fn is_named(server: &VirtualServer, service: &ServiceKey, address: &SocketAddr) -> bool {
+    let real_servers = server.real_servers.iter();
+    let real_servers = real_servers.map(|real| (real.address, real.settings.method));
+    let sorry_server = server.sorry_server.as_ref();
+    let sorry_server = sorry_server.map(|sorry| (sorry.address, sorry.settings.method));
+    real_servers
+        .chain(sorry_server)
+        .any(|(named, method)| destination_of(service, named, method) == Some(*address))
 }
 
 /// Where the virtual servers of a configuration are in its list, by each of their services.

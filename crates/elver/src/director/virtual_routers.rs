@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use elver_core::config::model::{Configuration, Global};
+use crate::instance::Instance;
+use elver_core::config::model::{Configuration, DumpFiles, Global};
 use elver_core::vrrp::State;
 use elver_core::vrrp::messages::{Command, Notice, Notifying, Resume};
 
@@ -135,7 +136,11 @@ impl VirtualRouters {
     }
 
     /// What a vrrp process is to be told, whether it is new or runs already.
-    pub(crate) fn command(&mut self, configuration: &Configuration) -> Command {
+    pub(crate) fn command(
+        &mut self,
+        configuration: &Configuration,
+        instance: &Instance,
+    ) -> Command {
         self.unconfirmed += 1;
         let resume = self.death.as_ref().map_or_else(Vec::new, |death| {
             let states = self.states.iter();
@@ -155,7 +160,7 @@ impl VirtualRouters {
             pacing: configuration.pacing.clone(),
             not_before: self.not_before,
             no_swap: configuration.global.vrrp_process.no_swap,
-            notifying: notifying(&configuration.global),
+            notifying: notifying(&configuration.global, instance),
             resume,
         }
     }
@@ -182,7 +187,7 @@ impl VirtualRouters {
 }
 
 /// What the vrrp process needs to know to tell others of changes.
-fn notifying(global: &Global) -> Notifying {
+fn notifying(global: &Global, instance: &Instance) -> Notifying {
     let fifos = [&global.notify_fifo, &global.vrrp_notify_fifo];
     Notifying {
         fifos: fifos
@@ -191,6 +196,30 @@ fn notifying(global: &Global) -> Notifying {
             .map(|f| f.path.clone())
             .collect(),
         script_security: global.script_security,
+        umask: global.umask,
+        dump_files: dump_files(global, instance),
+    }
+}
+
+/// Where the files of dumps of an instance are.
+fn dump_files(global: &Global, instance: &Instance) -> DumpFiles {
+    let files = &global.dump_files;
+    if !global.dumps_by_instance || instance.is_default() {
+        return files.clone();
+    }
+    let of_instance = |path: &str| with_instance(path, instance.name());
+    DumpFiles {
+        data: of_instance(&files.data),
+        statistics: of_instance(&files.statistics),
+        json: of_instance(&files.json),
+    }
+}
+
+/// The path with the name of an instance before the end of the file's name, as in keepalived.
+fn with_instance(path: &str, instance: &str) -> String {
+    match path.rsplit_once('.') {
+        Some((stem, end)) if !end.contains('/') => format!("{stem}_{instance}.{end}"),
+        _ => format!("{path}_{instance}"),
     }
 }
 
@@ -209,10 +238,17 @@ mod tests {
     }
 
     fn resumed(routers: &mut VirtualRouters) -> Vec<Resume> {
-        match routers.command(&Configuration::default()) {
+        match routers.command(&Configuration::default(), &"test".parse().unwrap()) {
             Command::Configure { resume, .. } => resume,
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn an_instance_stands_before_the_end_of_a_name() {
+        let path = with_instance("/tmp/keepalived.data", "blue");
+        assert_eq!(path, "/tmp/keepalived_blue.data");
+        assert_eq!(with_instance("/run/a.b/data", "blue"), "/run/a.b/data_blue");
     }
 
     #[test]
@@ -251,14 +287,14 @@ mod tests {
     fn only_the_last_of_several_configurations_settles() {
         let mut routers = VirtualRouters::default();
         for _ in 0..2 {
-            routers.command(&Configuration::default());
+            routers.command(&Configuration::default(), &"test".parse().unwrap());
         }
         assert!(!routers.heard(Notice::Configured));
         assert!(!routers.heard(changed(State::Backup)));
         assert!(routers.heard(Notice::Configured));
-        routers.command(&Configuration::default());
+        routers.command(&Configuration::default(), &"test".parse().unwrap());
         routers.died(Duration::ZERO, Instant::now());
-        routers.command(&Configuration::default());
+        routers.command(&Configuration::default(), &"test".parse().unwrap());
         assert!(
             routers.heard(Notice::Configured),
             "the dead confirm nothing"

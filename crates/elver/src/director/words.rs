@@ -123,9 +123,9 @@ pub(crate) fn of_edit<'c>(
             RealServerName { service, address },
             VirtualServerName(service)
         ),
+        Edit::Flush => "Removing every virtual service".to_owned(),
         // Plans have none of these; an operator's edits are not logged.
-        Edit::Flush
-        | Edit::Zero { .. }
+        Edit::Zero { .. }
         | Edit::SetTimeouts(_)
         | Edit::StartSyncDaemon(_)
         | Edit::StopSyncDaemon { .. } => format!("{edit:?}"),

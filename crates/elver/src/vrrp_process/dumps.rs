@@ -4,33 +4,38 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::{Instant, SystemTime};
 
+use elver_core::config::model::DumpFiles;
 use elver_core::vrrp::messages::Dump;
 use elver_core::vrrp::{Moment, VirtualRouters};
 use elver_sys::dump_file;
 use tracing::{error, info};
 
-/// Where keepalived's readers look for them.
-const DATA: &str = "/tmp/keepalived.data";
-const STATISTICS: &str = "/tmp/keepalived.stats";
-const JSON: &str = "/tmp/keepalived.json";
-
 /// Writes dumps in a thread of its own, one after the other: a disk that stalls holds nothing
 /// else up, and of two dumps the later one stays.
 pub(super) struct Dumps {
-    texts: mpsc::Sender<(&'static str, String)>,
+    texts: mpsc::Sender<(String, String)>,
+    files: DumpFiles,
 }
 
 impl Dumps {
     pub(super) fn start() -> Dumps {
-        let (texts, queue) = mpsc::channel::<(&'static str, String)>();
+        let (texts, queue) = mpsc::channel::<(String, String)>();
         std::thread::spawn(move || {
             for (path, text) in queue {
-                if let Err(error) = dump_file::write(Path::new(path), &text) {
+                if let Err(error) = dump_file::write(Path::new(&path), &text) {
                     error!("{path} is not written: {error}");
                 }
             }
         });
-        Dumps { texts }
+        Dumps {
+            texts,
+            files: DumpFiles::default(),
+        }
+    }
+
+    /// Where the files are from now on.
+    pub(super) fn configure(&mut self, files: DumpFiles) {
+        self.files = files;
     }
 
     /// Writes a file of what the virtual routers are now; what goes wrong is in the log.
@@ -41,25 +46,30 @@ impl Dumps {
             now: Instant::now(),
             since_epoch: since_epoch.unwrap_or_default(),
         };
-        let (path, text) = match dump {
+        let text = match dump {
             Dump::Data => {
                 info!("Printing VRRP data for process({process}) on signal");
-                (DATA, Ok(routers.data_dump(moment)))
+                Ok(routers.data_dump(moment))
             }
             Dump::StatisticsOnce => {
                 info!("Printing and clearing VRRP stats for process({process}) on signal");
                 let text = routers.statistics_dump();
                 routers.clear_statistics();
-                (STATISTICS, Ok(text))
+                Ok(text)
             }
             Dump::Statistics => {
                 info!("Printing VRRP stats for process({process}) on signal");
-                (STATISTICS, Ok(routers.statistics_dump()))
+                Ok(routers.statistics_dump())
             }
             Dump::Json => {
                 info!("Printing VRRP as json for process({process}) on signal");
-                (JSON, routers.json_dump(moment))
+                routers.json_dump(moment)
             }
+        };
+        let path = match dump {
+            Dump::Data => self.files.data.clone(),
+            Dump::Statistics | Dump::StatisticsOnce => self.files.statistics.clone(),
+            Dump::Json => self.files.json.clone(),
         };
         match text {
             // It is read for as long as this is there.

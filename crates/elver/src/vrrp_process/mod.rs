@@ -193,7 +193,9 @@ impl Process {
             } => {
                 self.lock_memory(no_swap);
                 self.script_configurations.clone_from(&trackers.scripts);
-                self.scripts.set_security(notifying.script_security);
+                self.scripts
+                    .configure(notifying.script_security, notifying.umask);
+                self.dumps.configure(notifying.dump_files);
                 let fifos = notifying.fifos.iter().map(Path::new);
                 self.notify_fifos.open(fifos);
                 let problems = self.host.prepare(&instances)?;

@@ -5,5 +5,6 @@ mod keywords;
 mod kinds;
 mod parts;
 mod programs;
+mod settings;
 mod site;
 mod ways;

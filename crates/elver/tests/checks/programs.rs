@@ -38,6 +38,15 @@ http {
         location = / { return 200 hello; }
     }
     server {
+        # Only for clients that show the certificate which the lab has made for them.
+        listen 8445 ssl;
+        ssl_certificate LAB/two.pem;
+        ssl_certificate_key LAB/two.key;
+        ssl_client_certificate LAB/client.pem;
+        ssl_verify_client on;
+        location = / { return 200 $ssl_client_s_dn; }
+    }
+    server {
         listen 8443 ssl;
         server_name two.example;
         ssl_certificate LAB/two.pem;
@@ -118,6 +127,7 @@ fn start(lab: &Lab, host: &Host) -> Vec<Program> {
     certificate(lab, host, "one", false);
     certificate(lab, host, "two", false);
     certificate(lab, host, "old", true);
+    certificate(lab, host, "client", false);
     let directory = lab.directory().display().to_string();
     let exim = lab.directory().join("exim");
     std::fs::create_dir_all(exim).expect("a directory");
@@ -151,6 +161,39 @@ fn start(lab: &Lab, host: &Host) -> Vec<Program> {
     let explain = || programs.each_ref().map(Program::log).join("\n");
     until_true("real servers", LIMIT, listens, explain).expect("they listen");
     programs.into()
+}
+
+#[test]
+fn a_server_that_asks_for_a_certificate_gets_that_of_the_file() {
+    let asked = "SSL_GET {; connect_port 8445; url {; path /; regex CN=client.example; }; }";
+    let ssl = |more: &str| {
+        format!("SSL {{\ncertificate LAB/client.pem\nkey LAB/client.key\n{more}\n}}\n")
+    };
+    let text = virtual_server(1, asked);
+    let site = Site::with("checks-certificate", &(ssl("") + &text), |lab, host| {
+        // Its key is for root alone, as those of directors are.
+        let programs = start(lab, host);
+        let key = lab.directory().join("client.key");
+        let only_root = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(key, only_root).expect("it is there");
+        programs
+    });
+    site.wait_for_log("Remote Web server [10.66.0.2]:tcp:1 succeed on service.");
+
+    // Without one, and with one that is no use.
+    for (block, cause) in [
+        (String::new(), "HTTP status 400"),
+        (ssl("").replace("client.key", "one.key"), "HTTP status 400"),
+    ] {
+        let directory = site.lab.directory();
+        let text = (block + &text).replace("LAB", &directory.display().to_string());
+        std::fs::write(directory.join("elver.conf"), text).expect("a file");
+        site.director.signal(Signal::HUP).expect("it runs");
+        let status = || site.elver(&["ctl", "status"]).expect("a status");
+        let failed = || Ok(status().contains(cause));
+        until_true(cause, LIMIT, failed, status).expect("it fails");
+    }
+    site.wait_for_log("SSL: checks show no certificate of this director");
 }
 
 #[test]

@@ -136,6 +136,17 @@ impl Site {
         output.success().map_err(|error| error.to_string())
     }
 
+    /// Starts another director, in the place of one that has ended.
+    pub(crate) fn start_director(&self, name: &str, configuration: &str) -> Program {
+        let directory = self.lab.directory().display().to_string();
+        let file = self.lab.directory().join(format!("{name}.conf"));
+        std::fs::write(&file, configuration.replace("LAB", &directory)).expect("a file");
+        let mut command = self.host.command(ELVER).expect("a command");
+        command.arg("run").arg("-f").arg(file);
+        command.env("ELVER_INSTANCE", self.host.namespace_name());
+        self.host.start(name, command).expect("elver starts")
+    }
+
     /// Starts a program that listens on a port of the real server.
     pub(crate) fn listen(&self, port: u16) -> Program {
         let mut command = self.real_server.command("python3").expect("a command");

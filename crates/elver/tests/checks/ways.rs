@@ -176,3 +176,84 @@ fn a_real_server_is_found_out_whose_virtual_address_or_tunnel_is_missing() {
     site.elver(&["ctl", "reload"]).expect("it is read");
     assert_eq!(taken(), 0);
 }
+
+/// The end of a tunnel by GRE, or by GUE at port 5555.
+const OTHER_TUNNEL_END: &str = r#"
+import fcntl, os, socket, struct, sys
+TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 1, 0x1000
+device = os.open("/dev/net/tun", os.O_RDWR)
+fcntl.ioctl(device, TUNSETIFF, struct.pack("16sH22x", b"tunnel0", IFF_TUN | IFF_NO_PI))
+if "KIND" == "gue":
+    outer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    outer.bind(("0.0.0.0", 5555))
+else:
+    outer = socket.socket(socket.AF_INET, socket.SOCK_RAW, 47)
+print("ready", flush=True)
+while True:
+    packet = outer.recv(65535)
+    header = 4 if "KIND" == "gue" else (packet[0] & 15) * 4 + 4
+    try:
+        os.write(device, packet[header:])
+    except OSError:
+        pass
+"#;
+
+#[test]
+fn checks_go_through_every_kind_of_tunnel_and_over_ipv6() {
+    const FOUR: (&str, &str) = ("10.66.0.100:80", "-> 10.66.0.2:80");
+    const SIX: (&str, &str) = ("[2001:db8::100]:8066", "-> [2001:db8::2]:8066");
+    let check = "TCP_CHECK {; check_path forwarding; connect_timeout 1; retry 0; }";
+    let ipv6 = by("DR", 8066, check)
+        .replace("10.66.0.100", "2001:db8::100")
+        .replace("10.66.0.2", "2001:db8::2");
+    for (kind, method) in [("gre", "TUN type gre"), ("gue", "TUN type gue port 5555")] {
+        let text = by(method, 80, check) + &ipv6;
+        let site = Site::new(&format!("checks-ways-{kind}"), &text);
+        // A virtual address of IPv6 is deprecated, so that nothing is sent from it unasked.
+        for (host, address, lifetime) in [
+            (&site.host, "2001:db8::1/64", "forever"),
+            (&site.host, "2001:db8::100/128", "0"),
+            (&site.real_server, "2001:db8::2/64", "forever"),
+        ] {
+            let of_address = ["address", "add", address, "dev", "eth0", "nodad"];
+            let arguments = [&of_address[..], &["preferred_lft", lifetime]].concat();
+            host.ip(&arguments).expect("an address");
+        }
+        let mut ethtool = site.host.command("ethtool").expect("a command");
+        ethtool.args(["-K", "eth0", "tx", "off"]);
+        let output = site.host.output(ethtool, LIMIT).expect("ethtool runs");
+        output.success().expect("ethtool does it");
+        let mut listener = site.real_server.command("python3").expect("a command");
+        listener.args(["-m", "http.server", "8066", "--bind", "::"]);
+        let _listener = site.real_server.start("six", listener).expect("it starts");
+        let wait = |(service, line): (&str, &str), wanted: bool| {
+            let looks = || {
+                let list = site.elver(&["ipvsadm", "-Ln", "-t", service]);
+                Ok(list.expect("a list").contains(line) == wanted)
+            };
+            let explain = || {
+                let status = site.elver(&["ctl", "status"]).unwrap_or_default();
+                format!("{status}\n{}", site.director.log())
+            };
+            until_true(service, LIMIT, looks, explain).expect("it is seen");
+        };
+        // Without an end of the tunnel, and without the virtual address.
+        wait(FOUR, false);
+        wait(SIX, false);
+        site.real_server.set_up("lo").expect("it is there");
+        for address in ["10.66.0.100/32", "2001:db8::100/128"] {
+            let arguments = ["address", "add", address, "dev", "lo"];
+            site.real_server.ip(&arguments).expect("an address");
+        }
+        wait(SIX, true);
+        wait(FOUR, false);
+        let end = program(&site, "tunnel", &OTHER_TUNNEL_END.replace("KIND", kind));
+        site.real_server.set_up("tunnel0").expect("it is there");
+        let strict = "net/ipv4/conf/tunnel0/rp_filter";
+        site.real_server.set_sysctl(strict, "0").expect("a setting");
+        wait(FOUR, true);
+        drop(end);
+        wait(FOUR, false);
+        wait(SIX, true);
+    }
+}

@@ -109,6 +109,9 @@ impl Writer {
             if let Some(authentication) = &instance.authentication {
                 w.authentication(authentication);
             }
+            if instance.virtual_addresses.is_empty() {
+                w.line(format_args!("no_virtual_ipaddress"));
+            }
             for (block, addresses) in [
                 ("virtual_ipaddress", &instance.virtual_addresses),
                 ("virtual_ipaddress_excluded", &instance.excluded_addresses),
@@ -216,6 +219,9 @@ impl Writer {
             self.line(format_args!("{keyword} {on}"));
         }
         // keepalived knows it since 2.3.
+        if instance.deaf_as_owner {
+            self.line(format_args!("owner_ignore_adverts"));
+        }
         if instance.sums_message_alone {
             self.line(format_args!("v3_checksum_as_v2"));
         }

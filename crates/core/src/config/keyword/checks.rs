@@ -2,8 +2,8 @@
 
 use super::Argument::{Address, Choice, Optional, Port, Rest, Word};
 use super::{
-    BlockKind, INTERFACE, Keyword, LONGEST, NAME, OPTIONAL_BOOLEAN, UNSIGNED, acted, dropped,
-    known, number, seconds,
+    BlockKind, INTERFACE, Keyword, LONGEST, NAME, OPTIONAL_BOOLEAN, UNSIGNED, acted, dropped, idle,
+    number, seconds,
 };
 
 /// The ways that the packets of a check can take.
@@ -63,7 +63,11 @@ pub(super) const URL: &[Keyword] = &[
     acted("regex", &[Rest("a regular expression")]),
     acted("regex_no_match", &[]),
     acted("regex_options", &[Rest("options")]),
-    known("regex_stack", &[number(0, UNSIGNED), number(0, UNSIGNED)]),
+    idle(
+        "regex_stack",
+        &[number(0, UNSIGNED), number(0, UNSIGNED)],
+        "the stack of an expression grows as it has to",
+    ),
     acted("regex_min_offset", &[number(0, UNSIGNED)]),
     acted("regex_max_offset", &[number(0, UNSIGNED)]),
     acted("tls_compliant", &[OPTIONAL_BOOLEAN]),

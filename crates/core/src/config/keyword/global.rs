@@ -3,8 +3,11 @@
 use super::Argument::{Address, Boolean, Choice, Optional, Rest, Word};
 use super::{
     BlockKind, INTERFACE, Keyword, LONGEST, MOST_SECONDS, NAME, OPTIONAL_BOOLEAN, PATH, SCRIPT,
-    UNSIGNED, acted, dropped, known, missing, number, seconds, whole_seconds,
+    UNSIGNED, acted, dropped, idle, known, missing, number, seconds, whole_seconds,
 };
+
+/// Of `linkbeat_…`.
+const LINKS: &str = "the kernel says when a link goes or comes, so that nothing is polled";
 
 /// Outside of every block.
 pub(super) const OUTERMOST: &[Keyword] = &[
@@ -28,13 +31,23 @@ pub(super) const OUTERMOST: &[Keyword] = &[
     acted("vrrp_track_process", &[NAME]).opens(BlockKind::TrackProcess),
     acted("bfd_instance", &[NAME]).opens(BlockKind::Bfd),
     acted("garp_group", &[]).opens(BlockKind::GarpGroup),
-    known("SSL", &[]).opens(BlockKind::Ssl),
-    known("track_group", &[NAME]).opens(BlockKind::TrackGroup),
+    acted("SSL", &[]).opens(BlockKind::Ssl),
+    missing(
+        "track_group",
+        &[NAME],
+        "an address, route or rule that is lost puts no instance into fault",
+    )
+    .opens(BlockKind::TrackGroup),
     acted("static_ipaddress", &[]).list(),
     acted("static_routes", &[]).list(),
     acted("static_rules", &[]).list(),
-    known("linkbeat_interfaces", &[]).list(),
-    known("interface_up_down_delays", &[]).list(),
+    idle("linkbeat_interfaces", &[], LINKS).list(),
+    missing(
+        "interface_up_down_delays",
+        &[],
+        "a link that goes or comes counts at once",
+    )
+    .list(),
     missing(
         "net_namespace",
         &[NAME],
@@ -45,11 +58,23 @@ pub(super) const OUTERMOST: &[Keyword] = &[
         &[Optional(&NAME)],
         "everything runs in the namespace in which elver was started",
     ),
-    known("namespace_with_ipsets", &[]),
-    known("instance", &[NAME]),
-    known("use_pid_dir", &[]),
-    known("linkbeat_use_polling", &[]),
-    known(
+    idle(
+        "namespace_with_ipsets",
+        &[],
+        "sets are those of nft, which every namespace has",
+    ),
+    missing(
+        "instance",
+        &[NAME],
+        "the instance is the one that `--instance` names",
+    ),
+    idle(
+        "use_pid_dir",
+        &[],
+        "the pid file is in a folder of the instance under /run/elver",
+    ),
+    idle("linkbeat_use_polling", &[], LINKS),
+    acted(
         "child_wait_time",
         &[whole_seconds(0, MOST_SECONDS / 1_000_000)],
     ),
@@ -63,6 +88,16 @@ const COUNT: super::Argument = number(0, UNSIGNED);
 const SECONDS: super::Argument = whole_seconds(0, MOST_SECONDS / 1_000_000);
 /// Of `bfd_…` settings of a process.
 const WITH_VRRP: &str = "BFD runs in the vrrp process, whose settings hold for it";
+const EXTRA_INTERFACES: &str = super::vrrp::EXTRA_INTERFACES;
+/// Of `nftables_ipvs…`.
+const GROUPS: &str = "every address of a group is a virtual service of its own, without a mark";
+/// Of settings of priorities that rise by themselves.
+const RAISED: &str = "priorities are as `…_rt_priority` sets them";
+const NAMES: &str = "every process is named as the program is";
+const ADDRESSES_ELSEWHERE: &str = super::vrrp::ADDRESSES_ELSEWHERE;
+const TIMED: &str = "nothing is read again by the clock";
+const TABLES: &str = "routing tables are main, local, default and numbers";
+const QUEUES: &str = super::vrrp::QUEUES;
 const CPUS: super::Argument = Rest("CPU …");
 
 /// `global_defs`.
@@ -85,21 +120,21 @@ pub(super) const GLOBAL_DEFS: &[Keyword] = &[
     acted("smtp_alert_vrrp", &[OPTIONAL_BOOLEAN]),
     acted("smtp_alert_checker", &[OPTIONAL_BOOLEAN]),
     acted("no_email_faults", &[]),
-    known("no_checker_emails", &[OPTIONAL_BOOLEAN]),
+    acted("no_checker_emails", &[OPTIONAL_BOOLEAN]),
     acted("checker_log_all_failures", &[OPTIONAL_BOOLEAN]),
     acted("vrrp_version", &[number(2, 3)]),
     acted("vrrp_mcast_group4", &[Address]),
     acted("vrrp_mcast_group6", &[Address]),
-    known("default_interface", &[INTERFACE]),
+    acted("default_interface", &[INTERFACE]),
     missing(
         "lvs_sync_daemon",
         &[INTERFACE, Rest("INSTANCE and options")],
         "connections are not synchronised with the other director",
     ),
     acted("lvs_timeouts", &[Rest("[tcp S] [tcpfin S] [udp S]")]),
-    known("lvs_flush", &[]),
-    known("lvs_flush_on_stop", &[Optional(&Choice(&["VS"]))]),
-    known("lvs_flush_onstop", &[Optional(&Choice(&["VS"]))]).use_instead("lvs_flush_on_stop"),
+    acted("lvs_flush", &[]),
+    acted("lvs_flush_on_stop", &[Optional(&Choice(&["VS"]))]),
+    acted("lvs_flush_onstop", &[Optional(&Choice(&["VS"]))]).use_instead("lvs_flush_on_stop"),
     acted("vrrp_garp_master_delay", &[SECONDS]),
     acted("vrrp_garp_master_repeat", &[COUNT]),
     acted("vrrp_garp_master_refresh", &[SECONDS]),
@@ -109,29 +144,55 @@ pub(super) const GLOBAL_DEFS: &[Keyword] = &[
     acted("vrrp_garp_interval", &[seconds(1, LONGEST)]),
     acted("vrrp_gna_interval", &[seconds(1, LONGEST)]),
     acted("vrrp_min_garp", &[OPTIONAL_BOOLEAN]),
-    known("vrrp_garp_extra_if", &[Rest("[all] SECONDS")]),
-    known("vrrp_vmac_garp_intvl", &[Rest("[all] SECONDS")]).use_instead("vrrp_garp_extra_if"),
+    missing(
+        "vrrp_garp_extra_if",
+        &[Rest("[all] SECONDS")],
+        EXTRA_INTERFACES,
+    ),
+    missing(
+        "vrrp_vmac_garp_intvl",
+        &[Rest("[all] SECONDS")],
+        EXTRA_INTERFACES,
+    )
+    .use_instead("vrrp_garp_extra_if"),
     acted("vrrp_down_timer_adverts", &[number(1, 100)]),
     acted("vrrp_lower_prio_no_advert", &[OPTIONAL_BOOLEAN]),
     acted("vrrp_higher_prio_send_advert", &[OPTIONAL_BOOLEAN]),
-    known("vrrp_owner_ignore_adverts", &[OPTIONAL_BOOLEAN]),
+    acted("vrrp_owner_ignore_adverts", &[OPTIONAL_BOOLEAN]),
     acted("v3_checksum_as_v2", &[OPTIONAL_BOOLEAN]),
-    known("vrrp_iptables", &[Rest("[IN [OUT]]")]),
-    known("vrrp_ipsets", &[Rest("names")]),
+    idle(
+        "vrrp_iptables",
+        &[Rest("[IN [OUT]]")],
+        "rules are made by nft, in a table of their own",
+    ),
+    idle(
+        "vrrp_ipsets",
+        &[Rest("names")],
+        "rules are made by nft, in a table of their own",
+    ),
     acted("nftables", &[Optional(&Word("a table"))]),
     acted(
         "nftables_priority",
         &[number(i32::MIN as i64, i32::MAX as i64)],
     ),
     acted("nftables_counters", &[]),
-    known("nftables_ifindex", &[]),
-    known("nftables_ipvs", &[Optional(&Word("a table"))]),
-    known(
+    idle(
+        "nftables_ifindex",
+        &[],
+        "rules name interfaces, and hold for one that is made anew",
+    ),
+    missing("nftables_ipvs", &[Optional(&Word("a table"))], GROUPS),
+    missing(
         "nftables_ipvs_priority",
         &[number(i32::MIN as i64, i32::MAX as i64)],
+        GROUPS,
     ),
-    known("nftables_ipvs_start_fwmark", &[number(1, UNSIGNED)]),
-    known("disable_local_igmp", &[]),
+    missing("nftables_ipvs_start_fwmark", &[number(1, UNSIGNED)], GROUPS),
+    missing(
+        "disable_local_igmp",
+        &[],
+        "the kernel reports memberships of local groups as it is set to",
+    ),
     acted("vrrp_check_unicast_src", &[]),
     acted("vrrp_skip_check_adv_addr", &[OPTIONAL_BOOLEAN]),
     acted("vrrp_strict", &[OPTIONAL_BOOLEAN]),
@@ -139,7 +200,11 @@ pub(super) const GLOBAL_DEFS: &[Keyword] = &[
     acted("checker_priority", &[NICE]),
     missing("bfd_priority", &[NICE], WITH_VRRP),
     acted("vrrp_no_swap", &[]),
-    known("checker_no_swap", &[]),
+    missing(
+        "checker_no_swap",
+        &[],
+        "the memory of the check process may be swapped out",
+    ),
     missing("bfd_no_swap", &[], WITH_VRRP),
     acted("vrrp_rt_priority", &[REALTIME]),
     acted("checker_rt_priority", &[REALTIME]),
@@ -153,20 +218,28 @@ pub(super) const GLOBAL_DEFS: &[Keyword] = &[
     acted("vrrp_rlimit_rtime", &[MICROSECONDS]).use_instead("vrrp_rlimit_rttime"),
     acted("checker_rlimit_rtime", &[MICROSECONDS]).use_instead("checker_rlimit_rttime"),
     missing("bfd_rlimit_rtime", &[MICROSECONDS], WITH_VRRP).use_instead("bfd_rlimit_rttime"),
-    known("max_auto_priority", &[Optional(&number(-1, 99))]),
-    known("min_auto_priority_delay", &[number(1, 10_000_000)]),
-    known("process_names", &[]),
-    known("process_name", &[Optional(&NAME)]),
-    known("vrrp_process_name", &[Optional(&NAME)]),
-    known("checker_process_name", &[Optional(&NAME)]),
-    known("lvs_process_name", &[Optional(&NAME)]).use_instead("checker_process_name"),
-    known("bfd_process_name", &[Optional(&NAME)]),
-    known("use_symlink_paths", &[OPTIONAL_BOOLEAN]),
-    known("set_supplementary_groups", &[OPTIONAL_BOOLEAN]),
-    missing("startup_script", &[SCRIPT], "the script is not run"),
-    known("startup_script_timeout", &[whole_seconds(1, 1000)]),
-    missing("shutdown_script", &[SCRIPT], "the script is not run"),
-    known("shutdown_script_timeout", &[whole_seconds(1, 1000)]),
+    missing("max_auto_priority", &[Optional(&number(-1, 99))], RAISED),
+    missing("min_auto_priority_delay", &[number(1, 10_000_000)], RAISED),
+    missing("process_names", &[], NAMES),
+    missing("process_name", &[Optional(&NAME)], NAMES),
+    missing("vrrp_process_name", &[Optional(&NAME)], NAMES),
+    missing("checker_process_name", &[Optional(&NAME)], NAMES),
+    missing("lvs_process_name", &[Optional(&NAME)], NAMES).use_instead("checker_process_name"),
+    missing("bfd_process_name", &[Optional(&NAME)], NAMES),
+    idle(
+        "use_symlink_paths",
+        &[OPTIONAL_BOOLEAN],
+        "a script is told the name that the file gives it, and its target is what is looked at",
+    ),
+    missing(
+        "set_supplementary_groups",
+        &[OPTIONAL_BOOLEAN],
+        "scripts have no group but that of their user",
+    ),
+    acted("startup_script", &[SCRIPT]),
+    acted("startup_script_timeout", &[whole_seconds(1, 1000)]),
+    acted("shutdown_script", &[SCRIPT]),
+    acted("shutdown_script_timeout", &[whole_seconds(1, 1000)]),
     acted("script_user", &[Word("a user"), Optional(&Word("a group"))]),
     acted("enable_script_security", &[]),
     acted("notify_fifo", &[Rest("PATH [USER [GROUP]]")]),
@@ -174,7 +247,11 @@ pub(super) const GLOBAL_DEFS: &[Keyword] = &[
     acted("vrrp_notify_fifo", &[Rest("PATH [USER [GROUP]]")]),
     acted("vrrp_notify_fifo_script", &[SCRIPT]),
     acted("vrrp_notify_priority_changes", &[OPTIONAL_BOOLEAN]),
-    known("fifo_write_vrrp_states_on_reload", &[]),
+    missing(
+        "fifo_write_vrrp_states_on_reload",
+        &[],
+        "states are written when they change",
+    ),
     acted("lvs_notify_fifo", &[Rest("PATH [USER [GROUP]]")]),
     acted("lvs_notify_fifo_script", &[SCRIPT]),
     known("snmp_socket", &[Optional(&Word("a socket"))]),
@@ -196,47 +273,100 @@ pub(super) const GLOBAL_DEFS: &[Keyword] = &[
     known("enable_dbus", &[]),
     known("dbus_service_name", &[NAME]),
     known("dbus_no_interface_name", &[NAME]),
-    known("vrrp_netlink_cmd_rcv_bufs", &[BYTES]),
-    known("vrrp_netlink_cmd_rcv_bufs_force", &[OPTIONAL_BOOLEAN]),
-    known("vrrp_netlink_monitor_rcv_bufs", &[BYTES]),
-    known("vrrp_netlink_monitor_rcv_bufs_force", &[OPTIONAL_BOOLEAN]),
-    known("lvs_netlink_cmd_rcv_bufs", &[BYTES]),
-    known("lvs_netlink_cmd_rcv_bufs_force", &[OPTIONAL_BOOLEAN]),
-    known("lvs_netlink_monitor_rcv_bufs", &[BYTES]),
-    known("lvs_netlink_monitor_rcv_bufs_force", &[OPTIONAL_BOOLEAN]),
-    known("process_monitor_rcv_bufs", &[BYTES]),
-    known("process_monitor_rcv_bufs_force", &[OPTIONAL_BOOLEAN]),
-    known("vrrp_rx_bufs_policy", &[Rest("MTU, ADVERT or a size")]),
-    known("vrrp_rx_bufs_multiplier", &[number(1, UNSIGNED)]),
-    known("rs_init_notifies", &[OPTIONAL_BOOLEAN]),
-    known(
+    idle("vrrp_netlink_cmd_rcv_bufs", &[BYTES], QUEUES),
+    idle(
+        "vrrp_netlink_cmd_rcv_bufs_force",
+        &[OPTIONAL_BOOLEAN],
+        QUEUES,
+    ),
+    idle("vrrp_netlink_monitor_rcv_bufs", &[BYTES], QUEUES),
+    idle(
+        "vrrp_netlink_monitor_rcv_bufs_force",
+        &[OPTIONAL_BOOLEAN],
+        QUEUES,
+    ),
+    idle("lvs_netlink_cmd_rcv_bufs", &[BYTES], QUEUES),
+    idle(
+        "lvs_netlink_cmd_rcv_bufs_force",
+        &[OPTIONAL_BOOLEAN],
+        QUEUES,
+    ),
+    idle("lvs_netlink_monitor_rcv_bufs", &[BYTES], QUEUES),
+    idle(
+        "lvs_netlink_monitor_rcv_bufs_force",
+        &[OPTIONAL_BOOLEAN],
+        QUEUES,
+    ),
+    idle("process_monitor_rcv_bufs", &[BYTES], QUEUES),
+    idle(
+        "process_monitor_rcv_bufs_force",
+        &[OPTIONAL_BOOLEAN],
+        QUEUES,
+    ),
+    idle(
+        "vrrp_rx_bufs_policy",
+        &[Rest("MTU, ADVERT or a size")],
+        QUEUES,
+    ),
+    idle("vrrp_rx_bufs_multiplier", &[number(1, UNSIGNED)], QUEUES),
+    acted("rs_init_notifies", &[OPTIONAL_BOOLEAN]),
+    missing(
         "dynamic_interfaces",
         &[Optional(&Choice(&["allow_if_changes"]))],
+        "an interface that is not there when the file is read is an error",
     ),
-    known("log_unknown_vrids", &[]),
-    known("vmac_prefix", &[NAME]),
-    known("vmac_addr_prefix", &[NAME]),
-    known("umask", &[Rest("a number or names of bits")]),
+    missing(
+        "log_unknown_vrids",
+        &[],
+        "advertisements of other virtual routers are passed over in silence",
+    ),
+    acted("vmac_prefix", &[NAME]),
+    missing("vmac_addr_prefix", &[NAME], ADDRESSES_ELSEWHERE),
+    acted("umask", &[Rest("a number or names of bits")]),
     acted("vrrp_startup_delay", &[seconds(1_000, LONGEST)]),
     acted("vrrp_delay_after_boot", &[seconds(1_000, LONGEST)]),
-    known("random_seed", &[number(0, UNSIGNED)]),
-    known("reload_check_config", &[Optional(&PATH)]),
-    known("reload_time_file", &[PATH]),
-    known("reload_repeat", &[]),
-    known("reload_file", &[Optional(&PATH)]),
+    missing(
+        "random_seed",
+        &[number(0, UNSIGNED)],
+        "`${_RANDOM}` is another number whenever the file is read",
+    ),
+    idle(
+        "reload_check_config",
+        &[Optional(&PATH)],
+        "a file with errors changes nothing in any case, and the log says why",
+    ),
+    missing("reload_time_file", &[PATH], TIMED),
+    missing("reload_repeat", &[], TIMED),
+    missing(
+        "reload_file",
+        &[Optional(&PATH)],
+        "no file is removed once the configuration has been read",
+    ),
     acted(
         "include_check",
         &[Rest("[+-][readable match wildcard_match brace_match]")],
     ),
-    known("tmp_config_directory", &[PATH]),
-    known("config_save_dir", &[PATH]),
-    known("data_use_instance", &[OPTIONAL_BOOLEAN]),
-    known("state_dump_file", &[PATH]),
-    known("stats_dump_file", &[PATH]),
-    known("json_dump_file", &[PATH]),
-    known("json_version", &[number(1, 2)]),
-    known("iproute_usr_dir", &[PATH]),
-    known("iproute_etc_dir", &[PATH]),
+    idle(
+        "tmp_config_directory",
+        &[PATH],
+        "no copy of the files is made",
+    ),
+    missing(
+        "config_save_dir",
+        &[PATH],
+        "no copies of the files are kept",
+    ),
+    acted("data_use_instance", &[OPTIONAL_BOOLEAN]),
+    acted("state_dump_file", &[PATH]),
+    acted("stats_dump_file", &[PATH]),
+    acted("json_dump_file", &[PATH]),
+    missing(
+        "json_version",
+        &[number(1, 2)],
+        "keepalived.json has the first version of its format",
+    ),
+    missing("iproute_usr_dir", &[PATH], TABLES),
+    missing("iproute_etc_dir", &[PATH], TABLES),
 ];
 
 /// Microseconds: from a millisecond to what keepalived keeps in an unsigned int.

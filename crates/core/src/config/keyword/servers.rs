@@ -15,10 +15,10 @@ const TUNNEL: super::Argument = Rest("[type ipip|gue port N|gre] [nocsum|csum|re
 
 /// `SSL`.
 pub(super) const SSL: &[Keyword] = &[
-    known("password", &[Secret("a password")]),
-    known("ca", &[PATH]),
-    known("certificate", &[PATH]),
-    known("key", &[PATH]),
+    acted("password", &[Secret("a password")]),
+    acted("ca", &[PATH]),
+    acted("certificate", &[PATH]),
+    acted("key", &[PATH]),
 ];
 
 /// `virtual_server`.

@@ -3,14 +3,30 @@
 use super::Argument::{Address, Choice, Optional, Rest, Secret, Word};
 use super::{
     BlockKind, INTERFACE, Keyword, LONGEST, MOST_SECONDS, OPTIONAL_BOOLEAN, PATH, SCRIPT, UNSIGNED,
-    acted, known, missing, number, seconds, whole_seconds,
+    acted, idle, missing, number, seconds, whole_seconds,
 };
 
 const COUNT: super::Argument = number(0, UNSIGNED);
 const SECONDS: super::Argument = whole_seconds(0, MOST_SECONDS / 1_000_000);
 
+/// Of addresses on other interfaces than that of their instance.
+pub(super) const EXTRA_INTERFACES: &str =
+    "addresses on other interfaces are announced with all others, and not beyond that";
+pub(super) const ADDRESSES_ELSEWHERE: &str =
+    "addresses on other interfaces have the hardware addresses of those";
+/// Of sizes of the kernel's queues.
+pub(super) const QUEUES: &str =
+    "queues are as large as they are to be, and after a loss everything is read anew";
+const LATE: &str = "a master that was late stays master while it hears no other";
+const NO_HMAC: &str = "advertisements carry no HMAC";
+
 /// `track_group`.
-pub(super) const TRACK_GROUP: &[Keyword] = &[known("group", &[]).list()];
+pub(super) const TRACK_GROUP: &[Keyword] = &[missing(
+    "group",
+    &[],
+    "an address, route or rule that is lost puts no instance into fault",
+)
+.list()];
 
 /// `vrrp_script`.
 pub(super) const SCRIPT_BLOCK: &[Keyword] = &[
@@ -89,17 +105,21 @@ pub(super) const INSTANCE: &[Keyword] = &[
     acted("advert_int", &[seconds(10_000, 255_000_000)]),
     acted("version", &[number(2, 3)]),
     acted("authentication", &[]).opens(BlockKind::Authentication),
-    missing("auth_hmac", &[], "advertisements carry no HMAC").opens(BlockKind::AuthenticationHmac),
+    missing("auth_hmac", &[], NO_HMAC).opens(BlockKind::AuthenticationHmac),
     acted("virtual_ipaddress", &[]).list(),
     acted("virtual_ipaddress_excluded", &[]).list(),
-    known("no_virtual_ipaddress", &[]),
+    acted("no_virtual_ipaddress", &[]),
     acted("virtual_routes", &[]).list(),
     acted("virtual_rules", &[]).list(),
     acted("preempt", &[]),
     acted("nopreempt", &[]),
     acted("preempt_delay", &[seconds(0, 1_000_000_000)]),
     acted("smtp_alert", &[OPTIONAL_BOOLEAN]),
-    known("debug", &[number(0, 4)]),
+    idle(
+        "debug",
+        &[number(0, 4)],
+        "keepalived does nothing about it either",
+    ),
     missing(
         "lvs_sync_daemon_interface",
         &[INTERFACE],
@@ -107,7 +127,7 @@ pub(super) const INSTANCE: &[Keyword] = &[
     )
     .use_instead("lvs_sync_daemon in global_defs"),
     acted("use_vmac", &[Rest("[NAME] [MAC] …")]),
-    known("use_vmac_addr", &[]),
+    missing("use_vmac_addr", &[], ADDRESSES_ELSEWHERE),
     acted("vmac_xmit_base", &[]),
     missing(
         "use_ipvlan",
@@ -126,13 +146,25 @@ pub(super) const INSTANCE: &[Keyword] = &[
     acted("unicast_src_ip", &[Address]),
     acted("mcast_dst_ip", &[Address]),
     acted("unicast_peer", &[]).list(),
-    known("unicast_fault_no_peer", &[]),
+    missing(
+        "unicast_fault_no_peer",
+        &[],
+        "without a peer it advertises to the group",
+    ),
     acted("unicast_ttl", &[number(0, 255)]),
     acted("check_unicast_src", &[]),
-    known("old_unicast_checksum", &[Optional(&Choice(&["never"]))]),
+    missing(
+        "old_unicast_checksum",
+        &[Optional(&Choice(&["never"]))],
+        "unicast advertisements carry the checksum of keepalived since 1.4",
+    ),
     acted("track_src_ip", &[]),
     acted("promote_secondaries", &[]),
-    known("linkbeat_use_polling", &[]),
+    idle(
+        "linkbeat_use_polling",
+        &[],
+        "the kernel says when a link goes or comes, so that nothing is polled",
+    ),
     acted("v3_checksum_as_v2", &[OPTIONAL_BOOLEAN]),
     acted("accept", &[]),
     acted("no_accept", &[]),
@@ -152,15 +184,21 @@ pub(super) const INSTANCE: &[Keyword] = &[
     acted("garp_master_refresh_repeat", &[COUNT]),
     acted("garp_lower_prio_delay", &[SECONDS]),
     acted("garp_lower_prio_repeat", &[COUNT]),
-    known("garp_extra_if", &[Rest("[all] SECONDS")]),
-    known("vmac_garp_intvl", &[Rest("[all] SECONDS")]).use_instead("garp_extra_if"),
+    missing("garp_extra_if", &[Rest("[all] SECONDS")], EXTRA_INTERFACES),
+    missing(
+        "vmac_garp_intvl",
+        &[Rest("[all] SECONDS")],
+        EXTRA_INTERFACES,
+    )
+    .use_instead("garp_extra_if"),
     acted("down_timer_adverts", &[number(1, 100)]),
-    known("timer_expired_backup", &[Optional(&number(1, 254))]),
-    known("thread_timer_expired", &[Optional(&number(1, 254))]).use_instead("timer_expired_backup"),
+    missing("timer_expired_backup", &[Optional(&number(1, 254))], LATE),
+    missing("thread_timer_expired", &[Optional(&number(1, 254))], LATE)
+        .use_instead("timer_expired_backup"),
     acted("lower_prio_no_advert", &[OPTIONAL_BOOLEAN]),
     acted("higher_prio_send_advert", &[OPTIONAL_BOOLEAN]),
-    known("owner_ignore_adverts", &[OPTIONAL_BOOLEAN]),
-    known("kernel_rx_buf_size", &[COUNT]),
+    acted("owner_ignore_adverts", &[OPTIONAL_BOOLEAN]),
+    idle("kernel_rx_buf_size", &[COUNT], QUEUES),
 ];
 
 /// `authentication`.
@@ -171,12 +209,13 @@ pub(super) const AUTHENTICATION: &[Keyword] = &[
 
 /// `auth_hmac`.
 pub(super) const AUTHENTICATION_HMAC: &[Keyword] = &[
-    known("key", &[number(1, 255), Secret("a key")]),
-    known("active_key", &[number(1, 255)]),
-    known("time_window", &[whole_seconds(1, 300)]),
-    known("anti_replay", &[Choice(&["time", "monotonic"])]),
-    known(
+    missing("key", &[number(1, 255), Secret("a key")], NO_HMAC),
+    missing("active_key", &[number(1, 255)], NO_HMAC),
+    missing("time_window", &[whole_seconds(1, 300)], NO_HMAC),
+    missing("anti_replay", &[Choice(&["time", "monotonic"])], NO_HMAC),
+    missing(
         "mode",
         &[Choice(&["enforce", "permissive", "receive-only"])],
+        NO_HMAC,
     ),
 ];

@@ -118,22 +118,6 @@ pub(super) fn virtual_address(
     Some(virtual_address)
 }
 
-/// A line of `static_ipaddress`: the same, with an interface.
-pub(super) fn static_address(
-    context: &mut Context<'_>,
-    statement: &Statement,
-) -> Option<VirtualAddress> {
-    let address = virtual_address(context, statement)?;
-    if address.interface.is_none() {
-        context
-            .report
-            .error(statement.name().span, "this address has no interface")
-            .help("write `dev INTERFACE` behind it");
-        return None;
-    }
-    Some(address)
-}
-
 /// IFNAMSIZ with its zero: the longest label that the kernel takes.
 const LONGEST_LABEL: usize = 15;
 

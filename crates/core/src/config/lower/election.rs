@@ -21,6 +21,7 @@ pub(super) struct Election {
     skip_check_adv_addr: Option<bool>,
     check_unicast_src: Option<bool>,
     v3_checksum_as_v2: Option<bool>,
+    owner_ignore_adverts: Option<bool>,
     strict_mode: Option<bool>,
 }
 
@@ -44,6 +45,7 @@ impl Election {
             "skip_check_adv_addr" => self.skip_check_adv_addr = boolean(),
             "check_unicast_src" => self.check_unicast_src = boolean(),
             "v3_checksum_as_v2" => self.v3_checksum_as_v2 = boolean(),
+            "owner_ignore_adverts" => self.owner_ignore_adverts = boolean(),
             "strict" | "strict_mode" => self.strict_mode = boolean(),
             _ => return false,
         }
@@ -72,6 +74,7 @@ impl Election {
             skip_check_adv_addr: self.skip_check_adv_addr.or(global.skip_check_adv_addr),
             check_unicast_src: self.check_unicast_src.or(global.check_unicast_src),
             v3_checksum_as_v2: self.v3_checksum_as_v2.or(global.v3_checksum_as_v2),
+            owner_ignore_adverts: self.owner_ignore_adverts.or(global.owner_ignore_adverts),
             strict_mode: self.strict_mode.or(global.strict_mode),
         }
     }
@@ -153,6 +156,10 @@ impl Election {
 
     pub(super) fn sums_message_alone(&self) -> bool {
         self.v3_checksum_as_v2.unwrap_or(false)
+    }
+
+    pub(super) fn deaf_as_owner(&self) -> bool {
+        self.owner_ignore_adverts.unwrap_or(false)
     }
 
     pub(super) fn check_unicast_source(&self) -> bool {

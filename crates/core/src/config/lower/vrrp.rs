@@ -57,6 +57,8 @@ pub(super) struct ReadInstance {
     notify_priority_changes: Option<bool>,
     /// Whether an argument could not be read: what is missing then was meant to be there.
     broken: bool,
+    /// `no_virtual_ipaddress`.
+    may_be_empty: bool,
 }
 
 #[derive(Default)]
@@ -204,6 +206,7 @@ pub(super) fn instance(
         notify: NotifyScripts::default(),
         notify_priority_changes: None,
         broken: false,
+        may_be_empty: false,
     };
     for directive in context.directives(BlockKind::Instance, block.statements()) {
         instance.take(context, &directive);
@@ -238,6 +241,7 @@ impl ReadInstance {
                 self.virtual_router_id = octet().map(|id| placed(directive, id));
             }
             "use_vmac" => self.virtual_mac = Some(virtual_mac(context, directive)),
+            "no_virtual_ipaddress" => self.may_be_empty = true,
             "vmac_xmit_base" => self.transmit_on_base = true,
             "priority" => self.priority = octet().map(|priority| placed(directive, priority)),
             "advert_int" => {

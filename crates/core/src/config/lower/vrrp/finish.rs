@@ -111,7 +111,7 @@ impl ReadInstance {
                 ]),
                 interface: read
                     .interface
-                    .unwrap_or_else(|| virtual_mac_name(virtual_router_id, ipv6)),
+                    .unwrap_or_else(|| virtual_mac_name(file, virtual_router_id, ipv6, report)),
                 transmit_on_base: self.transmit_on_base,
             }),
             interface: self.interface?.value,
@@ -142,6 +142,7 @@ impl ReadInstance {
             advertise_before_yielding: election.advertise_before_yielding(),
             trust_known_master: election.trust_known_master(),
             sums_message_alone: election.sums_message_alone(),
+            deaf_as_owner: election.deaf_as_owner(),
             track_primary: !self.dont_track_primary,
             tracked,
             smtp_alert: self.smtp_alert.unwrap_or(file.alerts.of_vrrp()),
@@ -360,7 +361,7 @@ impl ReadInstance {
                 addresses.push(placed.value.clone());
             }
         }
-        if addresses.is_empty() && !self.broken {
+        if addresses.is_empty() && !self.may_be_empty && !self.broken {
             let message = format!("({name}) this instance has no virtual address");
             let finding = if version == VrrpVersion::V3 {
                 report.error(self.name.span, message)
@@ -403,12 +404,32 @@ impl ReadInstance {
     }
 }
 
+/// IFNAMSIZ without its zero.
+const LONGEST_NAME: usize = 15;
+
 /// keepalived's names of the devices of virtual routers.
-fn virtual_mac_name(virtual_router_id: u8, ipv6: bool) -> String {
-    match ipv6 {
-        false => format!("vrrp.{virtual_router_id}"),
-        true => format!("vrrp6.{virtual_router_id}"),
+fn virtual_mac_name(
+    file: &RestOfFile<'_>,
+    virtual_router_id: u8,
+    ipv6: bool,
+    report: &mut Report,
+) -> String {
+    let prefix = file.vmac_prefix.map_or("vrrp", |prefix| &prefix.value);
+    let name = match ipv6 {
+        false => format!("{prefix}.{virtual_router_id}"),
+        true => format!("{prefix}6.{virtual_router_id}"),
+    };
+    if name.len() > LONGEST_NAME
+        && let Some(prefix) = file.vmac_prefix
+    {
+        report
+            .error(
+                prefix.span,
+                format!("`{name}` is too long for an interface"),
+            )
+            .help("the kernel takes names of up to 15 characters");
     }
+    name
 }
 
 /// What an instance needs to know of the rest of the file.
@@ -419,6 +440,7 @@ pub(in crate::config::lower) struct RestOfFile<'a> {
     pub(in crate::config::lower) notify_priority_changes: bool,
     pub(in crate::config::lower) alerts: Alerts,
     pub(in crate::config::lower) trackers: &'a ReadTrackers,
+    pub(in crate::config::lower) vmac_prefix: Option<&'a Placed<String>>,
 }
 
 /// The instances with everything that they inherit, and the place of each.
