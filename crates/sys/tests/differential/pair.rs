@@ -11,7 +11,7 @@ use elver_packet::table::access::{Access, AccessKey, EVERY_SERVICE};
 use elver_packet::table::connection::{self, Entry, Life, STRIDE, reclaim};
 use elver_packet::table::service::{Service, ServiceKey, flags, scheduler};
 use elver_packet::table::settings::{
-    BEHAVIOUR_WORD, CLOCK_WORD, HAS_ACCESS_LISTS, HAS_MARK_SERVICES, JIFFIES_WORD,
+    BEHAVIOUR_WORD, CLOCK_WORD, DROP_RATE_WORD, HAS_ACCESS_LISTS, HAS_MARK_SERVICES, JIFFIES_WORD,
     SIZE_AND_EPOCH_WORD, Ticks,
 };
 use elver_packet::table::{Tables, Words, destination, service};
@@ -166,6 +166,10 @@ impl Pair {
                     ..server
                 });
                 self.change_destination(self.destinations.len() - 1, |_| {});
+                if server.method == Method::Nat {
+                    let protocol = if mark == 0 { service.protocol } else { 0 };
+                    self.tell_of(&server, protocol);
+                }
             }
             let members: Vec<u32> = (first..self.destinations.len() as u32).rev().collect();
             self.host.enter_service(id, &service, 0, &[]);
@@ -230,6 +234,45 @@ impl Pair {
         self.set_behaviour(HAS_ACCESS_LISTS, self.denies);
     }
 
+    /// Switches what IPVS does only where a setting says so.
+    fn change_settings(&self, random: &mut Random) {
+        let flag = random.one_of(&[
+            behaviour::EXPIRE_NODEST_CONN,
+            behaviour::SLOPPY_TCP,
+            behaviour::SECURE_TCP,
+            behaviour::NAT_ICMP_SEND,
+            behaviour::SCHEDULE_ICMP,
+        ]);
+        self.set_behaviour(flag.into(), random.once_in(2));
+        let rate = random.one_of(&[0, 0, 3, 10]);
+        for words in [
+            self.maps.settings().unwrap(),
+            (&self.host).settings().unwrap(),
+        ] {
+            words.store(DROP_RATE_WORD, rate);
+        }
+    }
+
+    /// Tells of a real server by NAT, from whose port answers come.
+    fn tell_of(&mut self, server: &RealServer, protocol: u8) {
+        let (address, family) = match server.address {
+            IpAddr::V4(address) => {
+                let mut octets = [0; 16];
+                octets[..4].copy_from_slice(&address.octets());
+                (octets, 4)
+            }
+            IpAddr::V6(address) => (address.octets(), 6),
+        };
+        let endpoint = Endpoint {
+            address,
+            port: server.port.to_be_bytes(),
+            protocol,
+            family,
+        };
+        self.maps.add_endpoint(endpoint).unwrap();
+        self.host.endpoints.lock().unwrap().insert(endpoint);
+    }
+
     /// Sets or clears a bit of the settings.
     fn set_behaviour(&self, bit: u64, is_set: bool) {
         for words in [
@@ -291,7 +334,7 @@ impl Pair {
 
     /// Something that a controller does.
     pub(crate) fn edit(&mut self, random: &mut Random) {
-        match random.below(10) {
+        match random.below(12) {
             0 => self.age(random.one_of(&[1, 8, 400, 1000])),
             1 => {
                 let id = random.below(self.destinations.len() as u64) as usize;
@@ -343,6 +386,7 @@ impl Pair {
                 self.publish(id);
             }
             8 => self.toggle_access(),
+            9 => self.change_settings(random),
             _ => {
                 for words in [
                     self.maps.settings().unwrap(),
