@@ -19,6 +19,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use tracing::{Event, Subscriber};
 use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
+use tracing_subscriber::fmt::format;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
@@ -79,6 +80,14 @@ impl Log {
         let console = console.then(|| {
             let writer = written.non_blocking(io::stderr());
             tracing_subscriber::fmt::layer()
+                .fmt_fields(format::debug_fn(|writer, field, value| {
+                    match field.name() {
+                        "message" => write!(writer, "{value:?}"),
+                        // The words have these already; they are fields for the journal.
+                        "instance" | "state" => Ok(()),
+                        name => write!(writer, " {name}={value:?}"),
+                    }
+                }))
                 .with_writer(writer)
                 .with_ansi(io::stderr().is_terminal())
                 .with_target(false)

@@ -178,7 +178,7 @@ fn the_package_takes_keepaliveds_place_is_upgraded_and_leaves() {
             .contains("Alexandre Cassen")
     );
     machine.configure(&Configuration::new(&site.addresses()).text());
-    machine.sh("echo 'DAEMON_ARGS=\"-D\"' >/etc/default/keepalived");
+    machine.sh("echo 'DAEMON_ARGS=\"-g/var/log/ka.log\"' >/etc/default/keepalived");
 
     // In the place of both.
     let old = package("0.1.0-1", site.lab.directory());
@@ -219,7 +219,12 @@ fn the_package_takes_keepaliveds_place_is_upgraded_and_leaves() {
     let process = machine.sh("cat /run/keepalived.pid");
     let children = machine.sh("cat /run/vrrp.pid /run/checkers.pid");
     machine.install(&package("0.1.0-2", site.lab.directory()));
-    assert_eq!(holds_addresses(&site.directors[0]), [true; 2]);
+    assert_eq!(
+        holds_addresses(&site.directors[0]),
+        [true; 2],
+        "{}",
+        machine.sh("cat /var/log/ka.log /var/log/ka_vrrp.log")
+    );
     traffic
         .flows_on(LIMIT)
         .expect("data flows after the upgrade");
@@ -259,7 +264,7 @@ fn the_package_takes_keepaliveds_place_is_upgraded_and_leaves() {
     );
     let daemon = machine.sh("cat /etc/default/keepalived");
     assert_eq!(
-        daemon, "DAEMON_ARGS=\"-D\"\n",
+        daemon, "DAEMON_ARGS=\"-g/var/log/ka.log\"\n",
         "its options are what they were"
     );
     machine.sh("keepalived --vrrp");
