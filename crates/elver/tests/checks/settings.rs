@@ -80,9 +80,20 @@ fn what_others_have_put_into_the_table_is_flushed_where_the_file_says_so() {
     site.director.signal(Signal::KILL).expect("it dies");
     site.director.wait(LIMIT).expect("it is dead");
 
-    let next = site.start_director("next", &text("lvs_flush\nlvs_flush_on_stop"));
-    let runs = || Ok(next.log().contains(" runs"));
-    until_true("the next", LIMIT, runs, || next.log()).expect("it runs");
+    // Those that it has started end a moment later, and keep others out until then.
+    let started = std::cell::RefCell::new(None);
+    let text = text("lvs_flush\nlvs_flush_on_stop");
+    let runs = || {
+        let mut program = started.borrow_mut();
+        let next = program.get_or_insert_with(|| site.start_director("next", &text));
+        if !next.is_running() {
+            *program = None;
+            return Ok(false);
+        }
+        Ok(next.log().contains("-director runs\n"))
+    };
+    until_true("the next", LIMIT, runs, String::new).expect("it runs");
+    let next = started.into_inner().expect("it was started");
     assert_eq!(site.destinations(80), ["10.66.0.2:80 1"], "{}", next.log());
     assert_eq!(site.destinations(81), ["10.66.0.2:81 1"]);
     assert!(!ipvsadm("-Ln").contains(":99"), "{}", next.log());
