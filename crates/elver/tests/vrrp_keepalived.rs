@@ -847,6 +847,7 @@ fn a_killed_process_that_is_replaced_at_once_stays_master() {
         instance: "VI_1".to_owned(),
         state: State::Master,
         died_at,
+        was_succeeded: false,
     };
     next.resume(&ours, &[], vec![resume]);
     next.tells("the configuration is in force", |notice| {
@@ -888,6 +889,7 @@ fn a_killed_process_that_is_replaced_too_late_gives_its_addresses_up() {
         instance: "VI_1".to_owned(),
         state: State::Master,
         died_at,
+        was_succeeded: false,
     };
     next.resume(&ours, &[], vec![resume]);
     next.state("VI_1", State::Backup);

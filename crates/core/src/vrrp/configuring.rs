@@ -14,7 +14,8 @@ use super::script::{ScriptAction, ScriptTracker};
 use crate::config::model::{SyncGroup, Trackers, VrrpInstance};
 
 /// A process that has been dead for longer than this is not resumed: real peers of
-/// keepalived never see its addresses held longer after its death.
+/// keepalived never see its addresses held longer after its death. One that was ended for a
+/// successor may have been gone for as long as peers wait.
 const RESUME_WITHIN: Duration = Duration::from_millis(100);
 
 impl VirtualRouters {
@@ -301,7 +302,7 @@ fn can_resume(instance: &Instance, resume: &[(Resume, Duration)]) -> bool {
     resume.iter().any(|(last, elapsed)| {
         last.instance == instance.configuration.name
             && last.state == State::Master
-            && *elapsed <= RESUME_WITHIN
+            && (last.was_succeeded || *elapsed <= RESUME_WITHIN)
             && *elapsed + interval <= patience
     })
 }

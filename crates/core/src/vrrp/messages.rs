@@ -88,6 +88,8 @@ pub struct Resume {
     /// When the process died, or was found dead: a reading of `CLOCK_MONOTONIC`, which
     /// all processes of a host share.
     pub died_at: Duration,
+    /// It was ended so that this one takes its place, and has advertised until then.
+    pub was_succeeded: bool,
 }
 
 /// From the vrrp process to the director.

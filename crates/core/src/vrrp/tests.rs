@@ -754,6 +754,7 @@ fn resuming() {
             instance: "A".to_owned(),
             state: last,
             died_at: Duration::ZERO,
+            was_succeeded: false,
         };
         let came = bench.handle(Input::Configure {
             instances: vec![configuration],
@@ -774,6 +775,36 @@ fn resuming() {
     }
 }
 
+/// On a busy machine a successor needs more than a tenth of a second to begin: an upgrade cost the
+/// addresses.
+#[test]
+fn a_successor_may_take_as_long_as_peers_wait() {
+    for (elapsed, expected) in [
+        (101, State::Master),
+        (900, State::Master),
+        (1_001, State::Backup),
+    ] {
+        let mut bench = Bench::new();
+        let last = Resume {
+            instance: "A".to_owned(),
+            state: State::Master,
+            died_at: Duration::ZERO,
+            was_succeeded: true,
+        };
+        bench.handle(Input::Configure {
+            instances: vec![instance("A", 51, 100)],
+            sync_groups: Vec::new(),
+            statics: Statics::default(),
+            trackers: Trackers::default(),
+            pacing: Pacing::default(),
+            start_delay: Duration::ZERO,
+            resume: vec![(last, Duration::from_millis(elapsed))],
+        });
+        let state = bench.routers.instances().next().unwrap().state;
+        assert_eq!(state, expected, "{elapsed} ms");
+    }
+}
+
 /// A group resumes as one, or not at all.
 #[test]
 fn a_group_of_which_one_member_was_not_master_does_not_resume() {
@@ -787,6 +818,7 @@ fn a_group_of_which_one_member_was_not_master_does_not_resume() {
                 instance: name.to_owned(),
                 state,
                 died_at: Duration::ZERO,
+                was_succeeded: false,
             };
             (last, Duration::from_millis(10))
         });

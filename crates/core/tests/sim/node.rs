@@ -164,6 +164,7 @@ impl Node {
             instance: instance.configuration.name.clone(),
             state: instance.state,
             died_at: now,
+            was_succeeded: false,
         });
         self.died_at = Some((now, last.collect()));
         self.process = Process::Dead;

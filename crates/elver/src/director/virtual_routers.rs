@@ -32,6 +32,8 @@ struct Death {
     at: Duration,
     /// When the addresses go; `None` once they have gone.
     withdraw: Option<Instant>,
+    /// The process was ended so that another takes its place.
+    is_succession: bool,
 }
 
 impl VirtualRouters {
@@ -99,6 +101,7 @@ impl VirtualRouters {
         if let Some(death) = &mut self.death {
             let patience = TAKEOVER.max(interval * 2);
             death.withdraw = death.withdraw.map(|_| now + patience);
+            death.is_succession = true;
         }
     }
 
@@ -110,6 +113,7 @@ impl VirtualRouters {
         self.death.get_or_insert(Death {
             at: clock,
             withdraw: master.then_some(now + TAKEOVER),
+            is_succession: false,
         });
     }
 
@@ -149,6 +153,7 @@ impl VirtualRouters {
                     instance: instance.clone(),
                     state: *state,
                     died_at: death.at,
+                    was_succeeded: death.is_succession,
                 })
                 .collect()
         });
@@ -265,6 +270,7 @@ mod tests {
             instance: "VI_1".to_owned(),
             state: State::Master,
             died_at: clock,
+            was_succeeded: false,
         };
         assert_eq!(resumed(&mut routers), std::slice::from_ref(&resume));
         assert_eq!(routers.deadline(), Some(now + TAKEOVER));
