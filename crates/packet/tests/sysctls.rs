@@ -5,7 +5,7 @@ mod support;
 
 use elver_packet::flow;
 use elver_packet::frame::{Route, Verdict};
-use elver_packet::host::{HostFrame, Journey, Method, VirtualService};
+use elver_packet::host::{HostFrame, Journey, Method, Persistence, VirtualService};
 use elver_packet::process::leave;
 use elver_packet::reason::Reason;
 use elver_packet::table::connection::{Entry, has_expired};
@@ -243,6 +243,28 @@ fn an_error_about_no_service_is_left_alone() {
         let outcome = director.process(unreachable(client, vip, &answer));
         assert_eq!(outcome.verdict, Verdict::Pass);
         assert_eq!(director.entries(), []);
+    }
+}
+
+/// With `expire_nodest_conn` a client that persistence leads to a real server of weight 0 is still
+/// served there: its connection was opened and taken out again without end.
+#[test]
+fn a_template_leads_to_a_quiescent_real_server() {
+    for [client, vip, server] in FAMILIES {
+        let mut director = with(behaviour::EXPIRE_NODEST_CONN);
+        let prefix = if socket(vip).is_ipv4() { 32 } else { 128 };
+        let persistence = Persistence {
+            ticks: 300 * SECOND,
+            prefix,
+        };
+        let (_, id) = director.add(socket(vip), Some(persistence), &[socket(server)]);
+        let syn = segment(client, vip, "S").octets();
+        assert_eq!(director.process(syn.clone()).verdict, Verdict::Leave);
+        director.rewrite(id, |server| server.weight = 0);
+        for _ in 0..2 {
+            assert_eq!(director.process(syn.clone()).verdict, Verdict::Leave);
+        }
+        assert_eq!(director.tables.reason(Reason::ForwardedToServer), 3);
     }
 }
 

@@ -146,8 +146,11 @@ fn from_client<F: Icmp, P: Frame, T: Tables, const PART: u8, const PIECES: bool>
     }
     let is_removed = heading.flags() & destination::flags::AVAILABLE == 0;
     if behaviour & behaviour::EXPIRE_NODEST_CONN != 0 {
+        // A connection that this packet has just opened has no state yet: its template has led it
+        // there, and would again.
+        let is_old = life.state != 0;
         let is_quiescent = heading.flags() & destination::flags::QUIESCENT != 0;
-        if is_removed || is_first && is_quiescent {
+        if is_removed || is_first && is_old && is_quiescent {
             reclaim_seen(tables, found.index, found.generation);
             return Ok(Known::Over);
         }

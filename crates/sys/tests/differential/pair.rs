@@ -1,18 +1,21 @@
 //! The data plane in the kernel and the one on the host, with the same services.
 
+use std::net::IpAddr;
+
 use elver_packet::frame::{Route, Verdict};
 use elver_packet::host::{
-    Ground, HostFrame, HostTables, Journey, RealServer, SharedWords, VirtualService,
+    Ground, HostFrame, HostTables, Journey, Method, RealServer, SharedWords, VirtualService,
 };
 use elver_packet::process::process;
 use elver_packet::reason::Reason;
 use elver_packet::schedule::list::{Candidate, member_list};
 use elver_packet::table::access::{Access, AccessKey, EVERY_SERVICE};
 use elver_packet::table::connection::{self, Entry, Life, STRIDE, reclaim};
+use elver_packet::table::fragment::Endpoint;
 use elver_packet::table::service::{Service, ServiceKey, flags, scheduler};
 use elver_packet::table::settings::{
     BEHAVIOUR_WORD, CLOCK_WORD, DROP_RATE_WORD, HAS_ACCESS_LISTS, HAS_MARK_SERVICES, JIFFIES_WORD,
-    SIZE_AND_EPOCH_WORD, Ticks,
+    SIZE_AND_EPOCH_WORD, Ticks, behaviour,
 };
 use elver_packet::table::{Tables, Words, destination, service};
 use elver_sys::bpf::{Attachments, Maps, Sizes, load};
