@@ -28,5 +28,6 @@ pub mod metrics;
 pub mod notification;
 mod random;
 pub mod reload;
+pub mod reload_time;
 pub mod service;
 pub mod vrrp;

@@ -9,6 +9,7 @@ mod exchange;
 mod sockets;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -23,10 +24,14 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::message_stream::{self, Messages};
+use crate::own_process::OwnProcess;
 use connects::{Connects, Stand};
 pub(crate) use exchange::TlsContexts;
 use exchange::{Ask, Means};
 use sockets::Sockets;
+
+/// Its name in the kernel's list of processes, where it is given no other.
+pub(crate) const NAME: &CStr = c"elver-check";
 
 /// The users as which checks may run, best first.
 const USERS: [&str; 2] = ["elver", "nobody"];
@@ -68,6 +73,7 @@ async fn serve(socket: UnixStream, channel: OwnedFd) -> io::Result<()> {
     };
     let seed = u64::from(std::process::id()) << 32 | u64::from(subsecond_nanos());
     let mut checks = Checks::new(seed);
+    let mut own = OwnProcess::named(NAME);
     loop {
         while let Some(effect) = checks.poll_effect() {
             if let Some((attempt, outcome)) = connections.carry_out(effect) {
@@ -82,6 +88,11 @@ async fn serve(socket: UnixStream, channel: OwnedFd) -> io::Result<()> {
             message = from_director.next() => match message? {
                 Some(ToChecks::Certificate(texts)) => {
                     connections.means.tls = TlsContexts::new(&texts)?;
+                }
+                Some(ToChecks::Own(settings)) => {
+                    for problem in own.configure(settings) {
+                        tracing::error!("{problem}");
+                    }
                 }
                 Some(ToChecks::Configure(assignments)) => {
                     checks.handle(Instant::now(), Input::Configure(assignments));
@@ -102,7 +113,11 @@ async fn serve(socket: UnixStream, channel: OwnedFd) -> io::Result<()> {
                 for (attempt, outcome) in connections.look() {
                     checks.handle(Instant::now(), Input::Ended(attempt, outcome));
                 }
-                checks.handle_timeout(Instant::now());
+                let now = Instant::now();
+                if let Some(late) = own.lateness(earliest(due, look), now) {
+                    let _ = connections.to_director.send(FromChecks::Late(late));
+                }
+                checks.handle_timeout(now);
             }
         }
     }

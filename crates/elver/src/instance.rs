@@ -17,7 +17,24 @@ use elver_sys::process;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Instance(String);
 
+/// The most characters of a name.
+const LONGEST_NAME: usize = 64;
+
+fn is_allowed(character: char) -> bool {
+    character.is_ascii_alphanumeric() || matches!(character, '-' | '_')
+}
+
 impl Instance {
+    /// The instance by the name that keepalived.conf gives it, which may have any characters:
+    /// those that a name cannot have are replaced.
+    pub(crate) fn like(name: &str) -> Instance {
+        let replace = |character| match is_allowed(character) {
+            true => character,
+            false => '_',
+        };
+        Instance(name.chars().map(replace).take(LONGEST_NAME).collect())
+    }
+
     /// The name, for paths and messages.
     pub(crate) fn name(&self) -> &str {
         &self.0
@@ -127,11 +144,10 @@ impl FromStr for Instance {
     /// Letters, digits, `-` and `_`, at most 64: what may stand in a path everywhere
     /// that the name is used (the BPF file system allows no dot).
     fn from_str(name: &str) -> Result<Instance, Self::Err> {
-        if name.is_empty() || name.len() > 64 {
+        if name.is_empty() || name.len() > LONGEST_NAME {
             return Err("the name of an instance has 1 to 64 characters");
         }
-        let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        if !name.chars().all(allowed) {
+        if !name.chars().all(is_allowed) {
             return Err("the name of an instance has letters, digits, - and _ only");
         }
         Ok(Instance(name.to_owned()))

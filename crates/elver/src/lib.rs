@@ -25,6 +25,7 @@ mod mailer;
 mod manual;
 mod message_stream;
 mod notify_fifos;
+mod own_process;
 mod real_server;
 mod record;
 mod scripts;
@@ -118,7 +119,7 @@ pub fn main() -> ExitCode {
                 files,
                 hook,
                 instance,
-                director::Manner::foreground(instance),
+                director::Manner::foreground(),
                 &mut || (),
             )
         }
@@ -230,8 +231,8 @@ fn run_part(part: &Part, instance: &Instance) -> Result<(), Failure> {
         "this command is for a running director alone",
     ))?;
     let name = match part {
-        Part::Vrrp { .. } => c"elver-vrrp",
-        Part::Check => c"elver-check",
+        Part::Vrrp { .. } => vrrp_process::NAME,
+        Part::Check => check_process::NAME,
     };
     process::set_name(name).map_err(Failure::system("the name of this process"))?;
     match part {

@@ -56,11 +56,23 @@ pub(crate) struct Scripts<Name> {
 
 /// How scripts are started.
 #[derive(Debug, Clone, Copy, Default)]
-struct Rules {
+pub(crate) struct Rules {
     /// Those that others than root could change do not run as root.
-    security: bool,
+    pub(crate) security: bool,
     /// The permissions that their files do not get, if that is said.
-    umask: Option<u16>,
+    pub(crate) umask: Option<u16>,
+    /// They have all groups of their user.
+    pub(crate) supplementary_groups: bool,
+}
+
+impl Rules {
+    pub(crate) fn of(global: &Global) -> Rules {
+        Rules {
+            security: global.script_security,
+            umask: global.umask,
+            supplementary_groups: global.supplementary_groups,
+        }
+    }
 }
 
 /// What the thread that starts notifications is given.
@@ -85,10 +97,9 @@ impl<Name: Ord + Clone + Send + 'static> Scripts<Name> {
         }
     }
 
-    /// How scripts are started from now on: with `security`, those that others than root could
-    /// change do not run as root; `umask` is theirs, where there is one.
-    pub(crate) fn configure(&mut self, security: bool, umask: Option<u16>) {
-        self.rules = Rules { security, umask };
+    /// How scripts are started from now on.
+    pub(crate) fn configure(&mut self, rules: Rules) {
+        self.rules = rules;
     }
 
     /// Starts a script whose outcome counts. Its end comes out of [`next`](Self::next), also
@@ -200,8 +211,12 @@ pub(crate) fn script_user(user: Option<&ScriptUser>) -> io::Result<User> {
 
 fn start(script: &Script, rules: Rules, kill_on_drop: bool) -> io::Result<Child> {
     let user = script_user(script.user.as_ref())?;
-    let mut command =
-        script::command(&script.command, &user, rules.security).map_err(io::Error::other)?;
+    let groups = match rules.supplementary_groups {
+        true => user.supplementary_groups()?,
+        false => Vec::new(),
+    };
+    let mut command = script::command(&script.command, &user, groups, rules.security)
+        .map_err(io::Error::other)?;
     if let Some(mask) = rules.umask {
         script::set_umask(&mut command, mask);
     }
@@ -213,10 +228,7 @@ fn start(script: &Script, rules: Rules, kill_on_drop: bool) -> io::Result<Child>
 /// Runs a script at the start or the end of the director, and waits until it has ended. What
 /// becomes of it changes nothing but the log. `what` is its keyword.
 pub(crate) async fn run_awaited(what: &str, awaited: &AwaitedScript, global: &Global) {
-    let rules = Rules {
-        security: global.script_security,
-        umask: global.umask,
-    };
+    let rules = Rules::of(global);
     let mut child = match start(&awaited.script, rules, true) {
         Ok(child) => child,
         Err(error) => {

@@ -56,6 +56,13 @@ impl Testament {
 }
 
 impl Predecessor {
+    /// Whether this process was a director before it was this program.
+    pub(crate) fn is_there(instance: &Instance) -> bool {
+        let left = Testament::record(instance).read().ok();
+        left.and_then(|mut left| left.pop())
+            .is_some_and(|testament| testament.process == std::process::id())
+    }
+
     /// The director that this process was before it was this program, if it was one.
     pub(crate) fn of(instance: &Instance) -> Option<Predecessor> {
         let record = Testament::record(instance);

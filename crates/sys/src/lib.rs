@@ -2,6 +2,7 @@
 
 pub mod bfd_socket;
 pub mod bpf;
+pub mod calendar;
 pub mod capture;
 pub mod driver;
 pub mod dump_file;

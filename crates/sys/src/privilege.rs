@@ -75,6 +75,23 @@ impl User {
         })
     }
 
+    /// The groups of `/etc/group` that the user is in, besides its own.
+    pub fn supplementary_groups(&self) -> io::Result<Vec<u32>> {
+        let database = std::fs::read_to_string("/etc/group")?;
+        let groups = database
+            .lines()
+            .filter_map(|line| self.group_from_line(line));
+        Ok(groups.filter(|group| *group != self.gid).collect())
+    }
+
+    /// A line of group(5), `name:password:GID:members`, if the user is among the members.
+    fn group_from_line(&self, line: &str) -> Option<u32> {
+        let mut fields = line.split(':').skip(2);
+        let (gid, members) = (fields.next()?, fields.next()?);
+        let is_member = members.split(',').any(|member| member == self.name);
+        gid.parse().ok().filter(|_| is_member)
+    }
+
     /// A line of passwd(5), `name:password:UID:GID:GECOS:directory:shell`, if it is of `name`.
     fn from_line(line: &str, name: &str) -> Option<User> {
         let mut fields = line.split(':');

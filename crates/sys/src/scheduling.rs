@@ -16,6 +16,8 @@ pub struct Scheduling {
     /// How long it may compute in real time without waiting for anything, before it is told
     /// to stop.
     pub real_time_limit: Option<Duration>,
+    /// Whether it may keep as much memory from being swapped out as it likes.
+    pub may_lock_memory: bool,
     /// Numbers of the processors that it may run on; any, where there are none.
     pub processors: Vec<u16>,
 }
@@ -40,6 +42,13 @@ pub fn schedule(process: u32, scheduling: &Scheduling) -> io::Result<()> {
             maximum: None,
         };
         rustix::process::prlimit(Some(id), Resource::Rttime, limit)?;
+    }
+    if scheduling.may_lock_memory {
+        let unlimited = Rlimit {
+            current: None,
+            maximum: None,
+        };
+        rustix::process::prlimit(Some(id), Resource::Memlock, unlimited)?;
     }
     if !scheduling.processors.is_empty() {
         let mut set = CpuSet::new();
@@ -110,6 +119,7 @@ mod tests {
             nice: -3,
             real_time: Some(7),
             real_time_limit: Some(Duration::from_millis(200)),
+            may_lock_memory: true,
             processors: vec![0],
         };
         let done = schedule(process, &scheduling);

@@ -62,7 +62,7 @@ impl std::error::Error for Refusal {}
 
 /// A command that runs a script: `words` are its program and arguments, at least one.
 ///
-/// It becomes `user` with no group but the user's, and unless that is root without any
+/// It becomes `user` with no group but the user's and `groups`, and unless that is root without any
 /// capability. It inherits no descriptor, has `/dev/null` for its standard ones, and leads
 /// a process group of its own.
 ///
@@ -70,7 +70,12 @@ impl std::error::Error for Refusal {}
 /// where anybody else could replace it: its file or a directory above is writable by others.
 /// Looked at is the file that is executed, with symbolic links resolved; whoever could change
 /// it between the look and the execution is whom the look is for.
-pub fn command(words: &[String], user: &User, secure: bool) -> Result<Command, Refusal> {
+pub fn command(
+    words: &[String],
+    user: &User,
+    groups: Vec<u32>,
+    secure: bool,
+) -> Result<Command, Refusal> {
     let (name, arguments) = words.split_first().ok_or(Refusal::Empty)?;
     let path = find(name).map_err(|error| Refusal::Missing(name.clone(), error))?;
     let metadata =
@@ -91,14 +96,19 @@ pub fn command(words: &[String], user: &User, secure: bool) -> Result<Command, R
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .process_group(0)
-        .current_dir("/")
-        .gid(user.gid)
-        .uid(user.uid);
-    // SAFETY: between fork and exec only one system call is made, which is
-    // async-signal-safe; it marks descriptors, so that those that the program's own start
-    // needs until exec stay open.
+        .current_dir("/");
+    let User { uid, gid, .. } = *user;
+    // SAFETY: between fork and exec only system calls are made, which are async-signal-safe:
+    // the process becomes the user, whose groups were found before, and descriptors are marked,
+    // so that those that the program's own start needs until exec stay open.
     unsafe {
-        command.pre_exec(|| {
+        command.pre_exec(move || {
+            let became = libc::setgroups(groups.len(), groups.as_ptr()) == 0
+                && libc::setresgid(gid, gid, gid) == 0
+                && libc::setresuid(uid, uid, uid) == 0;
+            if !became {
+                return Err(io::Error::last_os_error());
+            }
             let flags = libc::CLOSE_RANGE_CLOEXEC as libc::c_int;
             match libc::close_range(3, libc::c_uint::MAX, flags) {
                 0 => Ok(()),
@@ -196,16 +206,24 @@ mod tests {
 
     #[test]
     fn a_program_is_found_in_the_usual_directories_and_must_be_executable() {
-        let found = command(&["true".to_owned()], &root(), false).unwrap();
+        let found = command(&["true".to_owned()], &root(), Vec::new(), false).unwrap();
         assert!(Path::new(found.get_program()).is_absolute());
-        let missing = command(&["no-such-program-here".to_owned()], &root(), false);
+        let missing = command(
+            &["no-such-program-here".to_owned()],
+            &root(),
+            Vec::new(),
+            false,
+        );
         assert!(matches!(missing, Err(Refusal::Missing(..))), "{missing:?}");
-        let refused = command(&["/etc/passwd".to_owned()], &root(), false);
+        let refused = command(&["/etc/passwd".to_owned()], &root(), Vec::new(), false);
         assert!(
             matches!(refused, Err(Refusal::NotExecutable(_))),
             "{refused:?}"
         );
-        assert!(matches!(command(&[], &root(), false), Err(Refusal::Empty)));
+        assert!(matches!(
+            command(&[], &root(), Vec::new(), false),
+            Err(Refusal::Empty)
+        ));
     }
 
     /// Needs to be root: what root owns is what is trusted.
@@ -217,7 +235,7 @@ mod tests {
         let (script, link) = (directory.join("script"), directory.join("link"));
         std::fs::write(&script, "#!/bin/sh\n").unwrap();
         symlink(&script, &link).unwrap();
-        let refused = |secure| match command(&words(&link), &root(), secure) {
+        let refused = |secure| match command(&words(&link), &root(), Vec::new(), secure) {
             Ok(_) => None,
             Err(Refusal::Insecure(path)) => Some(path),
             Err(other) => panic!("{other}"),
@@ -233,7 +251,7 @@ mod tests {
             uid: 65534,
             gid: 65534,
         };
-        assert!(command(&words(&script), &nobody, true).is_ok());
+        assert!(command(&words(&script), &nobody, Vec::new(), true).is_ok());
 
         set_mode(&script, 0o755);
         set_mode(&directory, 0o777);
@@ -243,5 +261,24 @@ mod tests {
         std::os::unix::fs::chown(&script, Some(65534), None).unwrap();
         assert_eq!(refused(true), Some(script.clone()));
         std::fs::remove_dir_all(&directory).unwrap();
+    }
+
+    /// Needs to be root, since it becomes others.
+    #[test]
+    fn a_script_has_the_groups_that_it_is_given_and_no_other() {
+        let groups = |user: User, groups: Vec<u32>| {
+            let words = ["id", "-G"].map(str::to_owned);
+            let mut command = command(&words, &user, groups, false).unwrap();
+            let output = command.stdout(Stdio::piped()).output().unwrap();
+            String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        };
+        let nobody = || User {
+            name: "nobody".to_owned(),
+            uid: 65534,
+            gid: 65534,
+        };
+        assert_eq!(groups(nobody(), Vec::new()), "65534");
+        assert_eq!(groups(nobody(), vec![4, 20]), "65534 4 20");
+        assert_eq!(groups(root(), Vec::new()), "0");
     }
 }

@@ -4,11 +4,12 @@
 //! the process was started with. The director speaks first.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Attempt, CheckName, Failure, Health, Outcome};
-use crate::config::model::Check;
+use crate::config::model::{Check, OwnSettings};
 
 /// From the director.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +18,8 @@ pub enum ToChecks {
     ScriptEnded(Attempt, ScriptOutcome),
     /// What `SSL_GET` shows of itself from now on. The first message is this one.
     Certificate(CertificateTexts),
+    /// What the process has to see to itself from now on.
+    Own(OwnSettings),
     /// These are the checks from now on; those that go on as they were keep their state.
     Configure(Vec<Assignment>),
     /// The checks are others now as far as this says; the rest go on as they are.
@@ -67,6 +70,8 @@ pub enum FromChecks {
     RunScript(CheckName, Attempt),
     /// End that program; nothing waits for it any more.
     EndScript(Attempt),
+    /// It came this much too late for something that was due.
+    Late(Duration),
     /// A check has something new to say.
     Report(Report),
 }

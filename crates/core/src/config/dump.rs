@@ -44,13 +44,11 @@ pub fn dump(configuration: &Configuration, secrets: Secrets) -> String {
         depth: 0,
     };
     writer.global(&configuration.global);
-    let patience = configuration.global.patience;
-    if patience != Global::default().patience {
-        writer.line(format_args!("child_wait_time {}", Seconds(patience)));
-    }
+    director::outermost(&mut writer, &configuration.global);
     if let Some(certificate) = &configuration.client_certificate {
         director::client_certificate(&mut writer, certificate);
     }
+    director::link_delays(&mut writer, &configuration.global.routers.link_delays);
     writer.pacing(&configuration.pacing);
     for group in &configuration.sync_groups {
         writer.sync_group(group);
@@ -182,6 +180,7 @@ impl Writer {
             for (prefix, process) in [
                 ("vrrp", &global.vrrp_process),
                 ("checker", &global.check_process),
+                ("bfd", &global.bfd_process),
             ] {
                 w.process(prefix, process);
             }
@@ -208,6 +207,9 @@ impl Writer {
     }
 
     fn process(&mut self, prefix: &str, process: &ProcessSettings) {
+        if let Some(name) = &process.name {
+            self.line(format_args!("{prefix}_process_name {}", Quoted(name)));
+        }
         if process.nice != 0 {
             self.line(format_args!("{prefix}_priority {}", process.nice));
         }

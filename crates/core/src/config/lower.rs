@@ -9,8 +9,10 @@ mod forwarding;
 mod group;
 mod groups;
 mod pacing;
+mod process;
 mod quorum;
 mod review;
+mod routers;
 mod routing;
 mod script;
 mod servers;
@@ -30,7 +32,6 @@ use super::reader::Word;
 use super::source::Span;
 use super::tree::Statement;
 use script::ReadFifo;
-use std::time::Duration;
 
 /// A value with the place that it was read at.
 #[derive(Debug, Clone)]
@@ -62,6 +63,10 @@ pub(crate) struct Lowering {
     client_certificate: Option<ClientCertificate>,
     default_interface: Option<String>,
     vmac_prefix: Option<Placed<String>>,
+    random_seed: Option<u32>,
+    static_groups: Vec<routers::StaticGroup>,
+    /// Which of these groups tracks what is held whoever is master.
+    grouped: Vec<routers::Grouped>,
     groups: Vec<group::ReadGroup>,
     virtual_servers: Vec<servers::ReadVirtualServer>,
     not_acted_on: NotActedOn,
@@ -93,6 +98,16 @@ impl Lowering {
         self.not_acted_on = not_acted_on;
     }
 
+    /// What random numbers begin with from here on, if that has just been said.
+    pub(crate) fn new_random_seed(&mut self) -> Option<u32> {
+        self.random_seed.take()
+    }
+
+    /// The name of the instance, if the file has given it one so far.
+    pub(crate) fn instance(&self) -> Option<&str> {
+        self.global.instance.as_deref()
+    }
+
     fn outermost(&mut self, context: &mut Context<'_>, directive: &Directive<'_>) {
         match directive.keyword.name {
             "global_defs" => self.global(context, directive),
@@ -114,27 +129,61 @@ impl Lowering {
             }
             "static_ipaddress" => {
                 for line in directive.statements() {
-                    self.statics
-                        .addresses
-                        .extend(address::virtual_address(context, line));
+                    let (line, group) = routers::without_group(context, line, &self.static_groups);
+                    let Some(address) = address::virtual_address(context, &line) else {
+                        continue;
+                    };
+                    let interface = address.interface.as_ref();
+                    let grouped = routers::grouped(group, interface, address.restore);
+                    self.grouped.extend(grouped);
+                    self.statics.addresses.push(address);
                 }
             }
             "static_routes" => {
                 for line in directive.statements() {
-                    self.statics
-                        .routes
-                        .extend(routing::kept_route(context, line));
+                    let (line, group) = routers::without_group(context, line, &self.static_groups);
+                    let Some(route) = routing::kept_route(context, &line) else {
+                        continue;
+                    };
+                    for hop in route.hops.iter().filter(|hop| hop.interface.is_some()) {
+                        let interface = hop.interface.as_ref();
+                        let grouped = routers::grouped(group.clone(), interface, route.restore);
+                        self.grouped.extend(grouped);
+                    }
+                    self.statics.routes.push(route);
                 }
             }
             "static_rules" => {
                 for line in directive.statements() {
-                    self.statics.rules.extend(routing::rule(context, line));
+                    let (line, group) = routers::without_group(context, line, &self.static_groups);
+                    let Some(rule) = routing::rule(context, &line) else {
+                        continue;
+                    };
+                    if rule.input.is_some() {
+                        let input = rule.input.as_ref();
+                        let grouped = routers::grouped(group, input, rule.restore);
+                        self.grouped.extend(grouped);
+                    }
+                    self.statics.rules.push(rule);
                 }
             }
             "SSL" => {
                 let certificate = director::client_certificate(context, directive);
                 self.client_certificate = Some(certificate);
             }
+            "instance" => self.global.instance = name_of(directive).map(|name| name.value),
+            "net_namespace" => {
+                self.global.network_namespace = name_of(directive).map(|name| name.value);
+            }
+            "interface_up_down_delays" => {
+                let delays = routers::link_delays(context, directive);
+                self.global.routers.link_delays.extend(delays);
+            }
+            "track_group" => self.static_groups.extend(routers::track_group(
+                context,
+                directive,
+                &self.static_groups,
+            )),
             "child_wait_time" => {
                 self.global.patience = directive.time().unwrap_or(self.global.patience);
             }
@@ -149,8 +198,8 @@ impl Lowering {
     fn global(&mut self, context: &mut Context<'_>, block: &Directive<'_>) {
         let global = &mut self.global;
         for directive in context.directives(BlockKind::GlobalDefs, block.statements()) {
-            if take_process(global, context, &directive)
-                || self.election.take(&directive)
+            if process::take(global, context, &directive)
+                || self.election.take(context, &directive)
                 || self.alerts.take(&directive)
                 || self.multicast_groups.take(context, &directive)
                 || pacing::take(&mut self.pacing, &directive)
@@ -193,8 +242,17 @@ impl Lowering {
                 "lvs_timeouts" => {
                     global.timeouts = Some(timeouts::timeouts(context, &directive));
                 }
+                "random_seed" => {
+                    self.random_seed = directive.number().and_then(|n| u32::try_from(n).ok());
+                }
                 "default_interface" => self.default_interface = word,
                 "vmac_prefix" => self.vmac_prefix = name_of(&directive),
+                "vmac_addr_prefix" => global.address_mac_prefix = word,
+                "log_unknown_vrids" => global.routers.logs_unknown = true,
+                "disable_local_igmp" => global.routers.no_local_reports = true,
+                "fifo_write_vrrp_states_on_reload" => {
+                    global.routers.tells_states_on_reload = true;
+                }
                 "vrrp_startup_delay" => {
                     global.startup_delay = directive.time().unwrap_or_default();
                 }
@@ -241,9 +299,18 @@ impl Lowering {
             alerts: self.alerts,
             trackers: &self.trackers,
             vmac_prefix: self.vmac_prefix.as_ref(),
+            address_mac_prefix: self.global.address_mac_prefix.as_deref(),
         };
         let mut instances = vrrp::finish_instances(self.instances, &rest_of_file, report);
         review::instances(&instances, report);
+        let usual_interface = self
+            .default_interface
+            .as_deref()
+            .unwrap_or(DEFAULT_INTERFACE);
+        let (groups, grouped) = (&self.static_groups, &self.grouped);
+        routers::track_grouped(&mut instances, groups, grouped, usual_interface, report);
+        let delays = &mut self.global.routers.link_delays;
+        routers::cut_link_delays(delays, &instances, report);
         let usual_user = self.script_user.as_ref();
         let rest = servers::RestOfFile {
             alerts: self.alerts,
@@ -275,10 +342,9 @@ impl Lowering {
             return None;
         }
         for address in &mut self.statics.addresses {
-            let interface = self.default_interface.as_deref();
             address
                 .interface
-                .get_or_insert_with(|| interface.unwrap_or(DEFAULT_INTERFACE).to_owned());
+                .get_or_insert_with(|| usual_interface.to_owned());
         }
         let global = Global {
             notify_fifo: self.notify_fifo.finish(usual_user),
@@ -347,47 +413,6 @@ fn is_table(name: &str) -> bool {
         && name
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c))
-}
-
-/// Whether the directive is about how a process runs, and is taken in.
-fn take_process(global: &mut Global, context: &mut Context<'_>, directive: &Directive<'_>) -> bool {
-    let Some((process, what)) = directive.keyword.name.split_once('_') else {
-        return false;
-    };
-    let process = match process {
-        "vrrp" => &mut global.vrrp_process,
-        "checker" => &mut global.check_process,
-        _ => return false,
-    };
-    let number = directive.number();
-    match what {
-        "priority" => process.nice = number.and_then(|n| i8::try_from(n).ok()).unwrap_or(0),
-        "rt_priority" => {
-            let priority = number.and_then(|n| u8::try_from(n).ok());
-            process.real_time = priority.filter(|priority| *priority != 0);
-        }
-        "rlimit_rttime" | "rlimit_rtime" => {
-            let microseconds = number.and_then(|n| u64::try_from(n).ok());
-            process.real_time_limit = microseconds.map(Duration::from_micros);
-        }
-        "no_swap" => process.no_swap = true,
-        "cpu_affinity" => {
-            process.processors.clear();
-            for word in directive.rest(0) {
-                match word.text.parse() {
-                    Ok(processor) => process.processors.push(processor),
-                    Err(_) => {
-                        context
-                            .report
-                            .error(word.span, format!("`{}` is no processor", word.text))
-                            .help("processors are numbered from 0");
-                    }
-                }
-            }
-        }
-        _ => return false,
-    }
-    true
 }
 
 /// The name behind the keyword of a block.

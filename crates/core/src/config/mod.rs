@@ -72,6 +72,8 @@ pub fn load(source: &dyn Source, path: &str) -> Loaded {
     while let Some(statement) = tree.next_statement() {
         start.get_or_insert(statement.name().span);
         lowering.statement(&statement, tree.report());
+        let seed = lowering.new_random_seed();
+        tree.adapt(seed, lowering.instance());
     }
     let (files, mut report) = tree.finish();
     // Where nothing stands in a file that could be read, its beginning is the place.

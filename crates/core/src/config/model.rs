@@ -2,9 +2,12 @@
 
 mod check;
 mod director;
+mod global;
 mod group;
 mod netfilter;
 mod pacing;
+mod process;
+mod routers;
 mod routing;
 mod tracking;
 
@@ -17,16 +20,21 @@ pub use self::check::{
     Check, CheckPath, Connection, DnsProbe, FileMeaning, FileProbe, HttpProbe, HttpVersion,
     MiscProbe, Probe, RECORD_TYPES, Regex, RegexOptions, Timing, Tls, UdpProbe, UdpReply, Url,
 };
-pub use self::director::{AwaitedScript, ClientCertificate, DumpFiles, FlushOnStop};
+pub use self::director::{
+    AwaitedScript, BusyFile, ClientCertificate, DumpFiles, FlushOnStop, JsonVersion, Reloading,
+};
+pub use self::global::Global;
 pub use self::group::{GroupMember, ServiceGroup, destination_of};
 pub use self::netfilter::Nftables;
 pub use self::pacing::{Gaps, PacedTogether, Pacing};
+pub use self::process::{AutomaticPriority, OwnSettings, ProcessSettings};
+pub use self::routers::{LinkDelay, RouterSettings};
 pub use self::routing::{NextHop, Prefix, Route, RouteKind, Rule, RuleAction, Statics};
 pub use self::tracking::{
     BfdInstance, InitialContent, ParameterMatch, Tracked, TrackedFile, TrackedProcess,
     TrackedScript, Tracker, Trackers,
 };
-use crate::service::{DestinationSettings, ServiceKey, ServiceSettings, Timeouts};
+use crate::service::{DestinationSettings, ServiceKey, ServiceSettings};
 
 /// A whole configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -48,116 +56,6 @@ pub struct Configuration {
     pub client_certificate: Option<ClientCertificate>,
     /// `virtual_server` blocks, in the order of the file.
     pub virtual_servers: Vec<VirtualServer>,
-}
-
-/// `global_defs`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Global {
-    /// Name of this director in mails and logs.
-    pub router_id: Option<String>,
-    /// Who gets mail.
-    pub notification_email: Vec<String>,
-    /// Whom mail is from.
-    pub notification_email_from: Option<String>,
-    /// The mail server as written, with its port.
-    pub smtp_server: Option<(String, u16)>,
-    /// How long a mail connection may take to be made.
-    pub smtp_connect_timeout: Option<Duration>,
-    /// How the vrrp process runs.
-    pub vrrp_process: ProcessSettings,
-    /// How the check process runs.
-    pub check_process: ProcessSettings,
-    /// What this host calls itself to the mail server; its own name without one.
-    pub smtp_helo_name: Option<String>,
-    /// `no_email_faults`: faults are not mailed.
-    pub no_mail_of_faults: bool,
-    /// `enable_script_security`: what others than root could change does not run as root.
-    pub script_security: bool,
-    /// `notify_fifo`: all events.
-    pub notify_fifo: Option<NotifyFifo>,
-    /// `vrrp_notify_fifo`: those of VRRP.
-    pub vrrp_notify_fifo: Option<NotifyFifo>,
-    /// `lvs_notify_fifo`: those of virtual and real servers.
-    pub lvs_notify_fifo: Option<NotifyFifo>,
-    /// `vrrp_startup_delay`: time from the start of the director to that of VRRP.
-    pub startup_delay: Duration,
-    /// `vrrp_delay_after_boot`: time from the start of the host to that of VRRP.
-    pub delay_after_boot: Duration,
-    /// `lvs_timeouts`: how long idle connections stay; those of zero are left as they are.
-    pub timeouts: Option<Timeouts>,
-    /// `nftables`, `nftables_…`: how rules of netfilter are made.
-    pub nftables: Nftables,
-    /// `startup_script`: run before anything else begins.
-    pub startup: Option<AwaitedScript>,
-    /// `shutdown_script`: run after everything has ended.
-    pub shutdown: Option<AwaitedScript>,
-    /// `child_wait_time`: how long processes may take to leave.
-    pub patience: Duration,
-    /// `lvs_flush`: services that are there at the start, and not of the configuration, go.
-    pub flush: bool,
-    /// `lvs_flush_on_stop`.
-    pub flush_on_stop: FlushOnStop,
-    /// `state_dump_file`, `stats_dump_file`, `json_dump_file`.
-    pub dump_files: DumpFiles,
-    /// `data_use_instance`: the name of the instance is in those of these files.
-    pub dumps_by_instance: bool,
-    /// `umask`: the permissions that files of scripts do not get; without it, as the director
-    /// was started.
-    pub umask: Option<u16>,
-    /// `no_checker_emails`: a single check of several is not mailed about, only what becomes
-    /// of its real server.
-    pub mail_of_real_servers_only: bool,
-    /// `rs_init_notifies`: it is told of real servers that are up at the start.
-    pub notify_at_start: bool,
-}
-
-impl Default for Global {
-    fn default() -> Global {
-        Global {
-            router_id: None,
-            notification_email: Vec::new(),
-            notification_email_from: None,
-            smtp_server: None,
-            smtp_connect_timeout: None,
-            vrrp_process: ProcessSettings::default(),
-            check_process: ProcessSettings::default(),
-            smtp_helo_name: None,
-            no_mail_of_faults: false,
-            script_security: false,
-            notify_fifo: None,
-            vrrp_notify_fifo: None,
-            lvs_notify_fifo: None,
-            startup_delay: Duration::ZERO,
-            delay_after_boot: Duration::ZERO,
-            timeouts: None,
-            nftables: Nftables::default(),
-            startup: None,
-            shutdown: None,
-            patience: Duration::from_secs(5),
-            flush: false,
-            flush_on_stop: FlushOnStop::No,
-            dump_files: DumpFiles::default(),
-            dumps_by_instance: false,
-            umask: None,
-            mail_of_real_servers_only: false,
-            notify_at_start: false,
-        }
-    }
-}
-
-/// How a process runs.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct ProcessSettings {
-    /// `…_priority`: its nice value, -20 to 19.
-    pub nice: i8,
-    /// `…_rt_priority`: its real-time priority, 1 to 99.
-    pub real_time: Option<u8>,
-    /// `…_rlimit_rttime`: how long it may compute in real time without waiting.
-    pub real_time_limit: Option<Duration>,
-    /// `…_no_swap`: its memory is not swapped out.
-    pub no_swap: bool,
-    /// `…_cpu_affinity`: the processors that it runs on; any, where there are none.
-    pub processors: Vec<u16>,
 }
 
 /// VRRP instances that change state together.
@@ -193,6 +91,19 @@ pub enum VrrpVersion {
     V2,
     /// RFC 9568.
     V3,
+}
+
+/// What the checksum of version 3 over IPv4 covers, in advertisements to a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum UnicastChecksum {
+    /// The addresses of the packet; or what [`UnicastChecksum::OfGroup`] is, once a peer has been
+    /// heard that does so.
+    #[default]
+    Learnt,
+    /// The group in the place of the peer, as keepalived had it until 1.3.6.
+    OfGroup,
+    /// The addresses of the packet, whatever a peer does.
+    OfPacket,
 }
 
 /// How advertisements are authenticated.
@@ -232,6 +143,10 @@ pub struct VirtualAddress {
     pub broadcast: Option<Ipv4Addr>,
     /// `no_track` makes it false: an address that vanishes is not put back.
     pub restore: bool,
+    /// `use_vmac`, `use_vmac_addr`: the device with a virtual MAC address that it lives on,
+    /// above its interface, where that is not the device of its instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub virtual_mac: Option<VirtualMac>,
 }
 
 impl VirtualAddress {
@@ -245,6 +160,7 @@ impl VirtualAddress {
             scope: 0,
             broadcast: None,
             restore: true,
+            virtual_mac: None,
         }
     }
 }
@@ -337,6 +253,11 @@ pub struct Announcements {
     pub lower_priority_delay: Duration,
     /// `garp_lower_prio_repeat`: announcements of each address in such a burst.
     pub lower_priority_repeat: u32,
+    /// `garp_extra_if`: time between announcements of addresses on other interfaces than that
+    /// of their instance; zero for none.
+    pub elsewhere: Duration,
+    /// Whether these are announced too where their device has no virtual MAC address.
+    pub elsewhere_all: bool,
 }
 
 impl Default for Announcements {
@@ -348,12 +269,14 @@ impl Default for Announcements {
             refresh_repeat: 1,
             lower_priority_delay: Duration::from_secs(5),
             lower_priority_repeat: 5,
+            elsewhere: Duration::ZERO,
+            elsewhere_all: false,
         }
     }
 }
 
 /// A hardware address that goes with the role, and the device that has it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct VirtualMac {
     /// Name of the device, on the interface of the instance; the virtual addresses live on it.
     pub interface: String,
@@ -402,6 +325,10 @@ pub struct VrrpInstance {
     pub unicast_peers: Vec<UnicastPeer>,
     /// The group that advertisements go to, where it is not the usual one.
     pub multicast_group: Option<IpAddr>,
+    /// `unicast_fault_no_peer`: it is to speak with peers, and has none, so that it is in fault.
+    pub lacks_peers: bool,
+    /// `old_unicast_checksum`: what advertisements to peers are summed with.
+    pub unicast_checksum: UnicastChecksum,
     /// `unicast_ttl`: TTL or hop limit of advertisements to peers.
     pub unicast_hop_limit: u8,
     /// `track_src_ip`: it is in fault while this host does not have its source address.
@@ -420,6 +347,9 @@ pub struct VrrpInstance {
     pub announcements: Announcements,
     /// Intervals without an advertisement after which the master counts as gone.
     pub down_timer_advertisements: u32,
+    /// `timer_expired_backup`: a master that is so late that a router of this priority may have
+    /// taken over becomes a backup.
+    pub yields_when_late: Option<u8>,
     /// Whether a master answers a lower priority by an advertisement at once.
     pub answer_lower_priority: bool,
     /// Whether a master sends one more advertisement before it gives way.
@@ -466,6 +396,8 @@ impl VrrpInstance {
             source: None,
             unicast_peers: Vec::new(),
             multicast_group: None,
+            lacks_peers: false,
+            unicast_checksum: UnicastChecksum::default(),
             unicast_hop_limit: 255,
             track_source: false,
             accept: true,
@@ -474,6 +406,7 @@ impl VrrpInstance {
             check_unicast_source: false,
             announcements: Announcements::default(),
             down_timer_advertisements: 3,
+            yields_when_late: None,
             answer_lower_priority: true,
             advertise_before_yielding: false,
             trust_known_master: false,

@@ -12,6 +12,7 @@ use super::definitions::{self, Definition, Definitions, Repetition};
 use super::diagnostic::{Report, Verdict};
 use super::line::{BLANKS, Line};
 use super::source::{FileId, Files, Source, Span, Text};
+use crate::random::Random;
 use inclusion::Strictness;
 
 /// As many lines may come out of definitions and repetitions.
@@ -80,6 +81,10 @@ pub(crate) struct Reader<'s> {
     rewritten: usize,
     read: usize,
     strictness: Strictness,
+    /// Where `random_seed` has been said: what `${_RANDOM}` is taken from.
+    random: Option<Random>,
+    /// Where `instance` has been said: its name.
+    instance: Option<String>,
 }
 
 impl<'s> Reader<'s> {
@@ -100,6 +105,8 @@ impl<'s> Reader<'s> {
                 true => Strictness::ALL,
                 false => Strictness::default(),
             },
+            random: None,
+            instance: None,
         };
         if let Err(why) = reader.open(path) {
             reader
@@ -440,8 +447,18 @@ impl<'s> Reader<'s> {
         expanded
     }
 
+    /// From here on random numbers are those of a seed.
+    pub(crate) fn seed(&mut self, seed: u32) {
+        self.random = Some(Random::new(seed.into()));
+    }
+
+    /// From here on the instance has this name.
+    pub(crate) fn name_instance(&mut self, name: &str) {
+        self.instance = Some(name.to_owned());
+    }
+
     /// The names that need no definition.
-    fn predefined(&self, name: &str, parameters: &str) -> Option<String> {
+    fn predefined(&mut self, name: &str, parameters: &str) -> Option<String> {
         match name {
             "_HASH" => Some("#".to_owned()),
             "_BANG" => Some("!".to_owned()),
@@ -450,14 +467,21 @@ impl<'s> Reader<'s> {
                 Input::File { directory, .. } => Some(directory.clone()),
                 _ => None,
             }),
-            "_INSTANCE" => Some(self.source.instance().unwrap_or_default()),
+            "_INSTANCE" => {
+                let named = self.instance.clone().or_else(|| self.source.instance());
+                Some(named.unwrap_or_default())
+            }
             "_ENV" => Some(self.source.environment(parameters).unwrap_or_default()),
             "_RANDOM" => {
                 let mut bounds = parameters.split_whitespace().map(str::parse::<u64>);
                 let least = bounds.next().unwrap_or(Ok(0)).ok()?;
                 let most = bounds.next().unwrap_or(Ok(32767)).ok()?.max(least);
                 let count = (most - least).saturating_add(1);
-                Some((least + self.source.random() % count).to_string())
+                let random = match &mut self.random {
+                    Some(random) => random.number(),
+                    None => self.source.random(),
+                };
+                Some((least + random % count).to_string())
             }
             _ => None,
         }

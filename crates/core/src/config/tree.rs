@@ -9,7 +9,7 @@ use super::source::{Files, Source, Span};
 const DEEPEST_BLOCK: usize = 64;
 
 /// A line, and the block that it opens.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Statement {
     /// At least one.
     pub(crate) words: Vec<Word>,
@@ -17,7 +17,7 @@ pub(crate) struct Statement {
 }
 
 /// What stands between two braces.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Block {
     pub(crate) open: Span,
     pub(crate) statements: Vec<Statement>,
@@ -72,6 +72,16 @@ impl<'s> Tree<'s> {
     /// The findings so far.
     pub(crate) fn report(&mut self) -> &mut Report {
         &mut self.reader.report
+    }
+
+    /// What has just been said about what is read from here on.
+    pub(crate) fn adapt(&mut self, seed: Option<u32>, instance: Option<&str>) {
+        if let Some(seed) = seed {
+            self.reader.seed(seed);
+        }
+        if let Some(name) = instance {
+            self.reader.name_instance(name);
+        }
     }
 
     /// The files and the findings, when everything has been read.

@@ -32,8 +32,10 @@ pub fn interface_of(configuration: &VrrpInstance) -> &str {
 
 /// An address as it is held, on `interface` unless it has its own.
 pub(super) fn held(address: &VirtualAddress, interface: &str) -> HeldAddress {
+    let own = address.virtual_mac.as_ref().map(|mac| &*mac.interface);
+    let own = own.or(address.interface.as_deref());
     HeldAddress {
-        interface: address.interface.as_deref().unwrap_or(interface).to_owned(),
+        interface: own.unwrap_or(interface).to_owned(),
         address: address.address,
         prefix_length: address.prefix_length,
         label: address.label.clone(),

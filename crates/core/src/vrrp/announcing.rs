@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::addressing;
 use super::effect::{Effect, HeldAddress};
 use super::instance::Instance;
 use crate::config::model::Announcements;
@@ -15,7 +16,7 @@ impl Instance {
         repeat: u32,
         effects: &mut VecDeque<Effect>,
     ) {
-        if repeat > 0 {
+        if repeat > 0 && !addresses.is_empty() {
             effects.push_back(Effect::Announce {
                 instance: self.configuration.name.clone(),
                 addresses,
@@ -51,6 +52,22 @@ impl Instance {
         }
     }
 
+    /// The addresses on other interfaces than the instance's: those with a virtual MAC address
+    /// there, or all of them, as is configured.
+    fn addresses_elsewhere(&self) -> Vec<HeldAddress> {
+        let configuration = &self.configuration;
+        let own = addressing::interface_of(configuration);
+        let addresses = configuration.virtual_addresses.iter();
+        addresses
+            .chain(&configuration.excluded_addresses)
+            .filter(|address| {
+                configuration.announcements.elsewhere_all || address.virtual_mac.is_some()
+            })
+            .map(|address| addressing::held(address, own))
+            .filter(|held| held.interface != own)
+            .collect()
+    }
+
     /// Carries out the announcements that are due.
     pub(super) fn handle_announce_timeout(&mut self, now: Instant, effects: &mut VecDeque<Effect>) {
         if let Some((_, repeat)) = self.announce_at.filter(|(at, _)| *at <= now) {
@@ -65,6 +82,11 @@ impl Instance {
             } = self.configuration.announcements;
             self.announce(self.addresses(), refresh_repeat, effects);
             self.refresh_at = (!refresh.is_zero()).then(|| now + refresh);
+        }
+        if self.announce_elsewhere_at.is_some_and(|at| at <= now) {
+            let elsewhere = self.configuration.announcements.elsewhere;
+            self.announce(self.addresses_elsewhere(), 1, effects);
+            self.announce_elsewhere_at = (!elsewhere.is_zero()).then(|| now + elsewhere);
         }
     }
 }

@@ -12,6 +12,7 @@ use super::process::ProcessTracker;
 use super::routers::{Group, VirtualRouters};
 use super::script::{ScriptAction, ScriptTracker};
 use crate::config::model::{SyncGroup, Trackers, VrrpInstance};
+use crate::notification::Notification;
 
 /// A process that has been dead for longer than this is not resumed: real peers of
 /// keepalived never see its addresses held longer after its death. One that was ended for a
@@ -59,8 +60,26 @@ impl VirtualRouters {
         for position in 0..self.instances.len() {
             self.assess(now, position);
         }
+        if self.settings.tells_states_on_reload {
+            self.tell_states();
+        }
         self.start_new(now, resume);
         self.settle(now);
+    }
+
+    /// Writes to the pipes what instances and groups that go on are now.
+    fn tell_states(&mut self) {
+        let groups = self.groups.iter();
+        let groups = groups.filter_map(|group| group.notification(Occasion::Entered(group.state)));
+        let instances = self.instances.iter().filter_map(Instance::notification);
+        let lines: Vec<String> = groups.chain(instances).map(|told| told.line).collect();
+        self.effects.extend(lines.into_iter().map(|line| {
+            Effect::Notify(Notification {
+                line,
+                scripts: Vec::new(),
+                mail: None,
+            })
+        }));
     }
 
     /// Starts the instances that have waited for something that they track.

@@ -218,6 +218,15 @@ pub enum Event {
     },
     /// All the members of the group follow one of them.
     GroupSynced(State),
+    /// An advertisement of a virtual router that is not configured on the interface, which the
+    /// report is named after.
+    UnknownRouter(u8),
+    /// A master was so late that another one may be there.
+    TooLate,
+    /// A peer sums its advertisements as keepalived did until 1.3.6; so does this router now.
+    OldChecksumLearnt,
+    /// It is to speak with peers, and has none.
+    LacksPeers,
 }
 
 impl Event {
@@ -236,6 +245,12 @@ impl fmt::Display for Report {
         let Report { name, event } = self;
         if let Event::GroupSynced(state) = event {
             return write!(f, "VRRP_Group({name}) Syncing instances to {state} state");
+        }
+        if let Event::UnknownRouter(id) = event {
+            return write!(
+                f,
+                "Unknown VRID({id}) received on interface({name}). ignoring..."
+            );
         }
         write!(f, "({name}) ")?;
         match event {
@@ -303,7 +318,14 @@ impl fmt::Display for Report {
             Event::AddressRestored { address, interface } => {
                 write!(f, "restoring {address}, which was removed from {interface}")
             }
-            Event::GroupSynced(_) => Ok(()),
+            Event::TooLate => f.write_str("too late for its own advertisement: giving way"),
+            Event::OldChecksumLearnt => {
+                f.write_str("Setting unicast VRRPv3 checksum to old version")
+            }
+            Event::LacksPeers => {
+                f.write_str("Cannot use unicast without any peers - going to fault state")
+            }
+            Event::GroupSynced(_) | Event::UnknownRouter(_) => Ok(()),
         }
     }
 }

@@ -42,7 +42,13 @@ impl Instance {
             return Heard::Nothing;
         }
         let sequence = &mut self.sequence;
-        let verified = verify(&self.configuration, packet, self.known_master, sequence);
+        let was_old = self.sums_as_of_group;
+        let as_of_group = &mut self.sums_as_of_group;
+        let (configuration, master) = (&self.configuration, self.known_master);
+        let verified = verify(configuration, packet, master, sequence, as_of_group);
+        if self.sums_as_of_group != was_old {
+            self.report(effects, Event::OldChecksumLearnt);
+        }
         let advertisement = match verified {
             Ok(advertisement) => advertisement,
             Err(rejection) => {

@@ -18,7 +18,10 @@ use super::notification::{Occasion, of_instance};
 use super::receipt::RejectionKind;
 use super::timers::master_down_interval;
 use super::{InstanceView, InterfaceCondition, State};
-use crate::config::model::{Announcements, Authentication, VrrpInstance, VrrpVersion};
+use crate::config::model::{
+    Announcements, Authentication, UnicastChecksum, VrrpInstance, VrrpVersion,
+};
+use crate::notification::Notification;
 
 /// What an instance has counted since it was configured.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -69,6 +72,10 @@ pub(super) struct Instance {
     pub(super) announce_at: Option<(Instant, u32)>,
     /// When a master that stays master announces again.
     pub(super) refresh_at: Option<Instant>,
+    /// When it announces addresses on other interfaces again.
+    pub(super) announce_elsewhere_at: Option<Instant>,
+    /// Whether a peer was heard that sums its advertisements as of the group.
+    pub(super) sums_as_of_group: bool,
     /// Until when a lower priority may stay master.
     pub(super) preempt_at: Option<Instant>,
     /// As a backup it waits for a master from then on, not from before.
@@ -103,6 +110,8 @@ impl Instance {
             deadline: None,
             announce_at: None,
             refresh_at: None,
+            announce_elsewhere_at: None,
+            sums_as_of_group: configuration.unicast_checksum == UnicastChecksum::OfGroup,
             preempt_at: None,
             begins_at,
             known_master: None,
@@ -138,7 +147,7 @@ impl Instance {
     }
 
     pub(super) fn is_usable(&self) -> bool {
-        self.source.is_some() && !self.tracks_fault
+        self.source.is_some() && !self.tracks_fault && !self.configuration.lacks_peers
     }
 
     /// The address to send from on an interface in this condition; none if the interface
@@ -166,10 +175,15 @@ impl Instance {
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {
         let announce_at = self.announce_at.map(|(at, _)| at);
-        [self.deadline, announce_at, self.refresh_at]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.deadline,
+            announce_at,
+            self.refresh_at,
+            self.announce_elsewhere_at,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -190,6 +204,15 @@ impl Instance {
             priority: self.priority,
         });
         self.notify(Occasion::Entered(self.state), effects);
+    }
+
+    /// What is told of its state.
+    pub(super) fn notification(&self) -> Option<Notification> {
+        of_instance(
+            &self.configuration,
+            Occasion::Entered(self.state),
+            self.priority,
+        )
     }
 
     pub(super) fn notify(&self, occasion: Occasion, effects: &mut VecDeque<Effect>) {
@@ -300,8 +323,11 @@ impl Instance {
         self.preempt_at = None;
         self.known_master = None;
         self.master_priority = 0;
-        let refresh = self.configuration.announcements.refresh;
+        let Announcements {
+            refresh, elsewhere, ..
+        } = self.configuration.announcements;
         self.refresh_at = (!refresh.is_zero()).then(|| now + refresh);
+        self.announce_elsewhere_at = (!elsewhere.is_zero()).then(|| now + elsewhere);
         self.statistics.became_master += 1;
         self.advertise(now, effects);
     }
@@ -320,6 +346,7 @@ impl Instance {
         self.wants_master = false;
         self.announce_at = None;
         self.refresh_at = None;
+        self.announce_elsewhere_at = None;
         self.statistics.released_master += 1;
         if next != State::Initialize {
             self.report(effects, Event::Entering(next));
@@ -375,6 +402,19 @@ impl Instance {
         self.deadline = Some(now + self.configuration.advertisement_interval);
     }
 
+    /// As master whose next advertisement is due: whether it comes so late that a router of the
+    /// configured priority may have missed three of them and taken over.
+    pub(super) fn is_too_late(&self, now: Instant) -> bool {
+        let Some(priority) = self.configuration.yields_when_late else {
+            return false;
+        };
+        let interval = self.configuration.advertisement_interval;
+        let patience = master_down_interval(self.configuration.version, priority, interval, 3);
+        // The last one left an interval before this one was due.
+        self.deadline
+            .is_some_and(|due| now + interval >= due + patience)
+    }
+
     /// 9568-6.4.3-i, 3768-6.4.3-e: the Adver_Timer has fired: "Send an ADVERTISEMENT", "Reset
     /// the Adver_Timer to Advertisement_Interval". The next advertisement is due one interval after this one
     /// was, not after it was sent, so that being late does not add up.
@@ -424,12 +464,16 @@ impl Instance {
         };
         self.statistics.advertisements_sent += 1;
         for destination in destinations {
+            let summed_for = match self.sums_as_of_group {
+                true => group_of(&self.configuration),
+                false => destination,
+            };
             let message = if self.configuration.sums_message_alone && source.is_ipv4() {
                 advertisement.encode_alone()
             } else {
                 advertisement.encode(Envelope {
                     source,
-                    destination,
+                    destination: summed_for,
                 })
             };
             let (payload, sealed) = match (&self.configuration.authentication, source, destination)
@@ -506,6 +550,10 @@ impl Instance {
             let down_before = self.master_down_interval();
             self.master_interval = interval;
             self.shift_down_timer(down_before);
+        }
+        if previous.unicast_checksum != self.configuration.unicast_checksum {
+            let checksum = self.configuration.unicast_checksum;
+            self.sums_as_of_group = checksum == UnicastChecksum::OfGroup;
         }
         if previous.priority != self.configuration.priority {
             self.base_priority = self.configuration.priority;

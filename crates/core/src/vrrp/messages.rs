@@ -8,7 +8,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{State, Statistics};
-use crate::config::model::{DumpFiles, Pacing, Statics, SyncGroup, Trackers, VrrpInstance};
+use crate::config::model::{
+    DumpFiles, OwnSettings, Pacing, RouterSettings, Statics, SyncGroup, Trackers, VrrpInstance,
+};
 use crate::notification::Mail;
 
 /// From the director to the vrrp process.
@@ -35,8 +37,10 @@ pub enum Command {
         /// No instance becomes master before that: a reading of the clock of
         /// [`Resume::died_at`].
         not_before: Duration,
-        /// Whether its memory must not be swapped out.
-        no_swap: bool,
+        /// What concerns all instances together.
+        settings: RouterSettings,
+        /// What the process has to see to itself.
+        own: OwnSettings,
         /// How others are told of changes.
         notifying: Notifying,
         /// What is known of the instances of a vrrp process that has just died.
@@ -74,6 +78,8 @@ pub struct Notifying {
     pub script_security: bool,
     /// The permissions that files of scripts do not get, if that is said.
     pub umask: Option<u16>,
+    /// Whether scripts have all groups of their user.
+    pub supplementary_groups: bool,
     /// Where the files are that are written when somebody asks for them.
     pub dump_files: DumpFiles,
 }
@@ -125,6 +131,8 @@ pub enum Notice {
     Problem(String),
     /// The process is there, and comes to read its commands.
     Alive,
+    /// It came this much too late for something that was due.
+    Late(Duration),
     /// Something to be mailed.
     Mail(Mail),
     /// What each instance has counted.

@@ -41,6 +41,7 @@ mod effect;
 mod hearing;
 mod holding;
 mod instance;
+mod links;
 pub mod messages;
 mod notification;
 mod pacing;

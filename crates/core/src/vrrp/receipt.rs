@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::addressing::group_of;
 use super::advertisement::{Advertisement, DecodeError, Envelope, HOP_LIMIT};
 use super::authentication_header;
-use crate::config::model::{Authentication, VrrpInstance, VrrpVersion};
+use crate::config::model::{Authentication, UnicastChecksum, VrrpInstance, VrrpVersion};
 
 /// A VRRP packet as it was received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,6 +175,7 @@ pub(super) fn verify(
     packet: Packet<'_>,
     known_master: Option<IpAddr>,
     sequence: &mut u32,
+    sums_as_of_group: &mut bool,
 ) -> Result<Advertisement, Rejection> {
     if configuration.unicast_peers.is_empty() {
         // 3768-7.1-a, 9568-7.1-a, 9568-5.1.1.3-b, 9568-5.1.2.3-b: "MUST verify that the IP TTL is 255."
@@ -186,11 +188,7 @@ pub(super) fn verify(
     // 9568-7.1-d, 3768-7.1-c: "MUST verify that the received packet contains the complete VRRP
     // packet"; 9568-7.1-e, 3768-7.1-d: "MUST verify the VRRP checksum"; version here is any that
     // exists.
-    let envelope = Envelope {
-        source: packet.source,
-        destination: packet.destination,
-    };
-    let advertisement = Advertisement::decode(packet.payload, envelope)?;
+    let advertisement = decode(configuration, packet, sums_as_of_group)?;
     // 9568-7.1-b, 3768-7.1-b: "MUST verify the VRRP version is 2", or 3.
     if advertisement.version != configuration.version {
         let number = |version| match version {
@@ -282,6 +280,36 @@ pub(super) fn verify(
             address: missing.address,
         }),
     }
+}
+
+/// Reads an advertisement. keepalived until 1.3.6 summed those to a peer as if they went to the
+/// group: once one has come, so does this router, unless it is configured otherwise.
+fn decode(
+    configuration: &VrrpInstance,
+    packet: Packet<'_>,
+    sums_as_of_group: &mut bool,
+) -> Result<Advertisement, DecodeError> {
+    let of_packet = Envelope {
+        source: packet.source,
+        destination: packet.destination,
+    };
+    let of_group = Envelope {
+        destination: group_of(configuration),
+        ..of_packet
+    };
+    if *sums_as_of_group {
+        return Advertisement::decode(packet.payload, of_group);
+    }
+    let read = Advertisement::decode(packet.payload, of_packet);
+    let may_learn = configuration.unicast_checksum == UnicastChecksum::Learnt
+        && !configuration.unicast_peers.is_empty()
+        && packet.source.is_ipv4();
+    if !may_learn || !matches!(read, Err(DecodeError::Checksum(3))) {
+        return read;
+    }
+    let old = Advertisement::decode(packet.payload, of_group);
+    *sums_as_of_group = old.is_ok();
+    old.or(read)
 }
 
 /// Unicast is keepalived's own: the TTL is whatever the way between the peers makes of it,

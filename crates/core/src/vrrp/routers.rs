@@ -4,7 +4,7 @@
 //! Fault; a member that gives way takes all to Backup; and all become master only
 //! when every one of them would.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use super::advertisement::Advertisement;
 use super::effect::{Effect, Event, HeldAddress, Report};
 use super::hearing::Heard;
 use super::instance::{Instance, Statistics};
+use super::links::Bouncing;
 use super::messages::Resume;
 use super::notification::{Occasion, of_group};
 use super::pacing::Pacer;
@@ -22,8 +23,12 @@ use super::receipt::Packet;
 use super::script::ScriptTracker;
 use super::tracking::{Reading, Verdict, weigh};
 use crate::config::model::{
-    NotifyScripts, Pacing, Statics, SyncGroup, Tracker, Trackers, VrrpInstance,
+    NotifyScripts, Pacing, RouterSettings, Statics, SyncGroup, Tracker, Trackers, VrrpInstance,
 };
+use crate::notification::Notification;
+
+/// An unknown virtual router is reported at most this often.
+const STRANGER_QUIET: Duration = Duration::from_secs(60);
 
 /// What is known of an interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +63,8 @@ pub enum Input<'a> {
         trackers: Trackers,
         /// How far announcements are apart.
         pacing: Pacing,
+        /// What concerns all instances together.
+        settings: RouterSettings,
         /// How long instances that are new wait before they wait for a master.
         start_delay: Duration,
         /// The last states of a process that has just died, and how long ago it did.
@@ -176,16 +183,26 @@ impl Group {
         self.notify(Occasion::Entered(self.state), effects);
     }
 
+    /// What is told of it.
+    pub(super) fn notification(&self, occasion: Occasion) -> Option<Notification> {
+        of_group(&self.name, &self.scripts, self.smtp_alert, occasion)
+    }
+
     fn notify(&self, occasion: Occasion, effects: &mut VecDeque<Effect>) {
-        let notification = of_group(&self.name, &self.scripts, self.smtp_alert, occasion);
-        effects.extend(notification.map(Effect::Notify));
+        effects.extend(self.notification(occasion).map(Effect::Notify));
     }
 }
 
 /// The machine of all virtual routers in a process.
 #[derive(Debug, Default)]
 pub struct VirtualRouters {
+    pub(super) settings: RouterSettings,
     pub(super) interfaces: BTreeMap<String, InterfaceCondition>,
+    /// Those that have been up since they came.
+    pub(super) seen_up: BTreeSet<String>,
+    pub(super) bouncing: BTreeMap<String, Bouncing>,
+    /// When an unknown virtual router was last reported, by interface and VRID.
+    strangers: BTreeMap<(String, u8), Instant>,
     pub(super) scripts: Vec<ScriptTracker>,
     /// What is held whoever is master.
     pub(super) statics: Statics,
@@ -221,10 +238,12 @@ impl VirtualRouters {
                 statics,
                 trackers,
                 pacing,
+                settings,
                 start_delay,
                 resume,
             } => {
                 self.pacer.configure(pacing);
+                self.settings = settings;
                 self.hold(statics);
                 self.configure_trackers(now, trackers);
                 let begins_at = (!start_delay.is_zero()).then(|| now + start_delay);
@@ -234,7 +253,7 @@ impl VirtualRouters {
                 interface,
                 condition,
             } => {
-                self.interface_changed(now, interface, condition);
+                self.interface_is(now, interface, condition);
             }
             Input::Received { interface, packet } => self.received(now, interface, packet),
             Input::AddressRemoved { interface, address } => {
@@ -304,11 +323,13 @@ impl VirtualRouters {
             )
             .chain(self.look_after_routes_at)
             .chain(self.pacer.next_timeout())
+            .chain(self.next_link())
             .min()
     }
 
     /// Lets the timers run out that are due.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.let_links_count(now);
         for instance in &mut self.instances {
             instance.handle_announce_timeout(now, &mut self.effects);
         }
@@ -318,6 +339,11 @@ impl VirtualRouters {
         while let Some(position) = self.most_overdue(now) {
             let instance = &mut self.instances[position];
             match instance.state {
+                State::Master if instance.is_too_late(now) => {
+                    instance.report(&mut self.effects, Event::TooLate);
+                    instance.leave_master(now, State::Backup, false, &mut self.effects);
+                    self.lead_group(now, position, State::Backup);
+                }
                 State::Master => instance.handle_advertisement_timeout(now, &mut self.effects),
                 _ => {
                     instance.report(&mut self.effects, Event::AdvertisementTimeout);
@@ -392,6 +418,7 @@ impl VirtualRouters {
         // 9568-7.1-f, 3768-7.1-i: "MUST verify that the VRID is configured on the receiving
         // interface".
         let Some(position) = self.instances.iter().position(addressed) else {
+            self.report_stranger(now, interface, vrid);
             return;
         };
         let heard = self.instances[position].receive(now, packet, &mut self.effects);
@@ -413,15 +440,39 @@ impl VirtualRouters {
         }
     }
 
-    fn interface_changed(
+    /// Says that a virtual router is heard that nobody has configured.
+    fn report_stranger(&mut self, now: Instant, interface: &str, virtual_router_id: u8) {
+        if !self.settings.logs_unknown {
+            return;
+        }
+        let key = (interface.to_owned(), virtual_router_id);
+        let reported = self.strangers.get(&key);
+        if reported.is_none_or(|at| now >= *at + STRANGER_QUIET) {
+            self.strangers.insert(key, now);
+            self.effects.push_back(Effect::Report(Report {
+                name: interface.to_owned(),
+                event: Event::UnknownRouter(virtual_router_id),
+            }));
+        }
+    }
+
+    pub(super) fn interface_changed(
         &mut self,
         now: Instant,
         interface: String,
         condition: Option<InterfaceCondition>,
     ) {
         match condition {
-            Some(condition) => self.interfaces.insert(interface.clone(), condition),
-            None => self.interfaces.remove(&interface),
+            Some(condition) => {
+                if condition.up {
+                    self.seen_up.insert(interface.clone());
+                }
+                self.interfaces.insert(interface.clone(), condition)
+            }
+            None => {
+                self.seen_up.remove(&interface);
+                self.interfaces.remove(&interface)
+            }
         };
         let tracker = Tracker::Interface(interface);
         for position in 0..self.instances.len() {

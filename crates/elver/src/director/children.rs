@@ -8,7 +8,6 @@ use elver_core::check::Seen;
 use elver_core::check::messages::{CertificateTexts, ToChecks};
 use elver_core::config::model::Statics;
 use elver_core::vrrp::messages::{Command, Notice};
-use elver_sys::scheduling::{Scheduling, schedule};
 use elver_sys::socket_passing::{self, Channel};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -40,6 +39,8 @@ struct Parent<'d> {
 pub(super) struct Post<Down> {
     pub(super) child: Option<Child<Down>>,
     restarts: Restarts,
+    /// The real-time priority that the child has got because it came late.
+    pub(super) raised: Option<u8>,
     /// When the next one starts, while there is none.
     start_at: Option<Instant>,
 }
@@ -49,6 +50,7 @@ impl<Down> Default for Post<Down> {
         Post {
             child: None,
             restarts: Restarts::default(),
+            raised: None,
             start_at: None,
         }
     }
@@ -75,6 +77,7 @@ impl<Down: Serialize + Send + Sync + 'static> Post<Down> {
                 tracing::info!("Starting {role} process, pid={}", child.id());
                 manner.pid_files.child_started(role, child.id());
                 child.tell(first);
+                self.raised = None;
                 self.child = Some(child);
             }
             Err(error) => {
@@ -153,28 +156,6 @@ impl Director {
         testament.carry_out(&self.instance)
     }
 
-    /// Lets the children run as the configuration says.
-    pub(super) fn schedule_children(&self) {
-        let global = &self.configuration.global;
-        let vrrp = self.vrrp.child.as_ref().map(Child::id);
-        let check = self.check.child.as_ref().map(Child::id);
-        for (role, process, settings) in [
-            (Role::Vrrp, vrrp, &global.vrrp_process),
-            (Role::Check, check, &global.check_process),
-        ] {
-            let scheduling = Scheduling {
-                nice: settings.nice.into(),
-                real_time: settings.real_time,
-                real_time_limit: settings.real_time_limit,
-                processors: settings.processors.clone(),
-            };
-            let done = process.map(|process| schedule(process, &scheduling));
-            if let Some(Err(error)) = done {
-                tracing::error!("the {role} process is not scheduled as configured: {error}");
-            }
-        }
-    }
-
     /// Starts a check process, if there is anything for it to do.
     pub(super) fn start_check(&mut self) {
         self.check.start_at = None;
@@ -231,6 +212,10 @@ impl Director {
             self.seen(&Seen::Session(session, up));
             return;
         }
+        if let Notice::Late(late) = notice {
+            self.came_late(Role::Vrrp, late);
+            return;
+        }
         if notice == Notice::Alive {
             self.pulse.answered(Instant::now());
             return;
@@ -280,6 +265,7 @@ impl Director {
             self.virtual_routers.deadline(),
             self.pulse.deadline(),
             self.notifications.deadline(),
+            self.timetable.deadline(),
             self.vrrp.start_at,
             self.check.start_at,
             self.parts.poll_timeout(),
@@ -313,6 +299,7 @@ impl Director {
         if due(self.parts.poll_timeout()) {
             self.parts_due();
         }
+        self.reload_in_time();
         if due(self.notifications.deadline()) {
             self.notifications.deadline_reached(&mut self.scripts);
         }

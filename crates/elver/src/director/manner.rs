@@ -1,6 +1,7 @@
 //! How a director runs, where the command line says it: what keepalived(8) has options for and
 //! keepalived.conf no words.
 
+use std::ffi::CString;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -8,7 +9,10 @@ use std::path::{Path, PathBuf};
 
 use elver_core::config::model::{Configuration, Statics, Tracker};
 
+use elver_sys::namespace::NetworkNamespace;
+
 use super::child::Role;
+use crate::failure::Failure;
 use crate::instance::{Instance, remove_if_there};
 use crate::log::Log;
 use crate::succession::Predecessor;
@@ -32,13 +36,17 @@ pub(crate) struct Manner {
     pub(crate) report_addresses: bool,
     /// Files beside the instance's own, for those who look for keepalived's.
     pub(crate) pid_files: PidFiles,
+    /// What it is called in the kernel's list of processes, where the file does not say so.
+    pub(crate) process_name: CString,
+    /// Whether the command line has named a network namespace, which it runs in already.
+    pub(crate) is_in_namespace: bool,
     /// The director whose place this one takes.
     pub(crate) predecessor: Option<Predecessor>,
 }
 
 impl Manner {
     /// That of `elver run`: in the foreground, logging to standard error.
-    pub(crate) fn foreground(instance: &Instance) -> Manner {
+    pub(crate) fn foreground() -> Manner {
         Manner {
             log: Log::console(),
             left_out: LeftOut::default(),
@@ -48,9 +56,44 @@ impl Manner {
             keep_services: false,
             report_addresses: false,
             pid_files: PidFiles::default(),
-            predecessor: Predecessor::of(instance),
+            process_name: c"elver".to_owned(),
+            is_in_namespace: false,
+            predecessor: None,
         }
     }
+
+    /// Goes into the network namespace that the file names, unless the command line has named
+    /// one. Has to come before the process has threads of its own.
+    pub(crate) fn enter_namespace(&self, configuration: &Configuration) -> Result<(), Failure> {
+        match &configuration.global.network_namespace {
+            Some(name) if !self.is_in_namespace => enter_namespace(name),
+            _ => Ok(()),
+        }
+    }
+
+    /// Says what of a configuration that is read again cannot change any more.
+    pub(super) fn hold_fast(&self, configuration: &Configuration, instance: &Instance) {
+        let global = &configuration.global;
+        let other = |name: &&String| Instance::like(name) != *instance;
+        if let Some(name) = global.instance.as_ref().filter(other) {
+            tracing::warn!("instance {name}: this one stays {instance} until it is started anew");
+        }
+    }
+}
+
+/// The instance by the name that the file gives it, unless the command line has named one.
+pub(crate) fn named(configuration: &Configuration, given: &Instance) -> Instance {
+    match &configuration.global.instance {
+        Some(name) if given.is_default() => Instance::like(name),
+        _ => given.clone(),
+    }
+}
+
+/// Goes into a network namespace below `/run/netns`.
+pub(crate) fn enter_namespace(name: &str) -> Result<(), Failure> {
+    let path = Path::new("/run/netns").join(name);
+    let entered = NetworkNamespace::open(&path).and_then(|namespace| namespace.enter());
+    entered.map_err(Failure::system(format!("network namespace {name}")))
 }
 
 /// Parts of a configuration that do not run.

@@ -29,8 +29,10 @@ mod notifications;
 mod parts;
 mod pings;
 mod preconditions;
+mod process_settings;
 mod programs;
 mod pulse;
+mod reloading;
 mod services;
 mod virtual_routers;
 mod words;
@@ -62,6 +64,7 @@ use self::fragments::Fragments;
 use self::hook::FastPath;
 use self::notifications::Notifications;
 use self::pulse::Pulse;
+use self::reloading::Timetable;
 use self::services::{ServerPlaces, presumed};
 use self::virtual_routers::VirtualRouters;
 use crate::configuration::{self, Told};
@@ -74,13 +77,14 @@ use crate::scripts::{Scripts, run_awaited};
 use crate::service_manager::ServiceManager;
 use crate::settings::Settings;
 use crate::signals;
+use crate::succession::Predecessor;
 use crate::vrrp_process::monotonic_now;
 use crate::vrrp_process::trackers::{Observation, Watches};
 
 pub(crate) use self::acceptance::Acceptance;
 pub(crate) use self::address_record::{AddressRecord, withdraw, words as address_words};
 pub(crate) use self::hook::Hook;
-pub(crate) use self::manner::{LeftOut, Manner, PidFiles};
+pub(crate) use self::manner::{LeftOut, Manner, PidFiles, enter_namespace, named};
 pub(crate) use self::network::Network;
 pub(crate) use self::preconditions::permission;
 
@@ -99,10 +103,13 @@ pub(crate) fn run(
     mut files: Files,
     hook: Hook,
     instance: &Instance,
-    manner: Manner,
+    mut manner: Manner,
     ready: &mut dyn FnMut(),
 ) -> Result<(), Failure> {
     let configuration = files.configuration(&manner)?;
+    let instance = &manner::named(&configuration, instance);
+    manner.enter_namespace(&configuration)?;
+    manner.predecessor = Predecessor::of(instance);
     let settings = Settings::load(files.settings.as_deref())?;
     permission()?;
     let pid_file = take(instance)?;
@@ -246,6 +253,9 @@ struct Director {
     check: Post<ToChecks>,
     /// Of the vrrp process.
     pulse: Pulse,
+    timetable: Timetable,
+    /// How many configurations have come into force.
+    configurations: u32,
     outbox: Outbox,
     notifications: Notifications,
     scripts: Scripts<ScriptName>,
@@ -364,6 +374,8 @@ impl Director {
             vrrp: Post::default(),
             check: Post::default(),
             pulse: Pulse::default(),
+            timetable: Timetable::default(),
+            configurations: 0,
             outbox: Outbox {
                 vrrp,
                 check,
@@ -375,6 +387,8 @@ impl Director {
             fragments: Fragments::open(instance.name())?,
             changed: BTreeSet::new(),
         };
+        director.name_process();
+        director.follow_files();
         director.withdraw_leftovers()?;
         director.configure_notifications();
         director.addresses_changed();
@@ -475,6 +489,7 @@ impl Director {
                 }
                 _ = sweep.tick() => {
                     self.data_plane.sweep();
+                    self.timetable.look();
                     self.data_plane.defend();
                     self.tell_xdp();
                     self.tell_service_manager();
@@ -536,24 +551,6 @@ impl Director {
         }
     }
 
-    /// Reads the file again. If it cannot run, everything stays as it is.
-    fn reload(&mut self) -> Result<(), Failure> {
-        tracing::info!("Reloading {}", self.files.origin.file.display());
-        self.service_manager.reloading();
-        let result = self.take_up_file();
-        self.service_manager.ready();
-        match &result {
-            Ok(()) => tracing::info!("Reload complete"),
-            Err(failure) => tracing::error!("Not reloaded, nothing has changed: {failure}"),
-        }
-        result
-    }
-
-    fn take_up_file(&mut self) -> Result<(), Failure> {
-        let configuration = self.files.configuration(&self.manner)?;
-        self.take_up(configuration)
-    }
-
     fn take_up(&mut self, configuration: Configuration) -> Result<(), Failure> {
         let settings = Settings::load(self.files.settings.as_deref())?;
         preconditions::interfaces(&configuration, &self.network.links())?;
@@ -567,6 +564,8 @@ impl Director {
             .map_err(Failure::system(RECORD))?;
         let plan = self.plan(&configuration);
         self.configuration = configuration;
+        self.name_process();
+        self.follow_files();
         self.servers = ServerPlaces::of(&self.configuration);
         self.configure_notifications();
         let checks = self.carry_out(plan);
@@ -747,7 +746,7 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("elver-files-{}", std::process::id()));
         std::fs::create_dir(&folder).unwrap();
         let file = folder.join("keepalived.conf");
-        let manner = Manner::foreground(&"test".parse().unwrap());
+        let manner = Manner::foreground();
         let files = |may_be_absent| Files {
             origin: configuration::Origin {
                 file: file.clone(),

@@ -11,7 +11,7 @@ use elver_sys::script::Signal;
 use super::ScriptName;
 use crate::mailer::Mailer;
 use crate::notify_fifos::NotifyFifos;
-use crate::scripts::{Scripts, script_user};
+use crate::scripts::{Rules, Scripts, script_user};
 
 /// After this time a reader that has ended is started again.
 const START_AGAIN: Duration = Duration::from_secs(1);
@@ -33,7 +33,7 @@ impl Notifications {
     /// Makes the pipes of the file that are not there, opens those for virtual and real
     /// servers, and starts readers.
     pub(super) fn configure(&mut self, global: &Global, scripts: &mut Scripts<ScriptName>) {
-        scripts.configure(global.script_security, global.umask);
+        scripts.configure(Rules::of(global));
         self.mailer.configure(global);
         let all = [
             &global.notify_fifo,

@@ -75,8 +75,11 @@ fn services_of_kernel(table: &str) -> usize {
     table.lines().filter(is_service).count()
 }
 
-/// Whether the interfaces that the configuration names are here.
+/// Whether the interfaces that the configuration names are here, or need not be.
 pub(crate) fn interfaces(configuration: &Configuration, links: &[Link]) -> Result<(), Failure> {
+    if configuration.global.dynamic_interfaces {
+        return Ok(());
+    }
     let missing = configuration.instances.iter().find_map(|instance| {
         let addresses = instance
             .virtual_addresses

@@ -4,6 +4,7 @@ use elver_core::check::messages::{FromChecks, ScriptOutcome, ToChecks};
 use elver_core::check::{Attempt, CheckName, Weighing};
 use elver_core::config::model::Probe;
 
+use super::child::Role;
 use super::{Director, ScriptName};
 use crate::scripts::Ended;
 
@@ -17,6 +18,7 @@ impl Director {
     pub(super) fn check_said(&mut self, said: FromChecks) {
         match said {
             FromChecks::Report(report) => self.checked(&report),
+            FromChecks::Late(late) => self.came_late(Role::Check, late),
             FromChecks::RunScript(check, attempt) => self.run_program(check, attempt),
             FromChecks::EndScript(attempt) => {
                 if let Some(name) = self.program_named(attempt) {

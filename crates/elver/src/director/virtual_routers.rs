@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::instance::Instance;
-use elver_core::config::model::{Configuration, DumpFiles, Global};
+use elver_core::config::model::{Configuration, DumpFiles, Global, OwnSettings};
 use elver_core::vrrp::State;
 use elver_core::vrrp::messages::{Command, Notice, Notifying, Resume};
 
@@ -72,6 +72,7 @@ impl VirtualRouters {
             | Notice::SessionChanged { .. }
             | Notice::Problem(_)
             | Notice::Mail(_)
+            | Notice::Late(_)
             | Notice::Alive => {}
         }
         false
@@ -164,7 +165,8 @@ impl VirtualRouters {
             trackers: configuration.trackers.clone(),
             pacing: configuration.pacing.clone(),
             not_before: self.not_before,
-            no_swap: configuration.global.vrrp_process.no_swap,
+            settings: configuration.global.routers.clone(),
+            own: own_settings(configuration),
             notifying: notifying(&configuration.global, instance),
             resume,
         }
@@ -191,6 +193,13 @@ impl VirtualRouters {
     }
 }
 
+/// What the vrrp process has to see to itself.
+fn own_settings(configuration: &Configuration) -> OwnSettings {
+    let global = &configuration.global;
+    let sessions = !configuration.trackers.sessions.is_empty();
+    OwnSettings::of(&global.vrrp_process(sessions), global.automatic_priority)
+}
+
 /// What the vrrp process needs to know to tell others of changes.
 fn notifying(global: &Global, instance: &Instance) -> Notifying {
     let fifos = [&global.notify_fifo, &global.vrrp_notify_fifo];
@@ -202,6 +211,7 @@ fn notifying(global: &Global, instance: &Instance) -> Notifying {
             .collect(),
         script_security: global.script_security,
         umask: global.umask,
+        supplementary_groups: global.supplementary_groups,
         dump_files: dump_files(global, instance),
     }
 }
@@ -217,6 +227,7 @@ fn dump_files(global: &Global, instance: &Instance) -> DumpFiles {
         data: of_instance(&files.data),
         statistics: of_instance(&files.statistics),
         json: of_instance(&files.json),
+        json_version: files.json_version,
     }
 }
 

@@ -2,12 +2,11 @@
 
 mod options;
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CStr, OsStr, OsString};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use elver_sys::namespace::NetworkNamespace;
 use elver_sys::process;
 
 use self::options::{Options, Wish};
@@ -22,6 +21,9 @@ use crate::signals;
 use crate::succession::Predecessor;
 
 pub(crate) use self::options::command;
+
+/// What the director is called in the kernel's list of processes.
+const NAME: &CStr = c"keepalived";
 
 /// keepalived's exit code where its options cannot be understood.
 const USAGE: u8 = 1;
@@ -135,7 +137,7 @@ fn run(options: Options, instance: &Instance) -> Result<ExitCode, Failure> {
         process::set_umask(mask);
     }
     if let Some(name) = &options.namespace {
-        enter(name)?;
+        director::enter_namespace(name)?;
     }
     if let Some(report) = &options.config_test {
         let mut output: Box<dyn Write> = match report {
@@ -155,15 +157,17 @@ fn run(options: Options, instance: &Instance) -> Result<ExitCode, Failure> {
         std::fs::write(path, pattern).map_err(Failure::system(path))?;
     }
     // pgrep and killall look for this name, however the program was started.
-    process::set_name(c"keepalived").map_err(Failure::system("the name of this process"))?;
-    let predecessor = Predecessor::of(instance);
-    if options.foreground || predecessor.is_some() {
-        return serve(origin, &options, predecessor, None, instance);
+    process::set_name(NAME).map_err(Failure::system("the name of this process"))?;
+    if options.foreground {
+        return serve(origin, &options, None, instance);
     }
     // While whoever typed this is there to read it.
-    configuration::load(&origin, configuration::Told::OnConsole)?;
+    let configuration = configuration::load(&origin, configuration::Told::OnConsole)?;
+    if Predecessor::is_there(&director::named(&configuration, instance)) {
+        return serve(origin, &options, None, instance);
+    }
     match background::go()? {
-        Side::Daemon(starter) => serve(origin, &options, None, Some(starter), instance),
+        Side::Daemon(starter) => serve(origin, &options, Some(starter), instance),
         Side::Started { code, words } => {
             if !words.is_empty() {
                 eprintln!("keepalived: {words}");
@@ -177,7 +181,6 @@ fn run(options: Options, instance: &Instance) -> Result<ExitCode, Failure> {
 fn serve(
     origin: Origin,
     options: &Options,
-    predecessor: Option<Predecessor>,
     mut starter: Option<Starter>,
     instance: &Instance,
 ) -> Result<ExitCode, Failure> {
@@ -203,7 +206,9 @@ fn serve(
         keep_services: options.keep_services,
         report_addresses: options.report_addresses,
         pid_files: pid_files(options),
-        predecessor,
+        process_name: NAME.to_owned(),
+        is_in_namespace: options.namespace.is_some(),
+        predecessor: None,
     };
     let files = Files {
         origin,
@@ -242,12 +247,6 @@ fn pid_files(options: &Options) -> PidFiles {
         ],
         check: or(&options.check_pid_file, "checkers.pid"),
     }
-}
-
-fn enter(name: &str) -> Result<(), Failure> {
-    let path = Path::new("/run/netns").join(name);
-    let entered = NetworkNamespace::open(&path).and_then(|namespace| namespace.enter());
-    entered.map_err(Failure::system(format!("network namespace {name}")))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
 
-use elver_core::config::model::{Route, Rule, Tracker, VrrpInstance};
+use elver_core::config::model::{Route, RouterSettings, Rule, Tracker, VrrpInstance};
 use elver_core::vrrp::{HeldAddress, InterfaceCondition, PRIORITY_STOP, SEALED_FROM, addresses_of};
 use elver_sys::gratuitous_arp::GratuitousArp;
 use elver_sys::netlink::{
@@ -46,8 +46,8 @@ pub(super) struct Host {
     netlink: Netlink,
     events: NetlinkEvents,
     virtual_macs: VirtualMacs,
-    /// Interfaces whose addresses stay when the first of their subnet goes.
-    promoting: KernelSettings,
+    /// Settings that the file asks for.
+    kernel: KernelSettings,
     arp: GratuitousArp,
     links: BTreeMap<u32, Link>,
     /// In the kernel's order.
@@ -71,7 +71,7 @@ impl Host {
             netlink: Netlink::open()?,
             events,
             virtual_macs: VirtualMacs::default(),
-            promoting: KernelSettings::default(),
+            kernel: KernelSettings::default(),
             arp: GratuitousArp::open()?,
             links: BTreeMap::new(),
             addresses: Vec::new(),
@@ -98,7 +98,11 @@ impl Host {
     }
 
     /// Makes ready for these instances; returns what an operator must know.
-    pub(super) fn prepare(&mut self, instances: &[VrrpInstance]) -> io::Result<Vec<String>> {
+    pub(super) fn prepare(
+        &mut self,
+        instances: &[VrrpInstance],
+        settings: &RouterSettings,
+    ) -> io::Result<Vec<String>> {
         self.sockets.configure(instances);
         self.tracked = instances
             .iter()
@@ -113,13 +117,16 @@ impl Host {
             .flat_map(addresses_of)
             .map(|held| (held.interface, held.address, held.prefix_length))
             .collect();
-        self.promoting.restore();
+        self.kernel.restore();
+        if settings.no_local_reports {
+            self.kernel.set_all("igmp_link_local_mcast_reports", "0");
+        }
         for instance in instances
             .iter()
             .filter(|instance| instance.promote_secondaries)
         {
             let interface = &instance.interface;
-            self.promoting.set(interface, "promote_secondaries", "1");
+            self.kernel.set(interface, "promote_secondaries", "1");
         }
         self.virtual_macs.configure(&mut self.netlink, instances);
         let mut problems = self.make_virtual_macs();
@@ -150,7 +157,7 @@ impl Host {
     /// Removes what was made for the instances.
     pub(super) fn close(&mut self) {
         self.virtual_macs.remove(&mut self.netlink);
-        self.promoting.restore();
+        self.kernel.restore();
     }
 
     /// Makes devices with virtual MAC addresses that are not there.

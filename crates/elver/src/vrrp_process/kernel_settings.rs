@@ -14,7 +14,18 @@ pub(super) struct KernelSettings {
 impl KernelSettings {
     /// Sets what IPv4 does on an interface.
     pub(super) fn set(&mut self, interface: &str, setting: &str, value: &str) {
-        let path = format!("/proc/sys/net/ipv4/conf/{interface}/{setting}");
+        self.write(
+            format!("/proc/sys/net/ipv4/conf/{interface}/{setting}"),
+            value,
+        );
+    }
+
+    /// Sets what IPv4 does on all interfaces.
+    pub(super) fn set_all(&mut self, setting: &str, value: &str) {
+        self.write(format!("/proc/sys/net/ipv4/{setting}"), value);
+    }
+
+    fn write(&mut self, path: String, value: &str) {
         let before = std::fs::read_to_string(&path).unwrap_or_default();
         if before.trim() == value {
             return;

@@ -15,6 +15,7 @@ mod sockets;
 pub(crate) mod trackers;
 mod virtual_mac;
 
+use std::ffi::CStr;
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -24,7 +25,6 @@ use std::time::{Duration, Instant};
 use elver_core::config::model::TrackedScript;
 use elver_core::vrrp::messages::{Command, Dump, Notice};
 use elver_core::vrrp::{Effect, Input, ScriptAction, VirtualRouters};
-use elver_sys::scheduling;
 use elver_sys::script::Signal;
 use elver_sys::timer::Timer;
 use rustix::time::{ClockId, clock_gettime};
@@ -36,7 +36,8 @@ use tokio::task::JoinHandle;
 use tracing::{debug, error, info, warn};
 
 use crate::notify_fifos::NotifyFifos;
-use crate::scripts::{Ended, Scripts};
+use crate::own_process::OwnProcess;
+use crate::scripts::{Ended, Rules, Scripts};
 use crate::signals;
 use bfd::Bfd;
 use dumps::Dumps;
@@ -47,6 +48,8 @@ use trackers::{Observation, Watches};
 
 /// The part of this process that is BFD's.
 pub(crate) const MODULE_OF_BFD: &str = bfd::MODULE;
+/// Its name in the kernel's list of processes, where it is given no other.
+pub(crate) const NAME: &CStr = c"elver-vrrp";
 /// How long the last notices may take to be written before the process ends without them.
 const FAREWELL: Duration = Duration::from_millis(200);
 
@@ -95,7 +98,7 @@ async fn serve(channel: UnixStream) -> io::Result<()> {
         script_configurations: Vec::new(),
         watches: Watches::new(),
         bfd: Bfd::new(seed()),
-        memory_locked: false,
+        own: OwnProcess::named(NAME),
         dumps: Dumps::start(),
         director,
     };
@@ -171,7 +174,7 @@ struct Process {
     script_configurations: Vec<TrackedScript>,
     watches: Watches,
     bfd: Bfd,
-    memory_locked: bool,
+    own: OwnProcess,
     dumps: Dumps,
     director: Director,
 }
@@ -187,18 +190,24 @@ impl Process {
                 trackers,
                 pacing,
                 not_before,
-                no_swap,
+                settings,
+                own,
                 notifying,
                 resume,
             } => {
-                self.lock_memory(no_swap);
+                for problem in self.own.configure(own) {
+                    self.director.problem(problem);
+                }
                 self.script_configurations.clone_from(&trackers.scripts);
-                self.scripts
-                    .configure(notifying.script_security, notifying.umask);
+                self.scripts.configure(Rules {
+                    security: notifying.script_security,
+                    umask: notifying.umask,
+                    supplementary_groups: notifying.supplementary_groups,
+                });
                 self.dumps.configure(notifying.dump_files);
                 let fifos = notifying.fifos.iter().map(Path::new);
                 self.notify_fifos.open(fifos);
-                let problems = self.host.prepare(&instances)?;
+                let problems = self.host.prepare(&instances, &settings)?;
                 for (interface, condition) in self.host.conditions() {
                     self.handle(Input::InterfaceChanged {
                         interface,
@@ -223,6 +232,7 @@ impl Process {
                     statics,
                     trackers: trackers.clone(),
                     pacing,
+                    settings,
                     start_delay,
                     resume,
                 });
@@ -258,15 +268,6 @@ impl Process {
 
     fn dump(&mut self, dump: Dump) {
         self.dumps.write(&mut self.routers, dump);
-    }
-
-    fn lock_memory(&mut self, lock: bool) {
-        if std::mem::replace(&mut self.memory_locked, lock) != lock
-            && let Err(error) = scheduling::lock_memory(lock)
-        {
-            self.director
-                .problem(format!("vrrp_no_swap: the memory is not locked: {error}"));
-        }
     }
 
     fn happened(&mut self, happening: Happening) {
@@ -397,6 +398,10 @@ impl Process {
 
     fn let_timers_run_out(&mut self) {
         let now = Instant::now();
+        if let Some(late) = self.own.lateness(self.deadline(), now) {
+            warn!("A thread timer expired {} seconds ago", late.as_secs_f32());
+            self.director.tell(Notice::Late(late));
+        }
         if self
             .bfd
             .poll_timeout()

@@ -38,7 +38,36 @@ struct Wanted {
     /// Name of the interface below.
     base: String,
     mac: VirtualMac,
-    ipv6: bool,
+    /// Whether advertisements of IPv6 leave by it.
+    lends_source: bool,
+}
+
+/// The device of an instance, and those of its addresses that have their own.
+fn devices(instance: &VrrpInstance) -> Vec<Wanted> {
+    let own = instance.virtual_mac.iter().map(|mac| Wanted {
+        base: instance.interface.clone(),
+        mac: mac.clone(),
+        lends_source: is_ipv6(instance),
+    });
+    let mut wanted: Vec<Wanted> = own.collect();
+    let addresses = instance.virtual_addresses.iter();
+    for address in addresses.chain(&instance.excluded_addresses) {
+        let Some(mac) = &address.virtual_mac else {
+            continue;
+        };
+        if wanted
+            .iter()
+            .all(|other| other.mac.interface != mac.interface)
+        {
+            let base = address.interface.as_ref().unwrap_or(&instance.interface);
+            wanted.push(Wanted {
+                base: base.clone(),
+                mac: mac.clone(),
+                lends_source: false,
+            });
+        }
+    }
+    wanted
 }
 
 /// The devices that this process has made or found, and what it has changed for them.
@@ -54,17 +83,7 @@ pub(super) struct VirtualMacs {
 impl VirtualMacs {
     /// Takes those of these instances in, and removes the devices of others.
     pub(super) fn configure(&mut self, netlink: &mut Netlink, instances: &[VrrpInstance]) {
-        self.wanted = instances
-            .iter()
-            .filter_map(|instance| {
-                let virtual_mac = instance.virtual_mac.clone()?;
-                Some(Wanted {
-                    base: instance.interface.clone(),
-                    mac: virtual_mac,
-                    ipv6: is_ipv6(instance),
-                })
-            })
-            .collect();
+        self.wanted = instances.iter().flat_map(devices).collect();
         let wanted = &self.wanted;
         let is_wanted = |name: &String| wanted.iter().any(|wanted| wanted.mac.interface == *name);
         let (made, gone) = std::mem::take(&mut self.made)
@@ -95,8 +114,13 @@ impl VirtualMacs {
         source: impl Fn(&str) -> Option<Ipv6Addr>,
     ) -> Vec<String> {
         let mut problems = Vec::new();
-        for Wanted { base, mac, ipv6 } in self.wanted.clone() {
-            let source = if ipv6 { source(&base) } else { None };
+        for wanted in self.wanted.clone() {
+            let Wanted { base, mac, .. } = wanted;
+            let source = if wanted.lends_source {
+                source(&base)
+            } else {
+                None
+            };
             if let Err(error) = self.make_one(netlink, &base, &mac, source) {
                 problems.push(format!("cannot make {} on {base}: {error}", mac.interface));
             }

@@ -2,7 +2,10 @@
 
 use super::scripts::script;
 use super::{Quoted, Seconds, Writer};
-use crate::config::model::{ClientCertificate, DumpFiles, FlushOnStop, Global};
+use crate::config::model::{
+    AutomaticPriority, BusyFile, ClientCertificate, DumpFiles, FlushOnStop, Global, JsonVersion,
+    LinkDelay,
+};
 
 /// The lines of `global_defs`.
 pub(super) fn global(w: &mut Writer, global: &Global) {
@@ -28,6 +31,40 @@ pub(super) fn global(w: &mut Writer, global: &Global) {
             w.line(format_args!("{keyword} {}", Quoted(path)));
         }
     }
+    if files.json_version == JsonVersion::Second {
+        w.line(format_args!("json_version 2"));
+    }
+    automatic_priority(w, &global.automatic_priority);
+    for (keyword, value) in [
+        ("process_name", &global.process_name),
+        ("reload_time_file", &global.reloading.time_file),
+        ("config_save_dir", &global.copies),
+        ("vmac_addr_prefix", &global.address_mac_prefix),
+    ] {
+        if let Some(value) = value {
+            w.line(format_args!("{keyword} {}", Quoted(value)));
+        }
+    }
+    match &global.reloading.busy_file {
+        Some(BusyFile::Usual) => w.line(format_args!("reload_file")),
+        Some(BusyFile::At(path)) => w.line(format_args!("reload_file {}", Quoted(path))),
+        None => {}
+    }
+    for (keyword, is_on) in [
+        ("reload_repeat", global.reloading.repeats),
+        ("dynamic_interfaces", global.dynamic_interfaces),
+        ("log_unknown_vrids", global.routers.logs_unknown),
+        ("disable_local_igmp", global.routers.no_local_reports),
+        ("set_supplementary_groups", global.supplementary_groups),
+        (
+            "fifo_write_vrrp_states_on_reload",
+            global.routers.tells_states_on_reload,
+        ),
+    ] {
+        if is_on {
+            w.line(format_args!("{keyword}"));
+        }
+    }
     if global.dumps_by_instance {
         w.line(format_args!("data_use_instance"));
     }
@@ -47,6 +84,44 @@ pub(super) fn global(w: &mut Writer, global: &Global) {
     }
     if global.notify_at_start {
         w.line(format_args!("rs_init_notifies"));
+    }
+}
+
+fn automatic_priority(w: &mut Writer, priority: &AutomaticPriority) {
+    let usual = AutomaticPriority::default();
+    if priority.most != usual.most {
+        w.line(format_args!("max_auto_priority {}", priority.most));
+    }
+    if priority.lateness != usual.lateness {
+        let lateness = priority.lateness.as_micros();
+        w.line(format_args!("min_auto_priority_delay {lateness}"));
+    }
+}
+
+/// Delays of links.
+pub(super) fn link_delays(w: &mut Writer, delays: &[LinkDelay]) {
+    if !delays.is_empty() {
+        w.block(format_args!("interface_up_down_delays"), |w| {
+            for delay in delays {
+                let (down, up) = (Seconds(delay.down), Seconds(delay.up));
+                w.line(format_args!("{} {down} {up}", Quoted(&delay.interface)));
+            }
+        });
+    }
+}
+
+/// What stands outside of every block.
+pub(super) fn outermost(w: &mut Writer, global: &Global) {
+    for (keyword, value) in [
+        ("net_namespace", &global.network_namespace),
+        ("instance", &global.instance),
+    ] {
+        if let Some(value) = value {
+            w.line(format_args!("{keyword} {}", Quoted(value)));
+        }
+    }
+    if global.patience != Global::default().patience {
+        w.line(format_args!("child_wait_time {}", Seconds(global.patience)));
     }
 }
 

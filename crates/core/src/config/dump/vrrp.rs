@@ -2,8 +2,8 @@
 
 use super::{Quoted, Seconds, Writer, routing, scripts, tracking};
 use crate::config::model::{
-    Authentication, Gaps, InitialState, Nftables, Pacing, SyncGroup, VirtualAddress, VirtualMac,
-    VrrpInstance, VrrpVersion,
+    Authentication, Gaps, InitialState, Nftables, Pacing, SyncGroup, UnicastChecksum,
+    VirtualAddress, VirtualMac, VrrpInstance, VrrpVersion,
 };
 
 impl Writer {
@@ -185,6 +185,14 @@ impl Writer {
                 }
             });
         }
+        if instance.lacks_peers {
+            self.line(format_args!("unicast_fault_no_peer"));
+        }
+        match instance.unicast_checksum {
+            UnicastChecksum::Learnt => {}
+            UnicastChecksum::OfGroup => self.line(format_args!("old_unicast_checksum")),
+            UnicastChecksum::OfPacket => self.line(format_args!("old_unicast_checksum never")),
+        }
         if !instance.track_primary {
             self.line(format_args!("dont_track_primary"));
         }
@@ -218,7 +226,19 @@ impl Writer {
         ] {
             self.line(format_args!("{keyword} {on}"));
         }
-        // keepalived knows it since 2.3.
+        if !announcements.elsewhere.is_zero() {
+            let all = if announcements.elsewhere_all {
+                "all "
+            } else {
+                ""
+            };
+            let time = Seconds(announcements.elsewhere);
+            self.line(format_args!("garp_extra_if {all}{time}"));
+        }
+        // keepalived knows these since 2.3.
+        if let Some(priority) = instance.yields_when_late {
+            self.line(format_args!("timer_expired_backup {priority}"));
+        }
         if instance.deaf_as_owner {
             self.line(format_args!("owner_ignore_adverts"));
         }
@@ -256,6 +276,9 @@ impl Writer {
         }
         if !address.restore {
             line += " no_track";
+        }
+        if address.virtual_mac.is_some() {
+            line += " use_vmac";
         }
         self.line(format_args!("{line}"));
     }

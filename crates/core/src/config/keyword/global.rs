@@ -32,27 +32,13 @@ pub(super) const OUTERMOST: &[Keyword] = &[
     acted("bfd_instance", &[NAME]).opens(BlockKind::Bfd),
     acted("garp_group", &[]).opens(BlockKind::GarpGroup),
     acted("SSL", &[]).opens(BlockKind::Ssl),
-    missing(
-        "track_group",
-        &[NAME],
-        "an address, route or rule that is lost puts no instance into fault",
-    )
-    .opens(BlockKind::TrackGroup),
+    acted("track_group", &[NAME]).opens(BlockKind::TrackGroup),
     acted("static_ipaddress", &[]).list(),
     acted("static_routes", &[]).list(),
     acted("static_rules", &[]).list(),
     idle("linkbeat_interfaces", &[], LINKS).list(),
-    missing(
-        "interface_up_down_delays",
-        &[],
-        "a link that goes or comes counts at once",
-    )
-    .list(),
-    missing(
-        "net_namespace",
-        &[NAME],
-        "everything runs in the namespace in which elver was started",
-    ),
+    acted("interface_up_down_delays", &[]).list(),
+    acted("net_namespace", &[NAME]),
     missing(
         "net_namespace_ipvs",
         &[Optional(&NAME)],
@@ -63,11 +49,7 @@ pub(super) const OUTERMOST: &[Keyword] = &[
         &[],
         "sets are those of nft, which every namespace has",
     ),
-    missing(
-        "instance",
-        &[NAME],
-        "the instance is the one that `--instance` names",
-    ),
+    acted("instance", &[NAME]),
     idle(
         "use_pid_dir",
         &[],
@@ -86,16 +68,9 @@ const MICROSECONDS: super::Argument = number(1, UNSIGNED);
 const BYTES: super::Argument = number(0, UNSIGNED);
 const COUNT: super::Argument = number(0, UNSIGNED);
 const SECONDS: super::Argument = whole_seconds(0, MOST_SECONDS / 1_000_000);
-/// Of `bfd_…` settings of a process.
-const WITH_VRRP: &str = "BFD runs in the vrrp process, whose settings hold for it";
-const EXTRA_INTERFACES: &str = super::vrrp::EXTRA_INTERFACES;
+const WITH_VRRP: &str = "BFD is done in the vrrp process, which has a name";
 /// Of `nftables_ipvs…`.
 const GROUPS: &str = "every address of a group is a virtual service of its own, without a mark";
-/// Of settings of priorities that rise by themselves.
-const RAISED: &str = "priorities are as `…_rt_priority` sets them";
-const NAMES: &str = "every process is named as the program is";
-const ADDRESSES_ELSEWHERE: &str = super::vrrp::ADDRESSES_ELSEWHERE;
-const TIMED: &str = "nothing is read again by the clock";
 const TABLES: &str = "routing tables are main, local, default and numbers";
 const QUEUES: &str = super::vrrp::QUEUES;
 const CPUS: super::Argument = Rest("CPU …");
@@ -144,17 +119,8 @@ pub(super) const GLOBAL_DEFS: &[Keyword] = &[
     acted("vrrp_garp_interval", &[seconds(1, LONGEST)]),
     acted("vrrp_gna_interval", &[seconds(1, LONGEST)]),
     acted("vrrp_min_garp", &[OPTIONAL_BOOLEAN]),
-    missing(
-        "vrrp_garp_extra_if",
-        &[Rest("[all] SECONDS")],
-        EXTRA_INTERFACES,
-    ),
-    missing(
-        "vrrp_vmac_garp_intvl",
-        &[Rest("[all] SECONDS")],
-        EXTRA_INTERFACES,
-    )
-    .use_instead("vrrp_garp_extra_if"),
+    acted("vrrp_garp_extra_if", &[Rest("[all] SECONDS")]),
+    acted("vrrp_vmac_garp_intvl", &[Rest("[all] SECONDS")]).use_instead("vrrp_garp_extra_if"),
     acted("vrrp_down_timer_adverts", &[number(1, 100)]),
     acted("vrrp_lower_prio_no_advert", &[OPTIONAL_BOOLEAN]),
     acted("vrrp_higher_prio_send_advert", &[OPTIONAL_BOOLEAN]),
@@ -188,54 +154,42 @@ pub(super) const GLOBAL_DEFS: &[Keyword] = &[
         GROUPS,
     ),
     missing("nftables_ipvs_start_fwmark", &[number(1, UNSIGNED)], GROUPS),
-    missing(
-        "disable_local_igmp",
-        &[],
-        "the kernel reports memberships of local groups as it is set to",
-    ),
+    acted("disable_local_igmp", &[]),
     acted("vrrp_check_unicast_src", &[]),
     acted("vrrp_skip_check_adv_addr", &[OPTIONAL_BOOLEAN]),
     acted("vrrp_strict", &[OPTIONAL_BOOLEAN]),
     acted("vrrp_priority", &[NICE]),
     acted("checker_priority", &[NICE]),
-    missing("bfd_priority", &[NICE], WITH_VRRP),
+    acted("bfd_priority", &[NICE]),
     acted("vrrp_no_swap", &[]),
-    missing(
-        "checker_no_swap",
-        &[],
-        "the memory of the check process may be swapped out",
-    ),
-    missing("bfd_no_swap", &[], WITH_VRRP),
+    acted("checker_no_swap", &[]),
+    acted("bfd_no_swap", &[]),
     acted("vrrp_rt_priority", &[REALTIME]),
     acted("checker_rt_priority", &[REALTIME]),
-    missing("bfd_rt_priority", &[REALTIME], WITH_VRRP),
+    acted("bfd_rt_priority", &[REALTIME]),
     acted("vrrp_cpu_affinity", &[CPUS]),
     acted("checker_cpu_affinity", &[CPUS]),
-    missing("bfd_cpu_affinity", &[CPUS], WITH_VRRP),
+    acted("bfd_cpu_affinity", &[CPUS]),
     acted("vrrp_rlimit_rttime", &[MICROSECONDS]),
     acted("checker_rlimit_rttime", &[MICROSECONDS]),
-    missing("bfd_rlimit_rttime", &[MICROSECONDS], WITH_VRRP),
+    acted("bfd_rlimit_rttime", &[MICROSECONDS]),
     acted("vrrp_rlimit_rtime", &[MICROSECONDS]).use_instead("vrrp_rlimit_rttime"),
     acted("checker_rlimit_rtime", &[MICROSECONDS]).use_instead("checker_rlimit_rttime"),
-    missing("bfd_rlimit_rtime", &[MICROSECONDS], WITH_VRRP).use_instead("bfd_rlimit_rttime"),
-    missing("max_auto_priority", &[Optional(&number(-1, 99))], RAISED),
-    missing("min_auto_priority_delay", &[number(1, 10_000_000)], RAISED),
-    missing("process_names", &[], NAMES),
-    missing("process_name", &[Optional(&NAME)], NAMES),
-    missing("vrrp_process_name", &[Optional(&NAME)], NAMES),
-    missing("checker_process_name", &[Optional(&NAME)], NAMES),
-    missing("lvs_process_name", &[Optional(&NAME)], NAMES).use_instead("checker_process_name"),
-    missing("bfd_process_name", &[Optional(&NAME)], NAMES),
+    acted("bfd_rlimit_rtime", &[MICROSECONDS]).use_instead("bfd_rlimit_rttime"),
+    acted("max_auto_priority", &[Optional(&number(-1, 99))]),
+    acted("min_auto_priority_delay", &[number(1, 10_000_000)]),
+    acted("process_names", &[]),
+    acted("process_name", &[Optional(&NAME)]),
+    acted("vrrp_process_name", &[Optional(&NAME)]),
+    acted("checker_process_name", &[Optional(&NAME)]),
+    acted("lvs_process_name", &[Optional(&NAME)]).use_instead("checker_process_name"),
+    idle("bfd_process_name", &[Optional(&NAME)], WITH_VRRP),
     idle(
         "use_symlink_paths",
         &[OPTIONAL_BOOLEAN],
         "a script is told the name that the file gives it, and its target is what is looked at",
     ),
-    missing(
-        "set_supplementary_groups",
-        &[OPTIONAL_BOOLEAN],
-        "scripts have no group but that of their user",
-    ),
+    acted("set_supplementary_groups", &[OPTIONAL_BOOLEAN]),
     acted("startup_script", &[SCRIPT]),
     acted("startup_script_timeout", &[whole_seconds(1, 1000)]),
     acted("shutdown_script", &[SCRIPT]),
@@ -247,11 +201,7 @@ pub(super) const GLOBAL_DEFS: &[Keyword] = &[
     acted("vrrp_notify_fifo", &[Rest("PATH [USER [GROUP]]")]),
     acted("vrrp_notify_fifo_script", &[SCRIPT]),
     acted("vrrp_notify_priority_changes", &[OPTIONAL_BOOLEAN]),
-    missing(
-        "fifo_write_vrrp_states_on_reload",
-        &[],
-        "states are written when they change",
-    ),
+    acted("fifo_write_vrrp_states_on_reload", &[]),
     acted("lvs_notify_fifo", &[Rest("PATH [USER [GROUP]]")]),
     acted("lvs_notify_fifo_script", &[SCRIPT]),
     known("snmp_socket", &[Optional(&Word("a socket"))]),
@@ -310,38 +260,25 @@ pub(super) const GLOBAL_DEFS: &[Keyword] = &[
     ),
     idle("vrrp_rx_bufs_multiplier", &[number(1, UNSIGNED)], QUEUES),
     acted("rs_init_notifies", &[OPTIONAL_BOOLEAN]),
-    missing(
+    acted(
         "dynamic_interfaces",
         &[Optional(&Choice(&["allow_if_changes"]))],
-        "an interface that is not there when the file is read is an error",
     ),
-    missing(
-        "log_unknown_vrids",
-        &[],
-        "advertisements of other virtual routers are passed over in silence",
-    ),
+    acted("log_unknown_vrids", &[]),
     acted("vmac_prefix", &[NAME]),
-    missing("vmac_addr_prefix", &[NAME], ADDRESSES_ELSEWHERE),
+    acted("vmac_addr_prefix", &[NAME]),
     acted("umask", &[Rest("a number or names of bits")]),
     acted("vrrp_startup_delay", &[seconds(1_000, LONGEST)]),
     acted("vrrp_delay_after_boot", &[seconds(1_000, LONGEST)]),
-    missing(
-        "random_seed",
-        &[number(0, UNSIGNED)],
-        "`${_RANDOM}` is another number whenever the file is read",
-    ),
+    acted("random_seed", &[number(0, UNSIGNED)]),
     idle(
         "reload_check_config",
         &[Optional(&PATH)],
         "a file with errors changes nothing in any case, and the log says why",
     ),
-    missing("reload_time_file", &[PATH], TIMED),
-    missing("reload_repeat", &[], TIMED),
-    missing(
-        "reload_file",
-        &[Optional(&PATH)],
-        "no file is removed once the configuration has been read",
-    ),
+    acted("reload_time_file", &[PATH]),
+    acted("reload_repeat", &[]),
+    acted("reload_file", &[Optional(&PATH)]),
     acted(
         "include_check",
         &[Rest("[+-][readable match wildcard_match brace_match]")],
@@ -351,20 +288,12 @@ pub(super) const GLOBAL_DEFS: &[Keyword] = &[
         &[PATH],
         "no copy of the files is made",
     ),
-    missing(
-        "config_save_dir",
-        &[PATH],
-        "no copies of the files are kept",
-    ),
+    acted("config_save_dir", &[PATH]),
     acted("data_use_instance", &[OPTIONAL_BOOLEAN]),
     acted("state_dump_file", &[PATH]),
     acted("stats_dump_file", &[PATH]),
     acted("json_dump_file", &[PATH]),
-    missing(
-        "json_version",
-        &[number(1, 2)],
-        "keepalived.json has the first version of its format",
-    ),
+    acted("json_version", &[number(1, 2)]),
     missing("iproute_usr_dir", &[PATH], TABLES),
     missing("iproute_etc_dir", &[PATH], TABLES),
 ];

@@ -9,24 +9,13 @@ use super::{
 const COUNT: super::Argument = number(0, UNSIGNED);
 const SECONDS: super::Argument = whole_seconds(0, MOST_SECONDS / 1_000_000);
 
-/// Of addresses on other interfaces than that of their instance.
-pub(super) const EXTRA_INTERFACES: &str =
-    "addresses on other interfaces are announced with all others, and not beyond that";
-pub(super) const ADDRESSES_ELSEWHERE: &str =
-    "addresses on other interfaces have the hardware addresses of those";
 /// Of sizes of the kernel's queues.
 pub(super) const QUEUES: &str =
     "queues are as large as they are to be, and after a loss everything is read anew";
-const LATE: &str = "a master that was late stays master while it hears no other";
 const NO_HMAC: &str = "advertisements carry no HMAC";
 
 /// `track_group`.
-pub(super) const TRACK_GROUP: &[Keyword] = &[missing(
-    "group",
-    &[],
-    "an address, route or rule that is lost puts no instance into fault",
-)
-.list()];
+pub(super) const TRACK_GROUP: &[Keyword] = &[acted("group", &[]).list()];
 
 /// `vrrp_script`.
 pub(super) const SCRIPT_BLOCK: &[Keyword] = &[
@@ -127,7 +116,7 @@ pub(super) const INSTANCE: &[Keyword] = &[
     )
     .use_instead("lvs_sync_daemon in global_defs"),
     acted("use_vmac", &[Rest("[NAME] [MAC] …")]),
-    missing("use_vmac_addr", &[], ADDRESSES_ELSEWHERE),
+    acted("use_vmac_addr", &[]),
     acted("vmac_xmit_base", &[]),
     missing(
         "use_ipvlan",
@@ -146,18 +135,10 @@ pub(super) const INSTANCE: &[Keyword] = &[
     acted("unicast_src_ip", &[Address]),
     acted("mcast_dst_ip", &[Address]),
     acted("unicast_peer", &[]).list(),
-    missing(
-        "unicast_fault_no_peer",
-        &[],
-        "without a peer it advertises to the group",
-    ),
+    acted("unicast_fault_no_peer", &[]),
     acted("unicast_ttl", &[number(0, 255)]),
     acted("check_unicast_src", &[]),
-    missing(
-        "old_unicast_checksum",
-        &[Optional(&Choice(&["never"]))],
-        "unicast advertisements carry the checksum of keepalived since 1.4",
-    ),
+    acted("old_unicast_checksum", &[Optional(&Choice(&["never"]))]),
     acted("track_src_ip", &[]),
     acted("promote_secondaries", &[]),
     idle(
@@ -184,17 +165,11 @@ pub(super) const INSTANCE: &[Keyword] = &[
     acted("garp_master_refresh_repeat", &[COUNT]),
     acted("garp_lower_prio_delay", &[SECONDS]),
     acted("garp_lower_prio_repeat", &[COUNT]),
-    missing("garp_extra_if", &[Rest("[all] SECONDS")], EXTRA_INTERFACES),
-    missing(
-        "vmac_garp_intvl",
-        &[Rest("[all] SECONDS")],
-        EXTRA_INTERFACES,
-    )
-    .use_instead("garp_extra_if"),
+    acted("garp_extra_if", &[Rest("[all] SECONDS")]),
+    acted("vmac_garp_intvl", &[Rest("[all] SECONDS")]).use_instead("garp_extra_if"),
     acted("down_timer_adverts", &[number(1, 100)]),
-    missing("timer_expired_backup", &[Optional(&number(1, 254))], LATE),
-    missing("thread_timer_expired", &[Optional(&number(1, 254))], LATE)
-        .use_instead("timer_expired_backup"),
+    acted("timer_expired_backup", &[Optional(&number(1, 254))]),
+    acted("thread_timer_expired", &[Optional(&number(1, 254))]).use_instead("timer_expired_backup"),
     acted("lower_prio_no_advert", &[OPTIONAL_BOOLEAN]),
     acted("higher_prio_send_advert", &[OPTIONAL_BOOLEAN]),
     acted("owner_ignore_adverts", &[OPTIONAL_BOOLEAN]),

@@ -92,9 +92,11 @@ pub(super) fn virtual_address(
                 set_broadcast(context, &mut virtual_address, broadcast);
             }
             ("no_track", _) => virtual_address.restore = false,
+            // The instance sees to it.
+            ("use_vmac", _) => {}
             (
                 "peer" | "preferred_lft" | "home" | "-nodad" | "mngtmpaddr" | "noprefixroute"
-                | "autojoin" | "use_vmac",
+                | "autojoin",
                 _,
             ) => {
                 context.report.note(

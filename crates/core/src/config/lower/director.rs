@@ -6,7 +6,8 @@ use super::script::{run_as, script};
 use crate::config::directive::{Context, Directive};
 use crate::config::keyword::BlockKind;
 use crate::config::model::{
-    AwaitedScript, ClientCertificate, DumpFiles, FlushOnStop, Global, Script, ScriptUser,
+    AwaitedScript, BusyFile, ClientCertificate, DumpFiles, FlushOnStop, Global, JsonVersion,
+    Reloading, Script, ScriptUser,
 };
 
 /// keepalived's time for a script at the start or the end.
@@ -20,6 +21,11 @@ pub(super) struct ReadDirector {
     data: Option<String>,
     statistics: Option<String>,
     json: Option<String>,
+    json_version: JsonVersion,
+    reloading: Reloading,
+    copies: Option<String>,
+    dynamic_interfaces: bool,
+    supplementary_groups: bool,
     dumps_by_instance: bool,
     flush: bool,
     flush_on_stop: Option<FlushOnStop>,
@@ -40,6 +46,20 @@ impl ReadDirector {
             "state_dump_file" => self.data = path(),
             "stats_dump_file" => self.statistics = path(),
             "json_dump_file" => self.json = path(),
+            "json_version" => {
+                self.json_version = match directive.number() {
+                    Some(2) => JsonVersion::Second,
+                    _ => JsonVersion::First,
+                };
+            }
+            "reload_time_file" => self.reloading.time_file = path(),
+            "reload_repeat" => self.reloading.repeats = true,
+            "reload_file" => {
+                self.reloading.busy_file = Some(path().map_or(BusyFile::Usual, BusyFile::At));
+            }
+            "config_save_dir" => self.copies = path(),
+            "dynamic_interfaces" => self.dynamic_interfaces = true,
+            "set_supplementary_groups" => self.supplementary_groups = directive.boolean(),
             "data_use_instance" => self.dumps_by_instance = directive.boolean(),
             "lvs_flush" => self.flush = true,
             "lvs_flush_on_stop" | "lvs_flush_onstop" => {
@@ -73,7 +93,12 @@ impl ReadDirector {
                 data: self.data.unwrap_or(files.data),
                 statistics: self.statistics.unwrap_or(files.statistics),
                 json: self.json.unwrap_or(files.json),
+                json_version: self.json_version,
             },
+            reloading: self.reloading,
+            copies: self.copies,
+            dynamic_interfaces: self.dynamic_interfaces,
+            supplementary_groups: self.supplementary_groups,
             dumps_by_instance: self.dumps_by_instance,
             flush: self.flush,
             flush_on_stop: self.flush_on_stop.unwrap_or(FlushOnStop::No),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::directive::Directive;
+use crate::config::directive::{Context, Directive};
 use crate::config::model::Announcements;
 
 /// The settings as one level has them. In `global_defs` each has `vrrp_` before its name.
@@ -14,6 +14,8 @@ pub(super) struct Election {
     garp_master_refresh_repeat: Option<u32>,
     garp_lower_prio_delay: Option<Duration>,
     garp_lower_prio_repeat: Option<u32>,
+    /// The time, and whether it is for all interfaces.
+    garp_extra_if: Option<(Duration, bool)>,
     min_garp: Option<bool>,
     down_timer_adverts: Option<u32>,
     lower_prio_no_advert: Option<bool>,
@@ -27,7 +29,7 @@ pub(super) struct Election {
 
 impl Election {
     /// Whether the directive was one of these settings, and is taken in.
-    pub(super) fn take(&mut self, directive: &Directive<'_>) -> bool {
+    pub(super) fn take(&mut self, context: &mut Context<'_>, directive: &Directive<'_>) -> bool {
         let name = directive.keyword.name;
         let number = || directive.number().and_then(|n| u32::try_from(n).ok());
         let boolean = || Some(directive.boolean());
@@ -38,6 +40,7 @@ impl Election {
             "garp_master_refresh_repeat" => self.garp_master_refresh_repeat = number(),
             "garp_lower_prio_delay" => self.garp_lower_prio_delay = directive.time(),
             "garp_lower_prio_repeat" => self.garp_lower_prio_repeat = number(),
+            "garp_extra_if" | "vmac_garp_intvl" => self.garp_extra_if = extra(context, directive),
             "min_garp" => self.min_garp = boolean(),
             "down_timer_adverts" => self.down_timer_adverts = number(),
             "lower_prio_no_advert" => self.lower_prio_no_advert = boolean(),
@@ -65,6 +68,7 @@ impl Election {
             garp_lower_prio_repeat: self
                 .garp_lower_prio_repeat
                 .or(global.garp_lower_prio_repeat),
+            garp_extra_if: self.garp_extra_if.or(global.garp_extra_if),
             min_garp: self.min_garp.or(global.min_garp),
             down_timer_adverts: self.down_timer_adverts.or(global.down_timer_adverts),
             lower_prio_no_advert: self.lower_prio_no_advert.or(global.lower_prio_no_advert),
@@ -135,6 +139,8 @@ impl Election {
                 .unwrap_or(usual.refresh_repeat),
             lower_priority_delay: self.garp_lower_prio_delay.unwrap_or(delay),
             lower_priority_repeat: self.garp_lower_prio_repeat.unwrap_or(repeat),
+            elsewhere: self.garp_extra_if.map_or(usual.elsewhere, |(time, _)| time),
+            elsewhere_all: self.garp_extra_if.is_some_and(|(_, all)| all),
         }
     }
 
@@ -165,4 +171,32 @@ impl Election {
     pub(super) fn check_unicast_source(&self) -> bool {
         self.check_unicast_src.unwrap_or(false)
     }
+}
+
+/// The longest time that `garp_extra_if` takes: a day, in seconds.
+const DAY: u32 = 86_400;
+
+/// `[all] SECONDS`.
+fn extra(context: &mut Context<'_>, directive: &Directive<'_>) -> Option<(Duration, bool)> {
+    let (mut time, mut all) = (None, false);
+    for word in directive.rest(0) {
+        match (&*word.text, word.text.parse()) {
+            ("all", _) => all = true,
+            (_, Ok(seconds @ 0..=DAY)) => time = Some(Duration::from_secs(u64::from(seconds))),
+            (other, _) => {
+                context
+                    .report
+                    .error(word.span, format!("`{other}` is no time up to a day"))
+                    .help("write whole seconds, up to 86400");
+                return None;
+            }
+        }
+    }
+    if time.is_none() {
+        context
+            .report
+            .error(directive.name().span, "there is no time")
+            .help("add it in seconds: a third of the time after which switches forget");
+    }
+    Some((time?, all))
 }

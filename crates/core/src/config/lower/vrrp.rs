@@ -1,5 +1,6 @@
 //! VRRP instances and sync groups.
 
+mod address_macs;
 mod finish;
 mod strict;
 mod sync_group;
@@ -15,13 +16,27 @@ use super::{Placed, address, name_of, routing};
 use crate::config::directive::{Context, Directive};
 use crate::config::keyword::BlockKind;
 use crate::config::model::{
-    InitialState, NotifyScripts, Route, Rule, UnicastPeer, VirtualAddress, VrrpVersion,
+    InitialState, NotifyScripts, Route, Rule, UnicastChecksum, UnicastPeer, VirtualAddress,
+    VrrpVersion,
 };
 use crate::config::source::Span;
 use crate::config::tree::Statement;
 
 /// RFC 2338 section 5.3.6: the authentication data field is eight octets.
 const PASSWORD_LENGTH: usize = 8;
+
+/// The highest priority of a router that does not own the addresses.
+const HIGHEST_OF_OTHERS: u8 = 254;
+
+/// Keywords by which an instance is to speak with peers.
+const UNICAST: [&str; 6] = [
+    "unicast_src_ip",
+    "unicast_peer",
+    "unicast_ttl",
+    "unicast_fault_no_peer",
+    "check_unicast_src",
+    "old_unicast_checksum",
+];
 
 /// An instance as the file has it.
 pub(super) struct ReadInstance {
@@ -45,6 +60,15 @@ pub(super) struct ReadInstance {
     unicast_peers: Vec<Placed<UnicastPeer>>,
     multicast_group: Option<Placed<IpAddr>>,
     unicast_hop_limit: Option<u8>,
+    /// The first keyword that speaks of peers.
+    unicast: Option<Span>,
+    fault_without_peer: bool,
+    unicast_checksum: UnicastChecksum,
+    yields_when_late: Option<Placed<u8>>,
+    /// `use_vmac_addr`.
+    virtual_macs_elsewhere: bool,
+    /// The places of addresses whose line says `use_vmac`.
+    on_virtual_macs: Vec<Span>,
     track_source: bool,
     /// `accept` or `no_accept`.
     accept: Option<Placed<bool>>,
@@ -164,6 +188,18 @@ fn listed<T>(
     found
 }
 
+/// The places of lines that say `use_vmac`.
+fn with_virtual_mac(block: &Directive<'_>) -> Vec<Span> {
+    let says = |line: &&Statement| {
+        line.words
+            .iter()
+            .skip(1)
+            .any(|word| &*word.text == "use_vmac")
+    };
+    let lines = block.statements().iter().filter(says);
+    lines.map(|line| line.name().span).collect()
+}
+
 /// A `vrrp_instance`.
 pub(super) fn instance(
     context: &mut Context<'_>,
@@ -196,6 +232,12 @@ pub(super) fn instance(
         unicast_peers: Vec::new(),
         multicast_group: None,
         unicast_hop_limit: None,
+        unicast: None,
+        fault_without_peer: false,
+        unicast_checksum: UnicastChecksum::Learnt,
+        yields_when_late: None,
+        virtual_macs_elsewhere: false,
+        on_virtual_macs: Vec::new(),
         track_source: false,
         accept: None,
         promote_secondaries: false,
@@ -218,7 +260,10 @@ pub(super) fn instance(
 
 impl ReadInstance {
     fn take(&mut self, context: &mut Context<'_>, directive: &Directive<'_>) {
-        if self.election.take(directive)
+        if UNICAST.contains(&directive.keyword.name) {
+            self.unicast.get_or_insert(directive.name().span);
+        }
+        if self.election.take(context, directive)
             || self.notify.take(context, directive)
             || take_tracked(&mut self.tracked, context, directive)
         {
@@ -258,10 +303,12 @@ impl ReadInstance {
             }
             "authentication" => self.authentication(context, directive),
             "virtual_ipaddress" => {
+                self.on_virtual_macs.extend(with_virtual_mac(directive));
                 self.virtual_addresses
                     .extend(listed(context, directive, address::virtual_address));
             }
             "virtual_ipaddress_excluded" => {
+                self.on_virtual_macs.extend(with_virtual_mac(directive));
                 self.excluded_addresses.extend(listed(
                     context,
                     directive,
@@ -289,6 +336,18 @@ impl ReadInstance {
                 self.multicast_group = directive.address().map(|group| placed(directive, group));
             }
             "unicast_ttl" => self.unicast_hop_limit = octet(),
+            "unicast_fault_no_peer" => self.fault_without_peer = true,
+            "old_unicast_checksum" => {
+                self.unicast_checksum = match directive.choice() {
+                    Some(_) => UnicastChecksum::OfPacket,
+                    None => UnicastChecksum::OfGroup,
+                };
+            }
+            "timer_expired_backup" | "thread_timer_expired" => {
+                let priority = octet().unwrap_or(HIGHEST_OF_OTHERS);
+                self.yields_when_late = Some(placed(directive, priority));
+            }
+            "use_vmac_addr" => self.virtual_macs_elsewhere = true,
             "track_src_ip" => self.track_source = true,
             "accept" | "no_accept" => {
                 self.accept = Some(Placed {

@@ -41,6 +41,38 @@ pub struct DumpFiles {
     pub statistics: String,
     /// `json_dump_file`.
     pub json: String,
+    /// `json_version`: the format of that file.
+    pub json_version: JsonVersion,
+}
+
+/// A format of `keepalived.json`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum JsonVersion {
+    /// A list of instances.
+    #[default]
+    First,
+    /// An object with that list, and one of tracked processes where there are any.
+    Second,
+}
+
+/// `reload_…`: the file is read again by itself, or tells others that it is being read.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Reloading {
+    /// `reload_time_file`: a file with the time at which that happens.
+    pub time_file: Option<String>,
+    /// `reload_repeat`: that file stays, so that a time of day counts every day.
+    pub repeats: bool,
+    /// `reload_file`: a file that is there while the configuration is being read.
+    pub busy_file: Option<BusyFile>,
+}
+
+/// A file that is there while the configuration is being read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BusyFile {
+    /// Where keepalived has it when nothing else is said.
+    Usual,
+    /// Somewhere else.
+    At(String),
 }
 
 impl Default for DumpFiles {
@@ -49,6 +81,7 @@ impl Default for DumpFiles {
             data: DATA.to_owned(),
             statistics: STATISTICS.to_owned(),
             json: JSON.to_owned(),
+            json_version: JsonVersion::First,
         }
     }
 }

@@ -9,6 +9,7 @@ use super::super::alerts::Alerts;
 use super::super::election::Election;
 use super::super::tracking::{ReadTrackers, finish_tracked};
 use super::super::{Placed, review};
+use super::address_macs::{Devices, Wish};
 use super::{ReadAuthentication, ReadInstance};
 use crate::config::diagnostic::Report;
 use crate::config::model::{
@@ -68,6 +69,7 @@ impl ReadInstance {
                 .help("add `virtual_router_id N`, 1 to 255, the same on all directors of this instance and on no other");
         }
         let preempt = self.preempt(&name, report);
+        let yields_when_late = self.finish_lateness(&name, preempt, report);
         let authentication = self.finish_authentication(&name, version, report);
         let virtual_addresses = self.finish_addresses(&name, version, report);
         let excluded_addresses = self.finish_excluded(&name, &virtual_addresses, report);
@@ -129,6 +131,8 @@ impl ReadInstance {
             source,
             check_unicast_source: election.check_unicast_source()
                 || unicast_peers.iter().any(bounded),
+            lacks_peers: self.fault_without_peer && unicast_peers.is_empty(),
+            unicast_checksum: self.unicast_checksum,
             unicast_peers,
             multicast_group,
             unicast_hop_limit: self.unicast_hop_limit.unwrap_or(u8::MAX),
@@ -138,6 +142,7 @@ impl ReadInstance {
             promote_secondaries: self.promote_secondaries,
             announcements: election.announcements(),
             down_timer_advertisements: election.down_timer_advertisements(),
+            yields_when_late,
             answer_lower_priority: election.answer_lower_priority(),
             advertise_before_yielding: election.advertise_before_yielding(),
             trust_known_master: election.trust_known_master(),
@@ -196,6 +201,21 @@ impl ReadInstance {
             )
             .help("write `state BACKUP` on all directors to have no preemption");
         true
+    }
+
+    /// A master that preempts would be master again at once.
+    fn finish_lateness(&self, name: &str, preempt: bool, report: &mut Report) -> Option<u8> {
+        let priority = self.yields_when_late.as_ref()?;
+        if preempt {
+            report
+                .warning(
+                    priority.span,
+                    format!("({name}) timer_expired_backup does not go without nopreempt: ignored"),
+                )
+                .help("add `nopreempt`, or take this line away");
+            return None;
+        }
+        Some(priority.value)
     }
 
     /// keepalived takes no delay from an instance that is to begin as master.
@@ -441,6 +461,7 @@ pub(in crate::config::lower) struct RestOfFile<'a> {
     pub(in crate::config::lower) alerts: Alerts,
     pub(in crate::config::lower) trackers: &'a ReadTrackers,
     pub(in crate::config::lower) vmac_prefix: Option<&'a Placed<String>>,
+    pub(in crate::config::lower) address_mac_prefix: Option<&'a str>,
 }
 
 /// The instances with everything that they inherit, and the place of each.
@@ -477,14 +498,22 @@ pub(in crate::config::lower) fn finish_instances(
             instance.name.value.clone(),
         ));
     }
-    instances
-        .into_iter()
-        .filter_map(|instance| {
-            let span = instance.name.span;
-            let password = instance.authentication.password.as_ref().map(|p| p.span);
-            let value = instance.finish(file, report)?;
+    let (mut finished, mut wishes) = (Vec::new(), Vec::new());
+    for instance in instances {
+        let span = instance.name.span;
+        let password = instance.authentication.password.as_ref().map(|p| p.span);
+        let wish = Wish::of(&instance);
+        if let Some(value) = instance.finish(file, report) {
             review::instance(&value, password.unwrap_or(span), report);
-            Some(Placed { value, span })
-        })
-        .collect()
+            finished.push(Placed { value, span });
+            wishes.push(wish);
+        }
+    }
+    let mut devices = Devices::of(finished.iter().map(|instance| &instance.value));
+    let of_instances = file.vmac_prefix.map(|prefix| &*prefix.value);
+    let prefix = file.address_mac_prefix.or(of_instances).unwrap_or("vrrp");
+    for (instance, wish) in finished.iter_mut().zip(&wishes) {
+        devices.give(&mut instance.value, wish, prefix);
+    }
+    finished
 }

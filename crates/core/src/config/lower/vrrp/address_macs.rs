@@ -1,0 +1,127 @@
+//! Virtual MAC addresses of single virtual addresses: `use_vmac_addr`, and `use_vmac` on a line.
+
+use std::net::IpAddr;
+
+use super::ReadInstance;
+use crate::config::model::{VirtualAddress, VirtualMac, VrrpInstance};
+use crate::config::source::Span;
+
+/// IFNAMSIZ without its zero.
+const LONGEST_NAME: usize = 15;
+
+/// What an instance asks for.
+pub(super) struct Wish {
+    /// `use_vmac_addr`.
+    everywhere_else: bool,
+    /// The addresses whose lines say `use_vmac`.
+    named: Vec<IpAddr>,
+    /// The hardware address, where the file names one.
+    given: Option<[u8; 6]>,
+}
+
+impl Wish {
+    pub(super) fn of(instance: &ReadInstance) -> Wish {
+        let says = |span: &Span| instance.on_virtual_macs.contains(span);
+        let lines = instance.virtual_addresses.iter();
+        let named = lines
+            .chain(&instance.excluded_addresses)
+            .filter(|line| says(&line.span))
+            .map(|line| line.value.address)
+            .collect();
+        let virtual_mac = instance.virtual_mac.as_ref();
+        Wish {
+            everywhere_else: instance.virtual_macs_elsewhere,
+            named,
+            given: virtual_mac.and_then(|mac| mac.address),
+        }
+    }
+
+    /// Whether an address has a device of its own, of an instance of that interface and family.
+    fn includes(
+        &self,
+        address: &VirtualAddress,
+        interface: &str,
+        ipv6: bool,
+        has_mac: bool,
+    ) -> bool {
+        let elsewhere = address
+            .interface
+            .as_ref()
+            .is_some_and(|own| own != interface);
+        let other_family = address.address.is_ipv6() != ipv6;
+        if elsewhere || other_family {
+            self.everywhere_else || self.named.contains(&address.address)
+        } else {
+            !has_mac && self.named.contains(&address.address)
+        }
+    }
+}
+
+/// The devices of other instances and addresses.
+#[derive(Default)]
+pub(super) struct Devices {
+    taken: Vec<String>,
+    /// By virtual router, family and interface below.
+    made: Vec<((u8, bool, String), VirtualMac)>,
+}
+
+impl Devices {
+    /// Those that instances have.
+    pub(super) fn of<'i>(instances: impl Iterator<Item = &'i VrrpInstance>) -> Devices {
+        let macs = instances.filter_map(|instance| instance.virtual_mac.as_ref());
+        Devices {
+            taken: macs.map(|mac| mac.interface.clone()).collect(),
+            made: Vec::new(),
+        }
+    }
+
+    /// Gives the addresses of an instance the devices that it wishes for.
+    pub(super) fn give(&mut self, instance: &mut VrrpInstance, wish: &Wish, prefix: &str) {
+        let first = instance.virtual_addresses.first();
+        let ipv6 = first.is_some_and(|first| first.address.is_ipv6());
+        let has_mac = instance.virtual_mac.is_some();
+        let addresses = instance.virtual_addresses.iter_mut();
+        for address in addresses.chain(&mut instance.excluded_addresses) {
+            if wish.includes(address, &instance.interface, ipv6, has_mac) {
+                let below = address.interface.as_ref().unwrap_or(&instance.interface);
+                let ipv6 = address.address.is_ipv6();
+                let key = (instance.virtual_router_id, ipv6, below.clone());
+                address.virtual_mac = Some(self.device(key, wish.given, prefix));
+            }
+        }
+    }
+
+    fn device(
+        &mut self,
+        key: (u8, bool, String),
+        given: Option<[u8; 6]>,
+        prefix: &str,
+    ) -> VirtualMac {
+        if let Some((_, made)) = self.made.iter().find(|(other, _)| *other == key) {
+            return made.clone();
+        }
+        let (virtual_router_id, ipv6, _) = key;
+        // keepalived-2.2.7: `vrrp.51`, then for IPv6 `vrrp6.51`, then `vrrp1.51` and so on.
+        let numbers = (1..=u16::MAX).filter(|number| !ipv6 || *number != 6);
+        let sixth = ipv6.then_some(6);
+        let numbers = sixth.into_iter().chain(numbers).map(|n| n.to_string());
+        let mut names = std::iter::once(String::new()).chain(numbers).map(|number| {
+            let end = format!("{number}.{virtual_router_id}");
+            let room = LONGEST_NAME - end.len();
+            let beginning: String = prefix.chars().take(room).collect();
+            beginning + &end
+        });
+        let interface = names
+            .find(|name| !self.taken.contains(name))
+            .unwrap_or_default();
+        self.taken.push(interface.clone());
+        let family = if ipv6 { 2 } else { 1 };
+        let made = VirtualMac {
+            interface,
+            address: given.unwrap_or([0, 0, 0x5e, 0, family, virtual_router_id]),
+            transmit_on_base: false,
+        };
+        self.made.push((key, made.clone()));
+        made
+    }
+}
