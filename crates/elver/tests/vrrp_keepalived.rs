@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use elver::vrrp_process::{monotonic_now, withdraw_addresses};
 use elver_core::config::model::{
-    Authentication, NotifyScripts, Pacing, Script, ScriptUser, Statics, SyncGroup, Tracked,
-    TrackedScript, Tracker, Trackers, UnicastPeer, VirtualAddress, VrrpInstance, VrrpVersion,
+    Authentication, NotifyScripts, OwnSettings, Pacing, RouterSettings, Script, ScriptUser,
+    Statics, SyncGroup, Tracked, TrackedScript, Tracker, Trackers, UnicastPeer, VirtualAddress,
+    VrrpInstance, VrrpVersion,
 };
 use elver_core::config::{self, Source};
 use elver_core::vrrp::messages::{Command, Dump, Notice, Notifying, Resume};
@@ -380,7 +381,8 @@ fn a_tracked_script_decides_who_is_master() {
         },
         pacing: Pacing::default(),
         not_before: Duration::ZERO,
-        no_swap: false,
+        settings: RouterSettings::default(),
+        own: OwnSettings::default(),
         notifying: Notifying::default(),
         resume: Vec::new(),
     });
@@ -429,7 +431,8 @@ fn order(configuration: config::model::Configuration) -> Command {
         trackers: configuration.trackers,
         pacing: Pacing::default(),
         not_before: Duration::ZERO,
-        no_swap: false,
+        settings: RouterSettings::default(),
+        own: OwnSettings::default(),
         notifying: Notifying::default(),
         resume: Vec::new(),
     }
@@ -1538,7 +1541,8 @@ fn dumps_are_those_of_keepalived() {
         trackers: configuration.trackers,
         pacing: Pacing::default(),
         not_before: Duration::ZERO,
-        no_swap: false,
+        settings: RouterSettings::default(),
+        own: OwnSettings::default(),
         notifying: Notifying::default(),
         resume: Vec::new(),
     });

@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::diagnostic::{Finding, Report, Verdict};
 use super::keyword::{self, Argument, BlockKind, Body, Keyword, State};
 use super::reader::Word;
-use super::source::Span;
+use super::route_names::{RouteName, RouteNames};
+use super::source::{Source, Span};
 use super::tree::{Block, Statement};
 
 /// A statement whose keyword is known and whose arguments are what it takes.
@@ -141,9 +142,16 @@ impl NotActedOn {
 pub(crate) struct Context<'r> {
     pub(crate) report: &'r mut Report,
     pub(crate) not_acted_on: &'r mut NotActedOn,
+    pub(crate) source: &'r dyn Source,
+    pub(crate) route_names: &'r mut RouteNames,
 }
 
 impl Context<'_> {
+    /// The number of a routing table, protocol or scope.
+    pub(crate) fn route_number(&mut self, kind: RouteName, word: &Word) -> Option<u32> {
+        self.route_names.number(self.source, kind, &word.text)
+    }
+
     /// The directives among the statements of a block; about the others there is a finding.
     pub(crate) fn directives<'t>(
         &mut self,

@@ -29,7 +29,8 @@ use super::model::{
     Tracker, VirtualServer, VrrpVersion,
 };
 use super::reader::Word;
-use super::source::Span;
+use super::route_names::RouteNames;
+use super::source::{Source, Span};
 use super::tree::Statement;
 use script::ReadFifo;
 
@@ -70,6 +71,7 @@ pub(crate) struct Lowering {
     groups: Vec<group::ReadGroup>,
     virtual_servers: Vec<servers::ReadVirtualServer>,
     not_acted_on: NotActedOn,
+    route_names: RouteNames,
     /// How many statements had a keyword that the language knows, and how many had none.
     understood: usize,
     not_understood: usize,
@@ -77,11 +79,19 @@ pub(crate) struct Lowering {
 
 impl Lowering {
     /// Takes a statement of the outermost level in.
-    pub(crate) fn statement(&mut self, statement: &Statement, report: &mut Report) {
+    pub(crate) fn statement(
+        &mut self,
+        statement: &Statement,
+        source: &dyn Source,
+        report: &mut Report,
+    ) {
         let mut not_acted_on = std::mem::take(&mut self.not_acted_on);
+        let mut route_names = std::mem::take(&mut self.route_names);
         let mut context = Context {
             report,
             not_acted_on: &mut not_acted_on,
+            source,
+            route_names: &mut route_names,
         };
         match context.directive(BlockKind::Outermost, statement) {
             Some(directive) => {
@@ -96,6 +106,7 @@ impl Lowering {
             None => self.not_understood += 1,
         }
         self.not_acted_on = not_acted_on;
+        self.route_names = route_names;
     }
 
     /// What random numbers begin with from here on, if that has just been said.
@@ -247,6 +258,14 @@ impl Lowering {
                 }
                 "default_interface" => self.default_interface = word,
                 "vmac_prefix" => self.vmac_prefix = name_of(&directive),
+                "iproute_etc_dir" => {
+                    context.route_names.own = word;
+                    context.route_names.forget();
+                }
+                "iproute_usr_dir" => {
+                    context.route_names.packaged = word;
+                    context.route_names.forget();
+                }
                 "vmac_addr_prefix" => global.address_mac_prefix = word,
                 "log_unknown_vrids" => global.routers.logs_unknown = true,
                 "disable_local_igmp" => global.routers.no_local_reports = true,

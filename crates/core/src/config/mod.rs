@@ -20,6 +20,7 @@ mod manual;
 pub mod model;
 mod peers;
 mod reader;
+mod route_names;
 mod source;
 mod tree;
 
@@ -71,7 +72,7 @@ pub fn load(source: &dyn Source, path: &str) -> Loaded {
     let mut start: Option<Span> = None;
     while let Some(statement) = tree.next_statement() {
         start.get_or_insert(statement.name().span);
-        lowering.statement(&statement, tree.report());
+        lowering.statement(&statement, source, tree.report());
         let seed = lowering.new_random_seed();
         tree.adapt(seed, lowering.instance());
     }

@@ -4,12 +4,13 @@ use std::time::{Duration, Instant};
 
 use super::State;
 use super::addressing;
-use super::effect::Effect;
+use super::effect::{Effect, Event};
+use super::group::Group;
 use super::instance::Instance;
 use super::messages::Resume;
 use super::notification::Occasion;
 use super::process::ProcessTracker;
-use super::routers::{Group, VirtualRouters};
+use super::routers::VirtualRouters;
 use super::script::{ScriptAction, ScriptTracker};
 use crate::config::model::{SyncGroup, Trackers, VrrpInstance};
 use crate::notification::Notification;
@@ -199,7 +200,12 @@ impl VirtualRouters {
             }
             match start {
                 Start::Wait => {}
-                Start::Fault => instance.enter_fault(now, &mut self.effects),
+                Start::Fault => {
+                    if instance.configuration.lacks_peers {
+                        instance.report(&mut self.effects, Event::LacksPeers);
+                    }
+                    instance.enter_fault(now, &mut self.effects);
+                }
                 Start::Backup => instance.enter_backup(now, &mut self.effects),
                 // 3768-6.4.1-a, 9568-6.4.1-a: "If the Priority = 255 (i.e., the router owns the IP
                 // address(es) associated with the virtual router)" it is master at once.

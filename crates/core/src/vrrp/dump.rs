@@ -10,11 +10,13 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde_json::Number;
 
+use super::process::ProcessTracker;
 use super::receipt::RejectionKind;
 use super::routers::{InstanceView, VirtualRouters};
 use super::{State, Statistics, interface_of};
 use crate::config::model::{
-    Authentication, Script, TrackedScript, Tracker, VirtualAddress, VrrpVersion,
+    Authentication, JsonVersion, ParameterMatch, Script, TrackedProcess, TrackedScript, Tracker,
+    VirtualAddress, VrrpVersion,
 };
 
 /// What stands in the place of a password.
@@ -97,7 +99,7 @@ impl VirtualRouters {
     ///
     /// # Errors
     /// None that this data can cause.
-    pub fn json_dump(&self, moment: Moment) -> serde_json::Result<String> {
+    pub fn json_dump(&self, moment: Moment, version: JsonVersion) -> serde_json::Result<String> {
         let scripts: Vec<&TrackedScript> = self.scripts.iter().map(|s| &s.configuration).collect();
         let dumped: Vec<Dumped<'_>> = self
             .instances()
@@ -106,8 +108,73 @@ impl VirtualRouters {
                 stats: Counted::of(instance.statistics),
             })
             .collect();
+        let text = match version {
+            JsonVersion::First => serde_json::to_string(&dumped),
+            JsonVersion::Second => serde_json::to_string(&Second {
+                vrrp: dumped,
+                track_process: self.processes.iter().map(CountedProcess::of).collect(),
+            }),
+        };
         // As the library that keepalived uses writes it.
-        Ok(serde_json::to_string(&dumped)?.replace('/', "\\/") + "\n")
+        Ok(text?.replace('/', "\\/") + "\n")
+    }
+}
+
+/// The second version of the format.
+#[derive(Serialize)]
+struct Second<'a> {
+    vrrp: Vec<Dumped<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    track_process: Vec<CountedProcess<'a>>,
+}
+
+/// Processes that are tracked.
+#[derive(Serialize)]
+struct CountedProcess<'a> {
+    process: &'a str,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    parameters: String,
+    param_match: &'static str,
+    min_processes: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_processes: Option<u32>,
+    current_processes: u32,
+    have_quorum: bool,
+    terminate_delay: f64,
+    fork_delay: f64,
+    full_command: bool,
+}
+
+impl CountedProcess<'_> {
+    fn of(tracker: &ProcessTracker) -> CountedProcess<'_> {
+        let TrackedProcess {
+            program,
+            by_command_line,
+            parameters,
+            parameter_match,
+            least,
+            most,
+            rise_delay,
+            fall_delay,
+            ..
+        } = &tracker.configuration;
+        CountedProcess {
+            process: program,
+            parameters: parameters.join(" "),
+            param_match: match parameter_match {
+                None => "none",
+                Some(ParameterMatch::Exact) => "exact",
+                Some(ParameterMatch::Partial) => "partial",
+                Some(ParameterMatch::Initial) => "initial",
+            },
+            min_processes: *least,
+            max_processes: *most,
+            current_processes: tracker.count,
+            have_quorum: tracker.good == Some(true),
+            terminate_delay: fall_delay.as_secs_f64(),
+            fork_delay: rise_delay.as_secs_f64(),
+            full_command: *by_command_line,
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use super::routers::{InterfaceCondition, VirtualRouters};
+use super::routers::{InterfaceCondition, VirtualRouters, tracks};
+use crate::config::model::Tracker;
 
 /// A link that is not any more what it counts as.
 #[derive(Debug)]
@@ -43,6 +44,37 @@ impl VirtualRouters {
             condition: condition.clone(),
         };
         self.bouncing.insert(interface, bouncing);
+    }
+
+    /// An interface counts as in another condition, or as gone.
+    fn interface_changed(
+        &mut self,
+        now: Instant,
+        interface: String,
+        condition: Option<InterfaceCondition>,
+    ) {
+        match condition {
+            Some(condition) => {
+                if condition.up {
+                    self.seen_up.insert(interface.clone());
+                }
+                self.interfaces.insert(interface.clone(), condition)
+            }
+            None => {
+                self.seen_up.remove(&interface);
+                self.interfaces.remove(&interface)
+            }
+        };
+        let tracker = Tracker::Interface(interface);
+        for position in 0..self.instances.len() {
+            let configuration = &self.instances[position].configuration;
+            let Tracker::Interface(interface) = &tracker else {
+                return;
+            };
+            if configuration.interface == *interface || tracks(configuration, &tracker) {
+                self.assess(now, position);
+            }
+        }
     }
 
     /// When a link counts next.

@@ -38,6 +38,7 @@ mod authentication_header;
 mod configuring;
 mod dump;
 mod effect;
+mod group;
 mod hearing;
 mod holding;
 mod instance;

@@ -134,7 +134,9 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::config::model::{Pacing, Script, Statics, SyncGroup, Trackers, VirtualAddress};
+    use crate::config::model::{
+        Pacing, RouterSettings, Script, Statics, SyncGroup, Trackers, VirtualAddress,
+    };
     use crate::vrrp::{Effect, Input, InterfaceCondition, VirtualRouters};
 
     fn script(words: &str) -> Script {
@@ -175,6 +177,7 @@ mod tests {
                 statics: Statics::default(),
                 trackers: Trackers::default(),
                 pacing: Pacing::default(),
+                settings: RouterSettings::default(),
                 start_delay: Duration::ZERO,
                 resume: Vec::new(),
             })

@@ -12,20 +12,20 @@ use super::State;
 use super::addressing;
 use super::advertisement::Advertisement;
 use super::effect::{Effect, Event, HeldAddress, Report};
+use super::group::Group;
 use super::hearing::Heard;
 use super::instance::{Instance, Statistics};
 use super::links::Bouncing;
 use super::messages::Resume;
-use super::notification::{Occasion, of_group};
+use super::notification::Occasion;
 use super::pacing::Pacer;
 use super::process::ProcessTracker;
 use super::receipt::Packet;
 use super::script::ScriptTracker;
 use super::tracking::{Reading, Verdict, weigh};
 use crate::config::model::{
-    NotifyScripts, Pacing, RouterSettings, Statics, SyncGroup, Tracker, Trackers, VrrpInstance,
+    Pacing, RouterSettings, Statics, SyncGroup, Tracker, Trackers, VrrpInstance,
 };
-use crate::notification::Notification;
 
 /// An unknown virtual router is reported at most this often.
 const STRANGER_QUIET: Duration = Duration::from_secs(60);
@@ -158,38 +158,6 @@ impl InstanceView<'_> {
     /// Its virtual addresses, with their interfaces.
     pub fn addresses(&self) -> Vec<HeldAddress> {
         addressing::addresses_of(self.configuration)
-    }
-}
-
-#[derive(Debug)]
-pub(super) struct Group {
-    pub(super) name: String,
-    /// Positions of its members.
-    pub(super) members: Vec<usize>,
-    pub(super) state: State,
-    /// Whether what has a weight counts for its members.
-    pub(super) weights: bool,
-    pub(super) smtp_alert: bool,
-    pub(super) scripts: NotifyScripts,
-}
-
-impl Group {
-    /// Says in which state the group is now.
-    pub(super) fn state_changed(&self, effects: &mut VecDeque<Effect>) {
-        effects.push_back(Effect::GroupStateChanged {
-            group: self.name.clone(),
-            state: self.state,
-        });
-        self.notify(Occasion::Entered(self.state), effects);
-    }
-
-    /// What is told of it.
-    pub(super) fn notification(&self, occasion: Occasion) -> Option<Notification> {
-        of_group(&self.name, &self.scripts, self.smtp_alert, occasion)
-    }
-
-    fn notify(&self, occasion: Occasion, effects: &mut VecDeque<Effect>) {
-        effects.extend(self.notification(occasion).map(Effect::Notify));
     }
 }
 
@@ -456,36 +424,6 @@ impl VirtualRouters {
         }
     }
 
-    pub(super) fn interface_changed(
-        &mut self,
-        now: Instant,
-        interface: String,
-        condition: Option<InterfaceCondition>,
-    ) {
-        match condition {
-            Some(condition) => {
-                if condition.up {
-                    self.seen_up.insert(interface.clone());
-                }
-                self.interfaces.insert(interface.clone(), condition)
-            }
-            None => {
-                self.seen_up.remove(&interface);
-                self.interfaces.remove(&interface)
-            }
-        };
-        let tracker = Tracker::Interface(interface);
-        for position in 0..self.instances.len() {
-            let configuration = &self.instances[position].configuration;
-            let Tracker::Interface(interface) = &tracker else {
-                return;
-            };
-            if configuration.interface == *interface || tracks(configuration, &tracker) {
-                self.assess(now, position);
-            }
-        }
-    }
-
     fn handle_tracker_timeouts(&mut self, now: Instant) {
         let mut changed = Vec::new();
         for script in &mut self.scripts {
@@ -662,7 +600,7 @@ impl VirtualRouters {
     }
 }
 
-fn tracks(configuration: &VrrpInstance, tracker: &Tracker) -> bool {
+pub(super) fn tracks(configuration: &VrrpInstance, tracker: &Tracker) -> bool {
     configuration
         .tracked
         .iter()

@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
 
+mod settings;
+
 use super::messages::Resume;
 use super::*;
 use crate::config::model::{
     Announcements, Authentication, Gaps, NotifyScripts, PacedTogether, Pacing, Prefix, Route,
-    RouteKind, Script, Statics, SyncGroup, Tracked, TrackedScript, Tracker, Trackers, UnicastPeer,
-    VirtualAddress, VrrpInstance, VrrpVersion,
+    RouteKind, RouterSettings, Script, Statics, SyncGroup, Tracked, TrackedScript, Tracker,
+    Trackers, UnicastPeer, VirtualAddress, VrrpInstance, VrrpVersion,
 };
 
 const OURS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
@@ -80,6 +82,7 @@ impl Bench {
             statics: Statics::default(),
             trackers: Trackers::default(),
             pacing: Pacing::default(),
+            settings: RouterSettings::default(),
             start_delay: Duration::ZERO,
             resume: Vec::new(),
         })
@@ -762,6 +765,7 @@ fn resuming() {
             statics: Statics::default(),
             trackers: Trackers::default(),
             pacing: Pacing::default(),
+            settings: RouterSettings::default(),
             start_delay: Duration::ZERO,
             resume: vec![(last.clone(), Duration::from_millis(elapsed))],
         });
@@ -797,6 +801,7 @@ fn a_successor_may_take_as_long_as_peers_wait() {
             statics: Statics::default(),
             trackers: Trackers::default(),
             pacing: Pacing::default(),
+            settings: RouterSettings::default(),
             start_delay: Duration::ZERO,
             resume: vec![(last, Duration::from_millis(elapsed))],
         });
@@ -828,6 +833,7 @@ fn a_group_of_which_one_member_was_not_master_does_not_resume() {
             statics: Statics::default(),
             trackers: Trackers::default(),
             pacing: Pacing::default(),
+            settings: RouterSettings::default(),
             start_delay: Duration::ZERO,
             resume: resume.to_vec(),
         });
@@ -1169,6 +1175,7 @@ fn tracking(weight: i16) -> Bench {
             ..Trackers::default()
         },
         pacing: Pacing::default(),
+        settings: RouterSettings::default(),
         start_delay: Duration::ZERO,
         resume: Vec::new(),
     });
@@ -1379,6 +1386,7 @@ fn apply(bench: &mut Bench, happening: &Happening) {
                 statics: Statics::default(),
                 trackers: Trackers::default(),
                 pacing: Pacing::default(),
+                settings: RouterSettings::default(),
                 start_delay: Duration::ZERO,
                 resume: Vec::new(),
             };
@@ -1500,6 +1508,7 @@ impl Bench {
             statics: Statics::default(),
             trackers: Trackers::default(),
             pacing,
+            settings: RouterSettings::default(),
             start_delay,
             resume: Vec::new(),
         })

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
-use elver_core::config::model::{Pacing, Statics, SyncGroup, Trackers, VrrpInstance};
+use elver_core::config::model::{
+    Pacing, RouterSettings, Statics, SyncGroup, Trackers, VrrpInstance,
+};
 use elver_core::vrrp::messages::Resume;
 use elver_core::vrrp::{
     Effect, HeldAddress, Input, InterfaceCondition, Packet, State, VirtualRouters, addresses_of,
@@ -135,6 +137,7 @@ impl Node {
                 statics: Statics::default(),
                 trackers: Trackers::default(),
                 pacing: Pacing::default(),
+                settings: RouterSettings::default(),
                 start_delay: Duration::ZERO,
                 resume,
             },
@@ -153,6 +156,7 @@ impl Node {
                 statics: Statics::default(),
                 trackers: Trackers::default(),
                 pacing: Pacing::default(),
+                settings: RouterSettings::default(),
                 start_delay: Duration::ZERO,
                 resume: Vec::new(),
             },

@@ -1,12 +1,15 @@
 //! What this host has to say about a configuration: interfaces, programs and permissions.
 
+use std::io;
 use std::net::IpAddr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
 
 use elver_core::config::model::{
     Configuration, Probe, Script, Tracker, VirtualAddress, VrrpInstance,
 };
 use elver_core::config::{Diagnostic, Loaded, Severity, Verdict};
+use elver_sys::namespace::NetworkNamespace;
 use elver_sys::netlink::{InterfaceAddress, Link, Netlink};
 
 /// What is doubtful about a configuration on this host. Nothing of it keeps a file from
@@ -20,16 +23,88 @@ pub(super) fn review(loaded: &Loaded) -> Vec<Diagnostic> {
     let Some(configuration) = &loaded.configuration else {
         return diagnostics;
     };
-    if let Ok(mut netlink) = Netlink::open()
-        && let (Ok(links), Ok(addresses)) = (netlink.links(), netlink.addresses())
-    {
-        for instance in &configuration.instances {
-            interfaces(instance, &links, &mut diagnostics);
-            networks(instance, &links, &addresses, &mut diagnostics);
+    match devices(configuration.global.network_namespace.as_deref()) {
+        Ok((links, addresses)) => {
+            if !configuration.global.dynamic_interfaces {
+                elsewhere(configuration, &links, &mut diagnostics);
+            }
+            for instance in &configuration.instances {
+                if !configuration.global.dynamic_interfaces {
+                    interfaces(instance, &links, &mut diagnostics);
+                }
+                networks(instance, &links, &addresses, &mut diagnostics);
+            }
         }
+        Err(error) => diagnostics.push(Diagnostic::about_the_host(
+            format!("interfaces could not be looked at: {error}"),
+            "whether the file goes with this host is not known",
+        )),
     }
+    diagnostics.extend(copies(configuration));
     diagnostics.extend(scripts(configuration));
     diagnostics
+}
+
+/// A folder for copies that there is not, and that cannot be made.
+fn copies(configuration: &Configuration) -> Option<Diagnostic> {
+    let folder = Path::new(configuration.global.copies.as_ref()?);
+    let above = folder
+        .parent()
+        .filter(|above| !above.as_os_str().is_empty());
+    if folder.is_dir() || (!folder.exists() && above.is_none_or(Path::is_dir)) {
+        return None;
+    }
+    Some(Diagnostic {
+        keepalived: Verdict::Complains,
+        ..Diagnostic::about_the_host(
+            format!("config_save_dir {} cannot be made", folder.display()),
+            "make the folders above it, or name another",
+        )
+    })
+}
+
+/// The interfaces with their addresses, of a network namespace or of this one.
+fn devices(namespace: Option<&str>) -> io::Result<(Vec<Link>, Vec<InterfaceAddress>)> {
+    let look = || {
+        let mut netlink = Netlink::open()?;
+        Ok((netlink.links()?, netlink.addresses()?))
+    };
+    let Some(name) = namespace else { return look() };
+    let opened = NetworkNamespace::open(&Path::new("/run/netns").join(name));
+    opened
+        .and_then(|namespace| namespace.run(look)?)
+        .map_err(|error| io::Error::new(error.kind(), format!("net_namespace {name}: {error}")))
+}
+
+/// Interfaces that are named outside of instances.
+fn elsewhere(configuration: &Configuration, links: &[Link], diagnostics: &mut Vec<Diagnostic>) {
+    let statics = configuration.statics.addresses.iter();
+    let statics =
+        statics.filter_map(|address| Some(("static_ipaddress", address.interface.as_ref()?)));
+    let delays = configuration.global.routers.link_delays.iter();
+    let delays = delays.map(|delay| ("interface_up_down_delays", &delay.interface));
+    let mut named: Vec<_> = statics.chain(delays).collect();
+    named.sort();
+    named.dedup();
+    for (block, name) in named {
+        if links.iter().all(|link| link.name != *name) {
+            diagnostics.push(no_interface(block, name, links));
+        }
+    }
+}
+
+fn no_interface(who: &str, name: &str, links: &[Link]) -> Diagnostic {
+    let present: Vec<&str> = links.iter().map(|link| link.name.as_str()).collect();
+    Diagnostic {
+        keepalived: Verdict::Complains,
+        ..Diagnostic::about_the_host(
+            format!("{who}: there is no interface {name} here"),
+            format!(
+                "here are {}; `dynamic_interfaces` in global_defs lets interfaces come later",
+                present.join(", ")
+            ),
+        )
+    }
 }
 
 /// A password in a file that everybody can read is none.
@@ -66,17 +141,8 @@ fn interfaces(instance: &VrrpInstance, links: &[Link], diagnostics: &mut Vec<Dia
     named.dedup();
     for name in named {
         if links.iter().all(|link| link.name != *name) {
-            let present: Vec<&str> = links.iter().map(|link| link.name.as_str()).collect();
-            diagnostics.push(Diagnostic {
-                keepalived: Verdict::Complains,
-                ..Diagnostic::about_the_host(
-                    format!(
-                        "vrrp_instance {}: there is no interface {name} here",
-                        instance.name
-                    ),
-                    format!("here are {}", present.join(", ")),
-                )
-            });
+            let who = format!("vrrp_instance {}", instance.name);
+            diagnostics.push(no_interface(&who, name, links));
         }
     }
 }
@@ -100,25 +166,35 @@ fn networks(
             .filter(|each| each.address.is_ipv4() == address.address.is_ipv4())
             .filter(|each| each.prefix_length < full && !is_link_local(each.address))
             .peekable();
-        if address.prefix_length < full
-            || is_link_local(address.address)
-            || networks.peek().is_none()
-        {
+        if is_link_local(address.address) || networks.peek().is_none() {
             continue;
         }
-        if !networks.any(|each| is_within(address.address, each.address, each.prefix_length)) {
-            diagnostics.push(Diagnostic {
-                severity: Severity::Warning,
-                ..Diagnostic::about_the_host(
-                    format!(
-                        "vrrp_instance {}: {} is in no network of {interface}",
-                        instance.name, address.address
-                    ),
-                    "unless a router sends packets for it here, nobody will find it; a prefix \
-                     length behind the address brings its network along",
-                )
-            });
+        if networks.any(|each| is_within(address.address, each.address, each.prefix_length)) {
+            continue;
         }
+        let (severity, help) = match address.prefix_length < full {
+            false => (
+                Severity::Warning,
+                "unless a router sends packets for it here, nobody will find it; a prefix length \
+                 behind the address brings its network along",
+            ),
+            // It makes a network of its own, which may be meant.
+            true => (
+                Severity::Note,
+                "its prefix length makes a network of its own, which only those reach who have an \
+                 address or a route in it; is the address mistyped?",
+            ),
+        };
+        diagnostics.push(Diagnostic {
+            severity,
+            ..Diagnostic::about_the_host(
+                format!(
+                    "vrrp_instance {}: {} is in no network of {interface}",
+                    instance.name, address.address
+                ),
+                help,
+            )
+        });
     }
 }
 

@@ -63,7 +63,7 @@ impl Dumps {
             }
             Dump::Json => {
                 info!("Printing VRRP as json for process({process}) on signal");
-                routers.json_dump(moment)
+                routers.json_dump(moment, self.files.json_version)
             }
         };
         let path = match dump {

@@ -13,7 +13,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use elver_core::config::model::{
-    Authentication, Pacing, Statics, SyncGroup, Trackers, VirtualAddress, VrrpInstance, VrrpVersion,
+    Authentication, OwnSettings, Pacing, RouterSettings, Statics, SyncGroup, Trackers,
+    VirtualAddress, VrrpInstance, VrrpVersion,
 };
 use elver_core::vrrp::State;
 use elver_core::vrrp::messages::{Command as Order, Notice, Notifying, Resume};
@@ -354,7 +355,8 @@ impl Elver {
             trackers: Trackers::default(),
             pacing: Pacing::default(),
             not_before: Duration::ZERO,
-            no_swap: false,
+            settings: RouterSettings::default(),
+            own: OwnSettings::default(),
             notifying: Notifying::default(),
             resume,
         });

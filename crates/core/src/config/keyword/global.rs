@@ -71,7 +71,6 @@ const SECONDS: super::Argument = whole_seconds(0, MOST_SECONDS / 1_000_000);
 const WITH_VRRP: &str = "BFD is done in the vrrp process, which has a name";
 /// Of `nftables_ipvs…`.
 const GROUPS: &str = "every address of a group is a virtual service of its own, without a mark";
-const TABLES: &str = "routing tables are main, local, default and numbers";
 const QUEUES: &str = super::vrrp::QUEUES;
 const CPUS: super::Argument = Rest("CPU …");
 
@@ -179,10 +178,10 @@ pub(super) const GLOBAL_DEFS: &[Keyword] = &[
     acted("max_auto_priority", &[Optional(&number(-1, 99))]),
     acted("min_auto_priority_delay", &[number(1, 10_000_000)]),
     acted("process_names", &[]),
-    acted("process_name", &[Optional(&NAME)]),
-    acted("vrrp_process_name", &[Optional(&NAME)]),
-    acted("checker_process_name", &[Optional(&NAME)]),
-    acted("lvs_process_name", &[Optional(&NAME)]).use_instead("checker_process_name"),
+    acted("process_name", &[NAME]),
+    acted("vrrp_process_name", &[NAME]),
+    acted("checker_process_name", &[NAME]),
+    acted("lvs_process_name", &[NAME]).use_instead("checker_process_name"),
     idle("bfd_process_name", &[Optional(&NAME)], WITH_VRRP),
     idle(
         "use_symlink_paths",
@@ -294,8 +293,8 @@ pub(super) const GLOBAL_DEFS: &[Keyword] = &[
     acted("stats_dump_file", &[PATH]),
     acted("json_dump_file", &[PATH]),
     acted("json_version", &[number(1, 2)]),
-    missing("iproute_usr_dir", &[PATH], TABLES),
-    missing("iproute_etc_dir", &[PATH], TABLES),
+    acted("iproute_usr_dir", &[PATH]),
+    acted("iproute_etc_dir", &[PATH]),
 ];
 
 /// Microseconds: from a millisecond to what keepalived keeps in an unsigned int.

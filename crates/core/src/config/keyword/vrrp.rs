@@ -124,7 +124,7 @@ pub(super) const INSTANCE: &[Keyword] = &[
         "no ipvlan interface is made",
     ),
     acted("native_ipv6", &[]),
-    missing("vrf", &[INTERFACE], "it speaks outside of the VRF"),
+    acted("vrf", &[INTERFACE]),
     acted("dont_track_primary", &[]),
     acted("track_interface", &[]).list(),
     acted("track_script", &[]).list(),

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use crate::config::directive::Context;
 use crate::config::model::{UnicastPeer, VirtualAddress};
 use crate::config::reader::Word;
+use crate::config::route_names::RouteName;
 use crate::config::tree::Statement;
 
 /// The longest prefix of an address's family.
@@ -201,14 +202,8 @@ fn set_scope(context: &mut Context<'_>, address: &mut VirtualAddress, scope: &Wo
 
 /// The names of `/etc/iproute2/rt_scopes`, and numbers.
 pub(super) fn scope_of(context: &mut Context<'_>, scope: &Word) -> Option<u8> {
-    let value = match &*scope.text {
-        "global" => Some(0),
-        "site" => Some(200),
-        "link" => Some(253),
-        "host" => Some(254),
-        "nowhere" => Some(255),
-        number => number.parse().ok(),
-    };
+    let number = context.route_number(RouteName::Scope, scope);
+    let value = number.and_then(|number| u8::try_from(number).ok());
     if value.is_none() {
         context
             .report

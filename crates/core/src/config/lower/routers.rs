@@ -31,7 +31,7 @@ fn link_delay(context: &mut Context<'_>, line: &Statement) -> Option<LinkDelay> 
             drop(read);
             context
                 .report
-                .error(name.span, format!("`{}` has no delay", name.text))
+                .advice(name.span, format!("`{}` has no delay: ignored", name.text))
                 .help("write the seconds that its link has to be down, and those that it has to be up");
             return None;
         }
@@ -41,7 +41,7 @@ fn link_delay(context: &mut Context<'_>, line: &Statement) -> Option<LinkDelay> 
     if let Some(more) = times.get(2) {
         context
             .report
-            .warning(more.span, format!("`{}` is too much here", more.text))
+            .advice(more.span, format!("`{}` is too much here", more.text))
             .help("a line has an interface and one or two times");
     }
     Some(LinkDelay {
@@ -138,7 +138,7 @@ pub(super) fn track_group(
     if instances.is_empty() {
         context
             .report
-            .warning(
+            .advice(
                 name.span,
                 format!("track_group `{}` has no instance: ignored", name.value),
             )

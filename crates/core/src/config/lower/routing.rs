@@ -6,6 +6,7 @@ use super::address::{address_and_prefix, not_an_address, scope_of};
 use crate::config::directive::Context;
 use crate::config::model::{NextHop, Prefix, Route, RouteKind, Rule, RuleAction};
 use crate::config::reader::Word;
+use crate::config::route_names::{RouteName, number};
 use crate::config::tree::Statement;
 
 /// The table that packets are looked up in unless a rule says otherwise.
@@ -73,30 +74,24 @@ impl<'t> Words<'_, '_, 't> {
         number
     }
 
-    fn table(&mut self, option: &Word) -> Option<u32> {
+    /// A number or a name of one of the files of iproute2.
+    fn named(&mut self, option: &Word, kind: RouteName, what: &str, file: &str) -> Option<u32> {
         let word = self.value(option)?;
-        let table = match &*word.text {
-            "local" => Some(255),
-            "main" => Some(MAIN),
-            "default" => Some(253),
-            other => number(other),
-        };
-        if table.is_none() {
+        let number = self.context.route_number(kind, word);
+        if number.is_none() {
             self.broken = true;
             self.context
                 .report
-                .error(word.span, format!("`{}` is no routing table", word.text))
-                .help("write its number (see /etc/iproute2/rt_tables), main, local or default");
+                .error(word.span, format!("`{}` is no {what}", word.text))
+                .help(format!(
+                    "write its number, or a name of /etc/iproute2/{file}"
+                ));
         }
-        table
+        number
     }
-}
 
-/// A number in decimals, or after 0x in hexadecimals.
-fn number(text: &str) -> Option<u32> {
-    match text.strip_prefix("0x") {
-        Some(digits) => u32::from_str_radix(digits, 16).ok(),
-        None => text.parse().ok(),
+    fn table(&mut self, option: &Word) -> Option<u32> {
+        self.named(option, RouteName::Table, "routing table", "rt_tables")
     }
 }
 
@@ -204,12 +199,9 @@ fn route(context: &mut Context<'_>, statement: &Statement) -> Option<Route> {
                 }
             }
             "proto" | "protocol" => {
-                if let Some(word) = words.value(option) {
-                    route.protocol = protocol(&word.text);
-                    if route.protocol.is_none() {
-                        words.wrong(word, format!("`{}` is no protocol of routes", word.text));
-                    }
-                }
+                let kind = RouteName::Protocol;
+                let number = words.named(option, kind, "protocol of routes", "rt_protos");
+                route.protocol = number.and_then(|number| u8::try_from(number).ok());
             }
             "mtu" => route.mtu = words.number(option),
             "advmss" => route.advertised_segment_size = words.number(option),
@@ -270,27 +262,6 @@ pub(super) fn kept_route(context: &mut Context<'_>, statement: &Statement) -> Op
             .help("add `dev INTERFACE`, or `no_track`");
     }
     Some(route)
-}
-
-/// The names of rt_protos(5), and numbers.
-fn protocol(word: &str) -> Option<u8> {
-    Some(match word {
-        "kernel" => 2,
-        "boot" => 3,
-        "static" => 4,
-        "ra" => 9,
-        "zebra" => 11,
-        "bird" => 12,
-        "dhcp" => 16,
-        "keepalived" => 18,
-        "babel" => 42,
-        "bgp" => 186,
-        "isis" => 187,
-        "ospf" => 188,
-        "rip" => 189,
-        "eigrp" => 192,
-        number => number.parse().ok()?,
-    })
 }
 
 /// A line of `virtual_rules` or `static_rules`.

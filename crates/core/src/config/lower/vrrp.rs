@@ -347,6 +347,15 @@ impl ReadInstance {
                 let priority = octet().unwrap_or(HIGHEST_OF_OTHERS);
                 self.yields_when_late = Some(placed(directive, priority));
             }
+            "vrf" => {
+                context
+                    .report
+                    .warning(
+                        directive.name().span,
+                        format!("({}) vrf does not go with interface: ignored", self.name.value),
+                    )
+                    .help("take it away: an instance speaks on its interface, in whichever VRF that is");
+            }
             "use_vmac_addr" => self.virtual_macs_elsewhere = true,
             "track_src_ip" => self.track_source = true,
             "accept" | "no_accept" => {

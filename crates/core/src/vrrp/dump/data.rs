@@ -9,9 +9,10 @@ use super::{Moment, SECRET, address_line, command};
 use crate::config::model::{
     Authentication, ParameterMatch, Script, TrackedProcess, Tracker, VrrpVersion,
 };
+use crate::vrrp::group::Group;
 use crate::vrrp::instance::Instance;
 use crate::vrrp::process::ProcessTracker;
-use crate::vrrp::routers::{Group, VirtualRouters};
+use crate::vrrp::routers::VirtualRouters;
 use crate::vrrp::script::ScriptTracker;
 use crate::vrrp::{State, group_of, interface_of};
 

@@ -77,6 +77,17 @@ impl ReadInstance {
         let preempt_delay = self.finish_preempt_delay(&name, report);
         let source = self.finish_source(&name, report);
         let unicast_peers = self.finish_peers(&name, report);
+        if let Some(span) = self.unicast
+            && unicast_peers.is_empty()
+            && !self.fault_without_peer
+        {
+            report
+                .warning(
+                    span,
+                    format!("({name}) without a peer it advertises to the group"),
+                )
+                .help("add a unicast_peer block, or take what speaks of unicast away");
+        }
         let multicast_group = self.finish_group(&name, file.groups, report);
         let tracked = finish_tracked(
             &name,
