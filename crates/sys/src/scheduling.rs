@@ -16,8 +16,6 @@ pub struct Scheduling {
     /// How long it may compute in real time without waiting for anything, before it is told
     /// to stop.
     pub real_time_limit: Option<Duration>,
-    /// Whether it may keep as much memory from being swapped out as it likes.
-    pub may_lock_memory: bool,
     /// Numbers of the processors that it may run on; any, where there are none.
     pub processors: Vec<u16>,
 }
@@ -42,13 +40,6 @@ pub fn schedule(process: u32, scheduling: &Scheduling) -> io::Result<()> {
             maximum: None,
         };
         rustix::process::prlimit(Some(id), Resource::Rttime, limit)?;
-    }
-    if scheduling.may_lock_memory {
-        let unlimited = Rlimit {
-            current: None,
-            maximum: None,
-        };
-        rustix::process::prlimit(Some(id), Resource::Memlock, unlimited)?;
     }
     if !scheduling.processors.is_empty() {
         let mut set = CpuSet::new();
@@ -81,6 +72,19 @@ pub fn schedule(process: u32, scheduling: &Scheduling) -> io::Result<()> {
     }
 }
 
+/// Lets this process, and those that it starts from now on, keep as much memory from being
+/// swapped out as they like.
+///
+/// # Errors
+/// `EPERM` without `CAP_SYS_RESOURCE`, where there is less to be had.
+pub fn permit_locked_memory() -> io::Result<()> {
+    let unlimited = Rlimit {
+        current: None,
+        maximum: None,
+    };
+    Ok(rustix::process::setrlimit(Resource::Memlock, unlimited)?)
+}
+
 /// Keeps all memory of this process, also what it will have, from being swapped out, or lets
 /// it be swapped out again.
 ///
@@ -89,6 +93,12 @@ pub fn schedule(process: u32, scheduling: &Scheduling) -> io::Result<()> {
 pub fn lock_memory(lock: bool) -> io::Result<()> {
     use rustix::mm::{MlockAllFlags, mlockall, munlockall};
     if lock {
+        let limit = rustix::process::getrlimit(Resource::Memlock);
+        let most = Rlimit {
+            current: limit.maximum,
+            ..limit
+        };
+        rustix::process::setrlimit(Resource::Memlock, most)?;
         mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE)?;
     } else {
         munlockall()?;
@@ -119,7 +129,6 @@ mod tests {
             nice: -3,
             real_time: Some(7),
             real_time_limit: Some(Duration::from_millis(200)),
-            may_lock_memory: true,
             processors: vec![0],
         };
         let done = schedule(process, &scheduling);

@@ -141,7 +141,7 @@ impl Lowering {
             "static_ipaddress" => {
                 for line in directive.statements() {
                     let (line, group) = routers::without_group(context, line, &self.static_groups);
-                    let Some(address) = address::virtual_address(context, &line) else {
+                    let Some(address) = address::static_address(context, &line) else {
                         continue;
                     };
                     let interface = address.interface.as_ref();
@@ -182,7 +182,12 @@ impl Lowering {
                 let certificate = director::client_certificate(context, directive);
                 self.client_certificate = Some(certificate);
             }
-            "instance" => self.global.instance = name_of(directive).map(|name| name.value),
+            "instance" => {
+                self.global.instance = name_of(directive).map(|name| name.value);
+                if self.global.instance.is_none() {
+                    without_value(context, directive);
+                }
+            }
             "net_namespace" => {
                 self.global.network_namespace = name_of(directive).map(|name| name.value);
             }
@@ -386,6 +391,15 @@ impl Lowering {
 
 /// Where static addresses without an interface go, unless `default_interface` says otherwise.
 const DEFAULT_INTERFACE: &str = "eth0";
+
+/// Says that a keyword means nothing without what it takes.
+fn without_value(context: &mut Context<'_>, directive: &Directive<'_>) {
+    let name = directive.name();
+    context
+        .report
+        .warning(name.span, format!("`{}` has no value: ignored", name.text))
+        .help("write one behind it, or take the line away");
+}
 
 /// Whether a `FILE_CHECK` follows it.
 fn is_checked(virtual_servers: &[VirtualServer], tracker: &Tracker) -> bool {

@@ -7,11 +7,13 @@ mod director;
 mod explanation;
 mod groups;
 mod inclusion;
+mod inheritance;
 mod keywords;
 mod mutations;
 mod peers;
 mod reviews;
 mod sessions;
+mod suggestions;
 mod values;
 
 use std::collections::BTreeMap;

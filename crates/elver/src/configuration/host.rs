@@ -88,7 +88,14 @@ fn elsewhere(configuration: &Configuration, links: &[Link], diagnostics: &mut Ve
     named.dedup();
     for (block, name) in named {
         if links.iter().all(|link| link.name != *name) {
-            diagnostics.push(no_interface(block, name, links));
+            let keepalived = match block {
+                "static_ipaddress" => Verdict::Complains,
+                _ => Verdict::Refuses,
+            };
+            diagnostics.push(Diagnostic {
+                keepalived,
+                ..no_interface(block, name, links)
+            });
         }
     }
 }

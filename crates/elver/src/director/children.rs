@@ -8,6 +8,7 @@ use elver_core::check::Seen;
 use elver_core::check::messages::{CertificateTexts, ToChecks};
 use elver_core::config::model::Statics;
 use elver_core::vrrp::messages::{Command, Notice};
+use elver_sys::scheduling::permit_locked_memory;
 use elver_sys::socket_passing::{self, Channel};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -162,6 +163,8 @@ impl Director {
         let assignments = self.health.assignments();
         if !assignments.is_empty() {
             pings::permit(&assignments);
+            // It cannot do so itself. Where this cannot either, it says that it wants to.
+            let _ = permit_locked_memory();
             let first = ToChecks::Certificate(self.certificate_texts());
             let sockets = self.socket_channel();
             let parent = Parent {

@@ -45,7 +45,6 @@ impl Director {
             nice: settings.nice.into(),
             real_time: settings.real_time.max(raised),
             real_time_limit: settings.real_time_limit,
-            may_lock_memory: settings.no_swap,
             processors: settings.processors.clone(),
         };
         let done = process.map(|process| schedule(process, &scheduling));

@@ -49,7 +49,7 @@ pub(super) const OUTERMOST: &[Keyword] = &[
         &[],
         "sets are those of nft, which every namespace has",
     ),
-    acted("instance", &[NAME]),
+    acted("instance", &[Optional(&NAME)]),
     idle(
         "use_pid_dir",
         &[],
@@ -70,7 +70,8 @@ const COUNT: super::Argument = number(0, UNSIGNED);
 const SECONDS: super::Argument = whole_seconds(0, MOST_SECONDS / 1_000_000);
 const WITH_VRRP: &str = "BFD is done in the vrrp process, which has a name";
 /// Of `nftables_ipvs…`.
-const GROUPS: &str = "every address of a group is a virtual service of its own, without a mark";
+const GROUPS: &str =
+    "the services of a group share all that costs something, without a mark and rules of netfilter";
 const QUEUES: &str = super::vrrp::QUEUES;
 const CPUS: super::Argument = Rest("CPU …");
 
@@ -146,13 +147,13 @@ pub(super) const GLOBAL_DEFS: &[Keyword] = &[
         &[],
         "rules name interfaces, and hold for one that is made anew",
     ),
-    missing("nftables_ipvs", &[Optional(&Word("a table"))], GROUPS),
-    missing(
+    idle("nftables_ipvs", &[Optional(&Word("a table"))], GROUPS),
+    idle(
         "nftables_ipvs_priority",
         &[number(i32::MIN as i64, i32::MAX as i64)],
         GROUPS,
     ),
-    missing("nftables_ipvs_start_fwmark", &[number(1, UNSIGNED)], GROUPS),
+    idle("nftables_ipvs_start_fwmark", &[number(1, UNSIGNED)], GROUPS),
     acted("disable_local_igmp", &[]),
     acted("vrrp_check_unicast_src", &[]),
     acted("vrrp_skip_check_adv_addr", &[OPTIONAL_BOOLEAN]),
@@ -275,7 +276,7 @@ pub(super) const GLOBAL_DEFS: &[Keyword] = &[
         &[Optional(&PATH)],
         "a file with errors changes nothing in any case, and the log says why",
     ),
-    acted("reload_time_file", &[PATH]),
+    acted("reload_time_file", &[Optional(&PATH)]),
     acted("reload_repeat", &[]),
     acted("reload_file", &[Optional(&PATH)]),
     acted(

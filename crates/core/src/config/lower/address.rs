@@ -68,6 +68,29 @@ pub(super) fn virtual_address(
     context: &mut Context<'_>,
     statement: &Statement,
 ) -> Option<VirtualAddress> {
+    address(context, statement, AddressKind::Virtual)
+}
+
+/// A line of `static_ipaddress`.
+pub(super) fn static_address(
+    context: &mut Context<'_>,
+    statement: &Statement,
+) -> Option<VirtualAddress> {
+    address(context, statement, AddressKind::Static)
+}
+
+/// Whose address a line is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AddressKind {
+    Virtual,
+    Static,
+}
+
+fn address(
+    context: &mut Context<'_>,
+    statement: &Statement,
+    kind: AddressKind,
+) -> Option<VirtualAddress> {
     let mut words = statement.words.iter();
     let first = words.next()?;
     let (address, prefix_length) = address_and_prefix(context, first)?;
@@ -93,8 +116,8 @@ pub(super) fn virtual_address(
                 set_broadcast(context, &mut virtual_address, broadcast);
             }
             ("no_track", _) => virtual_address.restore = false,
-            // The instance sees to it.
-            ("use_vmac", _) => {}
+            // Of an instance, which sees to it.
+            ("use_vmac", _) if kind == AddressKind::Virtual => {}
             (
                 "peer" | "preferred_lft" | "home" | "-nodad" | "mngtmpaddr" | "noprefixroute"
                 | "autojoin",

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::script::{run_as, script};
+use super::without_value;
 use crate::config::directive::{Context, Directive};
 use crate::config::keyword::BlockKind;
 use crate::config::model::{
@@ -52,7 +53,12 @@ impl ReadDirector {
                     _ => JsonVersion::First,
                 };
             }
-            "reload_time_file" => self.reloading.time_file = path(),
+            "reload_time_file" => {
+                self.reloading.time_file = path();
+                if path().is_none() {
+                    without_value(context, directive);
+                }
+            }
             "reload_repeat" => self.reloading.repeats = true,
             "reload_file" => {
                 self.reloading.busy_file = Some(path().map_or(BusyFile::Usual, BusyFile::At));
