@@ -216,26 +216,27 @@ fn notifying(global: &Global, instance: &Instance) -> Notifying {
     }
 }
 
-/// Where the files of dumps of an instance are.
+/// Where the files of dumps of an instance are. keepalived-2.2.7: that of data alone has the
+/// network namespace and the instance in its name.
 fn dump_files(global: &Global, instance: &Instance) -> DumpFiles {
     let files = &global.dump_files;
-    if !global.dumps_by_instance || instance.is_default() {
+    let name = Some(instance.name()).filter(|_| !instance.is_default());
+    let namespace = global.network_namespace.as_deref();
+    let parts: Vec<&str> = namespace.into_iter().chain(name).collect();
+    if !global.dumps_by_instance || parts.is_empty() {
         return files.clone();
     }
-    let of_instance = |path: &str| with_instance(path, instance.name());
     DumpFiles {
-        data: of_instance(&files.data),
-        statistics: of_instance(&files.statistics),
-        json: of_instance(&files.json),
-        json_version: files.json_version,
+        data: with_name(&files.data, &parts.join("_")),
+        ..files.clone()
     }
 }
 
-/// The path with the name of an instance before the end of the file's name, as in keepalived.
-fn with_instance(path: &str, instance: &str) -> String {
+/// The path with a name before the end of the file's name.
+fn with_name(path: &str, name: &str) -> String {
     match path.rsplit_once('.') {
-        Some((stem, end)) if !end.contains('/') => format!("{stem}_{instance}.{end}"),
-        _ => format!("{path}_{instance}"),
+        Some((stem, end)) if !end.contains('/') => format!("{stem}.{name}.{end}"),
+        _ => format!("{path}.{name}"),
     }
 }
 
@@ -261,10 +262,30 @@ mod tests {
     }
 
     #[test]
-    fn an_instance_stands_before_the_end_of_a_name() {
-        let path = with_instance("/tmp/keepalived.data", "blue");
-        assert_eq!(path, "/tmp/keepalived_blue.data");
-        assert_eq!(with_instance("/run/a.b/data", "blue"), "/run/a.b/data_blue");
+    fn the_file_of_data_has_the_namespace_and_the_instance_in_its_name() {
+        let data = |namespace: Option<&str>, instance: &str, is_asked_for| {
+            let global = Global {
+                network_namespace: namespace.map(str::to_owned),
+                dumps_by_instance: is_asked_for,
+                ..Global::default()
+            };
+            let files = dump_files(&global, &instance.parse().unwrap());
+            let usual = DumpFiles::default();
+            assert_eq!(
+                (files.statistics, files.json),
+                (usual.statistics, usual.json)
+            );
+            files.data
+        };
+        assert_eq!(data(None, "blue", true), "/tmp/keepalived.blue.data");
+        assert_eq!(
+            data(Some("ns"), "blue", true),
+            "/tmp/keepalived.ns_blue.data"
+        );
+        assert_eq!(data(Some("ns"), "default", true), "/tmp/keepalived.ns.data");
+        assert_eq!(data(None, "default", true), "/tmp/keepalived.data");
+        assert_eq!(data(Some("ns"), "blue", false), "/tmp/keepalived.data");
+        assert_eq!(with_name("/run/a.b/data", "blue"), "/run/a.b/data.blue");
     }
 
     #[test]

@@ -56,8 +56,11 @@ fn dumps_go_where_the_file_says() {
     };
     until_true("the address", LIMIT, held, || site.director.log()).expect("the address");
     let instance = site.host.namespace_name();
-    for (signal, ending) in [(Signal::USR1, "data"), (Signal::USR2, "stats")] {
-        let file = format!("dump_{instance}.{ending}");
+    let data = format!("dump.{instance}.data");
+    for (signal, file) in [
+        (Signal::USR1, data),
+        (Signal::USR2, "dump.stats".to_owned()),
+    ] {
         let path = site.lab.directory().join(&file);
         site.director.signal(signal).expect("it runs");
         let written = || Ok(path.exists());

@@ -168,6 +168,11 @@ impl Election {
         self.owner_ignore_adverts.unwrap_or(false)
     }
 
+    /// Whether this level says so.
+    pub(super) fn owner_ignores(&self) -> Option<bool> {
+        self.owner_ignore_adverts
+    }
+
     pub(super) fn check_unicast_source(&self) -> bool {
         self.check_unicast_src.unwrap_or(false)
     }

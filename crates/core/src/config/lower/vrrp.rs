@@ -63,6 +63,8 @@ pub(super) struct ReadInstance {
     /// The first keyword that speaks of peers.
     unicast: Option<Span>,
     fault_without_peer: bool,
+    /// `owner_ignore_adverts`.
+    deaf: Option<Span>,
     unicast_checksum: UnicastChecksum,
     yields_when_late: Option<Placed<u8>>,
     /// `use_vmac_addr`.
@@ -234,6 +236,7 @@ pub(super) fn instance(
         unicast_hop_limit: None,
         unicast: None,
         fault_without_peer: false,
+        deaf: None,
         unicast_checksum: UnicastChecksum::Learnt,
         yields_when_late: None,
         virtual_macs_elsewhere: false,
@@ -260,6 +263,9 @@ pub(super) fn instance(
 
 impl ReadInstance {
     fn take(&mut self, context: &mut Context<'_>, directive: &Directive<'_>) {
+        if directive.keyword.name == "owner_ignore_adverts" {
+            self.deaf = Some(directive.name().span);
+        }
         if UNICAST.contains(&directive.keyword.name) {
             self.unicast.get_or_insert(directive.name().span);
         }

@@ -108,6 +108,18 @@ impl ReadInstance {
         } else {
             InitialState::Backup
         });
+        let deaf_as_owner = election.deaf_as_owner() || (strict && priority == OWNER);
+        if let (Some(true), Some(span), false) =
+            (self.election.owner_ignores(), self.deaf, priority == OWNER)
+        {
+            // keepalived since 2.3.
+            report
+                .warning(
+                    span,
+                    format!("({name}) owner_ignore_adverts does nothing with priority {priority}"),
+                )
+                .help("it is for the owner of the addresses, whose priority is 255");
+        }
         let virtual_router_id = self.virtual_router_id?.value;
         Some(VrrpInstance {
             name,
@@ -158,7 +170,7 @@ impl ReadInstance {
             advertise_before_yielding: election.advertise_before_yielding(),
             trust_known_master: election.trust_known_master(),
             sums_message_alone: election.sums_message_alone(),
-            deaf_as_owner: election.deaf_as_owner(),
+            deaf_as_owner,
             track_primary: !self.dont_track_primary,
             tracked,
             smtp_alert: self.smtp_alert.unwrap_or(file.alerts.of_vrrp()),
