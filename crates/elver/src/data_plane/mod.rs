@@ -227,7 +227,7 @@ impl Inventory {
             ),
             active,
             inactive,
-            persistent: words.load(destination::TEMPLATES_WORD) as u32,
+            persistent: Destination(words).templates(),
             statistics: statistics(&self.maps.totals(id)),
             rates: estimates::of_destination(&self.maps, id),
         })
