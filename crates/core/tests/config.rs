@@ -1778,6 +1778,19 @@ mod property {
                         },
                         version: if v3 { VrrpVersion::V3 } else { VrrpVersion::V2 },
                         authentication: (!v3).then_some(Authentication::Password(octets)),
+                        trailer: (v3 && alert).then(|| TrailerAuthentication {
+                            keys: vec![TrailerKey {
+                                id: priority,
+                                secret: octets.repeat(4),
+                                file: None,
+                            }],
+                            active_key: priority,
+                            window: excluded.then_some(Duration::from_secs(300)),
+                            mode: match id {
+                                1 => TrailerMode::Permissive,
+                                _ => TrailerMode::ReceiveOnly,
+                            },
+                        }),
                         virtual_addresses: addresses,
                         preempt,
                         preempt_delay: if preempt {

@@ -82,6 +82,14 @@ pub fn without_secrets(configuration: &Configuration) -> Configuration {
             }
             None => {}
         }
+        for key in instance
+            .trailer
+            .iter_mut()
+            .flat_map(|trailer| &mut trailer.keys)
+        {
+            // It reads back as a key, which is as long as four of these words.
+            key.secret = REDACTED.repeat(4).into_bytes();
+        }
     }
     let certificate = configuration.client_certificate.as_mut();
     if let Some(password) = certificate.and_then(|certificate| certificate.password.as_mut()) {

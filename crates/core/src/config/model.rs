@@ -4,6 +4,7 @@ mod check;
 mod director;
 mod global;
 mod group;
+mod hmac;
 mod netfilter;
 mod pacing;
 mod process;
@@ -25,6 +26,7 @@ pub use self::director::{
 };
 pub use self::global::Global;
 pub use self::group::{GroupMember, ServiceGroup, destination_of};
+pub use self::hmac::{TrailerAuthentication, TrailerKey, TrailerMode};
 pub use self::netfilter::Nftables;
 pub use self::pacing::{Gaps, PacedTogether, Pacing};
 pub use self::process::{AutomaticPriority, OwnSettings, ProcessSettings};
@@ -307,6 +309,9 @@ pub struct VrrpInstance {
     pub version: VrrpVersion,
     /// Authentication, version 2 only.
     pub authentication: Option<Authentication>,
+    /// `auth_hmac`: authentication of either version, by a trailer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trailer: Option<TrailerAuthentication>,
     /// The addresses that it advertises and holds as master.
     pub virtual_addresses: Vec<VirtualAddress>,
     /// Whether a higher priority takes over from a lower one that is master.
@@ -387,6 +392,7 @@ impl VrrpInstance {
             advertisement_interval: Duration::from_secs(1),
             version: VrrpVersion::V2,
             authentication: None,
+            trailer: None,
             virtual_addresses: Vec::new(),
             preempt: true,
             preempt_delay: Duration::ZERO,

@@ -128,6 +128,15 @@ impl Advertisement {
     /// # Errors
     /// [`DecodeError`] names the first thing that is wrong.
     pub fn decode(payload: &[u8], envelope: Envelope) -> Result<Advertisement, DecodeError> {
+        Advertisement::decode_before(payload, 0, envelope)
+    }
+
+    /// The same of a packet with so many octets behind the advertisement.
+    pub(super) fn decode_before(
+        payload: &[u8],
+        behind: usize,
+        envelope: Envelope,
+    ) -> Result<Advertisement, DecodeError> {
         let Some((header, rest)) = payload.split_first_chunk::<HEADER_LENGTH>() else {
             return Err(DecodeError::Length {
                 length: payload.len(),
@@ -154,7 +163,7 @@ impl Advertisement {
         };
         let address_length = if ipv6 { 16 } else { 4 };
         let addresses_length = usize::from(count) * address_length;
-        let expected = HEADER_LENGTH + addresses_length + trailer;
+        let expected = HEADER_LENGTH + addresses_length + trailer + behind;
         if payload.len() != expected {
             return Err(DecodeError::Length {
                 length: payload.len(),
@@ -165,11 +174,17 @@ impl Advertisement {
         if version_and_type & 0x0f != TYPE_ADVERTISEMENT {
             return Err(DecodeError::Type(version_and_type & 0x0f));
         }
-        if !checksum_is_right(version, payload, envelope) {
+        // The kernel sums what goes over IPv6, as a whole.
+        let summed = if ipv6 {
+            payload
+        } else {
+            &payload[..payload.len() - behind]
+        };
+        if !checksum_is_right(version, summed, envelope) {
             return Err(DecodeError::Checksum(version_and_type >> 4));
         }
 
-        let (addresses, trailer) = rest.split_at(addresses_length);
+        let (addresses, trailer) = rest[..rest.len() - behind].split_at(addresses_length);
         let (interval, authentication) = match version {
             VrrpVersion::V2 => (
                 Duration::from_secs(u64::from(sixth)),
@@ -216,6 +231,25 @@ impl Advertisement {
     /// The same with the checksum of RFC 9568 over IPv4, 9568-5.2.8-b: of the message alone.
     pub fn encode_alone(&self) -> Vec<u8> {
         self.summed(None)
+    }
+
+    /// The length of the advertisement in a packet, which may have something behind it; none
+    /// where its header is not there.
+    pub(super) fn length_of(payload: &[u8], ipv6: bool) -> Option<usize> {
+        let [version_and_type, _, _, count, ..] = *payload.first_chunk::<HEADER_LENGTH>()?;
+        let trailer = match version_and_type >> 4 {
+            2 => AUTHENTICATION_LENGTH,
+            _ => 0,
+        };
+        let address_length = if ipv6 { 16 } else { 4 };
+        Some(HEADER_LENGTH + usize::from(count) * address_length + trailer)
+    }
+
+    /// Sums a packet over IPv6 anew, with what has come behind the advertisement.
+    pub(super) fn sum_whole(payload: &mut [u8], envelope: Envelope) {
+        payload[6..8].fill(0);
+        let checksum = !fold(sum(payload) + pseudo_header_sum(envelope, payload.len()));
+        payload[6..8].copy_from_slice(&checksum.to_be_bytes());
     }
 
     fn summed(&self, envelope: Option<Envelope>) -> Vec<u8> {

@@ -52,6 +52,8 @@ impl VirtualRouters {
                 }
                 None => Instance::new(configuration, begins_at),
             };
+            let mut instance = instance;
+            instance.trailers.clock = self.since_epoch;
             self.instances.push(instance);
         }
         for instance in &mut self.instances {

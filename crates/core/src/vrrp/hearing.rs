@@ -10,7 +10,7 @@ use super::advertisement::{Advertisement, PRIORITY_OWNER, PRIORITY_STOP};
 use super::effect::{Effect, Event};
 use super::instance::Instance;
 use super::notification::Occasion;
-use super::receipt::{Packet, Rejection, verify};
+use super::receipt::{Known, Packet, Rejection, verify};
 use super::timers::skew_time;
 
 /// A rejection of one kind is reported at most this often.
@@ -41,11 +41,14 @@ impl Instance {
         if self.configuration.deaf_as_owner && self.is_owner() {
             return Heard::Nothing;
         }
-        let sequence = &mut self.sequence;
         let was_old = self.sums_as_of_group;
-        let as_of_group = &mut self.sums_as_of_group;
-        let (configuration, master) = (&self.configuration, self.known_master);
-        let verified = verify(configuration, packet, master, sequence, as_of_group);
+        let known = Known {
+            master: self.known_master,
+            sequence: &mut self.sequence,
+            sums_as_of_group: &mut self.sums_as_of_group,
+            trailers: &mut self.trailers,
+        };
+        let verified = verify(&self.configuration, packet, known);
         if self.sums_as_of_group != was_old {
             self.report(effects, Event::OldChecksumLearnt);
         }

@@ -17,6 +17,7 @@ use super::effect::{Effect, Event, HeldAddress, Report};
 use super::notification::{Occasion, of_instance};
 use super::receipt::RejectionKind;
 use super::timers::master_down_interval;
+use super::trailer::{Speaker, TrailerState};
 use super::{InstanceView, InterfaceCondition, State};
 use crate::config::model::{
     Announcements, Authentication, UnicastChecksum, VrrpInstance, VrrpVersion,
@@ -88,6 +89,8 @@ pub(super) struct Instance {
     pub(super) answered_at: Option<Instant>,
     /// The number in the last authentication header that was sent or taken.
     pub(super) sequence: u32,
+    /// What it knows of `auth_hmac`.
+    pub(super) trailers: TrailerState,
     /// When a rejection of each kind was last reported.
     pub(super) reported: BTreeMap<RejectionKind, Instant>,
 }
@@ -118,6 +121,7 @@ impl Instance {
             master_priority: 0,
             answered_at: None,
             sequence: 0,
+            trailers: TrailerState::default(),
             reported: BTreeMap::new(),
             configuration,
         }
@@ -468,7 +472,7 @@ impl Instance {
                 true => group_of(&self.configuration),
                 false => destination,
             };
-            let message = if self.configuration.sums_message_alone && source.is_ipv4() {
+            let mut message = if self.configuration.sums_message_alone && source.is_ipv4() {
                 advertisement.encode_alone()
             } else {
                 advertisement.encode(Envelope {
@@ -476,6 +480,21 @@ impl Instance {
                     destination: summed_for,
                 })
             };
+            if let Some(trailer) = &self.configuration.trailer {
+                let speaker = Speaker {
+                    source,
+                    version: self.configuration.version,
+                    virtual_router_id: self.configuration.virtual_router_id,
+                };
+                self.trailers.sign(trailer, speaker, &mut message);
+                if source.is_ipv6() {
+                    let envelope = Envelope {
+                        source,
+                        destination,
+                    };
+                    Advertisement::sum_whole(&mut message, envelope);
+                }
+            }
             let (payload, sealed) = match (&self.configuration.authentication, source, destination)
             {
                 (Some(Authentication::Header(key)), IpAddr::V4(from), IpAddr::V4(to)) => {

@@ -54,6 +54,7 @@ mod script;
 mod tests;
 pub mod timers;
 mod tracking;
+mod trailer;
 
 pub use acceptance::{refusal, removal};
 pub use addressing::{addresses_of, group_of, interface_of, is_ipv6};

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::addressing::group_of;
 use super::advertisement::{Advertisement, DecodeError, Envelope, HOP_LIMIT};
 use super::authentication_header;
+use super::trailer::{Speaker, TRAILER_LENGTH, TrailerState};
 use crate::config::model::{Authentication, UnicastChecksum, VrrpInstance, VrrpVersion};
 
 /// A VRRP packet as it was received.
@@ -69,6 +70,29 @@ pub enum Rejection {
         /// The last one sent or received.
         ours: u32,
     },
+    /// It is to have a trailer and has none.
+    #[error("missing authentication trailer")]
+    NoTrailer,
+    /// Its trailer is of another kind.
+    #[error("malformed authentication trailer")]
+    TrailerMalformed,
+    /// Its trailer was made with a key that is not known here.
+    #[error("unknown authentication key id {0}")]
+    TrailerKey(u8),
+    /// Its trailer was made with another key, or it was changed.
+    #[error("invalid authentication HMAC")]
+    TrailerHash,
+    /// Its trailer is too old, or the clocks differ.
+    #[error("stale authentication trailer, clock skew {skew} sec exceeds window {window} sec")]
+    TrailerStale {
+        /// Seconds by which the clock here is ahead.
+        skew: i64,
+        /// Seconds by which it may be.
+        window: u64,
+    },
+    /// It was sent before.
+    #[error("replayed authentication trailer")]
+    TrailerReplayed,
     /// Version 2: the sender advertises in another interval.
     #[error("advertisement interval mismatch mine={} sec rcv'd={} sec", mine.as_secs(), received.as_secs())]
     Interval {
@@ -152,9 +176,15 @@ impl Rejection {
             Rejection::AuthenticationType { .. } | Rejection::NoHeader => {
                 RejectionKind::AuthenticationTypeMismatch
             }
-            Rejection::Password | Rejection::HeaderValue | Rejection::Replayed { .. } => {
-                RejectionKind::AuthenticationFailure
-            }
+            Rejection::Password
+            | Rejection::HeaderValue
+            | Rejection::Replayed { .. }
+            | Rejection::NoTrailer
+            | Rejection::TrailerMalformed
+            | Rejection::TrailerKey(_)
+            | Rejection::TrailerHash
+            | Rejection::TrailerStale { .. }
+            | Rejection::TrailerReplayed => RejectionKind::AuthenticationFailure,
             Rejection::Interval { .. } | Rejection::NoInterval => RejectionKind::Interval,
             Rejection::AddressCount { .. }
             | Rejection::AddressMissing { .. }
@@ -165,18 +195,33 @@ impl Rejection {
     }
 }
 
+/// What an instance knows from packets before.
+pub(super) struct Known<'i> {
+    /// Who sent the last advertisement that was taken.
+    pub(super) master: Option<IpAddr>,
+    /// The number in the last authentication header that was sent or taken.
+    pub(super) sequence: &'i mut u32,
+    /// Whether peers sum advertisements as if they went to the group.
+    pub(super) sums_as_of_group: &'i mut bool,
+    /// What is known of `auth_hmac`.
+    pub(super) trailers: &'i mut TrailerState,
+}
+
 /// The checks on receipt, RFC 3768 section 7.1 and RFC 9568 section 7.1. What fails one is
 /// discarded, and logged by the caller (9568-7.1-h, 3768-7.1-g).
 ///
-/// `known_master` is who sent the last advertisement that was taken, `sequence` the number in the
-/// last authentication header that was sent or taken.
+/// What is known is learnt from the packet, if it passes.
 pub(super) fn verify(
     configuration: &VrrpInstance,
     packet: Packet<'_>,
-    known_master: Option<IpAddr>,
-    sequence: &mut u32,
-    sums_as_of_group: &mut bool,
+    known: Known<'_>,
 ) -> Result<Advertisement, Rejection> {
+    let Known {
+        master: known_master,
+        sequence,
+        sums_as_of_group,
+        trailers,
+    } = known;
     if configuration.unicast_peers.is_empty() {
         // 3768-7.1-a, 9568-7.1-a, 9568-5.1.1.3-b, 9568-5.1.2.3-b: "MUST verify that the IP TTL is 255."
         if packet.hop_limit != HOP_LIMIT {
@@ -188,7 +233,11 @@ pub(super) fn verify(
     // 9568-7.1-d, 3768-7.1-c: "MUST verify that the received packet contains the complete VRRP
     // packet"; 9568-7.1-e, 3768-7.1-d: "MUST verify the VRRP checksum"; version here is any that
     // exists.
-    let advertisement = decode(configuration, packet, sums_as_of_group)?;
+    let length = Advertisement::length_of(packet.payload, packet.source.is_ipv6());
+    let has_trailer = configuration.trailer.is_some()
+        && length.is_some_and(|length| packet.payload.len() == length + TRAILER_LENGTH);
+    let behind = if has_trailer { TRAILER_LENGTH } else { 0 };
+    let advertisement = decode(configuration, packet, behind, sums_as_of_group)?;
     // 9568-7.1-b, 3768-7.1-b: "MUST verify the VRRP version is 2", or 3.
     if advertisement.version != configuration.version {
         let number = |version| match version {
@@ -202,6 +251,20 @@ pub(super) fn verify(
     }
     if configuration.unicast_peers.is_empty() && !packet.destination.is_multicast() {
         return Err(Rejection::Unicast);
+    }
+    if let Some(trailer) = &configuration.trailer {
+        let peers = &configuration.unicast_peers;
+        let is_known = peers.is_empty() || peers.iter().any(|p| p.address == packet.source);
+        if has_trailer && !is_known {
+            return Err(Rejection::NotAPeer(packet.source));
+        }
+        let speaker = Speaker {
+            source: packet.source,
+            version: configuration.version,
+            virtual_router_id: configuration.virtual_router_id,
+        };
+        trailers.check(trailer, speaker, packet.payload, has_trailer)?;
+        trailers.forget_all_but(peers.len());
     }
     if configuration.version == VrrpVersion::V2 {
         // 3768-7.1-e: "MUST verify that the Auth Type matches the locally configured authentication
@@ -287,8 +350,10 @@ pub(super) fn verify(
 fn decode(
     configuration: &VrrpInstance,
     packet: Packet<'_>,
+    behind: usize,
     sums_as_of_group: &mut bool,
 ) -> Result<Advertisement, DecodeError> {
+    let decode = |envelope| Advertisement::decode_before(packet.payload, behind, envelope);
     let of_packet = Envelope {
         source: packet.source,
         destination: packet.destination,
@@ -298,16 +363,16 @@ fn decode(
         ..of_packet
     };
     if *sums_as_of_group {
-        return Advertisement::decode(packet.payload, of_group);
+        return decode(of_group);
     }
-    let read = Advertisement::decode(packet.payload, of_packet);
+    let read = decode(of_packet);
     let may_learn = configuration.unicast_checksum == UnicastChecksum::Learnt
         && !configuration.unicast_peers.is_empty()
         && packet.source.is_ipv4();
     if !may_learn || !matches!(read, Err(DecodeError::Checksum(3))) {
         return read;
     }
-    let old = Advertisement::decode(packet.payload, of_group);
+    let old = decode(of_group);
     *sums_as_of_group = old.is_ok();
     old.or(read)
 }

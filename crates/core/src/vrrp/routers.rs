@@ -183,6 +183,8 @@ pub struct VirtualRouters {
     pub(super) instances: Vec<Instance>,
     pub(super) groups: Vec<Group>,
     pub(super) effects: VecDeque<Effect>,
+    /// The time of day, as far as somebody has said it.
+    pub(super) since_epoch: Duration,
     pacer: Pacer,
 }
 
@@ -190,6 +192,20 @@ impl VirtualRouters {
     /// A machine without instances.
     pub fn new() -> VirtualRouters {
         VirtualRouters::default()
+    }
+
+    /// Whether it has to know the time of day ([`tell_time`](Self::tell_time)).
+    pub fn asks_for_time(&self) -> bool {
+        let mut instances = self.instances.iter();
+        instances.any(|instance| instance.configuration.trailer.is_some())
+    }
+
+    /// It is this long since 1970, until something else is said.
+    pub fn tell_time(&mut self, since_epoch: Duration) {
+        self.since_epoch = since_epoch;
+        for instance in &mut self.instances {
+            instance.trailers.clock = since_epoch;
+        }
     }
 
     /// Takes in what has happened.

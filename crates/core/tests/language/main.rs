@@ -6,6 +6,7 @@ mod corpus;
 mod director;
 mod explanation;
 mod groups;
+mod hmac;
 mod inclusion;
 mod inheritance;
 mod keywords;

@@ -20,7 +20,7 @@ use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use elver_core::config::model::TrackedScript;
 use elver_core::vrrp::messages::{Command, Dump, Notice};
@@ -420,13 +420,24 @@ impl Process {
             return;
         }
         self.receive_pending();
+        self.tell_time(false);
         self.routers.handle_timeout(Instant::now());
         self.carry_out();
     }
 
     fn handle(&mut self, input: Input<'_>) {
+        let configures = matches!(input, Input::Configure { .. });
+        self.tell_time(configures);
         self.routers.handle(Instant::now(), input);
         self.carry_out();
+    }
+
+    /// Tells the machine the time of day, if it wants to know it or `always`.
+    fn tell_time(&mut self, always: bool) {
+        if always || self.routers.asks_for_time() {
+            let since = SystemTime::now().duration_since(UNIX_EPOCH);
+            self.routers.tell_time(since.unwrap_or_default());
+        }
     }
 
     fn carry_out(&mut self) {

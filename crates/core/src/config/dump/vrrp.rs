@@ -2,8 +2,9 @@
 
 use super::{Quoted, Seconds, Writer, routing, scripts, tracking};
 use crate::config::model::{
-    Authentication, Gaps, InitialState, Nftables, Pacing, SyncGroup, UnicastChecksum,
-    VirtualAddress, VirtualMac, VrrpInstance, VrrpVersion,
+    Authentication, Gaps, InitialState, Nftables, Pacing, SyncGroup, TrailerAuthentication,
+    TrailerKey, TrailerMode, UnicastChecksum, VirtualAddress, VirtualMac, VrrpInstance,
+    VrrpVersion,
 };
 
 impl Writer {
@@ -108,6 +109,9 @@ impl Writer {
             }
             if let Some(authentication) = &instance.authentication {
                 w.authentication(authentication);
+            }
+            if let Some(trailer) = &instance.trailer {
+                w.trailer(trailer);
             }
             if instance.virtual_addresses.is_empty() {
                 w.line(format_args!("no_virtual_ipaddress"));
@@ -257,6 +261,30 @@ impl Writer {
         self.block(format_args!("authentication"), |w| {
             w.line(format_args!("auth_type {kind}"));
             w.line(format_args!("auth_pass {}", Quoted(&password)));
+        });
+    }
+
+    fn trailer(&mut self, trailer: &TrailerAuthentication) {
+        self.block(format_args!("auth_hmac"), |w| {
+            for TrailerKey { id, secret, file } in &trailer.keys {
+                let octets = secret.iter().map(|octet| format!("{octet:02x}"));
+                let value = match file {
+                    Some(path) => format!("file:{path}"),
+                    None => format!("hex:{}", octets.collect::<String>()),
+                };
+                w.line(format_args!("key {id} {}", Quoted(&value)));
+            }
+            w.line(format_args!("active_key {}", trailer.active_key));
+            match trailer.window {
+                Some(window) => w.line(format_args!("time_window {}", Seconds(window))),
+                None => w.line(format_args!("anti_replay monotonic")),
+            }
+            let mode = match trailer.mode {
+                TrailerMode::Enforce => "enforce",
+                TrailerMode::Permissive => "permissive",
+                TrailerMode::ReceiveOnly => "receive-only",
+            };
+            w.line(format_args!("mode {mode}"));
         });
     }
 

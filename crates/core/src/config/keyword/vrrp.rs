@@ -12,7 +12,6 @@ const SECONDS: super::Argument = whole_seconds(0, MOST_SECONDS / 1_000_000);
 /// Of sizes of the kernel's queues.
 pub(super) const QUEUES: &str =
     "queues are as large as they are to be, and after a loss everything is read anew";
-const NO_HMAC: &str = "advertisements carry no HMAC";
 
 /// `track_group`.
 pub(super) const TRACK_GROUP: &[Keyword] = &[acted("group", &[]).list()];
@@ -94,7 +93,7 @@ pub(super) const INSTANCE: &[Keyword] = &[
     acted("advert_int", &[seconds(10_000, 255_000_000)]),
     acted("version", &[number(2, 3)]),
     acted("authentication", &[]).opens(BlockKind::Authentication),
-    missing("auth_hmac", &[], NO_HMAC).opens(BlockKind::AuthenticationHmac),
+    acted("auth_hmac", &[]).opens(BlockKind::AuthenticationHmac),
     acted("virtual_ipaddress", &[]).list(),
     acted("virtual_ipaddress_excluded", &[]).list(),
     acted("no_virtual_ipaddress", &[]),
@@ -184,13 +183,12 @@ pub(super) const AUTHENTICATION: &[Keyword] = &[
 
 /// `auth_hmac`.
 pub(super) const AUTHENTICATION_HMAC: &[Keyword] = &[
-    missing("key", &[number(1, 255), Secret("a key")], NO_HMAC),
-    missing("active_key", &[number(1, 255)], NO_HMAC),
-    missing("time_window", &[whole_seconds(1, 300)], NO_HMAC),
-    missing("anti_replay", &[Choice(&["time", "monotonic"])], NO_HMAC),
-    missing(
+    acted("key", &[number(1, 255), Secret("a key")]),
+    acted("active_key", &[number(1, 255)]),
+    acted("time_window", &[whole_seconds(1, 300)]),
+    acted("anti_replay", &[Choice(&["time", "monotonic"])]),
+    acted(
         "mode",
         &[Choice(&["enforce", "permissive", "receive-only"])],
-        NO_HMAC,
     ),
 ];

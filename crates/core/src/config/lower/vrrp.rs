@@ -2,6 +2,7 @@
 
 mod address_macs;
 mod finish;
+mod hmac;
 mod strict;
 mod sync_group;
 
@@ -50,6 +51,7 @@ pub(super) struct ReadInstance {
     advertisement_interval: Placed<Duration>,
     version: Option<Placed<VrrpVersion>>,
     authentication: ReadAuthentication,
+    trailer: Option<Placed<hmac::ReadTrailer>>,
     virtual_addresses: Vec<Placed<VirtualAddress>>,
     excluded_addresses: Vec<Placed<VirtualAddress>>,
     routes: Vec<Route>,
@@ -224,6 +226,7 @@ pub(super) fn instance(
         priority: None,
         version: None,
         authentication: ReadAuthentication::default(),
+        trailer: None,
         virtual_addresses: Vec::new(),
         excluded_addresses: Vec::new(),
         routes: Vec::new(),
@@ -308,6 +311,11 @@ impl ReadInstance {
                 self.version = Some(placed(directive, version));
             }
             "authentication" => self.authentication(context, directive),
+            "auth_hmac" => {
+                let read = hmac::read(context, directive);
+                let span = directive.name().span;
+                self.trailer.get_or_insert(Placed { value: read, span });
+            }
             "virtual_ipaddress" => {
                 self.on_virtual_macs.extend(with_virtual_mac(directive));
                 self.virtual_addresses

@@ -1,7 +1,11 @@
 //! Settings that concern all instances, and those of single ones that are rare.
 
+use std::net::Ipv6Addr;
+
 use super::*;
-use crate::config::model::{LinkDelay, UnicastChecksum, VirtualMac};
+use crate::config::model::{
+    LinkDelay, TrailerAuthentication, TrailerKey, TrailerMode, UnicastChecksum, VirtualMac,
+};
 
 impl Bench {
     fn configure_with(&mut self, instances: &[VrrpInstance], settings: RouterSettings) -> String {
@@ -373,5 +377,79 @@ fn group_of_one() -> SyncGroup {
         name: "G".to_owned(),
         members: vec!["A".to_owned()],
         ..group()
+    }
+}
+
+/// Two routers of each version and family: the one hears what the other signs, and nothing else.
+#[test]
+fn advertisements_with_a_trailer_are_taken_by_who_has_the_key() {
+    let authentication = |secret, mode| {
+        let key = TrailerKey {
+            id: 7,
+            secret: vec![secret; 32],
+            file: None,
+        };
+        Some(TrailerAuthentication {
+            keys: vec![key],
+            active_key: 7,
+            window: Some(Duration::from_secs(5)),
+            mode,
+        })
+    };
+    let link_local: Ipv6Addr = "fe80::5".parse().expect("an address");
+    for (version, vip) in [
+        (VrrpVersion::V2, IpAddr::V4(VIP)),
+        (VrrpVersion::V3, IpAddr::V4(VIP)),
+        (VrrpVersion::V3, "fe80::100".parse().expect("an address")),
+    ] {
+        let router = |priority, trailer| VrrpInstance {
+            version,
+            authentication: None,
+            trailer,
+            virtual_addresses: vec![VirtualAddress::new(vip, 32)],
+            ..instance("A", 51, priority)
+        };
+        let bench = |instance| {
+            let mut bench = Bench::new();
+            bench.routers.tell_time(Duration::from_secs(1_795_000_000));
+            bench.handle(Input::InterfaceChanged {
+                interface: "eth0".to_owned(),
+                condition: Some(InterfaceCondition {
+                    up: true,
+                    ipv4: Some(OURS),
+                    ipv6_link_local: Some(link_local),
+                    addresses: Vec::new(),
+                }),
+            });
+            bench.configure(&[instance], &[]);
+            bench
+        };
+        let mut heard = |sent_with, heard_with| {
+            let mut sender = bench(router(255, sent_with));
+            let (source, destination, payload) = sender.sent();
+            let mut receiver = bench(router(100, heard_with));
+            let input = Input::Received {
+                interface: "eth0",
+                packet: Packet {
+                    source,
+                    destination,
+                    hop_limit: 255,
+                    payload: &payload,
+                    sealed: None,
+                },
+            };
+            receiver.handle(input);
+            let view = receiver.routers.instances().next().expect("an instance");
+            view.statistics.advertisements_received == 1
+        };
+        let enforce = |secret| authentication(secret, TrailerMode::Enforce);
+        assert!(heard(enforce(1), enforce(1)), "{version:?} {vip}");
+        assert!(!heard(enforce(2), enforce(1)), "another key");
+        assert!(!heard(None, enforce(1)), "no trailer");
+        assert!(!heard(enforce(1), None), "who does not know trailers");
+        let permissive = || authentication(1, TrailerMode::Permissive);
+        assert!(heard(None, permissive()) && heard(permissive(), permissive()));
+        let silent = authentication(1, TrailerMode::ReceiveOnly);
+        assert!(heard(silent, None), "it looks like any other");
     }
 }

@@ -13,8 +13,8 @@ use super::address_macs::{Devices, Wish};
 use super::{ReadAuthentication, ReadInstance};
 use crate::config::diagnostic::Report;
 use crate::config::model::{
-    Authentication, InitialState, UnicastPeer, VirtualAddress, VirtualMac, VrrpInstance,
-    VrrpVersion,
+    Authentication, InitialState, TrailerAuthentication, UnicastPeer, VirtualAddress, VirtualMac,
+    VrrpInstance, VrrpVersion,
 };
 
 /// 3768-5.3.4-b: the default priority of a backup.
@@ -71,6 +71,8 @@ impl ReadInstance {
         let preempt = self.preempt(&name, report);
         let yields_when_late = self.finish_lateness(&name, preempt, report);
         let authentication = self.finish_authentication(&name, version, report);
+        let trailer = self.finish_trailer(&name, strict, authentication.is_some(), report);
+        let authentication = authentication.filter(|_| trailer.is_none());
         let virtual_addresses = self.finish_addresses(&name, version, report);
         let excluded_addresses = self.finish_excluded(&name, &virtual_addresses, report);
         let advertisement_interval = self.finish_interval(&name, version, report);
@@ -145,6 +147,7 @@ impl ReadInstance {
             advertisement_interval,
             version,
             authentication,
+            trailer,
             virtual_addresses,
             preempt,
             preempt_delay,
@@ -326,6 +329,38 @@ impl ReadInstance {
             }
         }
         excluded
+    }
+
+    fn finish_trailer(
+        &mut self,
+        name: &str,
+        strict: bool,
+        has_other: bool,
+        report: &mut Report,
+    ) -> Option<TrailerAuthentication> {
+        let Placed { value, span } = self.trailer.take()?;
+        if has_other {
+            report
+                .warning(
+                    span,
+                    format!(
+                        "({name}) auth_hmac takes the place of authentication, which is ignored"
+                    ),
+                )
+                .help("take the authentication block away");
+        }
+        match value.finish(self.advertisement_interval.value, strict) {
+            Ok(trailer) => Some(trailer),
+            Err(id) => {
+                report
+                    .warning(
+                        span,
+                        format!("({name}) there is no key {id}: auth_hmac is ignored"),
+                    )
+                    .help("name one of its keys as `active_key ID`");
+                None
+            }
+        }
     }
 
     fn finish_authentication(
