@@ -131,6 +131,102 @@ fn keepalived_and_elver_exit_alike() {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
+/// The grammar in its forms, and keywords with what they take and what they do not.
+#[test]
+fn every_form_of_the_language_gets_keepalived_s_verdict() {
+    const FORMS: &str = include_str!("../../core/tests/fixtures/forms.txt");
+    let site = Site::new("language-forms");
+    let file = site.lab.directory().join("form.conf");
+    let forms: Vec<&str> = FORMS.split("### ").skip(1).collect();
+    assert!(forms.len() > 80);
+    let mut wrong = String::new();
+    for form in forms {
+        let (name, text) = form.split_once('\n').expect("a name");
+        std::fs::write(&file, text).expect("a file");
+        let (theirs, said) = site.test("keepalived", &[], &file);
+        let (ours, words) = site.test(ELVER, &["keepalived"], &file);
+        if theirs != ours {
+            let _ = writeln!(
+                wrong,
+                "{name}: keepalived {theirs:?}, elver {ours:?}\n{said}{words}"
+            );
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// What an instance with these lines is told by `elver check`.
+fn told(site: &Site, outermost: &str, lines: &str) -> String {
+    let file = site.lab.directory().join("told.conf");
+    let text = format!(
+        "{outermost}\nvrrp_instance A {{\ninterface eth0\nvirtual_router_id 1\npriority 100\n\
+         {lines}\n}}\n"
+    );
+    std::fs::write(&file, text).expect("a file");
+    let (_, output, errors) = check(site, &[&file.display().to_string()]);
+    output + &errors
+}
+
+#[test]
+fn an_address_in_no_network_of_its_interface_is_named() {
+    let site = Site::new("language-networks");
+    let words = |address: &str| {
+        let said = told(&site, "", &format!("virtual_ipaddress {{\n{address}\n}}"));
+        said.lines()
+            .find(|line| line.contains("is in no network of eth0"))
+            .map(|line| line.split(':').next().unwrap_or_default().to_owned())
+    };
+    assert_eq!(words("192.168.1.100"), None);
+    assert_eq!(words("192.168.1.100/24"), None);
+    assert_eq!(words("192.168.1.100/16"), None);
+    assert_eq!(words("10.0.0.100 dev eth1"), None);
+    assert_eq!(words("192.168.2.100").as_deref(), Some("warning"));
+    assert_eq!(words("192.168.2.100/32").as_deref(), Some("warning"));
+    assert_eq!(words("192.168.2.100/24").as_deref(), Some("note"));
+    assert_eq!(words("fe80::100"), None, "every link has that network");
+}
+
+#[test]
+fn programs_that_are_not_here_are_named() {
+    let site = Site::new("language-programs");
+    let address = "virtual_ipaddress {\n192.168.1.100\n}\n";
+    let script = |program: &str| format!("vrrp_script s {{\nscript \"{program} -x\"\n}}");
+    let tracked = format!("{address}track_script {{\ns\n}}");
+    for (outermost, lines, words) in [
+        (
+            script("/nowhere/s"),
+            tracked.clone(),
+            Some("/nowhere/s is not here"),
+        ),
+        (
+            script("nowhere"),
+            tracked.clone(),
+            Some("nowhere is not here"),
+        ),
+        (
+            script("/etc/passwd"),
+            tracked.clone(),
+            Some("/etc/passwd cannot be executed"),
+        ),
+        (script("true"), tracked.clone(), None),
+        (
+            String::new(),
+            format!("{address}notify /nowhere/n"),
+            Some("/nowhere/n is not here"),
+        ),
+    ] {
+        let said = told(&site, &outermost, &lines);
+        match words {
+            Some(words) => assert!(said.contains(words), "{said}"),
+            None => assert!(!said.contains("is not here"), "{said}"),
+        }
+        let file = site.lab.directory().join("told.conf");
+        let (theirs, _) = site.test("keepalived", &[], &file);
+        let (ours, _) = site.test(ELVER, &["keepalived"], &file);
+        assert_eq!(theirs, ours, "{outermost} {lines}");
+    }
+}
+
 /// `elver check` with these arguments: exit code, standard output, standard error.
 fn check(site: &Site, arguments: &[&str]) -> (Option<i32>, String, String) {
     let mut command = site.host.command(ELVER).expect("a command");

@@ -131,7 +131,10 @@ pub fn set_umask(command: &mut Command, mask: u16) {
 }
 
 /// The file that a program's name means, without symbolic links.
-fn find(name: &str) -> io::Result<PathBuf> {
+///
+/// # Errors
+/// `NotFound` where there is none, or what the kernel says of its path.
+pub fn find(name: &str) -> io::Result<PathBuf> {
     if name.contains('/') {
         return std::fs::canonicalize(name);
     }

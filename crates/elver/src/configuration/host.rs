@@ -11,6 +11,7 @@ use elver_core::config::model::{
 use elver_core::config::{Diagnostic, Loaded, Severity, Verdict};
 use elver_sys::namespace::NetworkNamespace;
 use elver_sys::netlink::{InterfaceAddress, Link, Netlink};
+use elver_sys::script;
 
 /// What is doubtful about a configuration on this host. Nothing of it keeps a file from
 /// being read, since it may be meant for another host.
@@ -41,6 +42,7 @@ pub(super) fn review(loaded: &Loaded) -> Vec<Diagnostic> {
         )),
     }
     diagnostics.extend(copies(configuration));
+    diagnostics.extend(programs(configuration));
     diagnostics.extend(scripts(configuration));
     diagnostics
 }
@@ -224,16 +226,46 @@ fn is_within(address: IpAddr, network: IpAddr, length: u8) -> bool {
     (one ^ other).checked_shr(shift).unwrap_or(0) == 0
 }
 
+/// Programs of scripts that are not here.
+fn programs(configuration: &Configuration) -> Vec<Diagnostic> {
+    let tracked = &configuration.trackers.scripts;
+    let is_tracked = |program: &str| {
+        let mut commands = tracked.iter().map(|each| &each.script.command);
+        commands.any(|command| command.first().is_some_and(|first| first == program))
+    };
+    let scripts = all_scripts(configuration).into_iter();
+    let mut named: Vec<&String> = scripts.filter_map(|each| each.command.first()).collect();
+    named.sort();
+    named.dedup();
+    let missing = named.into_iter().filter_map(|program| {
+        let (what, keepalived) = match script::find(program) {
+            // keepalived-2.2.7 looks whether it can run those that it runs all the time.
+            Err(_) if is_tracked(program) => ("is not here", Verdict::Complains),
+            Err(_) => ("is not here", Verdict::Accepts),
+            Ok(path) if !is_executable(&path) => ("cannot be executed", Verdict::Accepts),
+            Ok(_) => return None,
+        };
+        Some(Diagnostic {
+            keepalived,
+            ..Diagnostic::about_the_host(
+                format!("{program} {what}"),
+                "until it is, each run of it fails",
+            )
+        })
+    });
+    missing.collect()
+}
+
 /// keepalived's warning of scripts that run without `enable_script_security`.
 fn scripts(configuration: &Configuration) -> Option<Diagnostic> {
     if configuration.global.script_security {
         return None;
     }
-    let mut executable = all_scripts(configuration)
+    let mut there = all_scripts(configuration)
         .into_iter()
         .filter_map(|script| script.command.first())
-        .filter(|path| is_executable(path));
-    let first = executable.next()?;
+        .filter(|path| Path::new(path).is_file());
+    let first = there.next()?;
     Some(Diagnostic {
         keepalived: Verdict::Insecure,
         severity: Severity::Note,
@@ -247,7 +279,7 @@ fn scripts(configuration: &Configuration) -> Option<Diagnostic> {
     })
 }
 
-fn is_executable(path: &str) -> bool {
+fn is_executable(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.mode() & 0o111 != 0)
 }
 
