@@ -48,8 +48,10 @@ mod notification;
 mod pacing;
 mod process;
 mod receipt;
+mod receiving;
 mod routers;
 mod script;
+mod sending;
 #[cfg(test)]
 mod tests;
 pub mod timers;

@@ -264,7 +264,7 @@ fn scripts(configuration: &Configuration) -> Option<Diagnostic> {
     let mut there = all_scripts(configuration)
         .into_iter()
         .filter_map(|script| script.command.first())
-        .filter(|path| Path::new(path).is_file());
+        .filter(|program| script::find(program).is_ok_and(|path| path.is_file()));
     let first = there.next()?;
     Some(Diagnostic {
         keepalived: Verdict::Insecure,
