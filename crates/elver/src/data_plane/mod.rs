@@ -227,7 +227,8 @@ impl Inventory {
             ),
             active,
             inactive,
-            persistent: Destination(words).templates(),
+            persistent: destination.templates(),
+            handshake: layout::handshake(destination),
             statistics: statistics(&self.maps.totals(id)),
             rates: estimates::of_destination(&self.maps, id),
         })
