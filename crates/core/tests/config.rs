@@ -221,6 +221,7 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                         authentication: Some(
                             Password(redacted),
                         ),
+                        trailer: None,
                         virtual_addresses: [
                             VirtualAddress {
                                 address: 172.17.42.200,
@@ -292,6 +293,7 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                         authentication: Some(
                             Password(redacted),
                         ),
+                        trailer: None,
                         virtual_addresses: [
                             VirtualAddress {
                                 address: 172.18.42.200,
@@ -645,6 +647,7 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                         authentication: Some(
                             Password(redacted),
                         ),
+                        trailer: None,
                         virtual_addresses: [
                             VirtualAddress {
                                 address: 172.17.42.200,
@@ -920,6 +923,7 @@ fn the_container_directors_file_means_what_its_author_meant() {
                         authentication: Some(
                             Password(redacted),
                         ),
+                        trailer: None,
                         virtual_addresses: [
                             VirtualAddress {
                                 address: 172.17.42.200,
