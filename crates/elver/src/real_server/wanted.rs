@@ -40,6 +40,12 @@ pub(crate) struct Sources {
     /// The name that lines with @NAME hold for [default: the host name's first part]
     #[arg(short = 'i', long, value_name = "ID", global = true)]
     config_id: Option<String>,
+    /// Let containers of this host's Docker engine serve whose labels ask for that, like
+    /// `elver.vip=192.0.2.10:80` and `elver.port=8080`: packets go on to them by NAT, and their
+    /// answers straight to clients. Labels may claim the virtual addresses above, or those that
+    /// the settings have under [discovery.docker]
+    #[arg(long)]
+    docker: bool,
     /// The file with a table [real-server] [default: /etc/elver/elver.toml, if it is there]
     #[arg(long, value_name = "FILE", global = true)]
     settings: Option<PathBuf>,
@@ -61,6 +67,19 @@ pub(crate) struct Wanted {
 }
 
 impl Sources {
+    /// Whether containers are to be discovered.
+    ///
+    /// # Errors
+    /// elver.toml cannot be read or used.
+    pub(crate) fn discovers(&self) -> Result<bool, Failure> {
+        Ok(self.docker || Settings::load(self.settings.as_deref())?.docker().is_some())
+    }
+
+    /// elver.toml, if it is named.
+    pub(crate) fn settings(&self) -> Option<PathBuf> {
+        self.settings.clone()
+    }
+
     /// Reads what there is to read.
     ///
     /// # Errors
