@@ -25,15 +25,17 @@ const IMAGE: &str = "elver-lab";
 /// What a container of the image serves, in busybox's shell: the protocol of
 /// [`crate::service`], without transfers that are named by their size.
 ///
-/// Whom it talks to stands in the kernel's list of sockets (proc_net_tcp), at the number of the
+/// Whom it talks to stands in the kernel's lists of sockets (proc_net_tcp), at the number of the
 /// socket that it was given as its standard input: addresses there are in the byte order of
-/// the machine, ports are not.
+/// the machine, ports are not; a socket of IPv6 has that of IPv4 in its last word.
 const SERVE: &str = r#"#!/bin/sh
 socket=$(readlink /proc/self/fd/0)
 socket=${socket#socket:\[}
-set -- $(grep " ${socket%]} " /proc/net/tcp)
+set -- $(grep -h " ${socket%]} " /proc/net/tcp /proc/net/tcp6)
 endpoint() {
-    printf '%d.%d.%d.%d:%d' "0x${1:6:2}" "0x${1:4:2}" "0x${1:2:2}" "0x${1:0:2}" "0x${1:9:4}"
+    a=${1%:*}
+    [ ${#a} = 8 ] || a=${a#????????????????????????}
+    printf '%d.%d.%d.%d:%d' "0x${a:6:2}" "0x${a:4:2}" "0x${a:2:2}" "0x${a:0:2}" "0x${1#*:}"
 }
 echo "$(hostname) at $(endpoint "$2") sees $(endpoint "$3")"
 while read -r command argument; do
@@ -117,23 +119,17 @@ impl Engine {
         self.host.output(command, ENGINE_LIMIT)
     }
 
-    /// Runs a container that serves on `port`; its name is also that by which it greets.
-    /// `options` are those of `docker run`, such as labels.
+    /// Runs a container that serves on `port`, and is healthy once it does; its name is also
+    /// that by which it greets. `options` are those of `docker run`, such as labels.
     pub fn run(&self, name: &str, port: u16, options: &[&str]) -> Result<()> {
+        // A socket that listens on every address (0A, proc_net_tcp).
+        let listens = format!("grep -q ' 0*:{port:04X} 0*:0000 0A ' /proc/net/tcp /proc/net/tcp6");
         let port = port.to_string();
+        let health = ["--health-cmd", &listens, "--health-interval", "500ms"];
         let fixed = ["run", "--detach", "--name", name, "--hostname", name];
-        let serve = [
-            IMAGE,
-            "nc",
-            "-ll",
-            "-s",
-            "0.0.0.0",
-            "-p",
-            &port,
-            "-e",
-            "/bin/serve",
-        ];
-        self.docker(&[&fixed, options, &serve].concat()).map(drop)
+        let serve = [IMAGE, "nc", "-ll", "-p", &port, "-e", "/bin/serve"];
+        self.docker(&[&fixed[..], &health, options, &serve].concat())
+            .map(drop)
     }
 
     fn is_ready(&self) -> Result<()> {
@@ -181,6 +177,9 @@ fn make(folder: &Path) -> Result<()> {
 }
 
 fn launch(host: &Host, folder: &Path) -> Result<Program> {
+    let configuration = folder.join("daemon.json");
+    std::fs::write(&configuration, "{}")
+        .map_err(Error::system(format!("write {}", configuration.display())))?;
     let mut command = host.command("unshare")?;
     command.args(["--pid", "--mount", "--fork", "--kill-child", "--mount-proc"]);
     command.arg("dockerd");
@@ -188,13 +187,13 @@ fn launch(host: &Host, folder: &Path) -> Result<Program> {
         ("--data-root", "data"),
         ("--exec-root", "run"),
         ("--pidfile", "docker.pid"),
+        ("--config-file", "daemon.json"),
     ] {
         command.arg(option).arg(folder.join(name));
     }
     let socket = format!("unix://{}", folder.join("docker.sock").display());
     command.args(["--host", &socket, "--bip", BRIDGE.1]);
     command.args([
-        "--config-file=/dev/null",
         "--iptables=false",
         "--ip6tables=false",
         "--userland-proxy=false",

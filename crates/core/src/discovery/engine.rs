@@ -28,6 +28,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 /// How long a container that was told to end, and has not ended, gets no connections: longer
 /// than anybody waits before killing it. Then it has taken the signal for something else.
 pub const DRAIN: Duration = Duration::from_secs(300);
+/// When all containers are asked for again after the first time: a stream of events does not say
+/// when it begins, and by then it has.
+const SECOND_LIST: Duration = Duration::from_secs(1);
 /// How often all containers are asked for, in case that events were lost without a trace.
 const RELIST: Duration = Duration::from_secs(60);
 /// The signal that nobody survives (signal(7)).
@@ -42,7 +45,7 @@ pub struct Question(u64);
 /// What happens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
-    /// Events come from now on.
+    /// It has been asked for events, which come from now on, or from very soon.
     Connected,
     /// The engine cannot be reached, or has stopped answering.
     Lost,
@@ -130,7 +133,8 @@ impl Engine {
         match input {
             Input::Connected => {
                 self.retry = None;
-                self.list(now);
+                self.list();
+                self.relist = Some(now + SECOND_LIST);
             }
             Input::Lost => {
                 self.open.clear();
@@ -161,7 +165,8 @@ impl Engine {
             self.effects.push_back(Effect::Connect);
         }
         if self.relist.is_some_and(|at| at <= now) {
-            self.list(now);
+            self.list();
+            self.relist = Some(now + RELIST);
         }
         let before = self.ending.len();
         self.ending.retain(|_, ending| ending.until > now);
@@ -230,8 +235,7 @@ impl Engine {
         question
     }
 
-    fn list(&mut self, now: Instant) {
-        self.relist = Some(now + RELIST);
+    fn list(&mut self) {
         let question = self.question();
         self.effects.push_back(Effect::List(question));
     }

@@ -63,12 +63,8 @@ impl Connection {
         };
         let docker = docker.map_err(words)?;
         let docker = docker.negotiate_version().await.map_err(words)?;
-        // Events from now on, by the engine's own clock: the stream itself does not say when
-        // it begins.
-        let now = docker.info().await.map_err(words)?.system_time;
         let kinds = ["container", "network"].map(str::to_owned);
         let options = EventsOptions {
-            since: now,
             filters: Some(HashMap::from([("type".to_owned(), kinds.to_vec())])),
             ..EventsOptions::default()
         };
