@@ -15,7 +15,7 @@ use crate::capture::Capture;
 use crate::client::{Conversation, Greeting};
 use crate::decode::Decoded;
 use crate::director::{Director, unload_leftovers};
-use crate::engine::Engine;
+use crate::engine::{Certificates, Engine};
 use crate::nat::{expect, holds, show, title};
 use crate::service::Service;
 use crate::traffic::Traffic;
@@ -64,6 +64,16 @@ pub struct Site {
 impl Site {
     /// Builds the network, and starts the engine and the director.
     pub fn set_up(lab: &Lab, elver: &Path) -> Result<Self> {
+        Self::build(lab, elver, false)
+    }
+
+    /// [`Site::set_up`] with a director that has no virtual server in its file, and watches the
+    /// engine.
+    pub fn set_up_watching(lab: &Lab, elver: &Path) -> Result<Self> {
+        Self::build(lab, elver, true)
+    }
+
+    fn build(lab: &Lab, elver: &Path, watches: bool) -> Result<Self> {
         let client = lab.host("client")?;
         let director = lab.host("director")?;
         let host = lab.host("docker")?;
@@ -76,8 +86,20 @@ impl Site {
         std::fs::write(&configuration, CONFIGURATION)
             .map_err(Error::system(format!("write {}", configuration.display())))?;
         let checked = Service::start(&host, "host", SocketAddrV4::new(HOST, 22))?;
-        let engine = Engine::start(lab, &host)?;
-        let director = Director::start(lab, &director, elver, &configuration)?;
+        let certificates = match watches {
+            true => Some(Certificates::make(lab, &host, HOST)?),
+            false => None,
+        };
+        let engine = Engine::start(lab, &host, certificates.as_ref())?;
+        let director = match certificates {
+            None => Director::start(lab, &director, elver, &configuration)?,
+            Some(certificates) => {
+                let files = watching(lab, &certificates)?;
+                let settings = files.1.display().to_string();
+                let options = ["--settings", &settings];
+                Director::start_with(lab, &director, elver, &files.0, &options)?
+            }
+        };
         Ok(Self {
             client,
             director,
@@ -181,6 +203,31 @@ impl Site {
         conversation.echo("there and back")?;
         Ok(conversation.greeting().clone())
     }
+}
+
+/// The files of a director that finds its real servers: keepalived.conf, and elver.toml.
+fn watching(lab: &Lab, certificates: &Certificates) -> Result<(PathBuf, PathBuf)> {
+    let end = CONFIGURATION
+        .find("virtual_server ")
+        .unwrap_or(CONFIGURATION.len());
+    let settings = format!(
+        "[discovery.docker]\nvips = [\"{}\"]\n\n[[discovery.docker.hosts]]\nengine = \"{}\"\n\
+         address = \"{HOST}\"\nca = \"{}\"\ncertificate = \"{}\"\nkey = \"{}\"\n",
+        SERVICE.ip(),
+        certificates.engine(),
+        certificates.file("ca.pem").display(),
+        certificates.file("director.pem").display(),
+        certificates.file("director-key.pem").display(),
+    );
+    let write = |name: &str, text: &str| {
+        let path = lab.directory().join(name);
+        std::fs::write(&path, text).map_err(Error::system(format!("write {}", path.display())))?;
+        Ok(path)
+    };
+    Ok((
+        write("director.conf", &CONFIGURATION[..end])?,
+        write("elver.toml", &settings)?,
+    ))
 }
 
 /// Builds the network, runs `elver` in it, and shows and checks each step on standard output;

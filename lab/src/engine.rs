@@ -4,6 +4,7 @@
 //! with it, however it ends. It makes no rule of netfilter and starts no proxy; nothing is
 //! fetched from a registry: the one image is made of the machine's own static busybox.
 
+use std::net::Ipv4Addr;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -52,6 +53,7 @@ done
 pub struct Engine {
     host: Host,
     folder: PathBuf,
+    options: Vec<String>,
     program: Program,
 }
 
@@ -59,17 +61,75 @@ pub struct Engine {
 /// prefix.
 pub const BRIDGE: (&str, &str) = ("docker0", "172.18.0.1/16");
 
+/// Certificates of an engine that is reached from elsewhere, and of who may reach it, by one
+/// authority.
+#[derive(Debug, Clone)]
+pub struct Certificates {
+    folder: PathBuf,
+    address: Ipv4Addr,
+}
+
+impl Certificates {
+    /// Makes them, for an engine at `address`.
+    pub fn make(lab: &Lab, host: &Host, address: Ipv4Addr) -> Result<Self> {
+        let folder = lab.directory().join("certificates");
+        make(&folder)?;
+        let script = format!(
+            "set -e
+            openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+                -subj /CN=authority -keyout ca-key.pem -out ca.pem
+            signed() {{
+                openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+                    -subj \"/CN=$1\" -keyout \"$1-key.pem\" -out \"$1.csr\"
+                printf '%s\\n' \"$2\" \"$3\" >\"$1.ext\"
+                openssl x509 -req -in \"$1.csr\" -CA ca.pem -CAkey ca-key.pem -CAcreateserial \
+                    -extfile \"$1.ext\" -out \"$1.pem\"
+            }}
+            signed engine subjectAltName=IP:{address} extendedKeyUsage=serverAuth
+            signed director subjectAltName=DNS:director extendedKeyUsage=clientAuth"
+        );
+        let mut shell = host.command("sh")?;
+        shell.arg("-c").arg(script).current_dir(&folder);
+        host.output(shell, ENGINE_LIMIT)?.success()?;
+        Ok(Self { folder, address })
+    }
+
+    /// A file of them: `ca.pem`, `director.pem` or `director-key.pem`.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// Where the engine is reached with them.
+    pub fn engine(&self) -> String {
+        format!("tcp://{}:2376", self.address)
+    }
+
+    fn options(&self) -> Vec<String> {
+        let file = |option: &str, name: &str| format!("{option}={}", self.file(name).display());
+        vec![
+            format!("--host={}", self.engine()),
+            "--tlsverify".to_owned(),
+            file("--tlscacert", "ca.pem"),
+            file("--tlscert", "engine.pem"),
+            file("--tlskey", "engine-key.pem"),
+        ]
+    }
+}
+
 impl Engine {
-    /// Starts an engine in `host`, with the lab's image.
-    pub fn start(lab: &Lab, host: &Host) -> Result<Self> {
+    /// Starts an engine in `host`, with the lab's image; with certificates it is also reached
+    /// from elsewhere.
+    pub fn start(lab: &Lab, host: &Host, certificates: Option<&Certificates>) -> Result<Self> {
         let folder = lab.directory().join(format!("{}-docker", host.name()));
         make(&folder)?;
+        let options = certificates.map(Certificates::options).unwrap_or_default();
         let group = host.namespace_name().to_owned();
         lab.on_farewell(move || remove_control_groups(&group))?;
-        let program = launch(host, &folder)?;
+        let program = launch(host, &folder, &options)?;
         let engine = Self {
             host: host.clone(),
             folder,
+            options,
             program,
         };
         engine.is_ready()?;
@@ -100,7 +160,7 @@ impl Engine {
                 _ => {}
             }
         }
-        self.program = launch(&self.host, &self.folder)?;
+        self.program = launch(&self.host, &self.folder, &self.options)?;
         self.is_ready()
     }
 
@@ -176,7 +236,7 @@ fn make(folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(Error::system(format!("create {}", folder.display())))
 }
 
-fn launch(host: &Host, folder: &Path) -> Result<Program> {
+fn launch(host: &Host, folder: &Path, options: &[String]) -> Result<Program> {
     let configuration = folder.join("daemon.json");
     std::fs::write(&configuration, "{}")
         .map_err(Error::system(format!("write {}", configuration.display())))?;
@@ -202,6 +262,7 @@ fn launch(host: &Host, folder: &Path) -> Result<Program> {
         "--exec-opt=native.cgroupdriver=cgroupfs",
     ]);
     command.arg(format!("--cgroup-parent=/{}", host.namespace_name()));
+    command.args(options);
     // It is PID 1 of its namespace, where everything dies with it. Nothing is to be kept.
     host.start_ended_by("dockerd", command, Signal::KILL)
 }

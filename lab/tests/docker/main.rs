@@ -212,3 +212,51 @@ fn labels_claim_what_they_may() {
     let seen = site.balances(&[own]);
     seen.unwrap_or_else(|error| panic!("{error}\n{}", role.log()));
 }
+
+/// A director without a virtual server in its file watches its host's engine, by TLS: the host is
+/// a real server for as long as it has a container, with the weights of all.
+#[test]
+fn a_director_finds_its_real_servers() {
+    let name = "docker-watching";
+    unload_leftovers(name, &elver()).expect("the leftovers go");
+    let lab = Lab::new(name).expect("a lab");
+    let site = Site::set_up_watching(&lab, &elver()).expect("a network");
+    let _role = site.start_role(&lab, "role").expect("a role");
+    let has = |words: &str| {
+        wait::until(words, LIMIT, || {
+            let table = site.director.command(&["ipvsadm", "-Ln"])?.stdout;
+            let flat: Vec<&str> = table.split_whitespace().collect();
+            Ok(if flat.join(" ").contains(words) {
+                Look::Met(())
+            } else {
+                Look::NotYet(format!("{table}{}", site.director.program().log()))
+            })
+        })
+        .unwrap_or_else(|error| panic!("{error}"));
+    };
+    let run = |name: &str, options: &[&str]| {
+        let all = [&LABELS, options].concat();
+        let run = site.engine.run(name, CONTAINER.port(), &all);
+        run.unwrap_or_else(|error| panic!("{error}"));
+    };
+    run("web1", &[]);
+    has("172.17.42.200:36000 wrr -> 172.17.42.40:36000 Tunnel 1 0 0");
+    site.balances(&[container(1)])
+        .expect("the host's own table");
+    assert_eq!(site.greet().expect("an answer").name, "web1");
+    run("web2", &["--label", "elver.weight=5"]);
+    has("172.17.42.40:36000 Tunnel 6");
+    for name in ["web1", "web2"] {
+        let remove = ["rm", "--force", name];
+        site.engine.docker(&remove).expect("its end");
+    }
+    wait::until("no real server", LIMIT, || {
+        let table = site.director.command(&["ipvsadm", "-Ln"])?.stdout;
+        Ok(if table.contains("172.17.42.40") {
+            Look::NotYet(table)
+        } else {
+            Look::Met(())
+        })
+    })
+    .unwrap_or_else(|error| panic!("{error}"));
+}
