@@ -243,7 +243,14 @@ fn a_director_finds_its_real_servers() {
     has("172.17.42.200:36000 wrr -> 172.17.42.40:36000 Tunnel 1 0 0");
     site.balances(&[container(1)])
         .expect("the host's own table");
-    assert_eq!(site.greet().expect("an answer").name, "web1");
+    // Until the director is master, nobody is.
+    let who = wait::until("an answer", LIMIT, || {
+        Ok(match site.greet() {
+            Ok(greeting) => Look::Met(greeting.name),
+            Err(error) => Look::NotYet(error.to_string()),
+        })
+    });
+    assert_eq!(who.unwrap_or_else(|error| panic!("{error}")), "web1");
     run("web2", &["--label", "elver.weight=5"]);
     has("172.17.42.40:36000 Tunnel 6");
     for name in ["web1", "web2"] {
