@@ -23,7 +23,7 @@ use elver_lab::{Host, Lab};
 use crate::balanced::{BalancedHost, Balancer, LIMIT};
 
 /// How many virtual addresses there are.
-pub(crate) const VIPS: u8 = 20;
+pub(crate) const VIPS: u8 = 60;
 /// The virtual ports.
 pub(crate) const PORTS: [u16; 2] = [80, 81];
 /// The port of every real server.

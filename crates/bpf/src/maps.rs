@@ -3,6 +3,7 @@
 use core::mem::size_of;
 
 use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC, BPF_NOEXIST};
+use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_ns};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::lpm_trie::{Key, LpmTrie};
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray};
@@ -11,6 +12,7 @@ use elver_packet::table::access::AccessKey;
 use elver_packet::table::fragment::{Endpoint, FRAGMENTS, FragmentKey, Remembered};
 use elver_packet::table::locality::{ADDRESSES, LocalityKey};
 use elver_packet::table::service::ServiceKey;
+use elver_packet::table::settings::{Settings, Ticks};
 use elver_packet::table::{
     Tables, Traffic, connection, destination, hop, locality, mark, service, settings,
 };
@@ -52,16 +54,40 @@ static ESTIMATES: Array<[u64; destination::ESTIMATE_WORDS]> = Array::pinned(1, B
 #[map]
 static REASONS: PerCpuArray<u64> = PerCpuArray::pinned(Reason::COUNT as u32, 0);
 
-/// The maps of this data plane.
-pub(crate) struct Maps;
+/// The maps of this data plane, with the settings looked up.
+pub(crate) struct Maps {
+    settings: Entry<{ settings::WORDS }>,
+}
+
+impl Maps {
+    #[inline(always)]
+    pub(crate) fn open() -> Option<Maps> {
+        let settings = SETTINGS.get_ptr_mut(0).map(|entry| Entry(entry.cast()))?;
+        Some(Maps { settings })
+    }
+
+    /// The time.
+    #[inline(always)]
+    pub(crate) fn now(&self) -> Ticks {
+        // SAFETY: a helper without arguments.
+        let jiffies = unsafe { bpf_jiffies64() };
+        (jiffies >> Settings(self.settings).tick_shift()) as Ticks
+    }
+}
 
 impl Tables for Maps {
     // Entries differ in length only; the verifier holds every access to its map's own.
     type Words = Entry<{ settings::WORDS }>;
 
     #[inline(always)]
+    fn nanoseconds(&self) -> u64 {
+        // SAFETY: a helper without arguments.
+        unsafe { bpf_ktime_get_ns() }
+    }
+
+    #[inline(always)]
     fn settings(&self) -> Option<Self::Words> {
-        SETTINGS.get_ptr_mut(0).map(|entry| Entry(entry.cast()))
+        Some(self.settings)
     }
 
     #[inline(always)]

@@ -7,7 +7,6 @@ use aya_ebpf::maps::ProgramArray;
 use aya_ebpf::programs::TcContext;
 use elver_packet::frame::Verdict;
 use elver_packet::process::{Stage, Step, step};
-use elver_packet::table::settings::{Settings, Ticks};
 use elver_packet::table::{Tables, Words};
 
 use crate::maps::Maps;
@@ -313,11 +312,12 @@ pub(crate) fn elver_leave_piece_6(context: TcContext) -> i32 {
 
 #[inline(always)]
 fn run(stage: Stage, context: TcContext) -> i32 {
-    let Some(now) = now() else {
+    let Some(maps) = Maps::open() else {
         return TC_ACT_UNSPEC;
     };
+    let now = maps.now();
     let mut frame = Skb::new(context.skb.skb, stage.reach());
-    match step(stage, &mut frame, &Maps, now) {
+    match step(stage, &mut frame, &maps, now) {
         // Other programs on the device, and then the stack.
         Step::Done(Verdict::Pass | Verdict::Punt) => TC_ACT_UNSPEC,
         Step::Done(Verdict::Drop) => TC_ACT_SHOT,
@@ -330,20 +330,11 @@ fn run(stage: Stage, context: TcContext) -> i32 {
     }
 }
 
-/// The time.
-#[inline(always)]
-pub(crate) fn now() -> Option<Ticks> {
-    let settings = Maps.settings()?;
-    // SAFETY: a helper without arguments.
-    let jiffies = unsafe { bpf_jiffies64() };
-    Some((jiffies >> Settings(settings).tick_shift()) as Ticks)
-}
-
 /// Shows the controller the clock of the programs: jiffies and nanoseconds of the same
 /// moment, in the settings' own words. Run once by the loader, attached nowhere.
 #[classifier]
 pub(crate) fn elver_clock(_context: TcContext) -> i32 {
-    let Some(settings) = Maps.settings() else {
+    let Some(settings) = Maps::open().and_then(|maps| maps.settings()) else {
         return 0;
     };
     // SAFETY: helpers without arguments.

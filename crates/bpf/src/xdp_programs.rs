@@ -8,7 +8,6 @@ use elver_packet::frame::Verdict;
 use elver_packet::process::{Stage, Step, step};
 
 use crate::maps::Maps;
-use crate::programs::now;
 use crate::xdp::Xdp;
 
 /// The stages, by number; a program goes on only with its own kind.
@@ -107,11 +106,12 @@ pub(crate) fn elver_xdp_claim_6(context: XdpContext) -> u32 {
 
 #[inline(always)]
 fn run(stage: Stage, context: XdpContext) -> u32 {
-    let Some(now) = now() else {
+    let Some(maps) = Maps::open() else {
         return XDP_PASS;
     };
+    let now = maps.now();
     let mut frame = Xdp::new(context.ctx);
-    match step(stage, &mut frame, &Maps, now) {
+    match step(stage, &mut frame, &maps, now) {
         Step::Done(Verdict::Pass | Verdict::Punt) => XDP_PASS,
         Step::Done(Verdict::Drop) => XDP_DROP,
         Step::Done(Verdict::Leave) => XDP_REDIRECT,

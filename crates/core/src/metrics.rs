@@ -11,10 +11,12 @@
 //! | `elver_packets_total` | `outcome` | packets, and events beside them, by what became of them: `drop_…`, `punt_…`, `pass_…` and others |
 //! | `elver_table_entries`, `elver_table_capacity` | `table` | how many entries a table has, and how many it can have |
 //! | `elver_real_server_up` | `service`, `real_server` | 1 while every check of a real server succeeds |
+//! | `elver_real_server_handshake_seconds` | those of a backend | how long TCP's handshake takes there, smoothed: by NAT until the real server's answer, else until the client acknowledges that |
 //! | `elver_real_server_connections_ended_total` | `real_server`, `how` | TCP connections of clients that have left the table, by how they ended: `completed`, `unanswered`, `reset` |
 //! | `elver_vrrp_state` | `instance`, `state` | 1 for the state that a VRRP instance is in, 0 for the others |
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::io::{self, Write};
 
 use crate::api::Status;
@@ -192,7 +194,26 @@ fn write_backends(out: &mut dyn Write, services: &[ServiceState]) -> io::Result<
         });
         metric(out, name, Kind::Gauge, help, samples)?;
     }
-    Ok(())
+    let mut handshakes: BTreeMap<[String; 6], f64> = BTreeMap::new();
+    for service in services {
+        for destination in &service.destinations {
+            if let Some(time) = destination.handshake {
+                let labels = backend_labels(&service.key, destination);
+                handshakes.insert(labels, time.as_secs_f64());
+            }
+        }
+    }
+    let samples = handshakes.iter().map(|(labels, seconds)| {
+        let labels = labels.iter().map(String::as_str);
+        (BACKEND_LABELS.into_iter().zip(labels).collect(), seconds)
+    });
+    metric(
+        out,
+        "elver_real_server_handshake_seconds",
+        Kind::Gauge,
+        "How long TCP's handshake takes at a real server, smoothed.",
+        samples,
+    )
 }
 
 fn backend_labels(service: &ServiceKey, destination: &DestinationState) -> [String; 6] {
@@ -280,7 +301,7 @@ fn metric<'a>(
     name: &str,
     kind: Kind,
     help: &str,
-    samples: impl IntoIterator<Item = (Labels<'a>, u64)>,
+    samples: impl IntoIterator<Item = (Labels<'a>, impl Display)>,
 ) -> io::Result<()> {
     let kind = match kind {
         Kind::Counter => "counter",

@@ -301,6 +301,9 @@ pub struct DestinationState {
     pub inactive: u32,
     /// Clients that persistence keeps here.
     pub persistent: u32,
+    /// How long it takes for TCP's handshake, smoothed; `None` if none has been seen.
+    #[serde(default)]
+    pub handshake: Option<Duration>,
     /// Its totals.
     pub statistics: Statistics,
     /// How fast they grow.

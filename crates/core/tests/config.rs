@@ -363,6 +363,7 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                                 notify_down: None,
                                 slow_start: 0ns,
                                 passive_check: None,
+                                passive_handshake: None,
                                 checks: [
                                     Check {
                                         connection: Connection {
@@ -678,6 +679,7 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                                 notify_down: None,
                                 slow_start: 0ns,
                                 passive_check: None,
+                                passive_handshake: None,
                                 checks: [
                                     Check {
                                         connection: Connection {
@@ -913,6 +915,7 @@ fn the_container_directors_file_means_what_its_author_meant() {
                                 notify_down: None,
                                 slow_start: 0ns,
                                 passive_check: None,
+                                passive_handshake: None,
                                 checks: [
                                     Check {
                                         connection: Connection {
@@ -1864,6 +1867,8 @@ mod property {
                                     notify_down: Some(script(&["/bin/down"])),
                                     slow_start: Duration::from_secs(u64::from(limits.0)),
                                     passive_check: (port > 9).then_some((port % 100) as u8),
+                                    passive_handshake: (port > 19)
+                                        .then_some(Duration::from_millis(u64::from(port))),
                                     checks: check
                                         .map(
                                             |(

@@ -91,6 +91,8 @@ const LOCALITIES: usize = 256;
 /// The tables of a data plane that lives in this process.
 #[derive(Debug)]
 pub struct HostTables {
+    /// The clock that handshakes are measured by.
+    pub nanoseconds: AtomicU64,
     /// `SETTINGS`.
     pub settings: SharedWords,
     /// `SERVICES`.
@@ -128,6 +130,7 @@ impl HostTables {
     /// of connections.
     pub fn new(services: usize, destinations: usize, sets: usize) -> HostTables {
         HostTables {
+            nanoseconds: AtomicU64::new(0),
             settings: SharedWords::new(settings::WORDS),
             services: SharedWords::new(services * service::WORDS),
             members: SharedWords::new(destinations),
@@ -160,6 +163,10 @@ impl SharedWords {
 
 impl<'a> Tables for &'a HostTables {
     type Words = Slice<'a>;
+
+    fn nanoseconds(&self) -> u64 {
+        self.nanoseconds.load(Ordering::Relaxed)
+    }
 
     fn settings(&self) -> Option<Slice<'a>> {
         self.settings.entry(0, settings::WORDS)

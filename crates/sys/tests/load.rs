@@ -1,9 +1,15 @@
 //! The kernel takes the programs.
 
+use std::sync::{Mutex, PoisonError};
+
 use elver_sys::bpf::{RealServer, Sizes, load, unload};
+
+/// Where the file system for pins is not mounted yet, the first who needs it mounts it.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 #[test]
 fn every_program_passes_the_verifier() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let instance = format!("test-load-{}", std::process::id());
     let loaded = load(&instance, Sizes::default()).and_then(|(_, mut attachments)| {
         attachments.load_xdp()?;
@@ -36,7 +42,8 @@ fn every_program_passes_the_verifier() {
 
 #[test]
 fn a_real_servers_programs_pass_the_verifier() {
-    let instance = format!("test-load-{}", std::process::id());
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let instance = format!("test-load-role-{}", std::process::id());
     let loaded = RealServer::load(&instance).map(|role| role.verified_instructions());
     let removed = RealServer::unload(&instance);
     let verified = loaded.unwrap_or_else(|error| panic!("{error}"));

@@ -2,8 +2,10 @@
 //!
 //! No check sees everything: a real server can answer its checks, and lose or refuse the
 //! connections of clients. Where more of these fail than the configuration allows, the real
-//! server's weight is lowered to the share that succeeds. It is never lowered to 0: with
-//! nobody there, nothing would show that the real server is well again.
+//! server's weight is lowered to the share that succeeds; where they wait longer for their
+//! handshake than it allows (`passive_handshake`), to the part that the allowed time is of
+//! that. It is never lowered to 0: with nobody there, nothing would show that the real server
+//! is well again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -33,6 +35,15 @@ pub struct Endings {
     pub reset: u64,
 }
 
+/// What clients have met at a real server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Encounter {
+    /// How their connections have ended, as totals since some time.
+    pub endings: Endings,
+    /// How long TCP's handshake takes now; `None` if none has been seen.
+    pub handshake: Option<Duration>,
+}
+
 /// What was seen at each real server, by where it takes packets.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Clients(BTreeMap<SocketAddr, Observed>);
@@ -43,56 +54,81 @@ struct Observed {
     judged: Endings,
     /// Of a thousand connections, how many failed then.
     failing: u32,
+    /// How long a handshake takes, in [`coarse`] steps.
+    handshake: Duration,
 }
 
 impl Clients {
-    /// Takes in new totals. At which real servers the share of failures has changed.
+    /// Takes in what clients have met. At which real servers that has changed.
     pub(super) fn observe(
         &mut self,
-        endings: impl Iterator<Item = (SocketAddr, Endings)>,
+        encounters: impl Iterator<Item = (SocketAddr, Encounter)>,
     ) -> BTreeSet<SocketAddr> {
         let mut before = std::mem::take(&mut self.0);
         let mut changed = BTreeSet::new();
-        for (place, now) in endings {
-            let mut observed = before.remove(&place).unwrap_or_default();
-            // Totals begin anew with a real server that comes back.
-            let since = |now: u64, then: u64| now.checked_sub(then).unwrap_or(now);
-            let judged = observed.judged;
-            let failed = since(now.unanswered, judged.unanswered) + since(now.reset, judged.reset);
-            let all = failed + since(now.completed, judged.completed);
-            if all >= FEWEST {
-                let failing = (failed * 1000 / all) as u32;
-                if failing != observed.failing {
-                    changed.insert(place);
-                }
-                observed = Observed {
-                    judged: now,
-                    failing,
-                };
+        for (place, now) in encounters {
+            let earlier = before.remove(&place).unwrap_or_default();
+            let observed = earlier.and(&now);
+            if observed.failing != earlier.failing || observed.handshake != earlier.handshake {
+                changed.insert(place);
             }
             self.0.insert(place, observed);
         }
         // Of those that are gone nothing is known any more.
         let gone = before
             .into_iter()
-            .filter(|(_, observed)| observed.failing != 0);
+            .filter(|(_, observed)| observed.failing != 0 || !observed.handshake.is_zero());
         changed.extend(gone.map(|(place, _)| place));
         changed
     }
 
     /// The weight of a real server that has `weight` otherwise.
     pub(super) fn weigh(&self, service: &ServiceKey, real: &RealServer, weight: u32) -> u32 {
-        let Some(percent) = real.passive_check else {
+        let Some(observed) = self.0.get(&place_of(service, real)) else {
             return weight;
         };
-        let observed = self.0.get(&place_of(service, real));
-        let failing = observed.map_or(0, |observed| observed.failing);
-        if weight == 0 || failing <= u32::from(percent) * 10 {
-            return weight;
-        }
-        let share = u64::from(weight) * u64::from(1000 - failing) / 1000;
-        (share as u32).max(1)
+        let failing = match real.passive_check {
+            Some(percent) if observed.failing > u32::from(percent) * 10 => observed.failing,
+            _ => 0,
+        };
+        let lowered = u128::from(weight) * u128::from(1000 - failing) / 1000;
+        let lowered = match real.passive_handshake {
+            Some(limit) if observed.handshake > limit => {
+                lowered * limit.as_nanos() / observed.handshake.as_nanos()
+            }
+            _ => lowered,
+        };
+        // No more than the weight, which fits.
+        (lowered as u32).max(weight.min(1))
     }
+}
+
+impl Observed {
+    /// With what has been seen since.
+    fn and(self, now: &Encounter) -> Observed {
+        let handshake = coarse(now.handshake.unwrap_or_default());
+        let (ended, judged) = (now.endings, self.judged);
+        // Totals begin anew with a real server that comes back.
+        let since = |now: u64, then: u64| now.checked_sub(then).unwrap_or(now);
+        let failed = since(ended.unanswered, judged.unanswered) + since(ended.reset, judged.reset);
+        let all = failed + since(ended.completed, judged.completed);
+        if all < FEWEST {
+            return Observed { handshake, ..self };
+        }
+        Observed {
+            judged: ended,
+            failing: (failed * 1000 / all) as u32,
+            handshake,
+        }
+    }
+}
+
+/// A time in steps of a sixteenth to an eighth of it: a weight does not follow every stir.
+fn coarse(time: Duration) -> Duration {
+    let microseconds = time.as_micros() as u64;
+    let digits = u64::BITS - microseconds.leading_zeros();
+    let step = digits.saturating_sub(4);
+    Duration::from_micros(microseconds >> step << step)
 }
 
 /// Where a real server takes the packets of a service.

@@ -4,7 +4,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-use super::clients::{Clients, Endings, place_of};
+use super::clients::{Clients, Encounter, place_of};
 use super::machine::asks_the_same;
 use super::messages::{Assignment, Begin, CheckChanges, News, Report};
 use super::{CheckName, Health};
@@ -239,21 +239,20 @@ impl HealthRecord {
         Some(self.clients.weigh(service, real, weight))
     }
 
-    /// Takes in how connections of clients have ended at real servers, as totals since some
-    /// time, by where these take packets; to be called every [`OBSERVED`](super::OBSERVED). The services of
+    /// Takes in what clients have met at real servers, by where these take packets; to be called every [`OBSERVED`](super::OBSERVED). The services of
     /// `configuration` in which a real server weighs something else now.
     pub fn observe(
         &mut self,
         configuration: &Configuration,
-        endings: impl Iterator<Item = (SocketAddr, Endings)>,
+        encounters: impl Iterator<Item = (SocketAddr, Encounter)>,
     ) -> BTreeSet<ServiceKey> {
-        let changed = self.clients.observe(endings);
+        let changed = self.clients.observe(encounters);
         let servers = configuration.virtual_servers.iter();
         let concerned = servers.filter(|server| {
             let mut watched = server
                 .real_servers
                 .iter()
-                .filter(|real| real.passive_check.is_some());
+                .filter(|real| real.passive_check.is_some() || real.passive_handshake.is_some());
             watched.any(|real| changed.contains(&place_of(&server.key, real)))
         });
         concerned.map(|server| server.key).collect()

@@ -32,7 +32,7 @@ use serde::{Deserialize, Serialize};
 use crate::service::ServiceKey;
 
 pub use checks::{Attempt, Checks, Effect, Input};
-pub use clients::{Endings, OBSERVED};
+pub use clients::{Encounter, Endings, OBSERVED};
 pub use health::{HealthRecord, Seen, Standing, Weighing};
 
 /// What a check says of its real server.

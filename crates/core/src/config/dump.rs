@@ -290,6 +290,9 @@ impl Writer {
                     if let Some(percent) = real.passive_check {
                         w.line(format_args!("passive_check {percent}"));
                     }
+                    if let Some(time) = real.passive_handshake {
+                        w.line(format_args!("passive_handshake {}", Seconds(time)));
+                    }
                     w.line(format_args!("smtp_alert {}", real.smtp_alert));
                     scripts::script(w, "notify_up", real.notify_up.as_ref());
                     scripts::script(w, "notify_down", real.notify_down.as_ref());

@@ -550,6 +550,9 @@ pub struct RealServer {
     /// `passive_check`: the part of its clients' connections, in percent, that may fail before
     /// its weight is lowered; without it, all.
     pub passive_check: Option<u8>,
+    /// `passive_handshake`: how long the handshake of its clients' connections may take before
+    /// its weight is lowered; without it, as long as it likes.
+    pub passive_handshake: Option<Duration>,
     /// Its health checks; without any it counts as up.
     pub checks: Vec<Check>,
 }

@@ -1,4 +1,5 @@
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::*;
 use crate::api::CheckStatus;
@@ -8,6 +9,7 @@ use crate::service::{
 
 fn destination(address: &str, weight: u32, active: u32, inactive: u32) -> DestinationState {
     DestinationState {
+        handshake: None,
         address: address.parse().unwrap(),
         settings: DestinationSettings {
             method: ForwardingMethod::Nat,
@@ -175,4 +177,28 @@ fn without_a_director_the_maps_are_told_of() {
     let text = text(&Snapshot::default());
     assert!(text.contains("\nelver_director_up 0\n"), "{text}");
     assert!(!text.contains("elver_vrrp_state"), "{text}");
+}
+
+#[test]
+fn the_time_of_handshakes_is_told_where_there_were_some() {
+    let mut seen = destination("10.2.0.11:80", 1, 0, 0);
+    seen.handshake = Some(Duration::from_micros(1_250));
+    let unseen = destination("10.2.0.12:80", 1, 0, 0);
+    let key = address(Protocol::Tcp, "10.9.0.1:80");
+    let services = vec![service(key, vec![seen, unseen], 0)];
+    let text = text(&Snapshot {
+        services,
+        ..Snapshot::default()
+    });
+    let told: Vec<&str> = samples(&text)
+        .into_iter()
+        .filter(|line| line.contains("handshake"))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "elver_real_server_handshake_seconds{local_address=\"10.9.0.1\",local_port=\"80\",\
+             remote_address=\"10.2.0.11\",remote_port=\"80\",proto=\"TCP\",local_mark=\"\"} 0.00125"
+        ]
+    );
 }

@@ -51,6 +51,7 @@ impl KernelTable {
                 settings,
             } => {
                 let destination = DestinationState {
+                    handshake: None,
                     address: *address,
                     settings: *settings,
                     origin: Origin::Operator,

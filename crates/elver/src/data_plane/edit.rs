@@ -14,6 +14,7 @@ use elver_core::service::{
     SyncDaemonSettings, SyncRole, Timeouts,
 };
 use elver_packet::schedule::list::member_list;
+use elver_packet::table::destination::Destination;
 use elver_packet::table::service::Service;
 use elver_packet::table::settings::{TCP_TIMEOUTS_WORD, UDP_TIMEOUT_WORD};
 use elver_packet::table::{Words, destination, service};
@@ -481,9 +482,8 @@ impl DataPlane {
                 let Some(words) = maps.destination(*id) else {
                     return false;
                 };
-                let referred = words.load(destination::CONNECTIONS_WORD)
-                    | words.load(destination::TEMPLATES_WORD);
-                if referred != 0 {
+                let destination = Destination(words);
+                if destination.connections() != (0, 0) || destination.templates() != 0 {
                     return true;
                 }
                 if !self.unreferenced.contains(id) {

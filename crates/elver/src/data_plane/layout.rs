@@ -11,6 +11,7 @@ use elver_packet::flow::tcp::TcpState;
 use elver_packet::host::folded;
 use elver_packet::schedule::list::Candidate;
 use elver_packet::schedule::load::MOST_COMPARED;
+use elver_packet::table::connection::handshake;
 use elver_packet::table::destination::Destination;
 use elver_packet::table::settings::default_timeouts;
 use elver_packet::table::{Words, destination, service};
@@ -446,6 +447,12 @@ pub(super) fn origin(flags: u32, from_configuration: u32) -> Origin {
     } else {
         Origin::Operator
     }
+}
+
+/// How long TCP's handshake takes there, if one has been seen.
+pub(super) fn handshake<W: Words>(destination: Destination<W>) -> Option<Duration> {
+    let nanoseconds = u64::from(destination.handshake()) << handshake::UNIT_SHIFT;
+    (nanoseconds != 0).then_some(Duration::from_nanos(nanoseconds))
 }
 
 /// Totals of a service's destinations that are gone.

@@ -227,7 +227,8 @@ impl Inventory {
             ),
             active,
             inactive,
-            persistent: words.load(destination::TEMPLATES_WORD) as u32,
+            persistent: destination.templates(),
+            handshake: layout::handshake(destination),
             statistics: statistics(&self.maps.totals(id)),
             rates: estimates::of_destination(&self.maps, id),
         })

@@ -3,11 +3,11 @@
 //! The programs treat an expired entry as absent, so this is for the numbers and for the
 //! room, and nothing waits for it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use elver_core::check::Endings;
+use elver_core::check::{Encounter, Endings};
 use elver_core::service::ConnectionState;
 use elver_packet::family::{Family, V4, V6};
 use elver_packet::flow;
@@ -116,6 +116,32 @@ impl DataPlane {
     /// How connections of real servers have ended, as far as that was seen since the start.
     pub(crate) fn endings(&self) -> impl Iterator<Item = (&SocketAddr, &Endings)> {
         self.sweep.observations.iter()
+    }
+
+    /// What clients have met at real servers. Of one in several services, the one where the
+    /// handshake takes longest tells how long.
+    pub(crate) fn encounters(&self) -> BTreeMap<SocketAddr, Encounter> {
+        let mut encounters: BTreeMap<SocketAddr, Encounter> = self
+            .endings()
+            .map(|(address, endings)| {
+                let encounter = Encounter {
+                    endings: *endings,
+                    handshake: None,
+                };
+                (*address, encounter)
+            })
+            .collect();
+        let maps = &self.inventory.maps;
+        let services = self.inventory.services.values();
+        let destinations = services.flat_map(|slots| &slots.destinations);
+        for words in destinations.filter_map(|id| maps.destination(*id)) {
+            if let Some(handshake) = layout::handshake(Destination(words)) {
+                let address = layout::destination_address(words);
+                let encounter = encounters.entry(address).or_default();
+                encounter.handshake = encounter.handshake.max(Some(handshake));
+            }
+        }
+        encounters
     }
 
     fn destination_addresses(&self) -> BTreeSet<SocketAddr> {

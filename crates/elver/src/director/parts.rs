@@ -139,9 +139,8 @@ impl Director {
 
     /// Lets what clients have met weigh real servers that are watched for that.
     pub(super) fn observe_clients(&mut self) {
-        let endings = self.data_plane.endings();
-        let endings = endings.map(|(address, endings)| (*address, *endings));
-        let changed = self.health.observe(&self.configuration, endings);
+        let encounters = self.data_plane.encounters().into_iter();
+        let changed = self.health.observe(&self.configuration, encounters);
         self.changed.extend(changed);
         self.carry_out_changes();
     }

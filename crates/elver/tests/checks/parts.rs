@@ -49,6 +49,14 @@ fn numbers_in_files_weigh_real_servers_and_take_them_down() {
     site.wait_for_destinations(80, &["10.66.0.2:80 22"]);
 }
 
+/// Who listens on a port of a host.
+fn listening(host: &Host, port: u16) -> String {
+    let mut command = host.command("ss").expect("a command");
+    command.args(["-ltnH", &format!("sport = :{port}")]);
+    let output = host.output(command, LIMIT).expect("ss runs");
+    output.success().expect("a list")
+}
+
 /// A client on a cable of its own, whose packets real servers answer through the director.
 fn client_of(site: &Site) -> Host {
     let client = site.lab.host("client").expect("a host");
@@ -244,4 +252,62 @@ fn a_real_server_that_refuses_clients_weighs_less() {
     assert!(metrics.contains(counted), "{metrics}");
     // Nobody watches this one.
     site.wait_for_destinations(82, &["10.66.0.2:82 10"]);
+}
+
+#[test]
+fn a_real_server_that_keeps_clients_waiting_weighs_less() {
+    let check = "weight 10; TCP_CHECK {; connect_port 80; }";
+    let watched =
+        virtual_server(81, check).replace("protocol TCP", "protocol TCP\npassive_handshake 0.5");
+    let text = watched + &virtual_server(82, check);
+    let site = Site::new("checks-handshake", &text);
+    let client = client_of(&site);
+    let listeners = [81, 82].map(|port| site.listen(port));
+    for port in [81, 82] {
+        site.wait_for_destinations(port, &[&format!("10.66.0.2:{port} 10")]);
+        let server = &site.real_server;
+        let listens = || Ok(!listening(server, port).is_empty());
+        until_true("a listener", LIMIT, listens, || site.director.log()).expect("a listener");
+        // Nothing comes back for the client's first packet, which it sends again after a second.
+        server
+            .ip(&["route", "add", "blackhole", "10.67.0.2"])
+            .expect("no way back");
+        let mut command = client.command("python3").expect("a command");
+        command.arg("-c").arg(format!(
+            "import socket\nsocket.create_connection(('10.66.0.100', {port}), 60)\n"
+        ));
+        let connection = client
+            .start(&format!("client-{port}"), command)
+            .expect("a client");
+        let opened = || {
+            let connections = site.elver(&["ipvsadm", "-Lnc"]).expect("a list");
+            Ok(connections.contains(&format!("10.66.0.100:{port}")))
+        };
+        until_true("a connection", LIMIT, opened, || site.director.log()).expect("it is opened");
+        server
+            .ip(&["route", "del", "blackhole", "10.67.0.2"])
+            .expect("a way back");
+        connection.wait(LIMIT).expect("it connects");
+    }
+    let is_lower = || {
+        let weights = site.destinations(81);
+        let weight = weights[0].rsplit(' ').next().map(str::parse::<u32>);
+        Ok(matches!(weight, Some(Ok(1..=5))))
+    };
+    until_true("a lower weight", LIMIT, is_lower, || site.director.log()).expect("it is lower");
+    let metrics = site.elver(&["ctl", "metrics"]).expect("metrics");
+    for port in [81, 82] {
+        let line = metrics
+            .lines()
+            .find(|line| {
+                line.starts_with("elver_real_server_handshake_seconds")
+                    && line.contains(&format!("remote_port=\"{port}\""))
+            })
+            .unwrap_or_else(|| panic!("{metrics}"));
+        let seconds: f64 = line.rsplit(' ').next().unwrap().parse().expect("a number");
+        assert!(seconds > 0.9, "{line}");
+    }
+    // Nobody watches this one.
+    site.wait_for_destinations(82, &["10.66.0.2:82 10"]);
+    drop(listeners);
 }

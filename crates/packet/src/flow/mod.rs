@@ -190,6 +190,25 @@ pub fn assures(protocol: u8, state: u8, side: Side) -> bool {
     }
 }
 
+/// Whether a packet from this side, which takes a connection from one state to the other, is
+/// the end of TCP's handshake as far as the real server has to do with it: its answer to the
+/// first packet, or where that is not seen, the client's acknowledgement of it.
+#[inline(always)]
+pub fn completes_handshake(
+    protocol: u8,
+    side: Side,
+    (before, after): (u8, u8),
+    is_first_answer: bool,
+) -> bool {
+    let is_embryonic = |state: u8| TcpState(state).is_embryonic();
+    protocol == protocol::TCP
+        && match side {
+            Side::Server => is_first_answer && is_embryonic(after),
+            Side::ClientOnly => is_embryonic(before) && TcpState(after) == TcpState::ESTABLISHED,
+            Side::Client => false,
+        }
+}
+
 /// Whether a connection in this state has not come about yet. Where the real server's
 /// answers pass here, `is_answered` tells whether there was one: that is all that is known
 /// of UDP.

@@ -200,7 +200,14 @@ fn from_client<F: Icmp, P: Frame, T: Tables, const PART: u8, const PIECES: bool>
         let expires = passage.now.wrapping_add(PIECES_TOGETHER);
         found.entry.renew(life, Life { expires, ..life });
     } else {
-        advance(tables, passage, found.entry, life, side, destination);
+        advance(
+            tables,
+            passage,
+            (found.index, found.entry),
+            life,
+            side,
+            destination,
+        );
     }
     tables.count(id, passage.came_in());
     if life.flags & flags::ONE_PACKET != 0 && !PIECES {
@@ -284,6 +291,7 @@ fn from_server<F: Icmp, P: Frame, T: Tables, const PART: u8>(
         return Ok(Known::Decided(Decision::Cut(exit.largest())));
     }
     if let Some(destination) = destination {
+        let forward = (found.entry.peer(), forward);
         advance(tables, passage, forward, life, Side::Server, destination);
         // One that has been removed still answers, but counts for nobody (`ip_vs_out_stats`).
         if is_available(destination) {
@@ -529,7 +537,7 @@ pub(super) fn with_server_port(ports: u32, server: u16) -> u32 {
 fn advance<F: Family, T: Tables>(
     tables: &T,
     passage: &Passage<F>,
-    entry: Entry<T::Words>,
+    (index, entry): (u32, Entry<T::Words>),
     life: Life,
     side: Side,
     destination: Destination<T::Words>,
@@ -568,8 +576,28 @@ fn advance<F: Family, T: Tables>(
     if (new.flags ^ life.flags) & flags::INACTIVE != 0 {
         destination.rebind(activity);
     }
-    let has_news = state != life.state || (new.flags & !life.flags) & flags::ANSWERED != 0;
+    let is_first_answer = (new.flags & !life.flags) & flags::ANSWERED != 0;
+    if flow::completes_handshake(protocol, side, (life.state, state), is_first_answer) {
+        count_handshake(tables, index, life.generation, destination);
+    }
+    let has_news = state != life.state || is_first_answer;
     if life.flags & flags::CONTROLLED != 0 && has_news && flow::assures(protocol, state, side) {
         assure_template(tables, entry);
+    }
+}
+
+/// Counts how long a handshake took for its destination, if that was measured.
+///
+/// A function of its own: it comes once in a connection's life, and the verifier in the kernel
+/// would follow the rest of the program once for each of its ways.
+#[inline(never)]
+fn count_handshake<T: Tables>(
+    tables: &T,
+    index: u32,
+    generation: u16,
+    destination: Destination<T::Words>,
+) {
+    if let Some(took) = connection::handshake::end(tables, index, generation) {
+        destination.learn_handshake(took);
     }
 }

@@ -542,14 +542,14 @@ fn insert<F: Family, T: Tables>(
             return Err(Reason::Contended);
         }
     }
-    let protocol = passage.key.protocol;
+    let transport = passage.key.protocol;
     // The packet is looked at once more, as one of a known connection, and takes it to its
     // first state then: INIT twice would be another one of SCTP.
     let state = 0;
     let mut life = Life {
         expires: passage
             .now
-            .wrapping_add(stays.unwrap_or_else(|| settings.timeout(protocol, state))),
+            .wrapping_add(stays.unwrap_or_else(|| settings.timeout(transport, state))),
         state,
         flags,
         generation: 0,
@@ -561,7 +561,7 @@ fn insert<F: Family, T: Tables>(
         reverse.fill(tables, &answer, kind, life, &links);
         links.peer = reverse.index();
     }
-    let activity = flow::activity(protocol, state);
+    let activity = flow::activity(transport, state);
     if activity == Activity::Inactive {
         life.flags |= flags::INACTIVE;
     }
@@ -575,6 +575,9 @@ fn insert<F: Family, T: Tables>(
     }
     let kind = (Direction::Forward, method);
     forward.fill(tables, &passage.key, kind, life, &links);
+    if transport == protocol::TCP {
+        connection::handshake::begin(tables, forward.index());
+    }
 
     // The same client's packet may have come over another processor just now; or one to
     // another virtual address that leads to the same real server.

@@ -6,7 +6,7 @@
 //! the header has its tag.
 //!
 //! ```text
-//! header   word 0    spare
+//! header   word 0    when the connection was opened that came last ([`handshake`])
 //!          word 1…7  control of ways 1…7: phase 8 | generation 24 | tag 32
 //! entry    word 0    expires, in ticks 32 | state 8 | flags 8 | generation 16
 //!          word 1    IPv4: sender 32 | receiver 32                 IPv6: sender …
@@ -72,6 +72,7 @@ const PORTS_KEY_MASK: u64 = 0x0000_ffff_ffff_ffff;
 
 mod claim;
 mod entry;
+pub mod handshake;
 mod reclaim;
 
 pub use claim::{Claim, claim, is_contended, rival};

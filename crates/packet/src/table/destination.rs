@@ -7,7 +7,7 @@
 //! word 3   … RIP
 //! word 4   weight 32, of a quiescent one the last that was not 0 | sequence number 32: destinations that came later have a higher one
 //! word 5   active connections 32 | inactive connections 32
-//! word 6   persistence templates
+//! word 6   persistence templates 32 | smoothed time of handshakes, in 128 ns 32
 //! word 7   upper threshold 32 | lower threshold 32
 //! word 8   the way there, as the controller knows it: device 32 | kind of tunnel 4 | its checksums 4 | family of the neighbour 8 | spare
 //! word 9   … the neighbour: the router, or the real server itself (IPv4: the first 32 bits) …
@@ -37,7 +37,7 @@ pub const ADDRESS_WORD: usize = 2;
 pub const WEIGHT_WORD: usize = 4;
 /// The word with the numbers of connections.
 pub const CONNECTIONS_WORD: usize = 5;
-/// The word with the number of persistence templates.
+/// The word with the number of persistence templates, and the time of handshakes.
 pub const TEMPLATES_WORD: usize = 6;
 /// The word with the thresholds.
 pub const THRESHOLDS_WORD: usize = 7;
@@ -327,6 +327,39 @@ impl<W: Words> Destination<W> {
     pub fn connections(self) -> (u32, u32) {
         let word = self.0.load(CONNECTIONS_WORD);
         (word as u32, (word >> 32) as u32)
+    }
+
+    /// How long TCP's handshake takes there, in units of 128 ns ([`handshake`]); 0 if none
+    /// has been seen.
+    ///
+    /// [`handshake`]: super::connection::handshake
+    #[inline(always)]
+    pub fn handshake(self) -> u32 {
+        (self.0.load(TEMPLATES_WORD) >> 32) as u32
+    }
+
+    /// A handshake has taken as long. What is kept follows such times as a TCP's smoothed
+    /// round-trip time does: by an eighth of the difference (RFC 6298, section 2.3).
+    #[inline(always)]
+    pub fn learn_handshake(self, took: u32) {
+        let before = self.0.load(TEMPLATES_WORD);
+        let smoothed = (before >> 32) as i64;
+        let took = i64::from(took);
+        let next = if smoothed == 0 {
+            took
+        } else {
+            smoothed + ((took - smoothed) >> 3)
+        };
+        // 0 is for none. Where another processor is faster, one handshake is not counted.
+        let next = (next as u64).max(1) << 32;
+        self.0
+            .compare_exchange(TEMPLATES_WORD, before, before & 0xffff_ffff | next);
+    }
+
+    /// Persistence templates that refer to the destination.
+    #[inline(always)]
+    pub fn templates(self) -> u32 {
+        self.0.load(TEMPLATES_WORD) as u32
     }
 
     /// A persistence template comes to refer to the destination.

@@ -65,6 +65,8 @@ pub trait Tables {
     /// An entry of one of the shared maps.
     type Words: Words;
 
+    /// Nanoseconds since some moment before now, for measuring how long something took.
+    fn nanoseconds(&self) -> u64;
     /// The settings.
     fn settings(&self) -> Option<Self::Words>;
     /// The id of the service with this key.

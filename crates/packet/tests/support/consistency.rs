@@ -89,7 +89,7 @@ pub fn assert_consistent<T: Tables>(tables: &T, lines: u32, destinations: u32, b
             "connections of destination {id}"
         );
         assert_eq!(
-            destination.0.load(destination::TEMPLATES_WORD),
+            u64::from(destination.templates()),
             templates,
             "templates of destination {id}"
         );

@@ -232,6 +232,10 @@ impl ExploredTables {
 impl Tables for ExploredTables {
     type Words = Line;
 
+    fn nanoseconds(&self) -> u64 {
+        0
+    }
+
     fn settings(&self) -> Option<Line> {
         self.line(0, 0, settings::WORDS, NONE)
     }

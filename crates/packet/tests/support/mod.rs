@@ -35,7 +35,7 @@ use elver_packet::table::connection::{self, Direction, Entry, Life, STRIDE, cont
 use elver_packet::table::destination::{Destination, STATISTICS_WORDS};
 use elver_packet::table::service::ServiceKey;
 use elver_packet::table::settings::Ticks;
-use elver_packet::table::{Tables, Words, destination, service};
+use elver_packet::table::{Tables, Words, service};
 
 /// What a second is on the director's clock.
 pub const SECOND: Ticks = 8;
@@ -263,8 +263,7 @@ impl Director {
             let (active, inactive) = self.destination(id).connections();
             all[STATISTICS_WORDS] = active.into();
             all[STATISTICS_WORDS + 1] = inactive.into();
-            all[STATISTICS_WORDS + 2] =
-                self.destination(id).0.load(destination::TEMPLATES_WORD) as i64;
+            all[STATISTICS_WORDS + 2] = self.destination(id).templates().into();
             all
         });
         Counters {

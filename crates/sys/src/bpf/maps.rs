@@ -18,6 +18,7 @@ use elver_packet::table::{
     LAYOUT_VERSION, Tables, Traffic, connection, destination, mark, service, settings,
 };
 use rustix::mm::{MapFlags, ProtFlags};
+use rustix::time::{ClockId, clock_gettime};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::{BpfError, directory};
@@ -324,6 +325,11 @@ pub(super) fn pinned(directory: &Path, name: &str) -> Result<MapData, BpfError> 
 
 impl<'a> Tables for &'a Maps {
     type Words = Slice<'a>;
+
+    fn nanoseconds(&self) -> u64 {
+        let now = clock_gettime(ClockId::Monotonic);
+        now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+    }
 
     fn settings(&self) -> Option<Slice<'a>> {
         Maps::settings(self)

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::check::Endings;
+use crate::check::{Encounter, Endings};
 use crate::config::model::{CheckPath, Connection, FileProbe, Timing, VirtualServer};
 use crate::service::{DestinationSettings, Protocol, ServiceSettings};
 
@@ -56,6 +56,7 @@ fn configuration(real_servers: &[(&str, &[&str])]) -> Configuration {
             notify_down: None,
             slow_start: Duration::ZERO,
             passive_check: None,
+            passive_handshake: None,
             checks: checks.iter().map(|to| tcp(to)).collect(),
         })
         .collect();
@@ -287,7 +288,11 @@ fn a_real_server_that_fails_clients_weighs_less_but_stays() {
             unanswered,
             reset,
         };
-        [(address(A), endings)].into_iter()
+        let encounter = Encounter {
+            endings,
+            handshake: None,
+        };
+        [(address(A), encounter)].into_iter()
     };
     let all = BTreeSet::from([service()]);
     for (now, changed, expected) in [
@@ -326,4 +331,38 @@ fn a_real_server_that_fails_clients_weighs_less_but_stays() {
     assert_eq!(record.observe(&file, [].into_iter()), BTreeSet::new());
     file.virtual_servers[0].real_servers[0].passive_check = Some(30);
     assert_eq!(weight(&record, &file), Some(20));
+}
+
+#[test]
+fn a_real_server_that_keeps_clients_waiting_weighs_less_but_stays() {
+    let mut file = configuration(&[(A, &[]), (B, &[])]);
+    for real in &mut file.virtual_servers[0].real_servers {
+        real.settings.weight = 20;
+        real.passive_handshake = Some(Duration::from_millis(100));
+    }
+    let mut record = HealthRecord::start(&file, |_, _| Health::Up);
+    let takes = |milliseconds: u64| {
+        let encounter = Encounter {
+            handshake: (milliseconds != 0).then_some(Duration::from_millis(milliseconds)),
+            ..Encounter::default()
+        };
+        [(address(A), encounter)].into_iter()
+    };
+    for (milliseconds, changed, expected) in [
+        (0, false, 20),
+        (80, true, 20),
+        (100, true, 20),
+        // Half as much: 200 ms are 196.6 ms in steps.
+        (200, true, 10),
+        // No change worth a word.
+        (202, false, 10),
+        (60_000, true, 1),
+        (20, true, 20),
+    ] {
+        let services = record.observe(&file, takes(milliseconds));
+        assert_eq!(!services.is_empty(), changed, "{milliseconds} ms");
+        assert_eq!(weight(&record, &file), Some(expected), "{milliseconds} ms");
+        let other = &file.virtual_servers[0].real_servers[1];
+        assert_eq!(record.weight(&service(), other), Some(20));
+    }
 }

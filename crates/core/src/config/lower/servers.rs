@@ -62,6 +62,7 @@ pub(super) struct ReadVirtualServer {
     ha_suspend: Option<Span>,
     slow_start: Duration,
     passive_check: Option<u8>,
+    passive_handshake: Option<Duration>,
     smtp_alert: Option<bool>,
     inherited: Inherited,
     real_servers: Vec<ReadRealServer>,
@@ -80,6 +81,7 @@ struct ReadRealServer {
     notify_down: Option<Script>,
     slow_start: Option<Duration>,
     passive_check: Option<u8>,
+    passive_handshake: Option<Duration>,
     smtp_alert: Option<bool>,
     inherited: Inherited,
     checks: Vec<ReadCheck>,
@@ -142,6 +144,7 @@ pub(super) fn virtual_server(
         ha_suspend: None,
         slow_start: Duration::ZERO,
         passive_check: None,
+        passive_handshake: None,
         inherited: Inherited::default(),
         real_servers: Vec::new(),
     };
@@ -209,6 +212,7 @@ impl ReadVirtualServer {
             "ha_suspend" => self.ha_suspend = Some(directive.name().span),
             "slow_start" => self.slow_start = directive.time().unwrap_or_default(),
             "passive_check" => self.passive_check = percent(directive),
+            "passive_handshake" => self.passive_handshake = directive.time(),
             "real_server" => self.real_servers.extend(real_server(context, directive)),
             _ => {}
         }
@@ -252,6 +256,7 @@ fn real_server(context: &mut Context<'_>, block: &Directive<'_>) -> Option<ReadR
         notify_down: None,
         slow_start: None,
         passive_check: None,
+        passive_handshake: None,
         inherited: Inherited::default(),
         checks: Vec::new(),
     };
@@ -268,6 +273,7 @@ fn real_server(context: &mut Context<'_>, block: &Directive<'_>) -> Option<ReadR
             "lthreshold" => server.lower_threshold = number().unwrap_or(0),
             "slow_start" => server.slow_start = directive.time(),
             "passive_check" => server.passive_check = percent(&directive),
+            "passive_handshake" => server.passive_handshake = directive.time(),
             "smtp_alert" => server.smtp_alert = Some(directive.boolean()),
             "notify_up" => server.notify_up = script(context, &directive),
             "notify_down" => server.notify_down = script(context, &directive),
@@ -446,6 +452,7 @@ impl ReadVirtualServer {
             notify_down: read.notify_down.clone(),
             slow_start: read.slow_start.unwrap_or(self.slow_start),
             passive_check: read.passive_check.or(self.passive_check),
+            passive_handshake: read.passive_handshake.or(self.passive_handshake),
             checks: read
                 .checks
                 .iter()

@@ -169,6 +169,7 @@ fn edits_that_could_not_be_made_come_up_again() {
 #[test]
 fn of_a_table_that_is_taken_over_only_the_configurations_is_known() {
     let destination = |host, origin| DestinationState {
+        handshake: None,
         address: real_server(host),
         settings: weighing(3),
         origin,
@@ -216,6 +217,7 @@ fn a_real_server_that_is_down_is_not_desired() {
                 notify_down: None,
                 slow_start: Duration::ZERO,
                 passive_check: None,
+                passive_handshake: None,
                 checks: Vec::new(),
             })
             .to_vec(),
@@ -266,6 +268,7 @@ fn without_a_quorum_the_sorry_server_serves_alone() {
                 notify_down: None,
                 slow_start: Duration::ZERO,
                 passive_check: None,
+                passive_handshake: None,
                 checks: Vec::new(),
             })
             .to_vec(),
