@@ -85,6 +85,7 @@ fn real_server(found: &Found) -> RealServer {
         notify_down: None,
         slow_start: Duration::ZERO,
         passive_check: None,
+        passive_handshake: None,
         checks: match found.check {
             LabelledCheck::None => Vec::new(),
             LabelledCheck::Tcp => vec![connecting(found)],
