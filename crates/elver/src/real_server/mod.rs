@@ -37,9 +37,8 @@ const SCOPE_HOST: u8 = 254;
 pub(crate) fn run(sources: &Sources, instance: &Instance) -> Result<(), Failure> {
     permission()?;
     let wanted = sources.wanted(instance)?;
-    let discovers = sources.discovers()?;
     let pid_file = take(instance)?;
-    let containers = match discovers {
+    let containers = match wanted.has_containers {
         true => Some(Containers::start(sources, instance)?),
         false => None,
     };

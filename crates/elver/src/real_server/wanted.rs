@@ -64,17 +64,11 @@ pub(crate) struct Wanted {
     pub(crate) services: BTreeSet<(Protocol, SocketAddr)>,
     /// Whether it is known that tunnels are to be used.
     pub(crate) has_tunnels: bool,
+    /// Whether containers are discovered, which come and go: then nobody has to listen here.
+    pub(crate) has_containers: bool,
 }
 
 impl Sources {
-    /// Whether containers are to be discovered.
-    ///
-    /// # Errors
-    /// elver.toml cannot be read or used.
-    pub(crate) fn discovers(&self) -> Result<bool, Failure> {
-        Ok(self.docker || Settings::load(self.settings.as_deref())?.docker().is_some())
-    }
-
     /// elver.toml, if it is named.
     pub(crate) fn settings(&self) -> Option<PathBuf> {
         self.settings.clone()
@@ -96,6 +90,7 @@ impl Sources {
             vips: self.vip.iter().chain(vips).copied().collect(),
             directors: networks.map(|prefix| prefix.network()).collect(),
             gue_ports: self.gue_port.iter().chain(gue_ports).copied().collect(),
+            has_containers: self.docker || settings.docker().is_some(),
             ..Wanted::default()
         };
         let file = match &self.file {
