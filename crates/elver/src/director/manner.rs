@@ -32,6 +32,9 @@ pub(crate) struct Manner {
     pub(crate) report_addresses: bool,
     /// Files beside the instance's own, for those who look for keepalived's.
     pub(crate) pid_files: PidFiles,
+    /// Whether it is a part of `elver real-server`, which has no file of its own, and balances
+    /// what was discovered alone.
+    pub(crate) of_real_server: bool,
     /// The director whose place this one takes.
     pub(crate) predecessor: Option<Predecessor>,
 }
@@ -48,6 +51,7 @@ impl Manner {
             keep_services: false,
             report_addresses: false,
             pid_files: PidFiles::default(),
+            of_real_server: false,
             predecessor: Predecessor::of(instance),
         }
     }

@@ -67,6 +67,7 @@ use self::virtual_routers::VirtualRouters;
 use crate::configuration::{self, Told};
 use crate::control::{self, Asked};
 use crate::data_plane::DataPlane;
+use crate::discovery::{self, Discovery};
 use crate::failure::Failure;
 use crate::firewall;
 use crate::instance::{Instance, PidFile, Taken};
@@ -155,11 +156,16 @@ pub(crate) struct Files {
     pub(crate) may_be_absent: bool,
     /// elver.toml, if one is named.
     pub(crate) settings: Option<PathBuf>,
+    /// What is discovered beside them.
+    pub(crate) discovery: discovery::Asked,
 }
 
 impl Files {
     /// The configuration as keepalived.conf has it now, or an empty one.
     fn configuration(&mut self, manner: &Manner) -> Result<Configuration, Failure> {
+        if manner.of_real_server {
+            return Ok(Configuration::default());
+        }
         let is_absent = || match self.origin.file.symlink_metadata() {
             Err(error) => error.kind() == io::ErrorKind::NotFound,
             Ok(_) => false,
@@ -220,7 +226,11 @@ struct Director {
     manner: Manner,
     service_manager: ServiceManager,
     instance: Instance,
+    /// What is in force: the file, and what was discovered.
     configuration: Configuration,
+    /// The file alone.
+    written: Configuration,
+    discovery: Discovery,
     servers: ServerPlaces,
     data_plane: DataPlane,
     health: HealthRecord,
@@ -282,6 +292,7 @@ struct Inbox {
     sockets: mpsc::UnboundedReceiver<Unready>,
     ended: mpsc::UnboundedReceiver<Ended>,
     asked: mpsc::UnboundedReceiver<Asked>,
+    discovered: mpsc::UnboundedReceiver<discovery::News>,
     network: NetlinkEvents,
 }
 
@@ -295,14 +306,17 @@ struct Outbox {
 
 impl Director {
     fn start(
-        files: Files,
+        mut files: Files,
         hook: Hook,
         instance: &Instance,
         manner: Manner,
-        configuration: Configuration,
+        written: Configuration,
         settings: &Settings,
     ) -> Result<(Director, Inbox), Failure> {
         let succeeds = manner.predecessor.is_some();
+        let asked = std::mem::take(&mut files.discovery);
+        let (discovery, discovered) = Discovery::start(asked, settings, instance)?;
+        let configuration = discovery.merged(&written);
         let network_events = NetlinkEvents::open(&[
             Topic::Links,
             Topic::Addresses,
@@ -350,6 +364,8 @@ impl Director {
             servers: ServerPlaces::of(&configuration),
             virtual_routers: VirtualRouters::start(monotonic_now(), &configuration.global),
             configuration,
+            written,
+            discovery,
             data_plane,
             address_record: AddressRecord::of(instance),
             acceptance: Acceptance::of(instance),
@@ -408,6 +424,7 @@ impl Director {
             sockets: unready,
             ended: has_ended,
             asked: was_asked,
+            discovered,
             network: network_events,
         };
         Ok((director, inbox))
@@ -472,6 +489,15 @@ impl Director {
                     let response = self.answer(asked.request);
                     // Who asked may have gone.
                     let _ = asked.answer.send(response);
+                }
+                Some(news) = inbox.discovered.recv() => {
+                    let mut is_news = self.discovery.learn(news);
+                    while let Ok(news) = inbox.discovered.try_recv() {
+                        is_news |= self.discovery.learn(news);
+                    }
+                    if is_news {
+                        self.discovered();
+                    }
                 }
                 _ = sweep.tick() => {
                     self.data_plane.sweep();
@@ -538,7 +564,10 @@ impl Director {
 
     /// Reads the file again. If it cannot run, everything stays as it is.
     fn reload(&mut self) -> Result<(), Failure> {
-        tracing::info!("Reloading {}", self.files.origin.file.display());
+        match self.manner.of_real_server {
+            true => tracing::info!("Reloading"),
+            false => tracing::info!("Reloading {}", self.files.origin.file.display()),
+        }
         self.service_manager.reloading();
         let result = self.take_up_file();
         self.service_manager.ready();
@@ -554,10 +583,12 @@ impl Director {
         self.take_up(configuration)
     }
 
-    fn take_up(&mut self, configuration: Configuration) -> Result<(), Failure> {
+    fn take_up(&mut self, written: Configuration) -> Result<(), Failure> {
         let settings = Settings::load(self.files.settings.as_deref())?;
-        preconditions::interfaces(&configuration, &self.network.links())?;
+        preconditions::interfaces(&written, &self.network.links())?;
         // What can fail comes first.
+        self.discovery.configure(&settings)?;
+        let configuration = self.discovery.merged(&written);
         self.data_plane.set_access(settings.access())?;
         self.data_plane.set_behaviour(&settings.behaviour());
         self.data_plane.set_mark_rules(&settings.mark_rules());
@@ -566,6 +597,7 @@ impl Director {
             .add(&addresses_of(&configuration))
             .map_err(Failure::system(RECORD))?;
         let plan = self.plan(&configuration);
+        self.written = written;
         self.configuration = configuration;
         self.servers = ServerPlaces::of(&self.configuration);
         self.configure_notifications();
@@ -617,11 +649,15 @@ impl Director {
                 match configuration::load_in_silence(&origin) {
                     Ok(configuration) => {
                         let configuration = self.manner.left_out.of(configuration);
+                        let configuration = self.discovery.merged(&configuration);
                         Response::Difference(self.difference(&configuration))
                     }
                     Err(failure) => Response::Failed(failure.to_string()),
                 }
             }
+            Request::Upgrade if self.manner.of_real_server => Response::Failed(
+                "this director is a part of `elver real-server`: restart that instead".to_owned(),
+            ),
             Request::Upgrade => Response::Failed(self.upgrade().to_string()),
             Request::Drain { which, deadline } => self.drain(which, deadline),
             Request::Undrain(which) => self.undrain(&which),
@@ -695,6 +731,7 @@ impl Director {
             let configured = self.data_plane.configured().services();
             self.apply(&lb::plan(&[], &configured));
             self.flush_at_end(&configured);
+            self.discovery.forget();
         }
         if self.data_plane.is_of_use() {
             tracing::info!(
@@ -757,6 +794,7 @@ mod tests {
             },
             may_be_absent,
             settings: None,
+            discovery: discovery::Asked::default(),
         };
         assert!(files(false).configuration(&manner).is_err());
         let empty = Configuration::default();

@@ -203,12 +203,14 @@ fn serve(
         keep_services: options.keep_services,
         report_addresses: options.report_addresses,
         pid_files: pid_files(options),
+        of_real_server: false,
         predecessor,
     };
     let files = Files {
         origin,
         may_be_absent: options.file.is_none() && options.foreground,
         settings: None,
+        discovery: Default::default(),
     };
     let mut ready = || {
         if let Some(starter) = starter.take() {
