@@ -13,8 +13,8 @@ say = @echo "== $(1)"
 .PHONY: help
 help:
 	@echo "make lab [ONCE=1]   build, then run the director of examples/nat between namespaces;"
-	@echo "                    with ONCE=1 exit when every step has been shown; LAB=tun and LAB=dr"
-	@echo "                    show tunnels and direct routing, with their real servers"
+	@echo "                    with ONCE=1 exit when every step has been shown; LAB=tun, LAB=dr and"
+	@echo "                    LAB=docker show tunnels, direct routing and containers"
 	@echo "make test           every test but the long matrices (root, under 25 minutes)"
 	@echo "make oracle         elver beside the real IPVS, on Debian 12's kernel in an emulator"
 	@echo "                    (about 35 minutes; ORACLE_SEED=N replays, ORACLE_ONLY=WORDS runs"

@@ -82,8 +82,19 @@ impl Host {
     }
 
     /// Starts a [`Host::command`] in the background; it writes to the log `HOST-name.log`.
-    pub fn start(&self, name: &str, mut command: Command) -> Result<Program> {
-        Program::start(&self.estate, &format!("{}-{name}", self.name), &mut command)
+    pub fn start(&self, name: &str, command: Command) -> Result<Program> {
+        self.start_ended_by(name, command, Signal::TERM)
+    }
+
+    /// [`Host::start`] for a program that is ended by another signal than SIGTERM.
+    pub fn start_ended_by(
+        &self,
+        name: &str,
+        mut command: Command,
+        farewell: Signal,
+    ) -> Result<Program> {
+        let name = format!("{}-{name}", self.name);
+        Program::start(&self.estate, &name, &mut command, farewell)
     }
 
     /// Runs a [`Host::command`] to its end, for `limit` at the most.

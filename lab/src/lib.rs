@@ -21,6 +21,8 @@ pub mod client;
 pub mod decode;
 pub mod direct_routing;
 pub mod director;
+pub mod docker;
+pub mod engine;
 mod error;
 mod host;
 mod interrupt;

@@ -27,8 +27,14 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts `command`, whose output and errors go to the log `name`.log of the lab.
-    pub(crate) fn start(estate: &Estate, name: &str, command: &mut Command) -> Result<Self> {
+    /// Starts `command`, whose output and errors go to the log `name`.log of the lab; `farewell`
+    /// is the signal that ends it.
+    pub(crate) fn start(
+        estate: &Estate,
+        name: &str,
+        command: &mut Command,
+        farewell: Signal,
+    ) -> Result<Self> {
         let log = estate.directory().join(format!("{name}.log"));
         let file = OpenOptions::new()
             .create(true)
@@ -50,7 +56,7 @@ impl Program {
             let child = command
                 .spawn()
                 .map_err(Error::system(format!("start `{line}`")))?;
-            let process = Arc::new(Process::new(line, child, log)?);
+            let process = Arc::new(Process::new(line, child, log, farewell)?);
             made.processes.retain(|other| other.strong_count() > 0);
             made.processes.push(Arc::downgrade(&process));
             Ok(Self { process })
@@ -114,10 +120,11 @@ pub(crate) struct Process {
     descriptor: OwnedFd,
     child: Mutex<Child>,
     log: PathBuf,
+    farewell: Signal,
 }
 
 impl Process {
-    fn new(line: String, mut child: Child, log: PathBuf) -> Result<Self> {
+    fn new(line: String, mut child: Child, log: PathBuf, farewell: Signal) -> Result<Self> {
         let id = child.id();
         match descriptor_of(&child) {
             Ok(descriptor) => Ok(Self {
@@ -126,6 +133,7 @@ impl Process {
                 descriptor,
                 child: Mutex::new(child),
                 log,
+                farewell,
             }),
             Err(error) => {
                 let _ = child.kill();
@@ -138,7 +146,7 @@ impl Process {
     /// Ends the process: asks first, kills when it takes too long.
     pub(crate) fn stop(&self) {
         // An error says that it has ended, which is what is wanted.
-        let _ = pidfd_send_signal(&self.descriptor, Signal::TERM);
+        let _ = pidfd_send_signal(&self.descriptor, self.farewell);
         if !wait_for_exit(&self.descriptor, limit_here(LEAVE_LIMIT)) {
             eprintln!(
                 "elver-lab: `{}` does not end when asked to, and is killed",

@@ -18,6 +18,7 @@ pub mod api;
 pub mod bfd;
 pub mod check;
 pub mod config;
+pub mod discovery;
 pub mod edit_rules;
 pub mod estimator;
 pub mod firewall;

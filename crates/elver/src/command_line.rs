@@ -62,6 +62,11 @@ pub(crate) enum Command {
         /// [default: /etc/elver/elver.toml, if it is there]
         #[arg(long, value_name = "FILE")]
         settings: Option<PathBuf>,
+        /// Have as real servers the containers of this host's Docker engine whose labels ask for
+        /// that, like `elver.vip=192.0.2.10:80` and `elver.port=8080`; which virtual addresses
+        /// they may claim is in that file, under [discovery.docker]
+        #[arg(long)]
+        docker: bool,
     },
     /// Read the configuration files and say what is wrong with them, and which rules of
     /// netfilter in this network namespace will not hold for virtual services
@@ -265,6 +270,12 @@ pub(crate) enum Lab {
     },
     /// DR: the same network, and what ARP does to it
     Dr {
+        /// End after the last step, instead of staying up until interrupted
+        #[arg(long)]
+        once: bool,
+    },
+    /// Containers: a real server with a Docker engine, behind a director by TUN
+    Docker {
         /// End after the last step, instead of staying up until interrupted
         #[arg(long)]
         once: bool,

@@ -41,6 +41,9 @@ pub(crate) enum Failure {
         path: PathBuf,
         error: toml::de::Error,
     },
+    /// A container engine cannot be watched as it is named.
+    #[error("{0}")]
+    Discovery(String),
     /// Nothing says what a real server is to do.
     #[error("{0}")]
     RoleUnclear(String),
@@ -142,6 +145,7 @@ impl Failure {
             Failure::ConfigurationUnreadable { .. } => 3,
             Failure::ConfigurationUnusable { .. }
             | Failure::SettingsUnusable { .. }
+            | Failure::Discovery(_)
             | Failure::RoleUnclear(_) => 4,
             Failure::ConfigurationDoubtful { .. } => 5,
             Failure::NoSuchInterface { .. } => 10,

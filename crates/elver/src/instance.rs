@@ -66,6 +66,11 @@ impl Instance {
         self.directory().join("addresses")
     }
 
+    /// The record of the real servers that were discovered.
+    pub(crate) fn discovered(&self) -> PathBuf {
+        self.directory().join("discovered")
+    }
+
     /// The record of the settings of sync daemons.
     pub(crate) fn sync_daemons(&self) -> PathBuf {
         self.directory().join("sync_daemons")

@@ -14,6 +14,7 @@ mod conversation;
 mod ctl;
 mod data_plane;
 mod director;
+mod discovery;
 mod failure;
 mod firewall;
 mod genhash;
@@ -107,6 +108,7 @@ pub fn main() -> ExitCode {
             config_id,
             settings,
             hook,
+            docker,
         } => {
             let may_be_absent = file.is_none();
             let file = file.unwrap_or_else(|| DEFAULT_FILE.into());
@@ -114,6 +116,7 @@ pub fn main() -> ExitCode {
                 origin: origin(file, config_id),
                 may_be_absent,
                 settings,
+                discovery: discovery::Asked { docker, vips: None },
             };
             director::run(
                 files,
@@ -222,6 +225,7 @@ fn run_lab(lab: &Lab) -> Result<(), Failure> {
         Lab::Nat { once } => elver_lab::nat::run(elver_lab::nat::Options { once }, &elver),
         Lab::Tun { once } => elver_lab::tun::run(once, &elver),
         Lab::Dr { once } => elver_lab::direct_routing::run(once, &elver),
+        Lab::Docker { once } => elver_lab::docker::run(once, &elver),
     };
     outcome.map_err(|error| Failure::Lab(error.to_string()))
 }

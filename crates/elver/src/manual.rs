@@ -132,6 +132,9 @@ mod tests {
             "[[mark]]\nmark = 1",
             "[access.services.\"fwmark 7\"]",
             "[real-server]",
+            "[discovery]",
+            "[discovery.docker]",
+            "[[discovery.docker.hosts]]\nengine = \"unix:///s\"\naddress = \"192.0.2.7\"",
         ] {
             let error = toml::from_str::<Settings>(&format!("{table}\nnonsense = 1"))
                 .expect_err("nonsense")

@@ -32,8 +32,21 @@
 //! vips = ["192.0.2.10"]      # the virtual addresses that directors send packets for
 //! directors = ["10.0.0.0/24"]  # the addresses, or networks, that tunnels may come from
 //! gue_ports = [6080]         # the UDP ports on which GUE arrives, four at the most
+//!
+//! [discovery.docker]         # containers with labels elver.vip and elver.port
+//! vips = ["192.0.2.10"]      # the virtual addresses, or networks, that labels may claim
+//! socket = "/var/run/docker.sock"  # this host's engine; left out beside hosts: none
+//!
+//! [[discovery.docker.hosts]] # real servers that have engines of their own
+//! engine = "tcp://10.0.0.11:2376"  # reached by TLS with certificates of both sides alone
+//! address = "10.0.0.11"      # the real server's address
+//! method = "tun"             # or dr
+//! ca = "/etc/elver/docker/ca.pem"
+//! certificate = "/etc/elver/docker/cert.pem"
+//! key = "/etc/elver/docker/key.pem"
 //! ```
 
+mod discovery;
 mod ipvs;
 
 use std::collections::BTreeMap;
@@ -51,7 +64,10 @@ use serde::Deserialize;
 use crate::data_plane::{AccessLists, Behaviour, MOST_RULES, MarkRule, Network};
 use crate::failure::Failure;
 
+use self::discovery::DiscoverySettings;
 use self::ipvs::{Ipvs, WithoutEffect};
+
+pub(crate) use self::discovery::{DockerSettings, Engine, Reached};
 
 /// Where the file is, unless the command line says otherwise.
 pub(crate) const DEFAULT_FILE: &str = "/etc/elver/elver.toml";
@@ -66,6 +82,7 @@ pub(crate) struct Settings {
     mark: MarkRules,
     #[serde(rename = "real-server")]
     real_server: RealServerSettings,
+    discovery: DiscoverySettings,
 }
 
 /// What a real server is to do.
@@ -366,6 +383,11 @@ impl Settings {
     /// What it says of this host as a real server.
     pub(crate) fn real_server(&self) -> &RealServerSettings {
         &self.real_server
+    }
+
+    /// The engines whose containers show themselves, if it has that table.
+    pub(crate) fn docker(&self) -> Option<&DockerSettings> {
+        self.discovery.docker.as_ref()
     }
 
     /// What it says of IPVS that nothing comes of.

@@ -272,14 +272,12 @@ fn in_tunnels(place: Place) -> Vec<Action> {
                 actions.push(Action::Complain(complain(by, kind).quoting(28)));
             }
         }
-    }
-    // What has been learned stays with the way to the real server, so it comes last. The kernel
-    // tells a client of it when its next packet is too large, elver at once.
-    for (port, _) in tunnels() {
+        // The kernel tells a client of it when its next packet is too large, elver at once.
+        // Before there is a tunnel of another kind to the same real server: the kernel looks
+        // at errors of one kind only.
         let [_, next, _] = packets(place, "-t", 2000, port);
         actions.push(Action::Send(next.clone()));
         let complaint = Complaint::new(End::Servers, Router, Kind::TooBig(1300));
-        actions.push(Action::Complain(complaint.clone().quoting(68).uncompared()));
         actions.push(Action::Complain(complaint.uncompared()));
         actions.push(Action::Send(next.fragment(DONT_FRAGMENT).payload(1320)));
     }

@@ -277,8 +277,14 @@ impl Pair {
         if complaint.is_compared {
             self.pass(complaint.end, &packets, false);
         } else {
-            self.kernel.send(complaint.end, &packets[0]);
-            self.elver.send(complaint.end, &packets[1]);
+            for (who, side, packet) in [
+                ("kernel", &mut self.kernel, &packets[0]),
+                ("elver", &mut self.elver, &packets[1]),
+            ] {
+                let out = side.send(complaint.end, packet);
+                let (servers, clients) = (out.servers.len(), out.clients.len());
+                println!("      {who}: {servers} to servers, {clients} to clients");
+            }
         }
     }
 

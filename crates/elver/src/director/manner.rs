@@ -40,6 +40,9 @@ pub(crate) struct Manner {
     pub(crate) process_name: CString,
     /// Whether the command line has named a network namespace, which it runs in already.
     pub(crate) is_in_namespace: bool,
+    /// Whether it is a part of `elver real-server`, which has no file of its own, and balances
+    /// what was discovered alone.
+    pub(crate) of_real_server: bool,
     /// The director whose place this one takes.
     pub(crate) predecessor: Option<Predecessor>,
 }
@@ -59,6 +62,7 @@ impl Manner {
             process_name: c"elver".to_owned(),
             is_in_namespace: false,
             predecessor: None,
+            of_real_server: false,
         }
     }
 

@@ -70,6 +70,7 @@ use self::virtual_routers::VirtualRouters;
 use crate::configuration::{self, Told};
 use crate::control::{self, Asked};
 use crate::data_plane::DataPlane;
+use crate::discovery::{self, Discovery};
 use crate::failure::Failure;
 use crate::firewall;
 use crate::instance::{Instance, PidFile, Taken};
@@ -162,11 +163,16 @@ pub(crate) struct Files {
     pub(crate) may_be_absent: bool,
     /// elver.toml, if one is named.
     pub(crate) settings: Option<PathBuf>,
+    /// What is discovered beside them.
+    pub(crate) discovery: discovery::Asked,
 }
 
 impl Files {
     /// The configuration as keepalived.conf has it now, or an empty one.
     fn configuration(&mut self, manner: &Manner) -> Result<Configuration, Failure> {
+        if manner.of_real_server {
+            return Ok(Configuration::default());
+        }
         let is_absent = || match self.origin.file.symlink_metadata() {
             Err(error) => error.kind() == io::ErrorKind::NotFound,
             Ok(_) => false,
@@ -227,7 +233,11 @@ struct Director {
     manner: Manner,
     service_manager: ServiceManager,
     instance: Instance,
+    /// What is in force: the file, and what was discovered.
     configuration: Configuration,
+    /// The file alone.
+    written: Configuration,
+    discovery: Discovery,
     servers: ServerPlaces,
     data_plane: DataPlane,
     health: HealthRecord,
@@ -292,6 +302,7 @@ struct Inbox {
     sockets: mpsc::UnboundedReceiver<Unready>,
     ended: mpsc::UnboundedReceiver<Ended>,
     asked: mpsc::UnboundedReceiver<Asked>,
+    discovered: mpsc::UnboundedReceiver<discovery::News>,
     network: NetlinkEvents,
 }
 
@@ -305,14 +316,17 @@ struct Outbox {
 
 impl Director {
     fn start(
-        files: Files,
+        mut files: Files,
         hook: Hook,
         instance: &Instance,
         manner: Manner,
-        configuration: Configuration,
+        written: Configuration,
         settings: &Settings,
     ) -> Result<(Director, Inbox), Failure> {
         let succeeds = manner.predecessor.is_some();
+        let asked = std::mem::take(&mut files.discovery);
+        let (discovery, discovered) = Discovery::start(asked, settings, instance)?;
+        let configuration = discovery.merged(&written);
         let network_events = NetlinkEvents::open(&[
             Topic::Links,
             Topic::Addresses,
@@ -360,6 +374,8 @@ impl Director {
             servers: ServerPlaces::of(&configuration),
             virtual_routers: VirtualRouters::start(monotonic_now(), &configuration.global),
             configuration,
+            written,
+            discovery,
             data_plane,
             address_record: AddressRecord::of(instance),
             acceptance: Acceptance::of(instance),
@@ -422,6 +438,7 @@ impl Director {
             sockets: unready,
             ended: has_ended,
             asked: was_asked,
+            discovered,
             network: network_events,
         };
         Ok((director, inbox))
@@ -487,6 +504,15 @@ impl Director {
                     // Who asked may have gone.
                     let _ = asked.answer.send(response);
                 }
+                Some(news) = inbox.discovered.recv() => {
+                    let mut is_news = self.discovery.learn(news);
+                    while let Ok(news) = inbox.discovered.try_recv() {
+                        is_news |= self.discovery.learn(news);
+                    }
+                    if is_news {
+                        self.discovered();
+                    }
+                }
                 _ = sweep.tick() => {
                     self.data_plane.sweep();
                     self.timetable.look();
@@ -551,10 +577,12 @@ impl Director {
         }
     }
 
-    fn take_up(&mut self, configuration: Configuration) -> Result<(), Failure> {
+    fn take_up(&mut self, written: Configuration) -> Result<(), Failure> {
         let settings = Settings::load(self.files.settings.as_deref())?;
-        preconditions::interfaces(&configuration, &self.network.links())?;
+        preconditions::interfaces(&written, &self.network.links())?;
         // What can fail comes first.
+        self.discovery.configure(&settings)?;
+        let configuration = self.discovery.merged(&written);
         self.data_plane.set_access(settings.access())?;
         self.data_plane.set_behaviour(&settings.behaviour());
         self.data_plane.set_mark_rules(&settings.mark_rules());
@@ -563,6 +591,7 @@ impl Director {
             .add(&addresses_of(&configuration))
             .map_err(Failure::system(RECORD))?;
         let plan = self.plan(&configuration);
+        self.written = written;
         self.configuration = configuration;
         self.name_process();
         self.follow_files();
@@ -616,11 +645,15 @@ impl Director {
                 match configuration::load_in_silence(&origin) {
                     Ok(configuration) => {
                         let configuration = self.manner.left_out.of(configuration);
+                        let configuration = self.discovery.merged(&configuration);
                         Response::Difference(self.difference(&configuration))
                     }
                     Err(failure) => Response::Failed(failure.to_string()),
                 }
             }
+            Request::Upgrade if self.manner.of_real_server => Response::Failed(
+                "this director is a part of `elver real-server`: restart that instead".to_owned(),
+            ),
             Request::Upgrade => Response::Failed(self.upgrade().to_string()),
             Request::Drain { which, deadline } => self.drain(which, deadline),
             Request::Undrain(which) => self.undrain(&which),
@@ -694,6 +727,7 @@ impl Director {
             let configured = self.data_plane.configured().services();
             self.apply(&lb::plan(&[], &configured));
             self.flush_at_end(&configured);
+            self.discovery.forget();
         }
         if self.data_plane.is_of_use() {
             tracing::info!(
@@ -756,6 +790,7 @@ mod tests {
             },
             may_be_absent,
             settings: None,
+            discovery: discovery::Asked::default(),
         };
         assert!(files(false).configuration(&manner).is_err());
         let empty = Configuration::default();

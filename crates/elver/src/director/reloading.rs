@@ -20,7 +20,10 @@ use crate::instance::{Instance, remove_if_there};
 impl Director {
     /// Reads the file again. If it cannot run, everything stays as it is.
     pub(super) fn reload(&mut self) -> Result<(), Failure> {
-        tracing::info!("Reloading {}", self.files.origin.file.display());
+        match self.manner.of_real_server {
+            true => tracing::info!("Reloading"),
+            false => tracing::info!("Reloading {}", self.files.origin.file.display()),
+        }
         self.service_manager.reloading();
         let result = self.take_up_file();
         self.service_manager.ready();

@@ -167,6 +167,18 @@ impl Director {
         reload::plan(running, after)
     }
 
+    /// Brings into force what was discovered, beside the file.
+    pub(super) fn discovered(&mut self) {
+        let configuration = self.discovery.merged(&self.written);
+        let plan = self.plan(&configuration);
+        self.configuration = configuration;
+        self.servers = ServerPlaces::of(&self.configuration);
+        let checks = self.carry_out(plan);
+        self.tell_checks(checks);
+        self.end_check_paths();
+        self.suspend_checks();
+    }
+
     /// Carries a plan out, but for the checks, which are given back.
     pub(super) fn carry_out(&mut self, plan: reload::Plan) -> CheckChanges {
         for notification in plan.leaving {

@@ -209,11 +209,13 @@ fn serve(
         process_name: NAME.to_owned(),
         is_in_namespace: options.namespace.is_some(),
         predecessor: None,
+        of_real_server: false,
     };
     let files = Files {
         origin,
         may_be_absent: options.file.is_none() && options.foreground,
         settings: None,
+        discovery: Default::default(),
     };
     let mut ready = || {
         if let Some(starter) = starter.take() {

@@ -273,7 +273,7 @@ fn listened_to(vip: IpAddr, wanted: &Wanted, host: &Host, findings: &mut Vec<Fin
             });
         }
         // Port 0 stands for every port, and /proc does not tell of SCTP alike.
-        if service.port() == 0 || *protocol == Protocol::Sctp {
+        if service.port() == 0 || *protocol == Protocol::Sctp || wanted.has_containers {
             continue;
         }
         let takes = |(of, at): &(Protocol, SocketAddr)| {
@@ -435,6 +435,7 @@ mod tests {
             gue_ports: BTreeSet::new(),
             services: BTreeSet::from([(Protocol::Tcp, format!("{VIP}:3306").parse().unwrap())]),
             has_tunnels: true,
+            has_containers: false,
         }
     }
 
@@ -499,6 +500,18 @@ mod tests {
         found(&host, &[]);
         host.settings.insert(("all".to_owned(), RP_FILTER), 1);
         found(&host, &["tunl0: rp_filter is strict"]);
+    }
+
+    #[test]
+    fn where_containers_come_and_go_nobody_has_to_listen() {
+        let mut host = sound();
+        host.listeners.clear();
+        let with_containers = Wanted {
+            has_containers: true,
+            ..wanted()
+        };
+        assert_eq!(diagnose(&with_containers, &host).len(), 0);
+        found(&host, &["nothing listens there"]);
     }
 
     #[test]

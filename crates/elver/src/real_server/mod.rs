@@ -9,6 +9,7 @@
 //! is diagnosed instead, by `check`.
 
 mod check;
+mod containers;
 mod listeners;
 mod wanted;
 
@@ -22,6 +23,7 @@ use tokio::signal::unix::{SignalKind, signal};
 pub(crate) use self::check::check;
 pub(crate) use self::wanted::Sources;
 
+use self::containers::Containers;
 use self::wanted::Wanted;
 use crate::director::{Network, permission};
 use crate::failure::Failure;
@@ -36,11 +38,15 @@ pub(crate) fn run(sources: &Sources, instance: &Instance) -> Result<(), Failure>
     permission()?;
     let wanted = sources.wanted(instance)?;
     let pid_file = take(instance)?;
+    let containers = match wanted.has_containers {
+        true => Some(Containers::start(sources, instance)?),
+        false => None,
+    };
     let ended = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(Failure::system("starting the runtime"))?
-        .block_on(run_as_owner(sources, instance, wanted));
+        .block_on(run_as_owner(sources, instance, wanted, containers));
     pid_file
         .remove(&instance.of_real_server())
         .map_err(Failure::system("removing the files of the instance"))?;
@@ -93,6 +99,7 @@ async fn run_as_owner(
     sources: &Sources,
     instance: &Instance,
     wanted: Wanted,
+    mut containers: Option<Containers>,
 ) -> Result<(), Failure> {
     let listening = "listening to the network";
     let mut events = NetlinkEvents::open(&[Topic::Links, Topic::Addresses])
@@ -112,8 +119,12 @@ async fn run_as_owner(
     role.configure()?;
     check::warn(&role.wanted, instance);
     tracing::info!("real server {instance} runs: {}", role.wanted);
-    loop {
+    let ended = loop {
         tokio::select! {
+            ended = end_of(&mut containers), if containers.is_some() => {
+                containers = None;
+                break ended;
+            }
             event = events.next() => {
                 let mut event = Some(event.map_err(Failure::system(listening))?);
                 // What is there already is taken in one go.
@@ -139,15 +150,25 @@ async fn run_as_owner(
                 }
                 Err(error) => tracing::error!("not read again: {error}"),
             },
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break Ok(()),
+            _ = interrupt.recv() => break Ok(()),
         }
+    };
+    if let Some(containers) = containers {
+        containers.join();
     }
     let outcome = forget(&mut role.role, &mut role.netlink, &BTreeSet::new());
     drop(role);
     RealServer::unload(instance.name())?;
     tracing::info!("real server {instance} has ended");
-    outcome
+    outcome.and(ended)
+}
+
+async fn end_of(containers: &mut Option<Containers>) -> Result<(), Failure> {
+    match containers {
+        Some(containers) => containers.ended().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Takes the virtual addresses off the loopback device that this role has put there, but for

@@ -40,6 +40,12 @@ pub(crate) struct Sources {
     /// The name that lines with @NAME hold for [default: the host name's first part]
     #[arg(short = 'i', long, value_name = "ID", global = true)]
     config_id: Option<String>,
+    /// Let containers of this host's Docker engine serve whose labels ask for that, like
+    /// `elver.vip=192.0.2.10:80` and `elver.port=8080`: packets go on to them by NAT, and their
+    /// answers straight to clients. Labels may claim the virtual addresses above, or those that
+    /// the settings have under [discovery.docker]
+    #[arg(long)]
+    docker: bool,
     /// The file with a table [real-server] [default: /etc/elver/elver.toml, if it is there]
     #[arg(long, value_name = "FILE", global = true)]
     settings: Option<PathBuf>,
@@ -58,9 +64,16 @@ pub(crate) struct Wanted {
     pub(crate) services: BTreeSet<(Protocol, SocketAddr)>,
     /// Whether it is known that tunnels are to be used.
     pub(crate) has_tunnels: bool,
+    /// Whether containers are discovered, which come and go: then nobody has to listen here.
+    pub(crate) has_containers: bool,
 }
 
 impl Sources {
+    /// elver.toml, if it is named.
+    pub(crate) fn settings(&self) -> Option<PathBuf> {
+        self.settings.clone()
+    }
+
     /// Reads what there is to read.
     ///
     /// # Errors
@@ -77,6 +90,7 @@ impl Sources {
             vips: self.vip.iter().chain(vips).copied().collect(),
             directors: networks.map(|prefix| prefix.network()).collect(),
             gue_ports: self.gue_port.iter().chain(gue_ports).copied().collect(),
+            has_containers: self.docker || settings.docker().is_some(),
             ..Wanted::default()
         };
         let file = match &self.file {

@@ -10,7 +10,8 @@ use elver_packet::process::process;
 use elver_packet::reason::Reason;
 use elver_packet::schedule::list::{Candidate, member_list};
 use elver_packet::table::access::{Access, AccessKey, EVERY_SERVICE};
-use elver_packet::table::connection::{self, Entry, Life, STRIDE, reclaim};
+use elver_packet::table::connection::{self, Entry, Life, STRIDE, handshake, reclaim};
+use elver_packet::table::destination::Destination;
 use elver_packet::table::fragment::Endpoint;
 use elver_packet::table::service::{Service, ServiceKey, flags, scheduler};
 use elver_packet::table::settings::{
@@ -463,9 +464,13 @@ impl Pair {
                 (&self.host).connection(index).unwrap(),
             ]
             .map(|line| {
-                (0..connection::WORDS)
-                    .map(|word| line.load(word))
-                    .collect::<Vec<_>>()
+                let mut words: Vec<u64> =
+                    (0..connection::WORDS).map(|word| line.load(word)).collect();
+                if index % STRIDE == 0 {
+                    // Each has its own clock.
+                    words[handshake::OPENED_WORD] &= (1 << handshake::NAME_BITS) - 1;
+                }
+                words
             });
             assert_eq!(kernel, host, "line {index} of the connection table");
         }
@@ -475,9 +480,13 @@ impl Pair {
                 (&self.host).destination(id).unwrap(),
             ]
             .map(|line| {
-                (0..destination::WORDS)
+                let destination = Destination(line);
+                let mut words: Vec<u64> = (0..destination::WORDS)
                     .map(|word| line.load(word))
-                    .collect::<Vec<_>>()
+                    .collect();
+                // How long handshakes take is told by each one's own clock.
+                words[destination::TEMPLATES_WORD] = destination.templates().into();
+                (words, destination.handshake() != 0)
             });
             assert_eq!(kernel, host, "destination {id}");
         }

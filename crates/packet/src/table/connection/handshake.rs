@@ -13,9 +13,9 @@ use super::{Control, control_of};
 use crate::table::{Tables, Words};
 
 /// The word of a header.
-const OPENED_WORD: usize = 0;
-/// Bits of the way and the generation.
-const NAME_BITS: u32 = 19;
+pub const OPENED_WORD: usize = 0;
+/// Bits of the way and the generation; the others are the time.
+pub const NAME_BITS: u32 = 19;
 /// The unit of measured times, as a power of two of nanoseconds.
 pub const UNIT_SHIFT: u32 = 7;
 
