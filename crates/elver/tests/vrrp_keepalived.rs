@@ -532,7 +532,7 @@ fn routing(network: &Network, router: usize) -> String {
         "ip -n {router} route show table all proto keepalived
          ip -n {router} -6 route show table all proto keepalived
          ip -n {router} rule show | grep -e 'pref\\|lookup 1\\|5..:' || true
-         ip -n {router} -6 rule show | grep -e '5..:' || true"
+         ip -n {router} -6 rule show | grep -e '5..:\\|163..:' || true"
     ))
 }
 
@@ -552,6 +552,9 @@ fn virtual_routes_and_rules_are_those_of_keepalived() {
       from 10.66.0.0/24 table 100 preference 500
       to 10.9.0.0/16 iif eth1 fwmark 0x7/0xff table 101 preference 501
       from 2001:db8::/32 table 102 preference 502
+      from 10.67.0.0/24 table 100
+      from 10.68.0.0/24 table 101
+      from 2001:db8:1::/48 table 102
     }";
     let network = Network::new();
     let keepalived = network.keepalived(
@@ -569,7 +572,7 @@ fn virtual_routes_and_rules_are_those_of_keepalived() {
     let theirs = routing(&network, 0);
     keepalived.stop();
     assert_eq!(routing(&network, 0), "");
-    assert_eq!(theirs.lines().count(), 13, "{theirs}");
+    assert_eq!(theirs.lines().count(), 16, "{theirs}");
 
     let statics = "static_routes {\n 10.8.0.0/24 dev eth1 proto static\n}";
     let configuration = tracked(statics, lines);
@@ -579,7 +582,8 @@ fn virtual_routes_and_rules_are_those_of_keepalived() {
     std::thread::sleep(Duration::from_secs(1));
     assert_eq!(routing(&network, 0), theirs);
 
-    // What somebody takes away comes back.
+    // What somebody takes away comes back, and nothing comes twice: a rule without a preference
+    // of its own would be another one each time.
     let router = &network.routers[0];
     let is_static =
         || sh(&format!("ip -n {router} route show proto static")).contains("10.8.0.0/24");

@@ -144,6 +144,39 @@ pub(crate) struct Context<'r> {
     pub(crate) not_acted_on: &'r mut NotActedOn,
     pub(crate) source: &'r dyn Source,
     pub(crate) route_names: &'r mut RouteNames,
+    pub(crate) rule_preferences: &'r mut RulePreferences,
+}
+
+/// What rules without a preference get, as keepalived has it: of either family the first one
+/// 16384, and each later one a place before it.
+#[derive(Debug)]
+pub(crate) struct RulePreferences {
+    ipv4: u32,
+    ipv6: u32,
+}
+
+impl Default for RulePreferences {
+    fn default() -> RulePreferences {
+        const FIRST: u32 = 16384;
+        RulePreferences {
+            ipv4: FIRST,
+            ipv6: FIRST,
+        }
+    }
+}
+
+impl RulePreferences {
+    /// The preference of the next rule that has none.
+    pub(crate) fn take(&mut self, is_ipv6: bool) -> u32 {
+        let next = if is_ipv6 {
+            &mut self.ipv6
+        } else {
+            &mut self.ipv4
+        };
+        let preference = *next;
+        *next = next.saturating_sub(1);
+        preference
+    }
 }
 
 impl Context<'_> {
@@ -193,7 +226,7 @@ impl Context<'_> {
         if let Some(instead) = keyword.deprecated {
             self.report
                 .advice(name.span, format!("`{}` is an old name", keyword.name))
-                .keepalived(Verdict::Complains)
+                .keepalived(keyword.if_deprecated)
                 .help(format!("write `{instead}`"));
         }
         self.check_block(keyword, statement);
@@ -325,7 +358,11 @@ impl Context<'_> {
                 self.unusable(keyword, statement.name().span, || {
                     format!("`{}` needs {}", keyword.name, argument)
                 })
-                .keepalived(Verdict::Stops);
+                .keepalived(if keyword.takes_no_other_words {
+                    Verdict::Complains
+                } else {
+                    Verdict::Stops
+                });
                 return None;
             };
             match value(argument, word) {
@@ -358,11 +395,19 @@ impl Context<'_> {
             {
                 self.keep_secret(&left[at + 1..]);
             }
+            let (span, message) = (
+                first.span.to(last.span),
+                format!("`{}` takes no more words", keyword.name),
+            );
+            if keyword.takes_no_other_words {
+                self.report
+                    .warning(span, message)
+                    .label("all of it is ignored, as keepalived does")
+                    .help("quote a name that has blanks, in double quotes");
+                return None;
+            }
             self.report
-                .advice(
-                    first.span.to(last.span),
-                    format!("`{}` takes no more words", keyword.name),
-                )
+                .advice(span, message)
                 .label("ignored")
                 .help("every statement stands on a line of its own; quote a word that has blanks");
         }

@@ -9,6 +9,8 @@ mod vrrp;
 
 use std::fmt;
 
+use super::diagnostic::Verdict;
+
 /// A kind of block, by the keyword that opens it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs, reason = "the names are those of the keywords")]
@@ -175,8 +177,12 @@ pub struct Keyword {
     pub body: Body,
     /// What becomes of it.
     pub state: State,
-    /// The name that keepalived wants instead, and complains of this one.
+    /// The name that is to be used instead of this one.
     pub deprecated: Option<&'static str>,
+    /// What keepalived says of a deprecated name.
+    pub if_deprecated: Verdict,
+    /// Keepalived complains of a line that has fewer words or more, and passes over its block.
+    pub takes_no_other_words: bool,
 }
 
 impl Keyword {
@@ -190,8 +196,21 @@ impl Keyword {
         self
     }
 
+    /// An old name of which keepalived complains.
     const fn use_instead(mut self, name: &'static str) -> Keyword {
         self.deprecated = Some(name);
+        self.if_deprecated = Verdict::Complains;
+        self
+    }
+
+    /// An old name that keepalived takes without a word.
+    const fn now_called(mut self, name: &'static str) -> Keyword {
+        self.deprecated = Some(name);
+        self
+    }
+
+    const fn takes_no_other_words(mut self) -> Keyword {
+        self.takes_no_other_words = true;
         self
     }
 
@@ -210,6 +229,8 @@ const fn keyword(name: &'static str, arguments: &'static [Argument], state: Stat
         body: Body::None,
         state,
         deprecated: None,
+        if_deprecated: Verdict::Accepts,
+        takes_no_other_words: false,
     }
 }
 

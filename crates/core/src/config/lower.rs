@@ -22,7 +22,7 @@ mod tracking;
 mod vrrp;
 
 use super::diagnostic::Report;
-use super::directive::{Context, Directive, NotActedOn};
+use super::directive::{Context, Directive, NotActedOn, RulePreferences};
 use super::keyword::BlockKind;
 use super::model::{
     ClientCertificate, Configuration, Global, Nftables, Pacing, Probe, ScriptUser, Statics,
@@ -72,6 +72,7 @@ pub(crate) struct Lowering {
     virtual_servers: Vec<servers::ReadVirtualServer>,
     not_acted_on: NotActedOn,
     route_names: RouteNames,
+    rule_preferences: RulePreferences,
     /// How many statements had a keyword that the language knows, and how many had none.
     understood: usize,
     not_understood: usize,
@@ -87,11 +88,13 @@ impl Lowering {
     ) {
         let mut not_acted_on = std::mem::take(&mut self.not_acted_on);
         let mut route_names = std::mem::take(&mut self.route_names);
+        let mut rule_preferences = std::mem::take(&mut self.rule_preferences);
         let mut context = Context {
             report,
             not_acted_on: &mut not_acted_on,
             source,
             route_names: &mut route_names,
+            rule_preferences: &mut rule_preferences,
         };
         match context.directive(BlockKind::Outermost, statement) {
             Some(directive) => {
@@ -107,6 +110,7 @@ impl Lowering {
         }
         self.not_acted_on = not_acted_on;
         self.route_names = route_names;
+        self.rule_preferences = rule_preferences;
     }
 
     /// What random numbers begin with from here on, if that has just been said.

@@ -148,11 +148,7 @@ fn pair(prefix: Prefix) -> (std::net::IpAddr, u8) {
 
 /// A rule by what tells it from others.
 fn words(rule: &Rule) -> String {
-    let mut words = Vec::new();
-    words.extend(
-        rule.preference
-            .map(|preference| format!("preference {preference}")),
-    );
+    let mut words = vec![format!("preference {}", rule.preference)];
     words.extend(rule.from.map(|from| format!("from {from}")));
     words.extend(rule.to.map(|to| format!("to {to}")));
     words.join(" ")

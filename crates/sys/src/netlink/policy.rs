@@ -83,7 +83,7 @@ pub struct Rule {
     /// Their mark and which of its bits count.
     pub mark: Option<(u32, u32)>,
     /// Its place among the rules.
-    pub preference: Option<u32>,
+    pub preference: u32,
     /// What becomes of them.
     pub action: RuleAction,
 }
@@ -263,7 +263,7 @@ fn rule_message(rule: &Rule) -> RuleMessage {
         attributes.push(RuleAttribute::FwMark(mark));
         attributes.push(RuleAttribute::FwMask(mask));
     }
-    attributes.extend(rule.preference.map(RuleAttribute::Priority));
+    attributes.push(RuleAttribute::Priority(rule.preference));
     attributes.push(RuleAttribute::Protocol(RouteProtocol::from(KEEPALIVED)));
     message.header.action = match rule.action {
         RuleAction::Table(table) => {

@@ -106,9 +106,7 @@ fn rule_line(rule: &Rule) -> String {
     if let Some((mark, mask)) = rule.mark {
         let _ = write!(line, " fwmark {mark}/{mask}");
     }
-    if let Some(preference) = rule.preference {
-        let _ = write!(line, " preference {preference}");
-    }
+    let _ = write!(line, " preference {}", rule.preference);
     let _ = match rule.action {
         RuleAction::Table(table) => write!(line, " table {table}"),
         RuleAction::Goto(rule) => write!(line, " goto {rule}"),

@@ -12,8 +12,12 @@ const LINKS: &str = "the kernel says when a link goes or comes, so that nothing 
 /// Outside of every block.
 pub(super) const OUTERMOST: &[Keyword] = &[
     acted("global_defs", &[]).opens(BlockKind::GlobalDefs),
-    acted("vrrp_instance", &[NAME]).opens(BlockKind::Instance),
-    acted("vrrp_sync_group", &[NAME]).opens(BlockKind::SyncGroup),
+    acted("vrrp_instance", &[NAME])
+        .opens(BlockKind::Instance)
+        .takes_no_other_words(),
+    acted("vrrp_sync_group", &[NAME])
+        .opens(BlockKind::SyncGroup)
+        .takes_no_other_words(),
     acted(
         "virtual_server",
         &[
@@ -27,7 +31,7 @@ pub(super) const OUTERMOST: &[Keyword] = &[
     acted("track_file", &[NAME]).opens(BlockKind::TrackFile),
     acted("vrrp_track_file", &[NAME])
         .opens(BlockKind::TrackFile)
-        .use_instead("track_file"),
+        .now_called("track_file"),
     acted("vrrp_track_process", &[NAME]).opens(BlockKind::TrackProcess),
     acted("bfd_instance", &[NAME]).opens(BlockKind::Bfd),
     acted("garp_group", &[]).opens(BlockKind::GarpGroup),
@@ -109,7 +113,7 @@ pub(super) const GLOBAL_DEFS: &[Keyword] = &[
     acted("lvs_timeouts", &[Rest("[tcp S] [tcpfin S] [udp S]")]),
     acted("lvs_flush", &[]),
     acted("lvs_flush_on_stop", &[Optional(&Choice(&["VS"]))]),
-    acted("lvs_flush_onstop", &[Optional(&Choice(&["VS"]))]).use_instead("lvs_flush_on_stop"),
+    acted("lvs_flush_onstop", &[Optional(&Choice(&["VS"]))]).now_called("lvs_flush_on_stop"),
     acted("vrrp_garp_master_delay", &[SECONDS]),
     acted("vrrp_garp_master_repeat", &[COUNT]),
     acted("vrrp_garp_master_refresh", &[SECONDS]),
@@ -173,16 +177,16 @@ pub(super) const GLOBAL_DEFS: &[Keyword] = &[
     acted("vrrp_rlimit_rttime", &[MICROSECONDS]),
     acted("checker_rlimit_rttime", &[MICROSECONDS]),
     acted("bfd_rlimit_rttime", &[MICROSECONDS]),
-    acted("vrrp_rlimit_rtime", &[MICROSECONDS]).use_instead("vrrp_rlimit_rttime"),
-    acted("checker_rlimit_rtime", &[MICROSECONDS]).use_instead("checker_rlimit_rttime"),
-    acted("bfd_rlimit_rtime", &[MICROSECONDS]).use_instead("bfd_rlimit_rttime"),
+    acted("vrrp_rlimit_rtime", &[MICROSECONDS]).now_called("vrrp_rlimit_rttime"),
+    acted("checker_rlimit_rtime", &[MICROSECONDS]).now_called("checker_rlimit_rttime"),
+    acted("bfd_rlimit_rtime", &[MICROSECONDS]).now_called("bfd_rlimit_rttime"),
     acted("max_auto_priority", &[Optional(&number(-1, 99))]),
     acted("min_auto_priority_delay", &[number(1, 10_000_000)]),
     acted("process_names", &[]),
     acted("process_name", &[NAME]),
     acted("vrrp_process_name", &[NAME]),
     acted("checker_process_name", &[NAME]),
-    acted("lvs_process_name", &[NAME]).use_instead("checker_process_name"),
+    acted("lvs_process_name", &[NAME]).now_called("checker_process_name"),
     idle("bfd_process_name", &[Optional(&NAME)], WITH_VRRP),
     idle(
         "use_symlink_paths",
@@ -207,7 +211,7 @@ pub(super) const GLOBAL_DEFS: &[Keyword] = &[
     known("snmp_socket", &[Optional(&Word("a socket"))]),
     known("enable_traps", &[]),
     known("enable_snmp_vrrp", &[]),
-    known("enable_snmp_keepalived", &[]).use_instead("enable_snmp_vrrp"),
+    known("enable_snmp_keepalived", &[]).now_called("enable_snmp_vrrp"),
     known("enable_snmp_checker", &[]),
     known("enable_snmp_rfc", &[]),
     known("enable_snmp_rfcv2", &[]),

@@ -272,7 +272,7 @@ pub(super) fn rule(context: &mut Context<'_>, statement: &Statement) -> Option<R
         broken: false,
     };
     let ipv6 = is_ipv6(statement);
-    let mut action = None;
+    let (mut action, mut preference) = (None, None);
     let mut rule = Rule {
         ipv6,
         inverted: false,
@@ -281,7 +281,7 @@ pub(super) fn rule(context: &mut Context<'_>, statement: &Statement) -> Option<R
         input: None,
         output: None,
         mark: None,
-        preference: None,
+        preference: 0,
         action: RuleAction::Table(MAIN),
         restore: true,
     };
@@ -300,7 +300,7 @@ pub(super) fn rule(context: &mut Context<'_>, statement: &Statement) -> Option<R
             "iif" | "dev" => rule.input = words.value(option).map(|word| word.text.to_string()),
             "oif" => rule.output = words.value(option).map(|word| word.text.to_string()),
             "fwmark" => rule.mark = mark(&mut words, option),
-            "preference" | "priority" | "order" => rule.preference = words.number(option),
+            "preference" | "priority" | "order" => preference = words.number(option),
             "table" | "lookup" => action = words.table(option).map(RuleAction::Table),
             "goto" => action = words.number(option).map(RuleAction::Goto),
             "blackhole" => action = Some(RuleAction::Blackhole),
@@ -321,15 +321,21 @@ pub(super) fn rule(context: &mut Context<'_>, statement: &Statement) -> Option<R
         words.wrong(statement.name(), message);
         return None;
     };
-    if rule.preference.is_none() {
-        words
-            .context
+    let preference = preference.unwrap_or_else(|| {
+        let context = words.context;
+        let preference = context.rule_preferences.take(ipv6);
+        context
             .report
             .warning(statement.name().span, "this rule has no `preference`")
-            .label("the kernel puts it before all others")
-            .help("write `preference NUMBER`, so that its place does not depend on what is there");
-    }
-    Some(Rule { action, ..rule })
+            .label(format!("it gets {preference}, as from keepalived"))
+            .help("write `preference NUMBER`: without, it depends on the rules before this one");
+        preference
+    });
+    Some(Rule {
+        action,
+        preference,
+        ..rule
+    })
 }
 
 /// `MARK[/MASK]`.

@@ -121,7 +121,7 @@ pub struct Rule {
     /// `fwmark`: their mark and which of its bits count.
     pub mark: Option<(u32, u32)>,
     /// Its place among the rules; the kernel chooses one without it.
-    pub preference: Option<u32>,
+    pub preference: u32,
     /// What becomes of them.
     pub action: RuleAction,
     /// `no_track` makes it false: a rule that vanishes is not put back.
