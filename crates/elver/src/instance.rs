@@ -66,6 +66,11 @@ impl Instance {
         self.directory().join("addresses")
     }
 
+    /// The record of what else this instance may have changed on the host.
+    pub(crate) fn host_record(&self) -> PathBuf {
+        self.directory().join("host")
+    }
+
     /// The record of the real servers that were discovered.
     pub(crate) fn discovered(&self) -> PathBuf {
         self.directory().join("discovered")

@@ -6,18 +6,18 @@ use std::time::Duration;
 use elver_sys::netlink::Netlink;
 
 use crate::data_plane::DataPlane;
-use crate::director::{self, Acceptance, AddressRecord, withdraw};
+use crate::director::{self, Acceptance, AddressRecord, HostRecord, withdraw};
 use crate::failure::Failure;
 use crate::instance::Instance;
 
 /// How long a vrrp process may take to give its addresses up.
 const WITHDRAWAL: Duration = Duration::from_secs(5);
 
-/// Removes every pin, filter and recorded virtual address of an instance that does not
-/// run, and says what it removed.
+/// Removes every pin and filter, and what is on record of an instance that does not run:
+/// virtual addresses, routes, rules, devices and settings of the kernel. Says what it removed.
 ///
-/// The addresses are those of the record that the director keeps; they are looked for in
-/// the network namespace of the caller.
+/// The records are those that the director keeps; what they name is looked for in the network
+/// namespace of the caller.
 pub(crate) fn run(instance: &Instance) -> Result<(), Failure> {
     director::permission()?;
     // A running director would put it all back.
@@ -39,6 +39,16 @@ pub(crate) fn run(instance: &Instance) -> Result<(), Failure> {
         println!("removed {}", director::address_words(address));
     }
     result.map_err(Failure::system("removing virtual addresses"))?;
+    let host_record = HostRecord::of(instance);
+    let (undone, result) = host_record.undo(&mut netlink);
+    for change in &undone {
+        println!("took back {change}");
+    }
+    result
+        .and_then(|()| host_record.remove())
+        .map_err(Failure::system(
+            "taking back what VRRP has changed on the host",
+        ))?;
     Acceptance::of(instance).end();
     let pins = DataPlane::unload(instance)?;
     for pin in &pins {
@@ -47,7 +57,7 @@ pub(crate) fn run(instance: &Instance) -> Result<(), Failure> {
     record
         .remove()
         .map_err(Failure::system("the record of virtual addresses"))?;
-    if addresses.is_empty() && pins.is_empty() {
+    if addresses.is_empty() && undone.is_empty() && pins.is_empty() {
         println!("instance {instance} had left nothing");
     }
     drop(vrrp);

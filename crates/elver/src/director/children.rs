@@ -18,7 +18,7 @@ use super::address_record::{self, addresses_of, withdraw};
 use super::child::{Child, Ended, Restarts, Role};
 use super::manner::Manner;
 use super::pulse::{Beat, Pulse};
-use super::{Director, Inbox, RECORD};
+use super::{Director, HOST_RECORD, Inbox, RECORD};
 use super::{check_sockets, pings};
 use crate::client_certificate;
 use crate::failure::Failure;
@@ -367,7 +367,16 @@ impl Director {
         }
         self.address_record
             .write(&ours)
-            .map_err(Failure::system(RECORD))
+            .map_err(Failure::system(RECORD))?;
+        let (undone, result) = self
+            .host_record
+            .keep_only(&self.configuration, &mut self.netlink);
+        for change in undone {
+            tracing::info!("took back {change}, which a process that was killed had left");
+        }
+        result
+            .and_then(|()| self.host_record.add(&self.configuration))
+            .map_err(Failure::system(HOST_RECORD))
     }
 
     /// Lets the children leave; those that do not in time are killed.

@@ -23,6 +23,7 @@ mod devices;
 mod difference;
 mod fragments;
 mod hook;
+mod host_record;
 mod manner;
 mod network;
 mod notifications;
@@ -85,11 +86,13 @@ use crate::vrrp_process::trackers::{Observation, Watches};
 pub(crate) use self::acceptance::Acceptance;
 pub(crate) use self::address_record::{AddressRecord, withdraw, words as address_words};
 pub(crate) use self::hook::Hook;
+pub(crate) use self::host_record::HostRecord;
 pub(crate) use self::manner::{LeftOut, Manner, PidFiles, enter_namespace, named};
 pub(crate) use self::network::Network;
 pub(crate) use self::preconditions::permission;
 
 const RECORD: &str = "the record of virtual addresses";
+const HOST_RECORD: &str = "the record of what VRRP changes on the host";
 /// How long the kernel may take to clear a killed process away.
 const LAST_BREATH: Duration = Duration::from_millis(500);
 /// How often connections that have expired are reclaimed.
@@ -246,6 +249,7 @@ struct Director {
     watches: Watches,
     virtual_routers: VirtualRouters,
     address_record: AddressRecord,
+    host_record: HostRecord,
     acceptance: Acceptance,
     netlink: Netlink,
     network: Network,
@@ -378,6 +382,7 @@ impl Director {
             discovery,
             data_plane,
             address_record: AddressRecord::of(instance),
+            host_record: HostRecord::of(instance),
             acceptance: Acceptance::of(instance),
             netlink,
             network,
@@ -590,6 +595,9 @@ impl Director {
         self.address_record
             .add(&addresses_of(&configuration))
             .map_err(Failure::system(RECORD))?;
+        self.host_record
+            .add(&configuration)
+            .map_err(Failure::system(HOST_RECORD))?;
         let plan = self.plan(&configuration);
         self.written = written;
         self.configuration = configuration;
@@ -745,6 +753,14 @@ impl Director {
             self.address_record
                 .remove()
                 .map_err(Failure::system("removing the record of virtual addresses"))?;
+            // The vrrp process has left, and put back what it knew of.
+            let (undone, result) = self.host_record.undo(&mut self.netlink);
+            for change in undone {
+                tracing::info!("took back {change}");
+            }
+            result
+                .and_then(|()| self.host_record.remove())
+                .map_err(Failure::system(HOST_RECORD))?;
         }
         self.manner.pid_files.ended();
         self.notifications.finish(&mut self.scripts).await;

@@ -13,7 +13,7 @@ use elver_sys::netlink::{
 pub(super) use elver_sys::vrrp_socket::ReceivedPacket;
 use tracing::{debug, info, warn};
 
-use super::kernel_settings::KernelSettings;
+use super::kernel_settings::{KernelSettings, REPORTS};
 use super::routing;
 use super::sockets::Sockets;
 use super::virtual_mac::VirtualMacs;
@@ -119,7 +119,7 @@ impl Host {
             .collect();
         self.kernel.restore();
         if settings.no_local_reports {
-            self.kernel.set_all("igmp_link_local_mcast_reports", "0");
+            self.kernel.set_all(REPORTS, "0");
         }
         for instance in instances
             .iter()

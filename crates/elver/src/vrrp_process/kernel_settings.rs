@@ -4,6 +4,19 @@ use std::collections::BTreeMap;
 
 use tracing::warn;
 
+/// Whether memberships of groups that no router forwards are reported.
+pub(super) const REPORTS: &str = "igmp_link_local_mcast_reports";
+
+/// Where it is set what IPv4 does on an interface.
+pub(super) fn of_interface(interface: &str, setting: &str) -> String {
+    path_of(&format!("conf/{interface}/{setting}"))
+}
+
+/// Where it is set what IPv4 does on all interfaces.
+pub(super) fn path_of(setting: &str) -> String {
+    format!("/proc/sys/net/ipv4/{setting}")
+}
+
 /// What this process has changed.
 #[derive(Debug, Default)]
 pub(super) struct KernelSettings {
@@ -14,15 +27,12 @@ pub(super) struct KernelSettings {
 impl KernelSettings {
     /// Sets what IPv4 does on an interface.
     pub(super) fn set(&mut self, interface: &str, setting: &str, value: &str) {
-        self.write(
-            format!("/proc/sys/net/ipv4/conf/{interface}/{setting}"),
-            value,
-        );
+        self.write(of_interface(interface, setting), value);
     }
 
     /// Sets what IPv4 does on all interfaces.
     pub(super) fn set_all(&mut self, setting: &str, value: &str) {
-        self.write(format!("/proc/sys/net/ipv4/{setting}"), value);
+        self.write(path_of(setting), value);
     }
 
     fn write(&mut self, path: String, value: &str) {

@@ -71,7 +71,7 @@ pub(super) fn remove(
 ) -> Vec<String> {
     let mut failures = Vec::new();
     for rule in rules {
-        if let Err(error) = netlink.remove_rule(&rule_in_the_kernel(rule)) {
+        if let Err(error) = remove_rule(netlink, rule) {
             failures.push(format!("cannot remove the rule {}: {error}", words(rule)));
         }
     }
@@ -87,6 +87,25 @@ pub(super) fn remove(
         }
     }
     failures
+}
+
+/// Takes a rule out of force; false if it is not there.
+pub(crate) fn remove_rule(netlink: &mut Netlink, rule: &Rule) -> io::Result<bool> {
+    netlink.remove_rule(&rule_in_the_kernel(rule))
+}
+
+/// Takes a route out of force; false if it, or the interface that it leads over, is not there.
+pub(crate) fn remove_route(netlink: &mut Netlink, route: &Route) -> io::Result<bool> {
+    let links = netlink.links()?;
+    let index = |name: &str| {
+        let link = links.iter().find(|link| link.name == name);
+        link.map(|link| link.index)
+            .ok_or_else(|| io::Error::from_raw_os_error(libc::ENODEV))
+    };
+    match in_the_kernel(route, index) {
+        Ok(route) => netlink.remove_route(&route),
+        Err(_) => Ok(false),
+    }
 }
 
 fn in_the_kernel(
@@ -147,7 +166,7 @@ fn pair(prefix: Prefix) -> (std::net::IpAddr, u8) {
 }
 
 /// A rule by what tells it from others.
-fn words(rule: &Rule) -> String {
+pub(crate) fn words(rule: &Rule) -> String {
     let mut words = vec![format!("preference {}", rule.preference)];
     words.extend(rule.from.map(|from| format!("from {from}")));
     words.extend(rule.to.map(|to| format!("to {to}")));

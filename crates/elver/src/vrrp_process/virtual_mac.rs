@@ -11,10 +11,10 @@ use std::net::Ipv6Addr;
 
 use elver_core::config::model::{VirtualMac, VrrpInstance};
 use elver_core::vrrp::is_ipv6;
-use elver_sys::netlink::{AddressOptions, Netlink};
+use elver_sys::netlink::{AddressOptions, Link, Netlink};
 use tracing::{info, warn};
 
-use super::kernel_settings::KernelSettings;
+use super::kernel_settings::{KernelSettings, of_interface};
 
 /// How the kernel has to treat addresses on such a device: answer for them with its MAC
 /// address alone, and take what comes in for them although the way back is another.
@@ -68,6 +68,21 @@ fn devices(instance: &VrrpInstance) -> Vec<Wanted> {
         }
     }
     wanted
+}
+
+/// The names of an instance's devices.
+pub(super) fn names(instance: &VrrpInstance) -> impl Iterator<Item = String> {
+    devices(instance)
+        .into_iter()
+        .map(|wanted| wanted.mac.interface)
+}
+
+/// The paths of the settings that are changed for an instance's devices, but for those that
+/// go with a device.
+pub(super) fn settings(instance: &VrrpInstance) -> impl Iterator<Item = String> {
+    devices(instance)
+        .into_iter()
+        .flat_map(|wanted| OF_THE_INTERFACE.map(|(setting, _)| of_interface(&wanted.base, setting)))
 }
 
 /// The devices that this process has made or found, and what it has changed for them.
@@ -193,12 +208,18 @@ fn lend_source(netlink: &mut Netlink, device: u32, source: Ipv6Addr) -> io::Resu
 }
 
 fn remove(netlink: &mut Netlink, name: &str) {
-    let removed = netlink.links().and_then(|links| {
-        let link = links.iter().find(|link| link.name == name);
-        link.map_or(Ok(false), |link| netlink.remove_link(link.index))
-    });
-    match removed {
+    match remove_device(netlink, name) {
         Ok(_) => info!("Removed VMAC interface {name}"),
         Err(error) => warn!("cannot remove {name}: {error}"),
+    }
+}
+
+/// Removes a device with a virtual MAC address; false if it is not there, or another one.
+pub(crate) fn remove_device(netlink: &mut Netlink, name: &str) -> io::Result<bool> {
+    let links = netlink.links()?;
+    let is_it = |link: &&Link| link.name == name && link.kind.as_deref() == Some("macvlan");
+    match links.iter().find(is_it) {
+        Some(link) => netlink.remove_link(link.index),
+        None => Ok(false),
     }
 }

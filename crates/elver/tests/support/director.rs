@@ -58,6 +58,23 @@ impl Director {
         sh(&format!("kill -HUP {}", self.child.id()));
     }
 
+    /// Ends it in order.
+    pub(crate) fn stop(&mut self) {
+        terminate(&mut self.child);
+    }
+
+    /// What `elver unload` says.
+    pub(crate) fn unload(&self) -> String {
+        let output = elver(&self.namespace)
+            .args(["unload", "--instance", &self.instance])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let complaints = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}{complaints}");
+        said
+    }
+
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
