@@ -46,9 +46,7 @@ pub(crate) fn run(instance: &Instance) -> Result<(), Failure> {
     }
     result
         .and_then(|()| host_record.remove())
-        .map_err(Failure::system(
-            "taking back what VRRP has changed on the host",
-        ))?;
+        .map_err(Failure::system("taking back what was changed on the host"))?;
     Acceptance::of(instance).end();
     let pins = DataPlane::unload(instance)?;
     for pin in &pins {

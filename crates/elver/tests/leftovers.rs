@@ -1,4 +1,4 @@
-//! What VRRP changes on a host, beside addresses, goes whatever becomes of the processes.
+//! What a director changes on a host, beside addresses, goes whatever becomes of its processes.
 
 mod support;
 
@@ -30,6 +30,15 @@ vrrp_instance VI_1 {
     from 2001:db8:1::/48 table 102 preference 500
   }
 }
+virtual_server 10.66.0.100 80 {
+  protocol TCP
+  lb_algo rr
+  lb_kind NAT
+  real_server 10.66.0.1 80 {
+    PING_CHECK {
+    }
+  }
+}
 ";
 
 /// All of a router that the configuration changes.
@@ -41,6 +50,7 @@ fn state(network: &Network) -> String {
         "conf/eth0/arp_announce",
         "conf/eth0/promote_secondaries",
         "igmp_link_local_mcast_reports",
+        "ping_group_range",
     ];
     let settings = settings.map(|setting| {
         let value = sh(&format!(
@@ -62,9 +72,16 @@ fn is_changed(network: &Network, director: &Director) {
     director.says("Entering MASTER STATE");
     eventually("all is in force", || {
         let now = state(network);
-        ["vrrp.77", "10.66.0.100", "16384:", "500:", "10.1.0.0/24"]
-            .iter()
-            .all(|part| now.contains(part))
+        [
+            "65534\t65534",
+            "vrrp.77",
+            "10.66.0.100",
+            "16384:",
+            "500:",
+            "10.1.0.0/24",
+        ]
+        .iter()
+        .all(|part| now.contains(part))
     });
 }
 

@@ -1,16 +1,19 @@
-//! The record of what the VRRP of an instance changes on the host, beside addresses.
+//! The record of what an instance changes on the host for its VRRP and its checks, beside
+//! addresses.
 //!
-//! It is written before the vrrp process hears of a configuration. So whoever finds the record
+//! It is written before any process acts on a configuration. So whoever finds the record
 //! of an instance without a running director finds every route, rule and device that may be
 //! left, and what settings of the kernel were before. A vrrp process that takes over from one
 //! that was killed could not tell those: it finds them changed.
 
+use std::collections::BTreeSet;
 use std::io;
 
 use elver_core::config::model::{Configuration, Route, Rule};
 use elver_sys::netlink::Netlink;
 use serde::{Deserialize, Serialize};
 
+use super::pings;
 use crate::instance::Instance;
 use crate::record::Record;
 use crate::vrrp_process::{
@@ -43,6 +46,13 @@ fn made_by(configuration: &Configuration) -> Vec<Change> {
         .collect()
 }
 
+/// The paths of settings that a configuration changes.
+fn settings(configuration: &Configuration) -> BTreeSet<String> {
+    let mut paths = settings_of(configuration);
+    paths.extend(pings::setting_of(configuration).map(str::to_owned));
+    paths
+}
+
 /// The record of an instance.
 #[derive(Debug)]
 pub(crate) struct HostRecord(Record<Change>);
@@ -62,7 +72,7 @@ impl HostRecord {
                 changes.push(change);
             }
         }
-        for path in settings_of(configuration) {
+        for path in settings(configuration) {
             // One that is not there comes with its interface, and brings its own value.
             if !changes.iter().any(|change| change.is_of(&path))
                 && let Ok(before) = std::fs::read_to_string(&path)
@@ -92,7 +102,7 @@ impl HostRecord {
             Ok(changes) => changes,
             Err(error) => return (Vec::new(), Err(error)),
         };
-        let (made, settings) = (made_by(configuration), settings_of(configuration));
+        let (made, settings) = (made_by(configuration), settings(configuration));
         let (kept, others): (Vec<Change>, Vec<Change>) = changes.into_iter().partition(|change| {
             made.contains(change) || settings.iter().any(|path| change.is_of(path))
         });

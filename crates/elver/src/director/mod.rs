@@ -92,7 +92,7 @@ pub(crate) use self::network::Network;
 pub(crate) use self::preconditions::permission;
 
 const RECORD: &str = "the record of virtual addresses";
-const HOST_RECORD: &str = "the record of what VRRP changes on the host";
+const HOST_RECORD: &str = "the record of what is changed on the host";
 /// How long the kernel may take to clear a killed process away.
 const LAST_BREATH: Duration = Duration::from_millis(500);
 /// How often connections that have expired are reclaimed.

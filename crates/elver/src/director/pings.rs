@@ -5,7 +5,7 @@
 //! IPv6. Linux begins with an empty range. keepalived widens it as well.
 
 use elver_core::check::messages::Assignment;
-use elver_core::config::model::Probe;
+use elver_core::config::model::{Configuration, Probe};
 
 use crate::check_process;
 
@@ -25,6 +25,17 @@ pub(super) fn permit(assignments: &[Assignment]) {
     if let Err(error) = widen() {
         tracing::error!("{RANGE}: {error}; PING_CHECK cannot work");
     }
+}
+
+/// The path of the range, if this configuration has it widened.
+pub(super) fn setting_of(configuration: &Configuration) -> Option<&'static str> {
+    let servers = configuration.virtual_servers.iter();
+    let mut checks = servers
+        .flat_map(|server| &server.real_servers)
+        .flat_map(|real| &real.checks);
+    checks
+        .any(|check| check.probe == Probe::Ping)
+        .then_some(RANGE)
 }
 
 fn widen() -> std::io::Result<()> {
