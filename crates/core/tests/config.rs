@@ -230,6 +230,9 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                                 label: None,
                                 scope: 0,
                                 broadcast: None,
+                                peer: None,
+                                preferred_lifetime: None,
+                                flags: {},
                                 restore: true,
                                 virtual_mac: None,
                             },
@@ -302,6 +305,9 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                                 label: None,
                                 scope: 0,
                                 broadcast: None,
+                                peer: None,
+                                preferred_lifetime: None,
+                                flags: {},
                                 restore: true,
                                 virtual_mac: None,
                             },
@@ -656,6 +662,9 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                                 label: None,
                                 scope: 0,
                                 broadcast: None,
+                                peer: None,
+                                preferred_lifetime: None,
+                                flags: {},
                                 restore: true,
                                 virtual_mac: None,
                             },
@@ -932,6 +941,9 @@ fn the_container_directors_file_means_what_its_author_meant() {
                                 label: None,
                                 scope: 0,
                                 broadcast: None,
+                                peer: None,
+                                preferred_lifetime: None,
+                                flags: {},
                                 restore: true,
                                 virtual_mac: None,
                             },
@@ -1751,7 +1763,25 @@ mod property {
                                 IpAddr::V4(address) if scopes.1 => Some(address),
                                 _ => None,
                             },
+                            flags: AddressFlag::ALL
+                                .into_iter()
+                                .skip(usize::from(priority % 6))
+                                .collect(),
+                            preferred_lifetime: match address {
+                                IpAddr::V6(_) if scopes.1 => None,
+                                IpAddr::V6(_) => Some(Duration::from_secs(numbers[0].into())),
+                                IpAddr::V4(_) => None,
+                            },
                             ..VirtualAddress::new(address, prefix_length)
+                        })
+                        .map(|mut address| {
+                            if priority % 3 == 0 {
+                                let own = address.address;
+                                let whole = if own.is_ipv6() { 128 } else { 32 };
+                                (address.peer, address.prefix_length) = (Some(own), whole);
+                                address.broadcast = None;
+                            }
+                            address
                         })
                         .collect();
                     let ipv6 = addresses[0].address.is_ipv6();

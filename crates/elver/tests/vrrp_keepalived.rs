@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use elver::vrrp_process::{monotonic_now, withdraw_addresses};
 use elver_core::config::model::{
-    Authentication, NotifyScripts, OwnSettings, Pacing, RouterSettings, Script, ScriptUser,
-    Statics, SyncGroup, Tracked, TrackedScript, Tracker, Trackers, UnicastPeer, VirtualAddress,
-    VrrpInstance, VrrpVersion,
+    AddressFlag, Authentication, NotifyScripts, OwnSettings, Pacing, RouterSettings, Script,
+    ScriptUser, Statics, SyncGroup, Tracked, TrackedScript, Tracker, Trackers, UnicastPeer,
+    VirtualAddress, VrrpInstance, VrrpVersion,
 };
 use elver_core::config::{self, Source};
 use elver_core::vrrp::messages::{Command, Dump, Notice, Notifying, Resume};
@@ -260,6 +260,15 @@ fn addresses_carry_their_options_and_excluded_ones_are_not_advertised() {
     ours.excluded_addresses = vec![
         VirtualAddress::new("fd00:66::9".parse().unwrap(), 64),
         VirtualAddress {
+            peer: Some("10.77.1.1".parse().unwrap()),
+            ..VirtualAddress::new("10.77.1.2".parse().unwrap(), 32)
+        },
+        VirtualAddress {
+            preferred_lifetime: None,
+            flags: [AddressFlag::Home, AddressFlag::NoPrefixRoute].into(),
+            ..VirtualAddress::new("fd00:67::9".parse().unwrap(), 128)
+        },
+        VirtualAddress {
             interface: Some("eth1".to_owned()),
             restore: false,
             ..VirtualAddress::new("10.77.0.9".parse().unwrap(), 24)
@@ -283,6 +292,17 @@ fn addresses_carry_their_options_and_excluded_ones_are_not_advertised() {
         "{shown}"
     );
 
+    let shown = sh(&format!("ip -n {router} -o -4 addr show dev eth0"));
+    assert!(shown.contains("10.77.1.2 peer 10.77.1.1/32"), "{shown}");
+    let shown = sh(&format!("ip -n {router} -o -6 addr show dev eth0"));
+    let line = shown.lines().find(|line| line.contains("fd00:67::9/128"));
+    let line = line.expect(&shown);
+    assert!(
+        line.contains("nodad home noprefixroute") || line.contains("home nodad noprefixroute"),
+        "{line}"
+    );
+    assert!(line.contains("preferred_lft forever"), "{line}");
+
     // What is not tracked stays away; the others come back.
     sh(&format!(
         "ip -n {router} addr del 10.77.0.9/24 dev eth1
@@ -293,7 +313,9 @@ fn addresses_carry_their_options_and_excluded_ones_are_not_advertised() {
     });
     assert!(!network.has(0, "eth1", "10.77.0.9"));
     elver.shut_down();
-    assert!(!network.has(0, "eth0", VIP) && !network.has(0, "eth0", "fd00:66::9"));
+    for address in [VIP, "fd00:66::9", "10.77.1.2", "fd00:67::9"] {
+        assert!(!network.has(0, "eth0", address), "{address} is left");
+    }
     keepalived.says("Backup received priority 0 advertisement");
 }
 
