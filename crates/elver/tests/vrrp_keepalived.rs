@@ -569,6 +569,13 @@ fn virtual_routes_and_rules_are_those_of_keepalived() {
       10.5.0.0/24 nexthop via 10.77.0.8 dev eth1 weight 2 nexthop via 10.77.0.9 dev eth1 weight 3
       2001:db8:9::/48 via fe80::2 dev eth1
       default via 10.77.0.9 table 101
+      10.6.0.0/24 dev eth1 table 6909 tos 0x04 scope link priority 12 mtu lock 1000 hoplimit 100 advmss 101 rtt 102 rttvar 3s reordering 104 window 105 cwnd 106 ssthresh lock 107 realms 3/0x14 rto_min 300ms initcwnd 109 initrwnd 110 features ecn quickack 1 congctl reno fastopen_no_cookie 1 add
+      10.7.0.0/24 nexthop via 10.77.0.8 dev eth1 realms 5 nexthop via 10.77.0.9 dev eth1
+      local 10.9.9.0/24 dev lo scope host table 102
+      10.1.0.0/24 via 10.77.0.8 dev eth1 src 10.66.0.100 metric 7 append
+      10.10.0.0/24 dev eth1 encap ip id 7 dst 192.0.2.1 tos 4 ttl 9
+      2001:db8:a::/48 dev eth1 encap ip6 id 8 dst 2001:db8::1 hoplimit 9
+      2001:db8:b::/48 from 2001:db8:c::/48 dev eth1 pref high initrwnd 10
     }
     virtual_rules {
       from 10.66.0.0/24 table 100 preference 500
@@ -577,6 +584,14 @@ fn virtual_routes_and_rules_are_those_of_keepalived() {
       from 10.67.0.0/24 table 100
       from 10.68.0.0/24 table 101
       from 2001:db8:1::/48 table 102
+      from 10.1.0.0/16 iif eth1 oif eth0 tos 4 goto 40000 preference 503
+      from 10.8.0.0/16 realms 30/20 lookup 100 preference 510
+      to 2001:db8:2::/48 uidrange 10000-19999 table 102 preference 504
+      from 2001:db8:3::/48 l3mdev preference 505
+      from 10.2.0.0/16 ipproto udp sport 10-20 dport 20-30 tunnel-id 7 table 100 preference 506
+      from 10.3.0.0/16 table 100 suppress_prefixlength 8 suppress_ifgroup 2 preference 507
+      not from 10.4.0.0/16 type nop preference 508
+      from 10.5.0.0/16 blackhole preference 509
     }";
     let network = Network::new();
     let keepalived = network.keepalived(
@@ -594,7 +609,7 @@ fn virtual_routes_and_rules_are_those_of_keepalived() {
     let theirs = routing(&network, 0);
     keepalived.stop();
     assert_eq!(routing(&network, 0), "");
-    assert_eq!(theirs.lines().count(), 16, "{theirs}");
+    assert_eq!(theirs.lines().count(), 35, "{theirs}");
 
     let statics = "static_routes {\n 10.8.0.0/24 dev eth1 proto static\n}";
     let configuration = tracked(statics, lines);

@@ -14,7 +14,7 @@ mod policy;
 mod route;
 
 pub use events::{NetlinkEvent, NetlinkEvents, Topic};
-pub use policy::{NextHop, Route, RouteKind, Rule, RuleAction};
+pub use policy::{Encapsulation, Envelope, Insertion, NextHop, Route, RouteKind, Rule, RuleAction};
 pub use route::RouteTo;
 
 use std::io;

@@ -32,7 +32,10 @@ pub use self::netfilter::Nftables;
 pub use self::pacing::{Gaps, PacedTogether, Pacing};
 pub use self::process::{AutomaticPriority, OwnSettings, ProcessSettings};
 pub use self::routers::{LinkDelay, RouterSettings};
-pub use self::routing::{NextHop, Prefix, Route, RouteKind, Rule, RuleAction, Statics};
+pub use self::routing::{
+    Encapsulation, Envelope, Insertion, MetricValue, NextHop, Prefix, Realms, Route, RouteKind,
+    RouteMetric, Rule, RuleAction, Statics,
+};
 pub use self::tracking::{
     BfdInstance, InitialContent, ParameterMatch, Tracked, TrackedFile, TrackedProcess,
     TrackedScript, Tracker, Trackers,

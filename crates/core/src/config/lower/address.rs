@@ -335,7 +335,7 @@ fn set_scope(context: &mut Context<'_>, address: &mut VirtualAddress, scope: &Wo
 
 /// The names of `/etc/iproute2/rt_scopes`, and numbers.
 pub(super) fn scope_of(context: &mut Context<'_>, scope: &Word) -> Option<u8> {
-    let number = context.route_number(RouteName::Scope, scope);
+    let number = context.route_number(RouteName::Scope, &scope.text);
     let value = number.and_then(|number| u8::try_from(number).ok());
     if value.is_none() {
         context
