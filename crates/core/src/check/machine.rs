@@ -185,7 +185,10 @@ impl Machine {
             Outcome::Failed(failure) => self.failed(now, failure),
             Outcome::NotRun(why) => {
                 self.wait(now, self.check.timing.interval);
-                self.news(format!("not checked: {why}"))
+                let detail = format!("not checked: {why}");
+                (self.detail != detail)
+                    .then(|| self.decide(News::NotMade, detail))
+                    .flatten()
             }
         }
     }

@@ -172,6 +172,9 @@ pub enum News {
     },
     /// A failure that is yet to be repeated, of a check whose every failure is to be logged.
     FailedOnce,
+    /// The check could not be made, for another reason than before: nothing is known anew of
+    /// the real server.
+    NotMade,
     /// Only the words have changed: another cause, or a failure that is yet to be repeated.
     Detail,
 }

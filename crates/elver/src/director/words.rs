@@ -43,6 +43,7 @@ pub(crate) fn of_report(report: &Report, probe: &Probe) -> Option<String> {
             format!("{check} on service {name} failed after {retries} retries.")
         }
         (News::FailedOnce, _) => format!("{check} on service {name} failed: {cause}."),
+        (News::NotMade, _) => format!("{check} on service {name}: {cause}."),
         (News::Detail, _) => return None,
     })
 }
@@ -59,6 +60,7 @@ fn of_program(report: &Report, command: &[String]) -> Option<String> {
         News::Succeeded => "succeeded".to_owned(),
         News::FailedFinally { retries: 0 } | News::FailedOnce => "failed".to_owned(),
         News::FailedFinally { retries } => format!("failed after {retries} retries"),
+        News::NotMade => "did not run".to_owned(),
         News::Detail => return None,
     };
     let cause = &report.detail;

@@ -1,5 +1,9 @@
 //! Every kind of check, and quorums.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+
+use elver_lab::wait::until_true;
 use rustix::process::Signal;
 
 use crate::site::{LIMIT, Site, virtual_server};
@@ -320,4 +324,69 @@ fn programs_check_and_weigh_real_servers_and_others_are_told() {
     );
     site.director.wait(LIMIT).expect("it ends");
     assert!(!site.lab.directory().join("fifo").exists());
+}
+
+/// A program of a MISC_CHECK inherits neither descriptors nor rights, and is looked at each
+/// time before it runs.
+#[test]
+fn a_program_inherits_nothing_and_is_looked_at_each_time() {
+    const PROGRAM: &str = "#!/bin/sh\n\
+        ls -l /proc/$$/fd > LAB/open/descriptors.new\n\
+        grep -E '^(Cap|Uid|Groups)' /proc/$$/status > LAB/open/rights.new\n\
+        mv LAB/open/descriptors.new LAB/open/descriptors\n\
+        mv LAB/open/rights.new LAB/open/rights\n";
+    let text = "global_defs {
+            script_user root
+            enable_script_security
+        }"
+    .to_owned()
+        + &virtual_server(80, "MISC_CHECK { misc_path LAB/program; user nobody }")
+        + &virtual_server(81, "MISC_CHECK { misc_path \"LAB/other x\" }");
+    let site = Site::with("checks-program", &text, |lab, _| {
+        let directory = lab.directory();
+        let put = |name: &str, mode| {
+            let permissions = Permissions::from_mode(mode);
+            std::fs::set_permissions(directory.join(name), permissions).expect("a mode");
+        };
+        std::fs::create_dir(directory.join("open")).expect("a folder");
+        put("open", 0o777);
+        put("", 0o755);
+        let script = PROGRAM.replace("LAB", &directory.display().to_string());
+        for (name, text) in [("program", &*script), ("other", "#!/bin/sh\n")] {
+            std::fs::write(directory.join(name), text).expect("a program");
+            put(name, 0o755);
+        }
+        Vec::new()
+    });
+    let directory = site.lab.directory();
+    let read = |name: &str| std::fs::read_to_string(directory.join("open").join(name));
+    let has_run = || Ok(read("rights").is_ok());
+    until_true("rights", LIMIT, has_run, || site.director.log()).expect("it runs");
+    site.wait_for_destinations(81, &["10.66.0.2:81 1"]);
+
+    // Beside what the shell has opened itself.
+    let descriptors = read("descriptors").expect("its descriptors");
+    let mut targets = descriptors
+        .lines()
+        .filter_map(|line| line.split_once(" -> "));
+    let own = directory.display().to_string();
+    assert!(
+        targets.all(|(_, target)| target == "/dev/null" || target.starts_with(&own)),
+        "{descriptors}"
+    );
+    let rights = read("rights").expect("its rights");
+    let of = |name: &str| {
+        let line = rights.lines().find(|line| line.starts_with(name));
+        line.and_then(|line| line.split_whitespace().last())
+    };
+    assert_eq!(of("Uid"), Some("65534"), "{rights}");
+    for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+        assert_eq!(of(set), Some("0000000000000000"), "{rights}");
+    }
+
+    // Somebody else may change it from now on: it says nothing of the real server any more.
+    let everybody = Permissions::from_mode(0o777);
+    std::fs::set_permissions(directory.join("other"), everybody).expect("a mode");
+    site.wait_for_log("did not run (not checked: it would run as root, and others than root");
+    site.wait_for_destinations(81, &["10.66.0.2:81 1"]);
 }

@@ -79,7 +79,7 @@ fn after(machine: &Machine, now: Instant, verdict: Option<Verdict>) -> After {
 #[test]
 fn every_state_meets_every_outcome() {
     use Health::{Down, Up};
-    use News::{Detail, FailedFinally, Succeeded};
+    use News::{Detail, FailedFinally, NotMade, Succeeded};
     let connected = || Outcome::Passed("connected".to_owned());
     let refused = || Outcome::Failed(Failure::Refused);
     let not_run = || Outcome::NotRun("Too many open files".to_owned());
@@ -112,18 +112,18 @@ fn every_state_meets_every_outcome() {
         (Down, true,  0, refused(),   Down, true,  0, INTERVAL, Detail),
         (Down, true,  1, refused(),   Down, true,  1, INTERVAL, Detail),
         (Down, true,  2, refused(),   Down, true,  2, INTERVAL, Detail),
-        (Up,   false, 0, not_run(),   Up,   false, 0, INTERVAL, Detail),
-        (Up,   false, 1, not_run(),   Up,   false, 1, INTERVAL, Detail),
-        (Up,   false, 2, not_run(),   Up,   false, 2, INTERVAL, Detail),
-        (Up,   true,  0, not_run(),   Up,   true,  0, INTERVAL, Detail),
-        (Up,   true,  1, not_run(),   Up,   true,  1, INTERVAL, Detail),
-        (Up,   true,  2, not_run(),   Up,   true,  2, INTERVAL, Detail),
-        (Down, false, 0, not_run(),   Down, false, 0, INTERVAL, Detail),
-        (Down, false, 1, not_run(),   Down, false, 1, INTERVAL, Detail),
-        (Down, false, 2, not_run(),   Down, false, 2, INTERVAL, Detail),
-        (Down, true,  0, not_run(),   Down, true,  0, INTERVAL, Detail),
-        (Down, true,  1, not_run(),   Down, true,  1, INTERVAL, Detail),
-        (Down, true,  2, not_run(),   Down, true,  2, INTERVAL, Detail),
+        (Up,   false, 0, not_run(),   Up,   false, 0, INTERVAL, NotMade),
+        (Up,   false, 1, not_run(),   Up,   false, 1, INTERVAL, NotMade),
+        (Up,   false, 2, not_run(),   Up,   false, 2, INTERVAL, NotMade),
+        (Up,   true,  0, not_run(),   Up,   true,  0, INTERVAL, NotMade),
+        (Up,   true,  1, not_run(),   Up,   true,  1, INTERVAL, NotMade),
+        (Up,   true,  2, not_run(),   Up,   true,  2, INTERVAL, NotMade),
+        (Down, false, 0, not_run(),   Down, false, 0, INTERVAL, NotMade),
+        (Down, false, 1, not_run(),   Down, false, 1, INTERVAL, NotMade),
+        (Down, false, 2, not_run(),   Down, false, 2, INTERVAL, NotMade),
+        (Down, true,  0, not_run(),   Down, true,  0, INTERVAL, NotMade),
+        (Down, true,  1, not_run(),   Down, true,  1, INTERVAL, NotMade),
+        (Down, true,  2, not_run(),   Down, true,  2, INTERVAL, NotMade),
     ];
     let start = Instant::now();
     for (health, has_run, used, outcome, then, then_run, then_used, next, news) in table {
@@ -314,7 +314,7 @@ proptest! {
                 News::Succeeded => Some("success".to_owned()),
                 News::FailedFinally { retries: 0 } => Some("failed".to_owned()),
                 News::FailedFinally { retries } => Some(format!("failed after {retries} retries")),
-                News::Detail | News::FailedOnce => None,
+                News::Detail | News::FailedOnce | News::NotMade => None,
             });
             let delay = machine.poll_timeout() - now;
             prop_assert_eq!((delay, line), epilog.result(is_success));
