@@ -45,7 +45,11 @@ fn holds_together(configuration: &Configuration, topology: &Topology) {
     ];
     for (name, node) in nodes.into_iter().chain(servers) {
         let segments: Vec<usize> = node.interfaces.iter().map(|one| one.segment).collect();
-        assert!(segments.iter().all(|segment| *segment < topology.segments.len()));
+        assert!(
+            segments
+                .iter()
+                .all(|segment| *segment < topology.segments.len())
+        );
         for interface in &node.interfaces {
             assert!(interface.name.len() < 16, "{}", interface.name);
             for prefix in &interface.addresses {
@@ -69,7 +73,10 @@ fn holds_together(configuration: &Configuration, topology: &Topology) {
                             && interface.addresses.iter().any(|own| own.address == via)
                     })
                 });
-                assert!(is_there || held.any(|own| own.address == via), "{name}: {route:?}");
+                assert!(
+                    is_there || held.any(|own| own.address == via),
+                    "{name}: {route:?}"
+                );
             }
         }
     }
@@ -80,15 +87,20 @@ fn holds_together(configuration: &Configuration, topology: &Topology) {
     for (one, here) in &networks {
         for (other, there) in &networks {
             // An address alone has no network; virtual addresses may be in another's.
-            let alone = |prefix: &Prefix| prefix.length >= 32 && prefix.address.is_ipv4()
-                || prefix.length == 128;
+            let alone = |prefix: &Prefix| {
+                prefix.length >= 32 && prefix.address.is_ipv4() || prefix.length == 128
+            };
             let length = one.length.min(other.length);
             if here != there
                 && one.address.is_ipv4() == other.address.is_ipv4()
                 && !alone(one)
                 && !alone(other)
             {
-                assert_ne!(masked(one, length), masked(other, length), "{one} and {other}");
+                assert_ne!(
+                    masked(one, length),
+                    masked(other, length),
+                    "{one} and {other}"
+                );
             }
         }
     }
@@ -96,8 +108,15 @@ fn holds_together(configuration: &Configuration, topology: &Topology) {
     for server in &configuration.virtual_servers {
         for real_server in &server.real_servers {
             let address = real_server.address.ip();
-            let found = topology.servers.iter().filter(|one| one.address == address).count();
-            let is_said = topology.remarks.iter().any(|remark| remark.contains(&address.to_string()));
+            let found = topology
+                .servers
+                .iter()
+                .filter(|one| one.address == address)
+                .count();
+            let is_said = topology
+                .remarks
+                .iter()
+                .any(|remark| remark.contains(&address.to_string()));
             assert!(found == 1 || is_said, "{address}: {found} servers");
         }
     }
@@ -105,16 +124,28 @@ fn holds_together(configuration: &Configuration, topology: &Topology) {
         let vip = call.to.ip();
         let instances = configuration.instances.iter();
         let mut by_vrrp = instances
-            .flat_map(|instance| instance.virtual_addresses.iter().chain(&instance.excluded_addresses))
+            .flat_map(|instance| {
+                instance
+                    .virtual_addresses
+                    .iter()
+                    .chain(&instance.excluded_addresses)
+            })
             .chain(&configuration.statics.addresses);
         let is_held = by_vrrp.any(|address| address.address == vip)
-            || topology.director.addresses().any(|address| address.address == vip);
+            || topology
+                .director
+                .addresses()
+                .any(|address| address.address == vip);
         assert!(is_held, "{vip} is nowhere");
         for destination in &call.destinations {
             let server = &topology.servers[destination.server];
             assert_eq!(server.address, destination.address.ip());
             let place = (call.protocol, destination.address.port());
-            assert!(server.listeners.contains_key(&place), "{} {place:?}", server.name);
+            assert!(
+                server.listeners.contains_key(&place),
+                "{} {place:?}",
+                server.name
+            );
             if destination.method != ForwardingMethod::Nat && server.node.is_some() {
                 let role = server.role.as_ref().expect("a role");
                 assert!(role.vips.contains(&vip) && !role.directors.is_empty());
@@ -167,7 +198,9 @@ fn the_examples_run_as_they_are() {
             "{}/tests/fixtures/{folder}/keepalived.conf",
             env!("CARGO_MANIFEST_DIR")
         );
-        let configuration = load(&Files(None), &path).configuration.expect("it can be used");
+        let configuration = load(&Files(None), &path)
+            .configuration
+            .expect("it can be used");
         let topology = plan(&configuration);
         assert!(!topology.is_changed, "{folder}: {:?}", topology.remarks);
         assert_eq!(topology.remarks, Vec::<String>::new(), "{folder}");
@@ -177,15 +210,25 @@ fn the_examples_run_as_they_are() {
 
 #[test]
 fn real_servers_of_nat_answer_by_the_virtual_address_that_is_their_gateway() {
-    let path = format!("{}/tests/fixtures/nat/keepalived.conf", env!("CARGO_MANIFEST_DIR"));
-    let topology = plan(&load(&Files(None), &path).configuration.expect("it can be used"));
+    let path = format!(
+        "{}/tests/fixtures/nat/keepalived.conf",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    let topology = plan(
+        &load(&Files(None), &path)
+            .configuration
+            .expect("it can be used"),
+    );
     let [server] = &topology.servers[..] else {
         panic!("{:?}", topology.servers);
     };
     let node = server.node.as_ref().expect("a host");
     assert_eq!(topology.segments[node.interfaces[0].segment], "eth1");
     let gateways: Vec<_> = node.routes.iter().filter_map(|route| route.via).collect();
-    assert!(gateways.contains(&"172.18.42.200".parse().unwrap()), "{gateways:?}");
+    assert!(
+        gateways.contains(&"172.18.42.200".parse().unwrap()),
+        "{gateways:?}"
+    );
     let ports: Vec<_> = server.listeners.keys().copied().collect();
     assert_eq!(ports, [(Protocol::Tcp, 22), (Protocol::Tcp, 3306)]);
 }
@@ -204,10 +247,8 @@ fn what_acts_on_the_machine_is_left_out_and_said() {
     );
     let topology = plan(&configuration);
     assert!(topology.is_changed);
-    let text = elver_core::config::dump(
-        &topology.configuration,
-        elver_core::config::Secrets::Shown,
-    );
+    let text =
+        elver_core::config::dump(&topology.configuration, elver_core::config::Secrets::Shown);
     for word in ["/bin/", "fifo", "digest"] {
         assert!(!text.contains(word), "{word}: {text}");
     }
@@ -243,7 +284,10 @@ fn marks_are_given_to_packets_of_an_address_that_no_service_has() {
         .collect();
     assert_eq!(
         marks,
-        [(7, "192.0.2.11:80".to_owned()), (8, "[2001:db8:fada::1]:80".to_owned())]
+        [
+            (7, "192.0.2.11:80".to_owned()),
+            (8, "[2001:db8:fada::1]:80".to_owned())
+        ]
     );
 }
 

@@ -137,9 +137,7 @@ impl Planning<'_> {
         }
         let real_servers = destinations.iter().filter(|one| !one.is_sorry);
         let weights: usize = match server.settings.scheduler {
-            Scheduler::Wrr | Scheduler::Wlc => {
-                real_servers.map(|one| one.weight as usize).sum()
-            }
+            Scheduler::Wrr | Scheduler::Wlc => real_servers.map(|one| one.weight as usize).sum(),
             _ => 0,
         };
         let (least, most) = CONNECTIONS;
@@ -147,7 +145,9 @@ impl Planning<'_> {
             service: service.to_string(),
             protocol,
             to,
-            question: (protocol == Protocol::Udp).then(|| question(server)).flatten(),
+            question: (protocol == Protocol::Udp)
+                .then(|| question(server))
+                .flatten(),
             connections: weights.max(2 * destinations.len()).clamp(least, most),
             destinations: Vec::new(),
         });
@@ -197,9 +197,7 @@ impl Planning<'_> {
 fn invented(number: u8, family: Family) -> IpAddr {
     match family {
         Family::Inet => Ipv4Addr::new(203, 0, 113, number).into(),
-        Family::Inet6 => {
-            Ipv6Addr::new(0x2001, 0xdb8, 0xfada, 0, 0, 0, 0, u16::from(number)).into()
-        }
+        Family::Inet6 => Ipv6Addr::new(0x2001, 0xdb8, 0xfada, 0, 0, 0, 0, u16::from(number)).into(),
     }
 }
 
@@ -218,11 +216,13 @@ fn any_port(server: &VirtualServer, protocol: Protocol) -> u16 {
     let checked = checks(server)
         .filter(|check| is_datagram(&check.probe) == (protocol == Protocol::Udp))
         .map(|check| check.connection.to.port());
-    own.chain(checked).find(|port| *port != 0).unwrap_or(match protocol {
-        Protocol::Tcp => 80,
-        Protocol::Udp => 53,
-        Protocol::Sctp => 3868,
-    })
+    own.chain(checked)
+        .find(|port| *port != 0)
+        .unwrap_or(match protocol {
+            Protocol::Tcp => 80,
+            Protocol::Udp => 53,
+            Protocol::Sctp => 3868,
+        })
 }
 
 /// What checks ask of DNS servers.

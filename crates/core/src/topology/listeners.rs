@@ -49,13 +49,15 @@ pub(super) fn plan(
         for destination in &call.destinations {
             let place = (call.protocol, destination.address.port());
             let listeners = &mut servers[destination.server].listeners;
-            listeners.entry(place).or_insert_with(|| match call.protocol {
-                Protocol::Tcp => Listener::Web {
-                    pages: BTreeMap::new(),
-                },
-                Protocol::Udp => Listener::Datagrams { reply: None },
-                Protocol::Sctp => Listener::Associations,
-            });
+            listeners
+                .entry(place)
+                .or_insert_with(|| match call.protocol {
+                    Protocol::Tcp => Listener::Web {
+                        pages: BTreeMap::new(),
+                    },
+                    Protocol::Udp => Listener::Datagrams { reply: None },
+                    Protocol::Sctp => Listener::Associations,
+                });
         }
     }
 }
@@ -123,7 +125,10 @@ fn wanted(check: &Check) -> Option<(Protocol, Listener)> {
 
 /// What has to be at a path, if not what is at any other.
 fn page(url: &Url) -> Option<(String, Page)> {
-    let is_usual = url.status_codes.iter().any(|(from, to)| (*from..=*to).contains(&GOOD));
+    let is_usual = url
+        .status_codes
+        .iter()
+        .any(|(from, to)| (*from..=*to).contains(&GOOD));
     let status = match url.status_codes.iter().find(|(_, to)| *to > GOOD) {
         _ if is_usual || url.status_codes.is_empty() => GOOD,
         Some((from, _)) => *(from.max(&GOOD)),

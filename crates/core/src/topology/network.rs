@@ -139,7 +139,9 @@ impl Networks {
         let size = 1_u128 << host_bits.min(16);
         let found = (1..size.saturating_sub(1)).rev().find_map(|offset| {
             let address: IpAddr = match network.address {
-                IpAddr::V4(address) => Ipv4Addr::from_bits(address.to_bits() | offset as u32).into(),
+                IpAddr::V4(address) => {
+                    Ipv4Addr::from_bits(address.to_bits() | offset as u32).into()
+                }
                 IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() | offset).into(),
             };
             (!self.is_taken(address)).then_some(address)
@@ -160,8 +162,14 @@ mod tests {
 
     #[test]
     fn networks_contain_and_overlap() {
-        assert!(contains(prefix("192.0.2.0/24"), "192.0.2.255".parse().unwrap()));
-        assert!(!contains(prefix("192.0.2.0/24"), "192.0.3.0".parse().unwrap()));
+        assert!(contains(
+            prefix("192.0.2.0/24"),
+            "192.0.2.255".parse().unwrap()
+        ));
+        assert!(!contains(
+            prefix("192.0.2.0/24"),
+            "192.0.3.0".parse().unwrap()
+        ));
         assert!(!contains(prefix("::/0"), "192.0.3.0".parse().unwrap()));
         assert!(overlap(prefix("10.0.0.0/8"), prefix("10.9.0.0/16")));
         assert!(overlap(prefix("10.9.0.0/16"), prefix("10.0.0.0/8")));
@@ -178,7 +186,13 @@ mod tests {
             .collect();
         assert_eq!(
             free,
-            ["192.0.2.5", "192.0.2.4", "192.0.2.3", "192.0.2.2", "192.0.2.1"]
+            [
+                "192.0.2.5",
+                "192.0.2.4",
+                "192.0.2.3",
+                "192.0.2.2",
+                "192.0.2.1"
+            ]
         );
     }
 }

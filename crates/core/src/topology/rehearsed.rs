@@ -116,7 +116,11 @@ fn without_unknown_content(url: &mut Url, name: &str, remarks: &mut Vec<String>)
             "{name}: the digest of {path} is not compared: what page has it is not in the file"
         ));
     }
-    if url.regex.as_ref().is_some_and(|regex| literal(regex).is_none()) {
+    if url
+        .regex
+        .as_ref()
+        .is_some_and(|regex| literal(regex).is_none())
+    {
         url.regex = None;
         remarks.push(format!(
             "{name}: the expression for {path} is not compared: only plain words can be served"

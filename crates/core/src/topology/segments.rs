@@ -137,7 +137,14 @@ impl Segments {
         for (address, of_instance) in all {
             let interface = match address.interface.as_deref() {
                 // A device with a virtual MAC address stands on that of its instance.
-                Some(name) if self.all.iter().any(|s| s.interface.as_deref() == Some(name)) => name,
+                Some(name)
+                    if self
+                        .all
+                        .iter()
+                        .any(|s| s.interface.as_deref() == Some(name)) =>
+                {
+                    name
+                }
                 _ => of_instance,
             };
             if !is_routable(address.address) {
@@ -357,7 +364,10 @@ impl Segments {
         let subnet = place.subnet;
         let mut routes = Vec::new();
         let gateway = self.gateway(place).filter(|_| by.director);
-        for family in [IpAddr::V4(Ipv4Addr::UNSPECIFIED), Ipv6Addr::UNSPECIFIED.into()] {
+        for family in [
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            Ipv6Addr::UNSPECIFIED.into(),
+        ] {
             let is_own = family.is_ipv4() == address.is_ipv4();
             let everywhere = Prefix {
                 address: family,
@@ -406,7 +416,14 @@ impl Segments {
 
     /// Networks that no file's address is in.
     fn client_networks(&self) -> Vec<Prefix> {
-        let ipv4 = [(198, 18), (198, 19), (100, 100), (10, 200), (172, 30), (192, 168)];
+        let ipv4 = [
+            (198, 18),
+            (198, 19),
+            (100, 100),
+            (10, 200),
+            (172, 30),
+            (192, 168),
+        ];
         let ipv4 = ipv4.map(|(one, two)| network(Ipv4Addr::new(one, two, 0, 0).into(), 16));
         let ipv6 = [0x2001_0db8_c11e_u64, 0xfd00_c11e_0000, 0xfd00_c11e_0001];
         let ipv6 = ipv6.map(|high| network(Ipv6Addr::from_bits(u128::from(high) << 80).into(), 48));
@@ -459,7 +476,10 @@ impl Segments {
     /// By the router, on the first of the director's segments that has a network of the family.
     fn route_by_router(&self, destination: Prefix) -> Route {
         let is_ipv4 = destination.address.is_ipv4();
-        let with_interface = self.all.iter().filter(|segment| segment.interface.is_some());
+        let with_interface = self
+            .all
+            .iter()
+            .filter(|segment| segment.interface.is_some());
         let found = with_interface.enumerate().find_map(|(interface, segment)| {
             let mut subnets = segment.subnets.iter();
             let subnet = subnets.find(|subnet| subnet.network.address.is_ipv4() == is_ipv4)?;
@@ -512,7 +532,10 @@ impl Segments {
         node.interfaces.push(Interface {
             name: "outside".to_owned(),
             segment: outside,
-            addresses: clients.iter().map(|network| numbered(*network, 0, 1)).collect(),
+            addresses: clients
+                .iter()
+                .map(|network| numbered(*network, 0, 1))
+                .collect(),
         });
         node
     }
@@ -526,9 +549,9 @@ pub(super) struct Ways {
 }
 
 fn client(outside: usize, clients: &[Prefix]) -> Node {
-    let addresses = clients.iter().flat_map(|network| {
-        (1..=CLIENTS).map(move |number| numbered(*network, number, 10))
-    });
+    let addresses = clients
+        .iter()
+        .flat_map(|network| (1..=CLIENTS).map(move |number| numbered(*network, number, 10)));
     let routes = clients.iter().map(|network| Route {
         destination: Prefix {
             address: match network.address {
@@ -558,9 +581,7 @@ fn numbered(network: Prefix, number: u8, host: u8) -> Prefix {
         IpAddr::V4(address) => {
             Ipv4Addr::from_bits(address.to_bits() | (number << 8 | host) as u32).into()
         }
-        IpAddr::V6(address) => {
-            Ipv6Addr::from_bits(address.to_bits() | number << 64 | host).into()
-        }
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() | number << 64 | host).into(),
     };
     Prefix {
         address,
@@ -573,7 +594,10 @@ fn interfaces(configuration: &Configuration) -> Vec<String> {
     let mut names: Vec<&str> = Vec::new();
     let mut made: BTreeSet<&str> = BTreeSet::from(["lo", ""]);
     for instance in &configuration.instances {
-        let addresses = instance.virtual_addresses.iter().chain(&instance.excluded_addresses);
+        let addresses = instance
+            .virtual_addresses
+            .iter()
+            .chain(&instance.excluded_addresses);
         let own = instance.virtual_mac.iter();
         let devices = own.chain(addresses.clone().filter_map(|a| a.virtual_mac.as_ref()));
         made.extend(devices.map(|device| device.interface.as_str()));
@@ -584,14 +608,27 @@ fn interfaces(configuration: &Configuration) -> Vec<String> {
         let hops = instance.routes.iter().flat_map(|route| &route.hops);
         names.extend(hops.filter_map(|hop| hop.interface.as_deref()));
         let rules = instance.rules.iter();
-        names.extend(rules.flat_map(|rule| rule.input.iter().chain(&rule.output)).map(String::as_str));
+        names.extend(
+            rules
+                .flat_map(|rule| rule.input.iter().chain(&rule.output))
+                .map(String::as_str),
+        );
     }
     let statics = &configuration.statics;
-    names.extend(statics.addresses.iter().filter_map(|a| a.interface.as_deref()));
+    names.extend(
+        statics
+            .addresses
+            .iter()
+            .filter_map(|a| a.interface.as_deref()),
+    );
     let hops = statics.routes.iter().flat_map(|route| &route.hops);
     names.extend(hops.filter_map(|hop| hop.interface.as_deref()));
     let rules = statics.rules.iter();
-    names.extend(rules.flat_map(|rule| rule.input.iter().chain(&rule.output)).map(String::as_str));
+    names.extend(
+        rules
+            .flat_map(|rule| rule.input.iter().chain(&rule.output))
+            .map(String::as_str),
+    );
     let servers = configuration.virtual_servers.iter();
     let checks = servers
         .flat_map(|server| &server.real_servers)

@@ -61,7 +61,11 @@ pub(super) fn plan(
     let mut by_need: Vec<IpAddr> = order.clone();
     by_need.sort_by_key(|address| {
         let uses = &uses[address];
-        (segments.with(*address).is_none(), uses.routed.is_empty(), !uses.by_nat)
+        (
+            segments.with(*address).is_none(),
+            uses.routed.is_empty(),
+            !uses.by_nat,
+        )
     });
     let mut places = BTreeMap::new();
     for address in by_need {
@@ -134,7 +138,9 @@ fn uses(configuration: &Configuration, calls: &Calls) -> (Vec<IpAddr>, BTreeMap<
     };
     for (call, destinations) in calls.calls.iter().zip(&calls.destinations) {
         for destination in destinations {
-            note(destination.address.ip(), &|uses| uses.take(call, destination));
+            note(destination.address.ip(), &|uses| {
+                uses.take(call, destination)
+            });
         }
     }
     for server in &configuration.virtual_servers {
