@@ -291,6 +291,17 @@ fn marks_are_given_to_packets_of_an_address_that_no_service_has() {
     );
 }
 
+#[test]
+fn a_director_has_an_address_of_the_family_of_far_real_servers() {
+    let topology = plan(&read(
+        "virtual_server 192.0.2.10 80 {\n lb_kind TUN\n protocol TCP\n\
+         real_server 2001:db8:2::1 80 {\n}\n}\n",
+    ));
+    let role = topology.servers[0].role.as_ref().expect("a role");
+    assert!(role.directors.iter().any(IpAddr::is_ipv6), "{role:?}");
+    assert_eq!(topology.segments, ["eth0", "remote", "outside"]);
+}
+
 /// Addresses from few networks, so that they meet.
 fn address() -> impl Strategy<Value = String> {
     prop_oneof![

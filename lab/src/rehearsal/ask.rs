@@ -15,6 +15,8 @@ use crate::{Error, Host, Result};
 
 /// How long an answer may take.
 const ANSWER_LIMIT: Duration = Duration::from_secs(3);
+/// How long a datagram may be under way, of which no answer is to be expected.
+const ONE_WAY: Duration = Duration::from_millis(300);
 /// How often a datagram is sent, since one may be lost.
 const SENDINGS: usize = 2;
 /// So many failures in a row say enough.
@@ -117,7 +119,12 @@ impl<'a> Asking<'a> {
             Protocol::Udp => {
                 let socket = UdpSocket::bind(from)?;
                 socket.connect(call.to)?;
-                socket.set_read_timeout(Some(limit_here(ANSWER_LIMIT)))?;
+                let limit = if call.is_one_way {
+                    ONE_WAY
+                } else {
+                    ANSWER_LIMIT
+                };
+                socket.set_read_timeout(Some(limit_here(limit)))?;
                 Ok(Open::Datagrams(socket))
             }
             Protocol::Sctp => Err(io::Error::other("the lab has no client for SCTP")),
@@ -141,6 +148,8 @@ impl<'a> Asking<'a> {
             (Ok(octets), Some(server)) => self.is_of(&octets, call, server),
             (Ok(_), None) => Err("something answered that is no server of the lab".to_owned()),
             (Err(error), None) => Err(words(&error)),
+            // That it came is all that there is to see.
+            (Err(_), Some(server)) if call.is_one_way => Ok(server),
             (Err(error), Some(server)) => Err(format!(
                 "it reached {}, whose answer did not come: {}",
                 self.name(server),

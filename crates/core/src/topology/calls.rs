@@ -61,6 +61,10 @@ pub(super) fn plan(
             planning.service(server, &service);
         }
     }
+    remarks.extend(planning.calls.marks.iter().map(|mark| {
+        let Mark { mark, protocol, to } = mark;
+        format!("{protocol} to {to} carries the firewall mark {mark}, by a rule of elver.toml")
+    }));
     planning.calls
 }
 
@@ -148,6 +152,11 @@ impl Planning<'_> {
             question: (protocol == Protocol::Udp)
                 .then(|| question(server))
                 .flatten(),
+            is_one_way: server.settings.one_packet
+                && protocol == Protocol::Udp
+                && destinations
+                    .iter()
+                    .any(|one| one.method == ForwardingMethod::Nat),
             connections: weights.max(2 * destinations.len()).clamp(least, most),
             destinations: Vec::new(),
         });

@@ -171,6 +171,9 @@ pub struct Call {
     pub question: Option<DnsProbe>,
     /// How many connections it makes.
     pub connections: usize,
+    /// Whether there are real servers whose answers no client gets: each packet is scheduled
+    /// alone and, by NAT, what comes back belongs to no connection.
+    pub is_one_way: bool,
     /// Who may answer.
     pub destinations: Vec<Destination>,
 }

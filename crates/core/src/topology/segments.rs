@@ -14,6 +14,8 @@ const USUAL_LENGTHS: (u8, u8) = (24, 64);
 const LONGEST: (u8, u8) = (28, 120);
 /// So many addresses the client has, each in a network of its own.
 const CLIENTS: u8 = 16;
+/// So many addresses a remark lists.
+const SHOWN: usize = 4;
 
 /// Where a host stands.
 #[derive(Debug, Clone, Copy)]
@@ -100,8 +102,9 @@ impl Segments {
         }
         segments.add_sources(configuration);
         for call in &calls.calls {
-            segments.add_virtual_address(call.to.ip(), remarks);
+            segments.add_virtual_address(call.to.ip());
         }
+        segments.tell_added(remarks);
         segments
     }
 
@@ -178,13 +181,19 @@ impl Segments {
             .iter()
             .any(|subnet| subnet.network.address.is_ipv4());
         if !is_ipv6 && !has_ipv4 {
-            self.invented_subnet(segment);
+            self.invented_subnet(segment, true);
         }
     }
 
-    fn invented_subnet(&mut self, segment: usize) {
+    /// A network of which the file has no address (RFC 1918; RFC 3849: for documentation).
+    fn invented_subnet(&mut self, segment: usize, is_ipv4: bool) {
         let free = (0..=255).find_map(|number| {
-            let network = network(Ipv4Addr::new(192, 168, number, 0).into(), 24);
+            let network = if is_ipv4 {
+                network(Ipv4Addr::new(192, 168, number, 0).into(), USUAL_LENGTHS.0)
+            } else {
+                let address = Ipv6Addr::new(0x2001, 0xdb8, 0xd1ec, u16::from(number), 0, 0, 0, 0);
+                network(address.into(), USUAL_LENGTHS.1)
+            };
             let is_free = !self.networks.has_any_in(network) && !self.overlaps(network);
             is_free.then_some(network)
         });
@@ -214,17 +223,36 @@ impl Segments {
         }
     }
 
-    fn add_virtual_address(&mut self, address: IpAddr, remarks: &mut Vec<String>) {
+    fn add_virtual_address(&mut self, address: IpAddr) {
         if self.is_on_director(address) {
             return;
         }
         let segment = self.with(address).map_or(0, |place| place.segment);
         self.subnet(segment, address, None);
         self.added.insert(address, segment);
-        let name = &self.all[segment].name;
-        remarks.push(format!(
-            "no VRRP instance brings {address}: the lab puts it on {name} of the director"
-        ));
+    }
+
+    fn tell_added(&self, remarks: &mut Vec<String>) {
+        let mut by_segment: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+        for (address, segment) in &self.added {
+            by_segment
+                .entry(*segment)
+                .or_default()
+                .push(address.to_string());
+        }
+        for (segment, addresses) in by_segment {
+            let (shown, left) = addresses.split_at(addresses.len().min(SHOWN));
+            let more = match left.len() {
+                0 => String::new(),
+                count => format!(" and {count} more"),
+            };
+            remarks.push(format!(
+                "no VRRP instance brings {}{more}: the lab puts what nobody brings on {} of the \
+                 director",
+                shown.join(", "),
+                self.all[segment].name
+            ));
+        }
     }
 
     /// Whether the director itself has an address.
@@ -281,8 +309,20 @@ impl Segments {
         self.subnet(segment, address, None)
     }
 
-    /// A place for an address far from the director.
+    /// A place for an address far from the director, which gets an address of the family to
+    /// send from.
     pub(super) fn far_away(&mut self, address: IpAddr) -> Option<Place> {
+        let mut near = self
+            .all
+            .iter()
+            .filter(|segment| segment.interface.is_some());
+        let has_family = near.any(|segment| {
+            let mut subnets = segment.subnets.iter();
+            subnets.any(|subnet| subnet.network.address.is_ipv4() == address.is_ipv4())
+        });
+        if !has_family {
+            self.invented_subnet(0, address.is_ipv4());
+        }
         let segment = self.remote.unwrap_or_else(|| {
             self.all.push(Segment {
                 name: "remote".to_owned(),
