@@ -230,6 +230,9 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                                 label: None,
                                 scope: 0,
                                 broadcast: None,
+                                peer: None,
+                                preferred_lifetime: None,
+                                flags: {},
                                 restore: true,
                                 virtual_mac: None,
                             },
@@ -302,6 +305,9 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                                 label: None,
                                 scope: 0,
                                 broadcast: None,
+                                peer: None,
+                                preferred_lifetime: None,
+                                flags: {},
                                 restore: true,
                                 virtual_mac: None,
                             },
@@ -656,6 +662,9 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                                 label: None,
                                 scope: 0,
                                 broadcast: None,
+                                peer: None,
+                                preferred_lifetime: None,
+                                flags: {},
                                 restore: true,
                                 virtual_mac: None,
                             },
@@ -932,6 +941,9 @@ fn the_container_directors_file_means_what_its_author_meant() {
                                 label: None,
                                 scope: 0,
                                 broadcast: None,
+                                peer: None,
+                                preferred_lifetime: None,
+                                flags: {},
                                 restore: true,
                                 virtual_mac: None,
                             },
@@ -1690,6 +1702,11 @@ mod property {
             interface: Some((*interface).to_owned()),
             on_link: true,
             weight: *weight,
+            realms: Some(Realms {
+                source: 3,
+                destination: 4,
+            }),
+            encapsulation: Some(Encapsulation::Mpls(vec![100, 200])),
         };
         Route {
             kind,
@@ -1703,8 +1720,29 @@ mod property {
             metric: Some(5),
             scope: Some(0),
             protocol: Some(4),
-            mtu: Some(1400),
-            advertised_segment_size: Some(1360),
+            metrics: RouteMetric::ALL
+                .into_iter()
+                .map(|metric| {
+                    let (value, locked) = match metric {
+                        RouteMetric::Mtu => (1400, true),
+                        RouteMetric::RoundTripTime => (1600, false),
+                        RouteMetric::RoundTripTimeVariance => (800, false),
+                        RouteMetric::LeastRetransmissionTimeout => (200, true),
+                        _ => (1, false),
+                    };
+                    (metric, MetricValue { value, locked })
+                })
+                .collect(),
+            congestion_control: Some(MetricValue {
+                value: "reno".to_owned(),
+                locked: true,
+            }),
+            tos: 0x10,
+            from: None,
+            lifetime: None,
+            router_preference: None,
+            propagate_ttl: Some(false),
+            insertion: Insertion::Append,
             restore: false,
         }
     }
@@ -1745,13 +1783,31 @@ mod property {
                             label: (address.is_ipv4() && interface.is_none())
                                 .then(|| format!("eth0:{id}")),
                             interface,
-                            scope: scopes.0,
+                            scope: if address.is_ipv4() { scopes.0 } else { 0 },
                             restore: scopes.1,
                             broadcast: match address {
                                 IpAddr::V4(address) if scopes.1 => Some(address),
                                 _ => None,
                             },
+                            flags: AddressFlag::ALL
+                                .into_iter()
+                                .skip(usize::from(priority % 6))
+                                .collect(),
+                            preferred_lifetime: match address {
+                                IpAddr::V6(_) if scopes.1 => None,
+                                IpAddr::V6(_) => Some(Duration::from_secs(numbers[0].into())),
+                                IpAddr::V4(_) => None,
+                            },
                             ..VirtualAddress::new(address, prefix_length)
+                        })
+                        .map(|mut address| {
+                            if priority % 3 == 0 {
+                                let own = address.address;
+                                let whole = if own.is_ipv6() { 128 } else { 32 };
+                                (address.peer, address.prefix_length) = (Some(own), whole);
+                                address.broadcast = None;
+                            }
+                            address
                         })
                         .collect();
                     let ipv6 = addresses[0].address.is_ipv6();
@@ -1814,8 +1870,6 @@ mod property {
                             route(RouteKind::Blackhole, &[]),
                         ],
                         rules: vec![Rule {
-                            ipv6: false,
-                            inverted: false,
                             from: Some(Prefix {
                                 address: Ipv4Addr::new(192, 0, 2, 0).into(),
                                 length: 25,
@@ -1824,12 +1878,19 @@ mod property {
                                 address: Ipv4Addr::UNSPECIFIED.into(),
                                 length: 0,
                             }),
-                            input: None,
-                            output: None,
-                            mark: None,
-                            preference: 16384,
-                            action: RuleAction::Table(100),
-                            restore: true,
+                            tos: priority & 0xfc,
+                            tunnel: Some(7),
+                            users: Some((1000, 1999)),
+                            protocol: Some(17),
+                            source_ports: Some((1024, 65535)),
+                            destination_ports: Some((53, 53)),
+                            realms: Some(Realms {
+                                source: 0,
+                                destination: 7,
+                            }),
+                            suppressed_length: Some(0),
+                            suppressed_group: Some(3),
+                            ..Rule::of(false, 16384, RuleAction::Table(100))
                         }],
                         multicast_group: alert.then_some(if ipv6 {
                             IpAddr::V6(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x30))
@@ -2222,17 +2283,14 @@ mod property {
                     }],
                     routes: vec![route(RouteKind::Throw, &[])],
                     rules: vec![Rule {
-                        ipv6: true,
                         inverted: true,
-                        from: None,
-                        to: None,
                         input: Some("eth2".to_owned()),
                         output: Some("eth3".to_owned()),
                         mark: Some((7, 0xff)),
-                        preference: 100,
-                        action: RuleAction::Goto(200),
+                        maker: Some(12),
                         restore: false,
-                    }],
+                        ..Rule::of(true, 100, RuleAction::Goto(200))
+                    }, Rule::of(true, 101, RuleAction::TableOfInterface)],
                 },
                 trackers: Trackers {
                 scripts: vec![TrackedScript {

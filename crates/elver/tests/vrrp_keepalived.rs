@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use elver::vrrp_process::{monotonic_now, withdraw_addresses};
 use elver_core::config::model::{
-    Authentication, NotifyScripts, OwnSettings, Pacing, RouterSettings, Script, ScriptUser,
-    Statics, SyncGroup, Tracked, TrackedScript, Tracker, Trackers, UnicastPeer, VirtualAddress,
-    VrrpInstance, VrrpVersion,
+    AddressFlag, Authentication, NotifyScripts, OwnSettings, Pacing, RouterSettings, Script,
+    ScriptUser, Statics, SyncGroup, Tracked, TrackedScript, Tracker, Trackers, UnicastPeer,
+    VirtualAddress, VrrpInstance, VrrpVersion,
 };
 use elver_core::config::{self, Source};
 use elver_core::vrrp::messages::{Command, Dump, Notice, Notifying, Resume};
@@ -260,6 +260,15 @@ fn addresses_carry_their_options_and_excluded_ones_are_not_advertised() {
     ours.excluded_addresses = vec![
         VirtualAddress::new("fd00:66::9".parse().unwrap(), 64),
         VirtualAddress {
+            peer: Some("10.77.1.1".parse().unwrap()),
+            ..VirtualAddress::new("10.77.1.2".parse().unwrap(), 32)
+        },
+        VirtualAddress {
+            preferred_lifetime: None,
+            flags: [AddressFlag::Home, AddressFlag::NoPrefixRoute].into(),
+            ..VirtualAddress::new("fd00:67::9".parse().unwrap(), 128)
+        },
+        VirtualAddress {
             interface: Some("eth1".to_owned()),
             restore: false,
             ..VirtualAddress::new("10.77.0.9".parse().unwrap(), 24)
@@ -283,6 +292,17 @@ fn addresses_carry_their_options_and_excluded_ones_are_not_advertised() {
         "{shown}"
     );
 
+    let shown = sh(&format!("ip -n {router} -o -4 addr show dev eth0"));
+    assert!(shown.contains("10.77.1.2 peer 10.77.1.1/32"), "{shown}");
+    let shown = sh(&format!("ip -n {router} -o -6 addr show dev eth0"));
+    let line = shown.lines().find(|line| line.contains("fd00:67::9/128"));
+    let line = line.expect(&shown);
+    assert!(
+        line.contains("nodad home noprefixroute") || line.contains("home nodad noprefixroute"),
+        "{line}"
+    );
+    assert!(line.contains("preferred_lft forever"), "{line}");
+
     // What is not tracked stays away; the others come back.
     sh(&format!(
         "ip -n {router} addr del 10.77.0.9/24 dev eth1
@@ -293,7 +313,9 @@ fn addresses_carry_their_options_and_excluded_ones_are_not_advertised() {
     });
     assert!(!network.has(0, "eth1", "10.77.0.9"));
     elver.shut_down();
-    assert!(!network.has(0, "eth0", VIP) && !network.has(0, "eth0", "fd00:66::9"));
+    for address in [VIP, "fd00:66::9", "10.77.1.2", "fd00:67::9"] {
+        assert!(!network.has(0, "eth0", address), "{address} is left");
+    }
     keepalived.says("Backup received priority 0 advertisement");
 }
 
@@ -547,6 +569,13 @@ fn virtual_routes_and_rules_are_those_of_keepalived() {
       10.5.0.0/24 nexthop via 10.77.0.8 dev eth1 weight 2 nexthop via 10.77.0.9 dev eth1 weight 3
       2001:db8:9::/48 via fe80::2 dev eth1
       default via 10.77.0.9 table 101
+      10.6.0.0/24 dev eth1 table 6909 tos 0x04 scope link priority 12 mtu lock 1000 hoplimit 100 advmss 101 rtt 102 rttvar 3s reordering 104 window 105 cwnd 106 ssthresh lock 107 realms 3/0x14 rto_min 300ms initcwnd 109 initrwnd 110 features ecn quickack 1 congctl reno fastopen_no_cookie 1 add
+      10.7.0.0/24 nexthop via 10.77.0.8 dev eth1 realms 5 nexthop via 10.77.0.9 dev eth1
+      local 10.9.9.0/24 dev lo scope host table 102
+      10.1.0.0/24 via 10.77.0.8 dev eth1 src 10.66.0.100 metric 7 append
+      10.10.0.0/24 dev eth1 encap ip id 7 dst 192.0.2.1 tos 4 ttl 9
+      2001:db8:a::/48 dev eth1 encap ip6 id 8 dst 2001:db8::1 hoplimit 9
+      2001:db8:b::/48 from 2001:db8:c::/48 dev eth1 pref high initrwnd 10
     }
     virtual_rules {
       from 10.66.0.0/24 table 100 preference 500
@@ -555,6 +584,14 @@ fn virtual_routes_and_rules_are_those_of_keepalived() {
       from 10.67.0.0/24 table 100
       from 10.68.0.0/24 table 101
       from 2001:db8:1::/48 table 102
+      from 10.1.0.0/16 iif eth1 oif eth0 tos 4 goto 40000 preference 503
+      from 10.8.0.0/16 realms 30/20 lookup 100 preference 510
+      to 2001:db8:2::/48 uidrange 10000-19999 table 102 preference 504
+      from 2001:db8:3::/48 l3mdev preference 505
+      from 10.2.0.0/16 ipproto udp sport 10-20 dport 20-30 tunnel-id 7 table 100 preference 506
+      from 10.3.0.0/16 table 100 suppress_prefixlength 8 suppress_ifgroup 2 preference 507
+      not from 10.4.0.0/16 type nop preference 508
+      from 10.5.0.0/16 blackhole preference 509
     }";
     let network = Network::new();
     let keepalived = network.keepalived(
@@ -572,7 +609,7 @@ fn virtual_routes_and_rules_are_those_of_keepalived() {
     let theirs = routing(&network, 0);
     keepalived.stop();
     assert_eq!(routing(&network, 0), "");
-    assert_eq!(theirs.lines().count(), 16, "{theirs}");
+    assert_eq!(theirs.lines().count(), 35, "{theirs}");
 
     let statics = "static_routes {\n 10.8.0.0/24 dev eth1 proto static\n}";
     let configuration = tracked(statics, lines);

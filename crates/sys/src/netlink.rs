@@ -14,12 +14,13 @@ mod policy;
 mod route;
 
 pub use events::{NetlinkEvent, NetlinkEvents, Topic};
-pub use policy::{NextHop, Route, RouteKind, Rule, RuleAction};
+pub use policy::{Encapsulation, Envelope, Insertion, NextHop, Route, RouteKind, Rule, RuleAction};
 pub use route::RouteTo;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REQUEST, NetlinkHeader,
@@ -103,15 +104,37 @@ pub struct InterfaceAddress {
     pub tentative: bool,
 }
 
-/// What an IPv4 address is added with; IPv6 has none of it.
+/// What is special about an address: a flag of ip-address(8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddressFlag {
+    /// The home address of a mobile node (RFC 6275), for IPv6.
+    Home,
+    /// Duplicate address detection is done first, for IPv6.
+    DuplicateDetection,
+    /// Temporary addresses are made beside it (RFC 8981), for IPv6.
+    ManageTemporary,
+    /// It brings no route to its subnet.
+    NoPrefixRoute,
+    /// The groups of its multicast address are joined.
+    JoinGroups,
+}
+
+/// What an address is added with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct AddressOptions<'a> {
-    /// Its label, which begins with the name of the interface.
+    /// Its label, which begins with the name of the interface; for IPv4.
     pub label: Option<&'a str>,
-    /// Its scope, as rtnetlink(7) counts: 0 is global.
+    /// Its scope, as rtnetlink(7) counts: 0 is global; for IPv4.
     pub scope: u8,
-    /// The broadcast address of its subnet.
+    /// The broadcast address of its subnet, for IPv4.
     pub broadcast: Option<Ipv4Addr>,
+    /// The other end of a point-to-point link.
+    pub peer: Option<IpAddr>,
+    /// How long connections from this host may choose it as their source, for IPv6; none for
+    /// ever. It is valid for ever.
+    pub preferred_lifetime: Option<Duration>,
+    /// What else is special about it.
+    pub flags: &'a [AddressFlag],
 }
 
 /// A host on the link.
@@ -182,9 +205,8 @@ impl Netlink {
 
     /// Adds an address; returns false if the interface has it already.
     ///
-    /// IPv6 addresses skip duplicate address detection, as they move between hosts; with
-    /// a prefix length of 128 they are deprecated, so that no connection from this host
-    /// chooses them as its source.
+    /// IPv6 addresses skip duplicate address detection unless it is asked for, as they move
+    /// between hosts.
     ///
     /// # Errors
     /// `ENODEV` for an unknown interface, `EPERM` without the right, and what else the
@@ -196,7 +218,17 @@ impl Netlink {
         prefix_length: u8,
         options: AddressOptions<'_>,
     ) -> io::Result<bool> {
-        let mut message = address_message(interface, address, prefix_length);
+        let mut message = address_message(interface, address, prefix_length, options.peer);
+        let mut flags = AddressFlags::empty();
+        for flag in options.flags {
+            flags |= match flag {
+                AddressFlag::Home => AddressFlags::Homeaddress,
+                AddressFlag::DuplicateDetection => AddressFlags::empty(),
+                AddressFlag::ManageTemporary => AddressFlags::Managetempaddr,
+                AddressFlag::NoPrefixRoute => AddressFlags::Noprefixroute,
+                AddressFlag::JoinGroups => AddressFlags::Mcautojoin,
+            };
+        }
         if address.is_ipv4() {
             message.header.scope = AddressScope::from(options.scope);
             let label = options.label.map(str::to_owned);
@@ -208,20 +240,24 @@ impl Netlink {
                 .extend(options.broadcast.map(AddressAttribute::Broadcast));
         }
         if address.is_ipv6() {
-            message
-                .attributes
-                .push(AddressAttribute::Flags(AddressFlags::Nodad));
-            if prefix_length == 128 {
+            flags.set(
+                AddressFlags::Nodad,
+                !options.flags.contains(&AddressFlag::DuplicateDetection),
+            );
+            if let Some(preferred) = options.preferred_lifetime {
                 let mut lifetimes = CacheInfo::default();
                 lifetimes.ifa_valid = u32::MAX;
-                lifetimes.ifa_preferred = 0;
+                lifetimes.ifa_preferred = u32::try_from(preferred.as_secs()).unwrap_or(u32::MAX);
                 message
                     .attributes
                     .push(AddressAttribute::CacheInfo(lifetimes));
             }
         }
-        let flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
-        match self.request(RouteNetlinkMessage::NewAddress(message), flags) {
+        if !flags.is_empty() {
+            message.attributes.push(AddressAttribute::Flags(flags));
+        }
+        let new = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
+        match self.request(RouteNetlinkMessage::NewAddress(message), new) {
             Ok(()) => Ok(true),
             Err(error) if error.raw_os_error() == Some(libc::EEXIST) => Ok(false),
             Err(error) => Err(error),
@@ -237,8 +273,9 @@ impl Netlink {
         interface: u32,
         address: IpAddr,
         prefix_length: u8,
+        peer: Option<IpAddr>,
     ) -> io::Result<bool> {
-        let message = address_message(interface, address, prefix_length);
+        let message = address_message(interface, address, prefix_length, peer);
         match self.request(
             RouteNetlinkMessage::DelAddress(message),
             NLM_F_REQUEST | NLM_F_ACK,
@@ -413,7 +450,14 @@ fn receive(
     Ok(messages)
 }
 
-fn address_message(interface: u32, address: IpAddr, prefix_length: u8) -> AddressMessage {
+/// The kernel's Local is an address of this host, and its Address that of the other end: the
+/// same where there is no other end.
+fn address_message(
+    interface: u32,
+    address: IpAddr,
+    prefix_length: u8,
+    peer: Option<IpAddr>,
+) -> AddressMessage {
     let mut message = AddressMessage::default();
     message.header.family = match address {
         IpAddr::V4(_) => AddressFamily::Inet,
@@ -423,7 +467,9 @@ fn address_message(interface: u32, address: IpAddr, prefix_length: u8) -> Addres
     message.header.prefix_len = prefix_length;
     message.header.scope = AddressScope::Universe;
     message.attributes.push(AddressAttribute::Local(address));
-    message.attributes.push(AddressAttribute::Address(address));
+    message
+        .attributes
+        .push(AddressAttribute::Address(peer.unwrap_or(address)));
     message
 }
 

@@ -99,7 +99,15 @@ fn addresses_are_added_once_and_removed_once() {
                 .add_address(left, ipv4, 32, AddressOptions::default())
                 .unwrap(),
             netlink
-                .add_address(left, ipv6, 128, AddressOptions::default())
+                .add_address(
+                    left,
+                    ipv6,
+                    128,
+                    AddressOptions {
+                        preferred_lifetime: Some(Duration::ZERO),
+                        ..AddressOptions::default()
+                    },
+                )
                 .unwrap(),
             netlink
                 .add_address(
@@ -150,11 +158,11 @@ fn addresses_are_added_once_and_removed_once() {
         let left = links.iter().find(|link| link.name == "left").unwrap().index;
         [
             // With another prefix length it is another address.
-            netlink.remove_address(left, ipv4, 24).unwrap(),
-            netlink.remove_address(left, ipv4, 32).unwrap(),
-            netlink.remove_address(left, ipv4, 32).unwrap(),
-            netlink.remove_address(left, ipv6, 128).unwrap(),
-            netlink.remove_address(9_999, ipv4, 32).unwrap(),
+            netlink.remove_address(left, ipv4, 24, None).unwrap(),
+            netlink.remove_address(left, ipv4, 32, None).unwrap(),
+            netlink.remove_address(left, ipv4, 32, None).unwrap(),
+            netlink.remove_address(left, ipv6, 128, None).unwrap(),
+            netlink.remove_address(9_999, ipv4, 32, None).unwrap(),
         ]
     });
     assert_eq!(changes, [false, true, false, true, false]);
@@ -300,7 +308,7 @@ fn lost_events_are_an_overrun() {
                     .add_address(left, address("10.5.0.1"), 32, AddressOptions::default())
                     .unwrap();
                 netlink
-                    .remove_address(left, address("10.5.0.1"), 32)
+                    .remove_address(left, address("10.5.0.1"), 32, None)
                     .unwrap();
             }
             event(&mut events, |event| *event == NetlinkEvent::Overrun).await;

@@ -181,8 +181,8 @@ impl RulePreferences {
 
 impl Context<'_> {
     /// The number of a routing table, protocol or scope.
-    pub(crate) fn route_number(&mut self, kind: RouteName, word: &Word) -> Option<u32> {
-        self.route_names.number(self.source, kind, &word.text)
+    pub(crate) fn route_number(&mut self, kind: RouteName, word: &str) -> Option<u32> {
+        self.route_names.number(self.source, kind, word)
     }
 
     /// The directives among the statements of a block; about the others there is a finding.

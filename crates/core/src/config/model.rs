@@ -12,6 +12,7 @@ mod routers;
 mod routing;
 mod tracking;
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -31,7 +32,10 @@ pub use self::netfilter::Nftables;
 pub use self::pacing::{Gaps, PacedTogether, Pacing};
 pub use self::process::{AutomaticPriority, OwnSettings, ProcessSettings};
 pub use self::routers::{LinkDelay, RouterSettings};
-pub use self::routing::{NextHop, Prefix, Route, RouteKind, Rule, RuleAction, Statics};
+pub use self::routing::{
+    Encapsulation, Envelope, Insertion, MetricValue, NextHop, Prefix, Realms, Route, RouteKind,
+    RouteMetric, Rule, RuleAction, Statics,
+};
 pub use self::tracking::{
     BfdInstance, InitialContent, ParameterMatch, Tracked, TrackedFile, TrackedProcess,
     TrackedScript, Tracker, Trackers,
@@ -143,6 +147,16 @@ pub struct VirtualAddress {
     pub scope: u8,
     /// The broadcast address of its subnet, for IPv4.
     pub broadcast: Option<Ipv4Addr>,
+    /// `peer`: the other end of a point-to-point link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<IpAddr>,
+    /// `preferred_lft`, for IPv6: how long connections from this host may choose the address
+    /// as their source; none for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preferred_lifetime: Option<Duration>,
+    /// What else the kernel is told of it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub flags: BTreeSet<AddressFlag>,
     /// `no_track` makes it false: an address that vanishes is not put back.
     pub restore: bool,
     /// `use_vmac`, `use_vmac_addr`: the device with a virtual MAC address that it lives on,
@@ -151,10 +165,50 @@ pub struct VirtualAddress {
     pub virtual_mac: Option<VirtualMac>,
 }
 
+/// A flag of an address, `IFA_F_…` in the kernel's `if_addr.h`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum AddressFlag {
+    /// The home address of a mobile node (RFC 6275), for IPv6.
+    Home,
+    /// Duplicate address detection is done, which virtual addresses go without.
+    DuplicateDetection,
+    /// Temporary addresses are made beside it (RFC 8981), for IPv6.
+    ManageTemporary,
+    /// It brings no route to its subnet.
+    NoPrefixRoute,
+    /// The groups of its multicast address are joined.
+    JoinGroups,
+}
+
+impl AddressFlag {
+    /// All of them.
+    pub const ALL: [AddressFlag; 5] = [
+        AddressFlag::Home,
+        AddressFlag::DuplicateDetection,
+        AddressFlag::ManageTemporary,
+        AddressFlag::NoPrefixRoute,
+        AddressFlag::JoinGroups,
+    ];
+
+    /// How ip-address(8) and keepalived.conf(5) write it.
+    pub fn keyword(self) -> &'static str {
+        match self {
+            AddressFlag::Home => "home",
+            AddressFlag::DuplicateDetection => "-nodad",
+            AddressFlag::ManageTemporary => "mngtmpaddr",
+            AddressFlag::NoPrefixRoute => "noprefixroute",
+            AddressFlag::JoinGroups => "autojoin",
+        }
+    }
+}
+
 impl VirtualAddress {
     /// An address as a line with nothing else makes it.
     pub fn new(address: IpAddr, prefix_length: u8) -> VirtualAddress {
         VirtualAddress {
+            peer: None,
+            preferred_lifetime: VirtualAddress::usual_lifetime(address, prefix_length),
+            flags: BTreeSet::new(),
             address,
             prefix_length,
             interface: None,
@@ -164,6 +218,13 @@ impl VirtualAddress {
             restore: true,
             virtual_mac: None,
         }
+    }
+
+    /// The preferred lifetime where the file says nothing: an IPv6 address without a subnet is
+    /// deprecated from the beginning, so that no connection from this host, a check for
+    /// instance, has it as its source.
+    pub fn usual_lifetime(address: IpAddr, prefix_length: u8) -> Option<Duration> {
+        (address.is_ipv6() && prefix_length == 128).then_some(Duration::ZERO)
     }
 }
 

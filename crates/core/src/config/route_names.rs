@@ -13,6 +13,12 @@ pub(crate) enum RouteName {
     Protocol,
     /// `rt_scopes`.
     Scope,
+    /// `rt_realms`.
+    Realm,
+    /// `rt_dsfield`.
+    TrafficClass,
+    /// `group`, of interfaces.
+    Group,
 }
 
 impl RouteName {
@@ -21,6 +27,9 @@ impl RouteName {
             RouteName::Table => "rt_tables",
             RouteName::Protocol => "rt_protos",
             RouteName::Scope => "rt_scopes",
+            RouteName::Realm => "rt_realms",
+            RouteName::TrafficClass => "rt_dsfield",
+            RouteName::Group => "group",
         }
     }
 
@@ -51,6 +60,8 @@ impl RouteName {
                 ("host", 254),
                 ("nowhere", 255),
             ],
+            RouteName::Realm => &[("cosmos", 0)],
+            RouteName::TrafficClass | RouteName::Group => &[("default", 0)],
         }
     }
 }

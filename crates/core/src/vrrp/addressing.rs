@@ -41,6 +41,9 @@ pub(super) fn held(address: &VirtualAddress, interface: &str) -> HeldAddress {
         label: address.label.clone(),
         scope: address.scope,
         broadcast: address.broadcast,
+        peer: address.peer,
+        preferred_lifetime: address.preferred_lifetime,
+        flags: address.flags.clone(),
         restore: address.restore,
     }
 }

@@ -413,11 +413,23 @@ fn address_line(address: &VirtualAddress, interface: &str, set: bool) -> String 
     if let Some(label) = &address.label {
         let _ = write!(line, " label {label}");
     }
-    if address.address.is_ipv6() {
-        line.push_str(" preferred_lft forever");
+    if let Some(peer) = address.peer {
+        let _ = write!(line, " peer {peer}/{}", address.prefix_length);
+    }
+    for flag in &address.flags {
+        let _ = write!(line, " {}", flag.keyword());
     }
     if !address.restore {
         line.push_str(" no_track");
+    }
+    if address.address.is_ipv6() {
+        match address.preferred_lifetime {
+            None => line.push_str(" preferred_lft forever"),
+            Some(Duration::ZERO) => line.push_str(" deprecated"),
+            Some(lifetime) => {
+                let _ = write!(line, " preferred_lft {}", lifetime.as_secs());
+            }
+        }
     }
     if set {
         line.push_str(" set");

@@ -1,5 +1,6 @@
 //! What the machine wants done, as data.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::State;
 use super::receipt::Rejection;
 use super::script::ScriptAction;
-use crate::config::model::{Route, Rule};
+use crate::config::model::{AddressFlag, Route, Rule};
 use crate::notification::Notification;
 
 /// A virtual address with the interface that it lives on.
@@ -27,6 +28,16 @@ pub struct HeldAddress {
     pub scope: u8,
     /// The broadcast address of its subnet, for IPv4.
     pub broadcast: Option<Ipv4Addr>,
+    /// The other end of a point-to-point link.
+    #[serde(default)]
+    pub peer: Option<IpAddr>,
+    /// How long connections from this host may choose it as their source, for IPv6; none for
+    /// ever.
+    #[serde(default)]
+    pub preferred_lifetime: Option<Duration>,
+    /// What else the kernel is told of it.
+    #[serde(default)]
+    pub flags: BTreeSet<AddressFlag>,
     /// Whether it is put back when it vanishes.
     pub restore: bool,
 }

@@ -1448,19 +1448,10 @@ proptest! {
 fn route(number: u8) -> Route {
     Route {
         kind: RouteKind::Blackhole,
-        destination: Prefix {
+        ..Route::to(Prefix {
             address: Ipv4Addr::new(10, 0, number, 0).into(),
             length: 24,
-        },
-        hops: Vec::new(),
-        source: None,
-        table: 254,
-        metric: None,
-        scope: None,
-        protocol: None,
-        mtu: None,
-        advertised_segment_size: None,
-        restore: true,
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use elver_core::config::model::{
-    Configuration, Probe, Script, Tracker, VirtualAddress, VrrpInstance,
+    Configuration, Probe, Route, Rule, Script, Tracker, VirtualAddress, VrrpInstance,
 };
 use elver_core::config::{Diagnostic, Loaded, Severity, Verdict};
 use elver_sys::namespace::NetworkNamespace;
@@ -85,14 +85,16 @@ fn elsewhere(configuration: &Configuration, links: &[Link], diagnostics: &mut Ve
         statics.filter_map(|address| Some(("static_ipaddress", address.interface.as_ref()?)));
     let delays = configuration.global.routers.link_delays.iter();
     let delays = delays.map(|delay| ("interface_up_down_delays", &delay.interface));
-    let mut named: Vec<_> = statics.chain(delays).collect();
+    let (routes, rules) = (&configuration.statics.routes, &configuration.statics.rules);
+    let routes = over(routes, rules).map(|name| ("static routes and rules", name));
+    let mut named: Vec<_> = statics.chain(delays).chain(routes).collect();
     named.sort();
     named.dedup();
     for (block, name) in named {
         if links.iter().all(|link| link.name != *name) {
             let keepalived = match block {
-                "static_ipaddress" => Verdict::Complains,
-                _ => Verdict::Refuses,
+                "interface_up_down_delays" => Verdict::Refuses,
+                _ => Verdict::Complains,
             };
             diagnostics.push(Diagnostic {
                 keepalived,
@@ -100,6 +102,17 @@ fn elsewhere(configuration: &Configuration, links: &[Link], diagnostics: &mut Ve
             });
         }
     }
+}
+
+/// The interfaces that routes and rules name.
+fn over<'a>(routes: &'a [Route], rules: &'a [Rule]) -> impl Iterator<Item = &'a String> {
+    let hops = routes.iter().flat_map(|route| &route.hops);
+    let hops = hops.filter_map(|hop| hop.interface.as_ref());
+    hops.chain(
+        rules
+            .iter()
+            .flat_map(|rule| rule.input.iter().chain(&rule.output)),
+    )
 }
 
 fn no_interface(who: &str, name: &str, links: &[Link]) -> Diagnostic {
@@ -145,6 +158,7 @@ fn interfaces(instance: &VrrpInstance, links: &[Link], diagnostics: &mut Vec<Dia
     let mut named: Vec<&String> = std::iter::once(&instance.interface)
         .chain(addresses(instance).filter_map(|address| address.interface.as_ref()))
         .chain(tracked)
+        .chain(over(&instance.routes, &instance.rules))
         .collect();
     named.sort();
     named.dedup();

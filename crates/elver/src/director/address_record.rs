@@ -82,7 +82,12 @@ pub(crate) fn withdraw(
         let Some(link) = links.iter().find(|link| link.name == recorded.interface) else {
             continue;
         };
-        match netlink.remove_address(link.index, recorded.address, recorded.prefix_length) {
+        match netlink.remove_address(
+            link.index,
+            recorded.address,
+            recorded.prefix_length,
+            recorded.peer,
+        ) {
             Ok(true) => removed.push(recorded.clone()),
             Ok(false) => {}
             Err(error) => result = result.and(Err(error)),

@@ -15,6 +15,7 @@ mod wanted;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use elver_sys::bpf::{BpfError, DeviceOfRole, RealServer};
 use elver_sys::netlink::{AddressOptions, Netlink, NetlinkEvent, NetlinkEvents, Topic};
@@ -184,7 +185,7 @@ fn forget(
         }
         if is_added {
             netlink
-                .remove_address(elver_packet::frame::LOOPBACK, vip, whole(vip))
+                .remove_address(elver_packet::frame::LOOPBACK, vip, whole(vip), None)
                 .map_err(Failure::system(format!("removing {vip}")))?;
             tracing::info!("{vip}: taken off lo");
         }
@@ -241,6 +242,7 @@ impl Role {
             self.role.set_vip(*vip, true)?;
             let options = AddressOptions {
                 scope: SCOPE_HOST,
+                preferred_lifetime: Some(Duration::ZERO),
                 ..AddressOptions::default()
             };
             self.netlink

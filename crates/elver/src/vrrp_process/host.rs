@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
 
-use elver_core::config::model::{Route, RouterSettings, Rule, Tracker, VrrpInstance};
+use elver_core::config::model::{self, Route, RouterSettings, Rule, Tracker, VrrpInstance};
 use elver_core::vrrp::{HeldAddress, InterfaceCondition, PRIORITY_STOP, SEALED_FROM, addresses_of};
 use elver_sys::gratuitous_arp::GratuitousArp;
 use elver_sys::netlink::{
-    AddressOptions, InterfaceAddress, Link, Netlink, NetlinkEvent, NetlinkEvents, Scope, Topic,
+    AddressFlag, AddressOptions, InterfaceAddress, Link, Netlink, NetlinkEvent, NetlinkEvents,
+    Scope, Topic,
 };
 pub(super) use elver_sys::vrrp_socket::ReceivedPacket;
 use tracing::{debug, info, warn};
@@ -56,8 +57,9 @@ pub(super) struct Host {
     /// Interfaces that only are looked at.
     tracked: BTreeSet<String>,
     /// Addresses that are not an interface's own. With another prefix length the same
-    /// address is: that of a router that owns what it advertises.
-    virtual_addresses: BTreeSet<(String, IpAddr, u8)>,
+    /// address is: that of a router that owns what it advertises. With the other end of its
+    /// link, where it has one.
+    virtual_addresses: BTreeMap<(String, IpAddr, u8), Option<IpAddr>>,
     /// What one event means beyond its first happening.
     queue: VecDeque<Happening>,
 }
@@ -77,7 +79,7 @@ impl Host {
             addresses: Vec::new(),
             sockets: Sockets::default(),
             tracked: BTreeSet::new(),
-            virtual_addresses: BTreeSet::new(),
+            virtual_addresses: BTreeMap::new(),
             queue: VecDeque::new(),
         };
         host.refresh()?;
@@ -115,7 +117,10 @@ impl Host {
         self.virtual_addresses = instances
             .iter()
             .flat_map(addresses_of)
-            .map(|held| (held.interface, held.address, held.prefix_length))
+            .map(|held| {
+                let key = (held.interface, held.address, held.prefix_length);
+                (key, held.peer)
+            })
             .collect();
         self.kernel.restore();
         if settings.no_local_reports {
@@ -266,10 +271,14 @@ impl Host {
     ) -> Result<(), String> {
         let mut failures = Vec::new();
         for held in addresses {
+            let flags: Vec<AddressFlag> = held.flags.iter().map(|flag| to_kernel(*flag)).collect();
             let options = AddressOptions {
                 label: held.label.as_deref(),
                 scope: held.scope,
                 broadcast: held.broadcast,
+                peer: held.peer,
+                preferred_lifetime: held.preferred_lifetime,
+                flags: &flags,
             };
             let added = self.index(&held.interface).and_then(|index| {
                 self.netlink
@@ -294,9 +303,9 @@ impl Host {
         let mut failures = Vec::new();
         for held in addresses {
             if let Some(index) = self.link(&held.interface).map(|link| link.index) {
-                let removed = self
-                    .netlink
-                    .remove_address(index, held.address, held.prefix_length);
+                let removed =
+                    self.netlink
+                        .remove_address(index, held.address, held.prefix_length, held.peer);
                 if let Err(error) = removed {
                     failures.push(failure("remove", "from", held, &error));
                 }
@@ -377,7 +386,7 @@ impl Host {
         let link = self.link(name)?;
         let own = |address: &&InterfaceAddress| {
             let key = (name.to_owned(), address.address, address.prefix_length);
-            address.interface == link.index && !self.virtual_addresses.contains(&key)
+            address.interface == link.index && !self.virtual_addresses.contains_key(&key)
         };
         let mut ipv4 = None;
         let mut ipv6_link_local = None;
@@ -472,11 +481,11 @@ impl Host {
         let left_behind = self
             .virtual_addresses
             .iter()
-            .filter(|(name, ..)| *name == before.name);
-        for (name, address, prefix_length) in left_behind {
-            if let Err(error) = self
-                .netlink
-                .remove_address(before.index, *address, *prefix_length)
+            .filter(|((name, ..), _)| *name == before.name);
+        for ((name, address, prefix_length), peer) in left_behind {
+            if let Err(error) =
+                self.netlink
+                    .remove_address(before.index, *address, *prefix_length, *peer)
             {
                 warn!("cannot remove {address}/{prefix_length} from what was {name}: {error}");
             }
@@ -521,6 +530,16 @@ fn forwards_ipv6(interface: &str) -> bool {
         .is_ok_and(|setting| setting.trim() != "0")
 }
 
+fn to_kernel(flag: model::AddressFlag) -> AddressFlag {
+    match flag {
+        model::AddressFlag::Home => AddressFlag::Home,
+        model::AddressFlag::DuplicateDetection => AddressFlag::DuplicateDetection,
+        model::AddressFlag::ManageTemporary => AddressFlag::ManageTemporary,
+        model::AddressFlag::NoPrefixRoute => AddressFlag::NoPrefixRoute,
+        model::AddressFlag::JoinGroups => AddressFlag::JoinGroups,
+    }
+}
+
 fn failure(verb: &str, preposition: &str, held: &HeldAddress, error: &io::Error) -> String {
     let HeldAddress {
         interface,
@@ -555,7 +574,7 @@ pub fn withdraw_addresses(instances: &[VrrpInstance]) -> io::Result<usize> {
         let Some(link) = links.iter().find(|link| link.name == held.interface) else {
             continue;
         };
-        match netlink.remove_address(link.index, held.address, held.prefix_length) {
+        match netlink.remove_address(link.index, held.address, held.prefix_length, held.peer) {
             Ok(was_there) => removed += usize::from(was_there),
             Err(error) => failed = failed.and(Err(error)),
         }

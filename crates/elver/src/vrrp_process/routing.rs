@@ -2,7 +2,10 @@
 
 use std::io;
 
-use elver_core::config::model::{Configuration, Prefix, Route, RouteKind, Rule, RuleAction};
+use elver_core::config::model::{
+    Configuration, Encapsulation, Envelope, Insertion, Prefix, Realms, Route, RouteKind, Rule,
+    RuleAction,
+};
 use elver_sys::netlink::{self, Netlink};
 
 /// Takes all routes and rules of a configuration out of force: for the director, when no vrrp
@@ -119,6 +122,8 @@ fn in_the_kernel(
             interface: hop.interface.as_deref().map(&index).transpose()?,
             on_link: hop.on_link,
             weight: hop.weight.unwrap_or(1),
+            realms: hop.realms.map(of_source_and_destination),
+            encapsulation: hop.encapsulation.as_ref().map(encapsulation),
         });
     }
     Ok(netlink::Route {
@@ -128,6 +133,10 @@ fn in_the_kernel(
             RouteKind::Unreachable => netlink::RouteKind::Unreachable,
             RouteKind::Prohibit => netlink::RouteKind::Prohibit,
             RouteKind::Throw => netlink::RouteKind::Throw,
+            RouteKind::Local => netlink::RouteKind::Local,
+            RouteKind::Broadcast => netlink::RouteKind::Broadcast,
+            RouteKind::Anycast => netlink::RouteKind::Anycast,
+            RouteKind::Multicast => netlink::RouteKind::Multicast,
         },
         destination: pair(route.destination),
         hops,
@@ -136,9 +145,64 @@ fn in_the_kernel(
         metric: route.metric,
         scope: route.scope,
         protocol: route.protocol,
-        mtu: route.mtu,
-        advertised_segment_size: route.advertised_segment_size,
+        metrics: route
+            .metrics
+            .iter()
+            .map(|(metric, value)| (*metric as u16, value.value))
+            .collect(),
+        locked_metrics: locked(route),
+        congestion_control: route
+            .congestion_control
+            .as_ref()
+            .map(|algorithm| algorithm.value.clone()),
+        tos: route.tos,
+        from: route.from.map(pair),
+        lifetime: route.lifetime,
+        router_preference: route.router_preference,
+        propagate_ttl: route.propagate_ttl,
+        insertion: match route.insertion {
+            Insertion::Prepend => netlink::Insertion::Prepend,
+            Insertion::Append => netlink::Insertion::Append,
+            Insertion::Add => netlink::Insertion::Add,
+        },
     })
+}
+
+/// The bits of the metrics that are locked.
+fn locked(route: &Route) -> u32 {
+    /// `RTAX_CC_ALGO` of linux/rtnetlink.h.
+    const CONGESTION_CONTROL: u32 = 16;
+    let metrics = route.metrics.iter();
+    let metrics = metrics.filter(|(_, value)| value.locked);
+    let algorithm = route.congestion_control.as_ref();
+    let algorithm = algorithm.filter(|algorithm| algorithm.locked);
+    metrics
+        .map(|(metric, _)| *metric as u32)
+        .chain(algorithm.map(|_| CONGESTION_CONTROL))
+        .fold(0, |bits, number| bits | 1 << number)
+}
+
+fn of_source_and_destination(realms: Realms) -> (u16, u16) {
+    (realms.source, realms.destination)
+}
+
+fn encapsulation(encapsulation: &Encapsulation) -> netlink::Encapsulation {
+    match encapsulation {
+        Encapsulation::Ip(outer) => netlink::Encapsulation::Ip(envelope(outer)),
+        Encapsulation::Ip6(outer) => netlink::Encapsulation::Ip6(envelope(outer)),
+        Encapsulation::Mpls(labels) => netlink::Encapsulation::Mpls(labels.clone()),
+    }
+}
+
+fn envelope<A: Copy>(envelope: &Envelope<A>) -> netlink::Envelope<A> {
+    netlink::Envelope {
+        id: envelope.id,
+        destination: envelope.destination,
+        source: envelope.source,
+        traffic_class: envelope.traffic_class,
+        hop_limit: envelope.hop_limit,
+        flags: envelope.flags,
+    }
 }
 
 fn rule_in_the_kernel(rule: &Rule) -> netlink::Rule {
@@ -150,6 +214,16 @@ fn rule_in_the_kernel(rule: &Rule) -> netlink::Rule {
         input: rule.input.clone(),
         output: rule.output.clone(),
         mark: rule.mark,
+        tos: rule.tos,
+        tunnel: rule.tunnel,
+        users: rule.users,
+        protocol: rule.protocol,
+        source_ports: rule.source_ports,
+        destination_ports: rule.destination_ports,
+        realms: rule.realms.map(of_source_and_destination),
+        suppressed_length: rule.suppressed_length,
+        suppressed_group: rule.suppressed_group,
+        maker: rule.maker,
         preference: rule.preference,
         action: match rule.action {
             RuleAction::Table(table) => netlink::RuleAction::Table(table),
@@ -157,6 +231,8 @@ fn rule_in_the_kernel(rule: &Rule) -> netlink::Rule {
             RuleAction::Blackhole => netlink::RuleAction::Blackhole,
             RuleAction::Unreachable => netlink::RuleAction::Unreachable,
             RuleAction::Prohibit => netlink::RuleAction::Prohibit,
+            RuleAction::Nothing => netlink::RuleAction::Nothing,
+            RuleAction::TableOfInterface => netlink::RuleAction::TableOfInterface,
         },
     }
 }

@@ -8,6 +8,7 @@
 
 use std::io;
 use std::net::Ipv6Addr;
+use std::time::Duration;
 
 use elver_core::config::model::{VirtualMac, VrrpInstance};
 use elver_core::vrrp::is_ipv6;
@@ -202,8 +203,12 @@ impl VirtualMacs {
 /// Lends the device the link-local address of the interface below, from which advertisements of
 /// IPv6 are sent: as the only address of a prefix, so that nothing else chooses it.
 fn lend_source(netlink: &mut Netlink, device: u32, source: Ipv6Addr) -> io::Result<()> {
+    let options = AddressOptions {
+        preferred_lifetime: Some(Duration::ZERO),
+        ..AddressOptions::default()
+    };
     netlink
-        .add_address(device, source.into(), 128, AddressOptions::default())
+        .add_address(device, source.into(), 128, options)
         .map(drop)
 }
 

@@ -1,15 +1,22 @@
 //! Adding and removing routes, and rules that choose their table.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
-use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST};
-use netlink_packet_route::route::{
-    RouteAttribute, RouteFlags, RouteMessage, RouteMetric, RouteNextHop, RouteNextHopFlags,
-    RouteProtocol, RouteScope, RouteType,
+use netlink_packet_core::{
+    DefaultNla, NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST,
 };
-use netlink_packet_route::rule::{RuleAction as Action, RuleAttribute, RuleFlags, RuleMessage};
-use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use netlink_packet_route::route::{
+    MplsLabel, RouteAttribute, RouteFlags, RouteIp6Tunnel, RouteIp6TunnelFlags, RouteIpTunnel,
+    RouteIpTunnelFlags, RouteLwEnCapType, RouteLwTunnelEncap, RouteMessage, RouteMetric,
+    RouteMplsIpTunnel, RouteMplsTtlPropagation, RouteNextHop, RouteNextHopFlags, RoutePreference,
+    RouteProtocol, RouteRealm, RouteScope, RouteType,
+};
+use netlink_packet_route::rule::{
+    RuleAction as Action, RuleAttribute, RuleFlags, RuleMessage, RulePortRange, RuleUidRange,
+};
+use netlink_packet_route::{AddressFamily, IpProtocol, RouteNetlinkMessage};
 
 use super::Netlink;
 
@@ -35,10 +42,65 @@ pub struct Route {
     pub scope: Option<u8>,
     /// Who has made it; keepalived without one.
     pub protocol: Option<u8>,
-    /// In octets.
-    pub mtu: Option<u32>,
-    /// In octets.
-    pub advertised_segment_size: Option<u32>,
+    /// What else is said about the way: numbers of `RTAX_…` in linux/rtnetlink.h, with their
+    /// values in the units of the kernel.
+    pub metrics: Vec<(u16, u32)>,
+    /// Bits of the metrics that the kernel does not change by what it learns: the first one is
+    /// that of number 0.
+    pub locked_metrics: u32,
+    /// The algorithm that governs congestion.
+    pub congestion_control: Option<String>,
+    /// It is for packets with this TOS only, for IPv4.
+    pub tos: u8,
+    /// It is for packets from there only, for IPv6.
+    pub from: Option<(IpAddr, u8)>,
+    /// When it vanishes, for IPv6; in whole seconds.
+    pub lifetime: Option<Duration>,
+    /// How good the router is (RFC 4191), for IPv6; 0 is medium, 1 high, 3 low.
+    pub router_preference: Option<u8>,
+    /// Whether the TTL goes into the labels of MPLS and out of them.
+    pub propagate_ttl: Option<bool>,
+    /// Its place among others.
+    pub insertion: Insertion,
+}
+
+/// Where a route stands among those for the same destination with the same metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Insertion {
+    /// Before them.
+    Prepend,
+    /// Behind them.
+    Append,
+    /// It is added only where there is none.
+    Add,
+}
+
+/// What packets are put into on their way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Encapsulation {
+    /// IPv4, for an interface that takes tunnels from its routes.
+    Ip(Envelope<Ipv4Addr>),
+    /// IPv6, likewise.
+    Ip6(Envelope<Ipv6Addr>),
+    /// MPLS: labels of 20 bits, the outermost first.
+    Mpls(Vec<u32>),
+}
+
+/// The outer header of an [`Encapsulation`], as far as the route decides it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope<A> {
+    /// Number of the tunnel.
+    pub id: Option<u64>,
+    /// Its other end.
+    pub destination: Option<A>,
+    /// Its end here.
+    pub source: Option<A>,
+    /// TOS or traffic class.
+    pub traffic_class: Option<u8>,
+    /// TTL or hop limit.
+    pub hop_limit: Option<u8>,
+    /// `TUNNEL_…` of linux/if_tunnel.h.
+    pub flags: Option<u16>,
 }
 
 /// What becomes of packets that a route fits.
@@ -50,6 +112,10 @@ pub enum RouteKind {
     Unreachable,
     Prohibit,
     Throw,
+    Local,
+    Broadcast,
+    Anycast,
+    Multicast,
 }
 
 /// A way to somewhere.
@@ -63,6 +129,10 @@ pub struct NextHop {
     pub on_link: bool,
     /// Its share, 1 to 256.
     pub weight: u16,
+    /// Realms of source and destination that its packets are counted in, for IPv4.
+    pub realms: Option<(u16, u16)>,
+    /// What packets are put into.
+    pub encapsulation: Option<Encapsulation>,
 }
 
 /// A rule for the choice of a table, as ip-rule(8) describes it.
@@ -82,6 +152,26 @@ pub struct Rule {
     pub output: Option<String>,
     /// Their mark and which of its bits count.
     pub mark: Option<(u32, u32)>,
+    /// Their TOS or traffic class; 0 for any.
+    pub tos: u8,
+    /// The number of the tunnel that they have come out of.
+    pub tunnel: Option<u64>,
+    /// Whose socket has sent them: user ids, first and last.
+    pub users: Option<(u32, u32)>,
+    /// Their protocol.
+    pub protocol: Option<u8>,
+    /// Their source port, first and last.
+    pub source_ports: Option<(u16, u16)>,
+    /// Their destination port, first and last.
+    pub destination_ports: Option<(u16, u16)>,
+    /// Realms of source and destination that they are counted in, for IPv4.
+    pub realms: Option<(u16, u16)>,
+    /// Routes with prefixes of this length and shorter do not count.
+    pub suppressed_length: Option<u32>,
+    /// Routes over interfaces of this group do not count.
+    pub suppressed_group: Option<u32>,
+    /// Who has made it; keepalived without one.
+    pub maker: Option<u8>,
     /// Its place among the rules.
     pub preference: u32,
     /// What becomes of them.
@@ -101,19 +191,29 @@ pub enum RuleAction {
     Unreachable,
     /// Their senders are told that it is forbidden.
     Prohibit,
+    /// The next rule decides.
+    Nothing,
+    /// They are looked up in the table of the VRF of their interface.
+    TableOfInterface,
 }
 
 const ADD: u16 = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
 const REMOVE: u16 = NLM_F_REQUEST | NLM_F_ACK;
 
 impl Netlink {
-    /// Adds a route; false if there is one already for this destination, metric and table.
+    /// Adds a route; false if there is the same one already, or, where it is to be the only
+    /// one, another one for its destination, metric and table.
     ///
     /// # Errors
     /// What the kernel answers.
     pub fn add_route(&mut self, route: &Route) -> io::Result<bool> {
         let message = RouteNetlinkMessage::NewRoute(route_message(route, true));
-        unless(self.request(message, ADD), &[libc::EEXIST])
+        let flags = match route.insertion {
+            Insertion::Prepend => ADD & !NLM_F_EXCL,
+            Insertion::Append => (ADD & !NLM_F_EXCL) | NLM_F_APPEND,
+            Insertion::Add => ADD,
+        };
+        unless(self.request(message, flags), &[libc::EEXIST])
     }
 
     /// Removes a route; false if it is not there.
@@ -174,6 +274,7 @@ fn route_message(route: &Route, add: bool) -> RouteMessage {
     let mut message = RouteMessage::default();
     let (address, length) = route.destination;
     let header = &mut message.header;
+    header.tos = route.tos;
     header.address_family = family(address.is_ipv6());
     header.destination_prefix_length = length;
     header.table = short_table(route.table);
@@ -184,6 +285,10 @@ fn route_message(route: &Route, add: bool) -> RouteMessage {
         RouteKind::Unreachable => RouteType::Unreachable,
         RouteKind::Prohibit => RouteType::Prohibit,
         RouteKind::Throw => RouteType::Throw,
+        RouteKind::Local => RouteType::Local,
+        RouteKind::Broadcast => RouteType::Broadcast,
+        RouteKind::Anycast => RouteType::Anycast,
+        RouteKind::Multicast => RouteType::Multicast,
     };
     header.scope = match route.scope {
         Some(scope) => RouteScope::from(scope),
@@ -201,11 +306,23 @@ fn route_message(route: &Route, add: bool) -> RouteMessage {
         .source
         .map(|source| RouteAttribute::PrefSource(source.into()));
     attributes.extend(source);
-    let metrics = [
-        route.mtu.map(RouteMetric::Mtu),
-        route.advertised_segment_size.map(RouteMetric::Advmss),
-    ];
-    let metrics: Vec<_> = metrics.into_iter().flatten().collect();
+    if let Some((from, length)) = route.from {
+        message.header.source_prefix_length = length;
+        if length > 0 {
+            attributes.push(RouteAttribute::Source(from.into()));
+        }
+    }
+    let lifetime = route.lifetime.map(|lifetime| lifetime.as_secs());
+    let lifetime = lifetime.map(|seconds| u32::try_from(seconds).unwrap_or(u32::MAX));
+    attributes.extend(lifetime.map(RouteAttribute::Expires));
+    let preference = route.router_preference.map(RoutePreference::from);
+    attributes.extend(preference.map(RouteAttribute::Preference));
+    let propagate = route.propagate_ttl.map(|propagate| match propagate {
+        true => RouteMplsTtlPropagation::Enabled,
+        false => RouteMplsTtlPropagation::Disabled,
+    });
+    attributes.extend(propagate.map(RouteAttribute::TtlPropagate));
+    let metrics = metrics(route);
     if !metrics.is_empty() {
         attributes.push(RouteAttribute::Metrics(metrics));
     }
@@ -217,6 +334,7 @@ fn route_message(route: &Route, add: bool) -> RouteMessage {
                     .map(|router| RouteAttribute::Gateway(router.into())),
             );
             attributes.extend(hop.interface.map(RouteAttribute::Oif));
+            attributes.extend(extras(hop));
             if hop.on_link {
                 message.header.flags |= RouteFlags::Onlink;
             }
@@ -239,7 +357,88 @@ fn next_hop(hop: &NextHop) -> RouteNextHop {
         .router
         .map(|router| RouteAttribute::Gateway(router.into()));
     made.attributes.extend(router);
+    made.attributes.extend(extras(hop));
     made
+}
+
+/// The metrics, and behind them which of them are locked.
+fn metrics(route: &Route) -> Vec<RouteMetric> {
+    let numbers = route.metrics.iter();
+    let numbers = numbers.map(|(number, value)| {
+        RouteMetric::Other(DefaultNla::new(*number, value.to_ne_bytes().to_vec()))
+    });
+    let algorithm = route.congestion_control.clone().map(RouteMetric::CcAlgo);
+    let mut metrics: Vec<RouteMetric> = numbers.chain(algorithm).collect();
+    if route.locked_metrics != 0 {
+        metrics.push(RouteMetric::Lock(route.locked_metrics));
+    }
+    metrics
+}
+
+/// What is rare about a way.
+fn extras(hop: &NextHop) -> Vec<RouteAttribute> {
+    let mut attributes = Vec::new();
+    attributes.extend(
+        hop.realms
+            .map(|realms| RouteAttribute::Realm(realm(realms))),
+    );
+    let (kind, encapsulation) = match &hop.encapsulation {
+        None => return attributes,
+        Some(Encapsulation::Ip(envelope)) => {
+            let options = [
+                envelope.id.map(RouteIpTunnel::Id),
+                envelope.destination.map(RouteIpTunnel::Destination),
+                envelope.source.map(RouteIpTunnel::Source),
+                envelope.traffic_class.map(RouteIpTunnel::Tos),
+                envelope.hop_limit.map(RouteIpTunnel::Ttl),
+                envelope
+                    .flags
+                    .map(|flags| RouteIpTunnel::Flags(RouteIpTunnelFlags::from_bits_retain(flags))),
+            ];
+            let options = options.into_iter().flatten();
+            let options = options.map(RouteLwTunnelEncap::Ip).collect();
+            (RouteLwEnCapType::Ip, options)
+        }
+        Some(Encapsulation::Ip6(envelope)) => {
+            let options = [
+                envelope.id.map(RouteIp6Tunnel::Id),
+                envelope.destination.map(RouteIp6Tunnel::Destination),
+                envelope.source.map(RouteIp6Tunnel::Source),
+                envelope.traffic_class.map(RouteIp6Tunnel::Tc),
+                envelope.hop_limit.map(RouteIp6Tunnel::Hoplimit),
+                envelope.flags.map(|flags| {
+                    RouteIp6Tunnel::Flags(RouteIp6TunnelFlags::from_bits_retain(flags))
+                }),
+            ];
+            let options = options.into_iter().flatten();
+            let options = options.map(RouteLwTunnelEncap::Ip6).collect();
+            (RouteLwEnCapType::Ip6, options)
+        }
+        Some(Encapsulation::Mpls(labels)) => {
+            let last = labels.len().saturating_sub(1);
+            let labels = labels.iter().enumerate().map(|(index, label)| MplsLabel {
+                label: *label,
+                traffic_class: 0,
+                bottom_of_stack: index == last,
+                ttl: 0,
+            });
+            let stack = RouteMplsIpTunnel::Destination(labels.collect());
+            (
+                RouteLwEnCapType::Mpls,
+                vec![RouteLwTunnelEncap::Mpls(stack)],
+            )
+        }
+    };
+    attributes.push(RouteAttribute::Encap(encapsulation));
+    attributes.push(RouteAttribute::EncapType(kind));
+    attributes
+}
+
+fn realm((source, destination): (u16, u16)) -> RouteRealm {
+    RouteRealm {
+        source,
+        destination,
+    }
 }
 
 fn rule_message(rule: &Rule) -> RuleMessage {
@@ -263,8 +462,31 @@ fn rule_message(rule: &Rule) -> RuleMessage {
         attributes.push(RuleAttribute::FwMark(mark));
         attributes.push(RuleAttribute::FwMask(mask));
     }
+    message.header.tos = rule.tos;
+    attributes.extend(rule.tunnel.map(RuleAttribute::TunId));
+    let users = rule.users;
+    attributes
+        .extend(users.map(|(start, end)| RuleAttribute::UidRange(RuleUidRange { start, end })));
+    let protocol = rule.protocol.map(i32::from).map(IpProtocol::from);
+    attributes.extend(protocol.map(RuleAttribute::IpProtocol));
+    let ports = |(start, end): (u16, u16)| RulePortRange { start, end };
+    let (source, destination) = (rule.source_ports, rule.destination_ports);
+    attributes.extend(source.map(ports).map(RuleAttribute::SourcePortRange));
+    attributes.extend(
+        destination
+            .map(ports)
+            .map(RuleAttribute::DestinationPortRange),
+    );
+    attributes.extend(
+        rule.realms
+            .map(|realms| RuleAttribute::Realm(realm(realms))),
+    );
+    let (length, group) = (rule.suppressed_length, rule.suppressed_group);
+    attributes.extend(length.map(RuleAttribute::SuppressPrefixLen));
+    attributes.extend(group.map(RuleAttribute::SuppressIfGroup));
     attributes.push(RuleAttribute::Priority(rule.preference));
-    attributes.push(RuleAttribute::Protocol(RouteProtocol::from(KEEPALIVED)));
+    let maker = RouteProtocol::from(rule.maker.unwrap_or(KEEPALIVED));
+    attributes.push(RuleAttribute::Protocol(maker));
     message.header.action = match rule.action {
         RuleAction::Table(table) => {
             message.header.table = short_table(table);
@@ -278,6 +500,11 @@ fn rule_message(rule: &Rule) -> RuleMessage {
         RuleAction::Blackhole => Action::Blackhole,
         RuleAction::Unreachable => Action::Unreachable,
         RuleAction::Prohibit => Action::Prohibit,
+        RuleAction::Nothing => Action::Nop,
+        RuleAction::TableOfInterface => {
+            attributes.push(RuleAttribute::L3MDev(true));
+            Action::ToTable
+        }
     };
     message
 }

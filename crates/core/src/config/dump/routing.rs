@@ -1,9 +1,12 @@
 //! Routes and rules.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 
 use super::{Quoted, Writer};
-use crate::config::model::{Route, RouteKind, Rule, RuleAction, Statics};
+use crate::config::model::{
+    Encapsulation, Envelope, Insertion, MetricValue, Route, RouteKind, RouteMetric, Rule,
+    RuleAction, Statics,
+};
 
 /// Blocks of what is held whoever is master.
 pub(super) fn statics(w: &mut Writer, statics: &Statics) {
@@ -41,30 +44,53 @@ pub(super) fn rules(w: &mut Writer, block: &str, rules: &[Rule]) {
 }
 
 fn route_line(route: &Route) -> String {
-    let mut line = match route.kind {
-        RouteKind::Unicast => "",
-        RouteKind::Blackhole => "blackhole ",
-        RouteKind::Unreachable => "unreachable ",
-        RouteKind::Prohibit => "prohibit ",
-        RouteKind::Throw => "throw ",
-    }
-    .to_owned();
+    let mut names = RouteKind::NAMES.into_iter();
+    let mut line = match names.find(|(kind, _)| *kind == route.kind) {
+        Some((kind, name)) if kind != RouteKind::Unicast => format!("{name} "),
+        _ => String::new(),
+    };
     // Writing into a String does not fail.
     let _ = write!(line, "{} table {}", route.destination, route.table);
     for (name, value) in [
         ("metric", route.metric),
         ("scope", route.scope.map(u32::from)),
         ("protocol", route.protocol.map(u32::from)),
-        ("mtu", route.mtu),
-        ("advmss", route.advertised_segment_size),
+        ("tos", (route.tos != 0).then_some(route.tos.into())),
+        ("pref", route.router_preference.map(u32::from)),
     ] {
         if let Some(value) = value {
             let _ = write!(line, " {name} {value}");
         }
     }
+    for (metric, MetricValue { value, locked }) in &route.metrics {
+        let lock = if *locked { " lock" } else { "" };
+        let _ = match metric {
+            RouteMetric::Features => write!(line, " features ecn"),
+            metric => write!(line, " {}{lock} {value}", metric.keyword()),
+        };
+    }
+    if let Some(MetricValue { value, locked }) = &route.congestion_control {
+        let lock = if *locked { " lock" } else { "" };
+        let _ = write!(line, " congctl{lock} {}", Quoted(value));
+    }
+    if let Some(lifetime) = route.lifetime {
+        let _ = write!(line, " expires {}", lifetime.as_secs());
+    }
+    if let Some(propagate) = route.propagate_ttl {
+        let word = if propagate { "enabled" } else { "disabled" };
+        let _ = write!(line, " ttl-propagate {word}");
+    }
     if let Some(source) = route.source {
         let _ = write!(line, " src {source}");
     }
+    if let Some(from) = route.from {
+        let _ = write!(line, " from {from}");
+    }
+    line += match route.insertion {
+        Insertion::Prepend => "",
+        Insertion::Append => " append",
+        Insertion::Add => " add",
+    };
     if !route.restore {
         line += " no_track";
     }
@@ -84,8 +110,49 @@ fn route_line(route: &Route) -> String {
         if let Some(weight) = hop.weight {
             let _ = write!(line, " weight {weight}");
         }
+        if let Some(realms) = hop.realms {
+            let _ = write!(line, " realms {realms}");
+        }
+        match &hop.encapsulation {
+            None => {}
+            Some(Encapsulation::Ip(envelope)) => envelope_words(&mut line, "ip", envelope),
+            Some(Encapsulation::Ip6(envelope)) => envelope_words(&mut line, "ip6", envelope),
+            Some(Encapsulation::Mpls(labels)) => {
+                let labels: Vec<String> = labels.iter().map(u32::to_string).collect();
+                let _ = write!(line, " encap mpls {}", labels.join("/"));
+            }
+        }
     }
     line
+}
+
+fn envelope_words<A: Display>(line: &mut String, kind: &str, envelope: &Envelope<A>) {
+    let Envelope {
+        id,
+        destination,
+        source,
+        traffic_class,
+        hop_limit,
+        flags,
+    } = envelope;
+    let (class, limit) = if kind == "ip" {
+        ("tos", "ttl")
+    } else {
+        ("tc", "hoplimit")
+    };
+    let _ = write!(line, " encap {kind}");
+    for (name, value) in [
+        ("id", id.map(|id| id.to_string())),
+        ("dst", destination.as_ref().map(A::to_string)),
+        ("src", source.as_ref().map(A::to_string)),
+        (class, traffic_class.map(|class| class.to_string())),
+        (limit, hop_limit.map(|limit| limit.to_string())),
+        ("flags", flags.map(|flags| flags.to_string())),
+    ] {
+        if let Some(value) = value {
+            let _ = write!(line, " {name} {value}");
+        }
+    }
 }
 
 fn rule_line(rule: &Rule) -> String {
@@ -106,6 +173,30 @@ fn rule_line(rule: &Rule) -> String {
     if let Some((mark, mask)) = rule.mark {
         let _ = write!(line, " fwmark {mark}/{mask}");
     }
+    let range = |range: Option<(u32, u32)>| range.map(|(first, last)| format!("{first}-{last}"));
+    let ports = |ports: Option<(u16, u16)>| range(ports.map(|(a, b)| (a.into(), b.into())));
+    for (name, value) in [
+        ("tos", (rule.tos != 0).then(|| rule.tos.to_string())),
+        ("tunnel-id", rule.tunnel.map(|id| id.to_string())),
+        ("uidrange", range(rule.users)),
+        ("ipproto", rule.protocol.map(|number| number.to_string())),
+        ("sport", ports(rule.source_ports)),
+        ("dport", ports(rule.destination_ports)),
+        ("realms", rule.realms.map(|realms| realms.to_string())),
+        (
+            "suppress_prefixlength",
+            rule.suppressed_length.map(|length| length.to_string()),
+        ),
+        (
+            "suppress_ifgroup",
+            rule.suppressed_group.map(|group| group.to_string()),
+        ),
+        ("protocol", rule.maker.map(|maker| maker.to_string())),
+    ] {
+        if let Some(value) = value {
+            let _ = write!(line, " {name} {value}");
+        }
+    }
     let _ = write!(line, " preference {}", rule.preference);
     let _ = match rule.action {
         RuleAction::Table(table) => write!(line, " table {table}"),
@@ -113,6 +204,8 @@ fn rule_line(rule: &Rule) -> String {
         RuleAction::Blackhole => write!(line, " blackhole"),
         RuleAction::Unreachable => write!(line, " unreachable"),
         RuleAction::Prohibit => write!(line, " prohibit"),
+        RuleAction::Nothing => write!(line, " nop"),
+        RuleAction::TableOfInterface => write!(line, " l3mdev"),
     };
     if !rule.restore {
         line += " no_track";

@@ -289,7 +289,11 @@ impl Writer {
     }
 
     pub(super) fn virtual_address(&mut self, address: &VirtualAddress) {
-        let mut line = format!("{}/{}", address.address, address.prefix_length);
+        let mut line = match address.peer {
+            // The subnet is that of the peer then, which has no other.
+            Some(peer) => format!("{} peer {peer}", address.address),
+            None => format!("{}/{}", address.address, address.prefix_length),
+        };
         if let Some(interface) = &address.interface {
             line += &format!(" dev {}", Quoted(interface));
         }
@@ -301,6 +305,15 @@ impl Writer {
         }
         if let Some(broadcast) = address.broadcast {
             line += &format!(" brd {broadcast}");
+        }
+        for flag in &address.flags {
+            line += &format!(" {}", flag.keyword());
+        }
+        let usual = VirtualAddress::usual_lifetime(address.address, address.prefix_length);
+        match address.preferred_lifetime {
+            lifetime if lifetime == usual => {}
+            None => line += " preferred_lft forever",
+            Some(lifetime) => line += &format!(" preferred_lft {}", lifetime.as_secs()),
         }
         if !address.restore {
             line += " no_track";

@@ -1,9 +1,10 @@
 //! Addresses as the file writes them.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use crate::config::directive::Context;
-use crate::config::model::{UnicastPeer, VirtualAddress};
+use crate::config::model::{AddressFlag, UnicastPeer, VirtualAddress};
 use crate::config::reader::Word;
 use crate::config::route_names::RouteName;
 use crate::config::tree::Statement;
@@ -95,6 +96,7 @@ fn address(
     let first = words.next()?;
     let (address, prefix_length) = address_and_prefix(context, first)?;
     let mut virtual_address = VirtualAddress::new(address, prefix_length);
+    let mut written_lifetime = None;
     while let Some(option) = words.next() {
         let name = &*option.text;
         let takes_value = matches!(
@@ -109,26 +111,26 @@ fn address(
             continue;
         }
         match (name, value) {
-            ("dev", Some(device)) => virtual_address.interface = Some(device.text.to_string()),
+            ("dev", Some(device)) => set_interface(context, &mut virtual_address, device),
             ("label", Some(label)) => set_label(context, &mut virtual_address, label),
             ("scope", Some(scope)) => set_scope(context, &mut virtual_address, scope),
             ("brd" | "broadcast", Some(broadcast)) => {
                 set_broadcast(context, &mut virtual_address, broadcast);
             }
+            ("peer", Some(peer)) => set_peer(context, &mut virtual_address, peer),
+            ("preferred_lft", Some(lifetime)) => {
+                written_lifetime = lifetime_of(context, lifetime).or(written_lifetime);
+            }
             ("no_track", _) => virtual_address.restore = false,
             // Of an instance, which sees to it.
             ("use_vmac", _) if kind == AddressKind::Virtual => {}
-            (
-                "peer" | "preferred_lft" | "home" | "-nodad" | "mngtmpaddr" | "noprefixroute"
-                | "autojoin",
-                _,
-            ) => {
-                context.report.note(
-                    option.span,
-                    format!("`{name}` of an address is accepted but not acted on yet"),
-                );
-            }
             _ => {
+                let mut flags = AddressFlag::ALL.into_iter();
+                let flag = flags.find(|flag| flag.keyword() == name);
+                if let Some(flag) = flag {
+                    virtual_address.flags.insert(flag);
+                    continue;
+                }
                 let finding = context.report.warning(
                     option.span,
                     format!("`{name}` is no option of an address: ignored"),
@@ -141,7 +143,88 @@ fn address(
             }
         }
     }
+    let VirtualAddress {
+        prefix_length,
+        peer,
+        ..
+    } = virtual_address;
+    if peer.is_some() && virtual_address.broadcast.take().is_some() {
+        context
+            .report
+            .warning(
+                first.span,
+                format!("{address} has a peer, so its broadcast address is ignored"),
+            )
+            .help("a link between two has no broadcast address: take it, or the peer, away");
+    }
+    virtual_address.preferred_lifetime = match written_lifetime {
+        Some(lifetime) if address.is_ipv6() => lifetime,
+        _ => VirtualAddress::usual_lifetime(address, prefix_length),
+    };
     Some(virtual_address)
+}
+
+/// The other end of the link; the address itself then has no subnet.
+fn set_peer(context: &mut Context<'_>, address: &mut VirtualAddress, word: &Word) {
+    let Ok(peer) = word.text.parse::<IpAddr>() else {
+        not_an_address(context, word);
+        return;
+    };
+    if peer.is_ipv6() != address.address.is_ipv6() {
+        context
+            .report
+            .warning(
+                word.span,
+                format!(
+                    "{peer} is not of the family of {}: ignored",
+                    address.address
+                ),
+            )
+            .help("the two ends of a link are both IPv4 or both IPv6");
+    } else if address.peer.is_some() {
+        context
+            .report
+            .warning(word.span, "there is a peer already: this one is ignored")
+            .help("a link between two has one other end");
+    } else {
+        let longest = longest_prefix(peer);
+        if address.prefix_length != longest {
+            context
+                .report
+                .warning(
+                    word.span,
+                    format!(
+                        "the prefix length {} is ignored beside a peer",
+                        address.prefix_length
+                    ),
+                )
+                .help("a link between two has no subnet: take the prefix length away");
+        }
+        address.prefix_length = longest;
+        address.peer = Some(peer);
+    }
+}
+
+/// `forever` (an inner none), or seconds; none if it is neither.
+fn lifetime_of(context: &mut Context<'_>, word: &Word) -> Option<Option<Duration>> {
+    if &*word.text == "forever" {
+        return Some(None);
+    }
+    match word.text.parse::<u32>() {
+        // The kernel's number for ever.
+        Ok(u32::MAX) => Some(None),
+        Ok(seconds) => Some(Some(Duration::from_secs(seconds.into()))),
+        Err(_) => {
+            context
+                .report
+                .warning(
+                    word.span,
+                    format!("`{}` is no lifetime: ignored", word.text),
+                )
+                .help("write a number of seconds, or forever");
+            None
+        }
+    }
 }
 
 /// IFNAMSIZ with its zero: the longest label that the kernel takes.
@@ -219,13 +302,40 @@ pub(super) fn unicast_peer(
     Some(peer)
 }
 
+fn set_interface(context: &mut Context<'_>, address: &mut VirtualAddress, device: &Word) {
+    if let Some(first) = &address.interface {
+        context
+            .report
+            .error(
+                device.span,
+                format!("{} is on {first} already", address.address),
+            )
+            .help("an address lives on one interface: take one `dev` away");
+        return;
+    }
+    address.interface = Some(device.text.to_string());
+}
+
 fn set_scope(context: &mut Context<'_>, address: &mut VirtualAddress, scope: &Word) {
-    address.scope = scope_of(context, scope).unwrap_or(address.scope);
+    let Some(value) = scope_of(context, scope) else {
+        return;
+    };
+    if address.address.is_ipv6() && value != 0 {
+        context
+            .report
+            .warning(
+                scope.span,
+                "the scope of an IPv6 address is in the address itself: ignored",
+            )
+            .help("take it away");
+        return;
+    }
+    address.scope = value;
 }
 
 /// The names of `/etc/iproute2/rt_scopes`, and numbers.
 pub(super) fn scope_of(context: &mut Context<'_>, scope: &Word) -> Option<u8> {
-    let number = context.route_number(RouteName::Scope, scope);
+    let number = context.route_number(RouteName::Scope, &scope.text);
     let value = number.and_then(|number| u8::try_from(number).ok());
     if value.is_none() {
         context
@@ -236,6 +346,9 @@ pub(super) fn scope_of(context: &mut Context<'_>, scope: &Word) -> Option<u8> {
     value
 }
 
+/// In a subnet of two addresses or one there is none for a broadcast (RFC 3021).
+const LONGEST_WITH_BROADCAST: u8 = 30;
+
 /// `+` and `-` stand for the address of the subnet with all host bits set, or none.
 fn set_broadcast(context: &mut Context<'_>, address: &mut VirtualAddress, broadcast: &Word) {
     let IpAddr::V4(own) = address.address else {
@@ -244,6 +357,19 @@ fn set_broadcast(context: &mut Context<'_>, address: &mut VirtualAddress, broadc
             .warning(broadcast.span, "IPv6 has no broadcast address: ignored");
         return;
     };
+    if matches!(&*broadcast.text, "+" | "-") && address.prefix_length > LONGEST_WITH_BROADCAST {
+        context
+            .report
+            .warning(
+                broadcast.span,
+                format!(
+                    "a subnet of {} bits has no broadcast address: ignored",
+                    address.prefix_length
+                ),
+            )
+            .help("write the prefix length of the subnet behind the address, or the broadcast address itself");
+        return;
+    }
     let host_bits = u32::MAX
         .checked_shr(u32::from(address.prefix_length))
         .unwrap_or(0);

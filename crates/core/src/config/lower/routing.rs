@@ -1,16 +1,22 @@
 //! Routes and rules, in the words of ip-route(8) and ip-rule(8).
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+mod encapsulation;
+mod route;
+mod rule;
 
-use super::address::{address_and_prefix, not_an_address, scope_of};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::RangeInclusive;
+
+pub(super) use self::route::kept_route;
+pub(super) use self::rule::rule;
+
+use super::address::{address_and_prefix, not_an_address};
+use crate::config::diagnostic::Verdict;
 use crate::config::directive::Context;
-use crate::config::model::{NextHop, Prefix, Route, RouteKind, Rule, RuleAction};
+use crate::config::model::{Prefix, Realms};
 use crate::config::reader::Word;
 use crate::config::route_names::{RouteName, number};
 use crate::config::tree::Statement;
-
-/// The table that packets are looked up in unless a rule says otherwise.
-const MAIN: u32 = 254;
 
 /// The words of a line, one after the other.
 struct Words<'c, 'r, 't> {
@@ -18,9 +24,81 @@ struct Words<'c, 'r, 't> {
     words: std::slice::Iter<'t, Word>,
     /// Something was wrong, so that the line means nothing.
     broken: bool,
+    /// Something is not acted on, without which the line would mean something else.
+    left_out: bool,
 }
 
-impl<'t> Words<'_, '_, 't> {
+impl<'c, 'r, 't> Words<'c, 'r, 't> {
+    fn new(context: &'c mut Context<'r>, statement: &'t Statement) -> Words<'c, 'r, 't> {
+        Words {
+            context,
+            words: statement.words.iter(),
+            broken: false,
+            left_out: false,
+        }
+    }
+
+    /// The next word, if it is `expected`.
+    fn follows(&mut self, expected: &str) -> bool {
+        let follows = self.peek().is_some_and(|word| &*word.text == expected);
+        if follows {
+            self.words.next();
+        }
+        follows
+    }
+
+    /// `inet` or `inet6`: which family it is has been found out before.
+    fn family(&mut self, option: &Word) {
+        if self.peek().is_some() {
+            let finding = self.context.report.advice(
+                option.span,
+                format!("keepalived skips the word behind `{}`", option.text),
+            );
+            finding
+                .keepalived(Verdict::Complains)
+                .help("write it at the end of the line to be understood by both");
+        }
+    }
+
+    /// `protocol`: who has made what the line is about.
+    fn maker(&mut self, option: &Word) -> Option<u8> {
+        let kind = RouteName::Protocol;
+        let number = self.named(option, kind, "protocol of routes", "rt_protos")?;
+        u8::try_from(number).ok()
+    }
+
+    /// keepalived puts back only what bears its own name, and sees to it that it does.
+    fn judge_maker(&mut self, statement: &Statement, maker: Option<u8>, restore: bool) {
+        /// `RTPROT_KEEPALIVED` of linux/rtnetlink.h.
+        const KEEPALIVED: u8 = 18;
+        if restore && maker.is_some_and(|maker| maker != KEEPALIVED) {
+            self.context
+                .report
+                .advice(
+                    statement.name().span,
+                    "keepalived makes the `protocol` of this one its own",
+                )
+                .keepalived(Verdict::Complains)
+                .help("add `no_track`, or take `protocol` away, to mean the same to both");
+        }
+    }
+
+    fn peek(&self) -> Option<&'t Word> {
+        self.words.clone().next()
+    }
+
+    /// What is not acted on, so that the whole line is not.
+    fn leave_out(&mut self, option: &Word, what: &str) {
+        self.left_out = true;
+        self.context
+            .report
+            .warning(
+                option.span,
+                format!("`{}` is not acted on, so {what} is left out", option.text),
+            )
+            .help("it would be another one without");
+    }
+
     /// The word behind an option.
     fn value(&mut self, option: &Word) -> Option<&'t Word> {
         let value = self.words.next();
@@ -50,7 +128,7 @@ impl<'t> Words<'_, '_, 't> {
 
     /// A network; `default` and `all` are that of all addresses.
     fn prefix(&mut self, word: &Word, ipv6: bool) -> Option<Prefix> {
-        if matches!(&*word.text, "default" | "all" | "any") {
+        if matches!(&*word.text, "default" | "default6" | "all" | "any") {
             let address = match ipv6 {
                 true => IpAddr::from(Ipv6Addr::UNSPECIFIED),
                 false => IpAddr::from(Ipv4Addr::UNSPECIFIED),
@@ -65,19 +143,50 @@ impl<'t> Words<'_, '_, 't> {
     }
 
     fn number(&mut self, option: &Word) -> Option<u32> {
+        self.number_of(option, 0..=u32::MAX)
+    }
+
+    fn number_of(&mut self, option: &Word, range: RangeInclusive<u32>) -> Option<u32> {
         let word = self.value(option)?;
-        let number = number(&word.text);
+        let number = number(&word.text).filter(|number| range.contains(number));
         if number.is_none() {
-            let message = format!("`{}` takes a number, not `{}`", option.text, word.text);
+            let (name, least, most) = (&option.text, range.start(), range.end());
+            let message = match *most {
+                u32::MAX => format!("`{name}` takes a number, not `{}`", word.text),
+                _ => format!(
+                    "`{name}` takes a number from {least} to {most}, not `{}`",
+                    word.text
+                ),
+            };
             self.wrong(word, message);
         }
         number
     }
 
+    fn octet(&mut self, option: &Word) -> Option<u8> {
+        let number = self.number_of(option, 0..=u8::MAX.into())?;
+        u8::try_from(number).ok()
+    }
+
+    /// `FIRST-LAST`, or one number.
+    fn range<T: std::str::FromStr + Copy>(&mut self, option: &Word) -> Option<(T, T)> {
+        let word = self.value(option)?;
+        let (first, last) = word
+            .text
+            .split_once('-')
+            .unwrap_or((&word.text, &word.text));
+        let range = first.parse().ok().zip(last.parse().ok());
+        if range.is_none() {
+            let message = format!("`{}` takes FIRST-LAST, not `{}`", option.text, word.text);
+            self.wrong(word, message);
+        }
+        range
+    }
+
     /// A number or a name of one of the files of iproute2.
     fn named(&mut self, option: &Word, kind: RouteName, what: &str, file: &str) -> Option<u32> {
         let word = self.value(option)?;
-        let number = self.context.route_number(kind, word);
+        let number = self.context.route_number(kind, &word.text);
         if number.is_none() {
             self.broken = true;
             self.context
@@ -88,6 +197,68 @@ impl<'t> Words<'_, '_, 't> {
                 ));
         }
         number
+    }
+
+    /// An IP protocol, by its number or its name.
+    fn protocol(&mut self, option: &Word) -> Option<u8> {
+        /// Those that people write rules for, of the registry of assigned numbers.
+        const NAMES: [(&str, u8); 11] = [
+            ("icmp", 1),
+            ("igmp", 2),
+            ("ipip", 4),
+            ("tcp", 6),
+            ("udp", 17),
+            ("dccp", 33),
+            ("gre", 47),
+            ("esp", 50),
+            ("ah", 51),
+            ("ipv6-icmp", 58),
+            ("sctp", 132),
+        ];
+        let word = self.value(option)?;
+        let mut names = NAMES.into_iter();
+        let name = names.find(|(name, _)| word.text.eq_ignore_ascii_case(name));
+        let protocol = name
+            .map(|(_, number)| number)
+            .or_else(|| word.text.parse().ok());
+        if protocol.is_none() {
+            self.context
+                .report
+                .error(word.span, format!("`{}` is no IP protocol", word.text))
+                .help("write its number, from 0 to 255");
+            self.broken = true;
+        }
+        protocol
+    }
+
+    fn traffic_class(&mut self, option: &Word) -> Option<u8> {
+        let kind = RouteName::TrafficClass;
+        let number = self.named(option, kind, "TOS", "rt_dsfield")?;
+        let octet = u8::try_from(number).ok();
+        if octet.is_none() {
+            self.wrong(option, format!("{number} is no TOS: it is from 0 to 255"));
+        }
+        octet
+    }
+
+    /// `[SOURCE/]DESTINATION`.
+    fn realms(&mut self, option: &Word) -> Option<Realms> {
+        let word = self.value(option)?;
+        let (source, destination) = word.text.split_once('/').unwrap_or(("0", &word.text));
+        let mut realm = |text: &str| {
+            let number = self.context.route_number(RouteName::Realm, text)?;
+            u16::try_from(number).ok()
+        };
+        let realms = realm(source).zip(realm(destination));
+        let Some((source, destination)) = realms else {
+            let message = format!("`{}` are no realms", word.text);
+            self.wrong(word, message);
+            return None;
+        };
+        Some(Realms {
+            source,
+            destination,
+        })
     }
 
     fn table(&mut self, option: &Word) -> Option<u32> {
@@ -116,238 +287,9 @@ fn is_ipv6(statement: &Statement) -> bool {
         let address = word.text.split('/').next()?;
         address.parse::<IpAddr>().ok()
     });
-    let said = || statement.words.iter().any(|word| &*word.text == "inet6");
+    let said = || {
+        let mut words = statement.words.iter();
+        words.any(|word| matches!(&*word.text, "inet6" | "default6"))
+    };
     first.map_or_else(said, |address| address.is_ipv6())
-}
-
-/// A line of `virtual_routes` or `static_routes`.
-fn route(context: &mut Context<'_>, statement: &Statement) -> Option<Route> {
-    let mut words = Words {
-        context,
-        words: statement.words.iter(),
-        broken: false,
-    };
-    let ipv6 = is_ipv6(statement);
-    let (mut kind, mut destination) = (RouteKind::Unicast, None);
-    let mut hops = vec![NextHop::default()];
-    let mut route = Route {
-        kind,
-        destination: Prefix {
-            address: Ipv4Addr::UNSPECIFIED.into(),
-            length: 0,
-        },
-        hops: Vec::new(),
-        source: None,
-        table: MAIN,
-        metric: None,
-        scope: None,
-        protocol: None,
-        mtu: None,
-        advertised_segment_size: None,
-        restore: true,
-    };
-    while let Some(option) = words.words.next() {
-        let hop = hops.last_mut();
-        match &*option.text {
-            "unicast" => kind = RouteKind::Unicast,
-            "blackhole" => kind = RouteKind::Blackhole,
-            "unreachable" => kind = RouteKind::Unreachable,
-            "prohibit" => kind = RouteKind::Prohibit,
-            "throw" => kind = RouteKind::Throw,
-            "inet" | "inet6" => {}
-            "to" => {
-                let to = words.value(option);
-                destination = to.and_then(|word| words.prefix(word, ipv6));
-            }
-            "via" | "gw" => {
-                let router = words.address(option);
-                hop.into_iter().for_each(|hop| hop.router = router);
-            }
-            // `or ROUTER`: a second way of the same weight.
-            "or" => {
-                let router = words.address(option);
-                let interface = None;
-                hops.push(NextHop {
-                    router,
-                    interface,
-                    ..NextHop::default()
-                });
-            }
-            "nexthop" => hops.push(NextHop::default()),
-            "dev" | "oif" => {
-                let interface = words.value(option).map(|word| word.text.to_string());
-                hop.into_iter()
-                    .for_each(|hop| hop.interface.clone_from(&interface));
-            }
-            "onlink" => hop.into_iter().for_each(|hop| hop.on_link = true),
-            "weight" => {
-                let weight = words.number(option).and_then(|n| u16::try_from(n).ok());
-                match weight {
-                    Some(weight @ 1..=256) => {
-                        hop.into_iter().for_each(|hop| hop.weight = Some(weight))
-                    }
-                    _ => words.wrong(option, "`weight` is from 1 to 256".to_owned()),
-                }
-            }
-            "src" => route.source = words.address(option),
-            "table" => route.table = words.table(option).unwrap_or(MAIN),
-            "metric" | "priority" | "preference" => route.metric = words.number(option),
-            "scope" => {
-                if let Some(word) = words.value(option) {
-                    route.scope = scope_of(words.context, word);
-                    words.broken |= route.scope.is_none();
-                }
-            }
-            "proto" | "protocol" => {
-                let kind = RouteName::Protocol;
-                let number = words.named(option, kind, "protocol of routes", "rt_protos");
-                route.protocol = number.and_then(|number| u8::try_from(number).ok());
-            }
-            "mtu" => route.mtu = words.number(option),
-            "advmss" => route.advertised_segment_size = words.number(option),
-            "no_track" => route.restore = false,
-            _ if destination.is_none()
-                && option.text.starts_with(|c: char| {
-                    c.is_ascii_hexdigit() || c == ':' || c == 'd' || c == 'a'
-                }) =>
-            {
-                destination = words.prefix(option, ipv6);
-            }
-            other => {
-                let message = format!("`{other}` of a route is not supported");
-                words.wrong(option, message);
-            }
-        }
-    }
-    let broken = words.broken;
-    let Some(destination) = destination else {
-        if !broken {
-            words.wrong(statement.name(), "this route goes nowhere".to_owned());
-        }
-        return None;
-    };
-    hops.retain(|hop| *hop != NextHop::default());
-    // The interface that is named once holds for every way that names none.
-    let interface = hops.iter().find_map(|hop| hop.interface.clone());
-    for hop in &mut hops {
-        hop.interface = hop.interface.take().or_else(|| interface.clone());
-    }
-    if kind == RouteKind::Unicast && hops.is_empty() && !broken {
-        let message = "this route has no way: neither `via` nor `dev`".to_owned();
-        words.wrong(statement.name(), message);
-        return None;
-    }
-    (!broken).then_some(Route {
-        kind,
-        destination,
-        hops,
-        ..route
-    })
-}
-
-/// A route that is put back when it vanishes. keepalived does that only for those that name an
-/// interface before their first `nexthop`.
-pub(super) fn kept_route(context: &mut Context<'_>, statement: &Statement) -> Option<Route> {
-    let route = route(context, statement)?;
-    let mut whole = statement.words.iter().map(|word| &*word.text);
-    let names_interface = whole
-        .by_ref()
-        .take_while(|word| *word != "nexthop")
-        .any(|word| word == "dev" || word == "oif");
-    if route.restore && !names_interface {
-        context
-            .report
-            .warning(statement.name().span, "this route names no interface")
-            .label("keepalived does not put it back when it vanishes; elver does")
-            .help("add `dev INTERFACE`, or `no_track`");
-    }
-    Some(route)
-}
-
-/// A line of `virtual_rules` or `static_rules`.
-pub(super) fn rule(context: &mut Context<'_>, statement: &Statement) -> Option<Rule> {
-    let mut words = Words {
-        context,
-        words: statement.words.iter(),
-        broken: false,
-    };
-    let ipv6 = is_ipv6(statement);
-    let (mut action, mut preference) = (None, None);
-    let mut rule = Rule {
-        ipv6,
-        inverted: false,
-        from: None,
-        to: None,
-        input: None,
-        output: None,
-        mark: None,
-        preference: 0,
-        action: RuleAction::Table(MAIN),
-        restore: true,
-    };
-    while let Some(option) = words.words.next() {
-        match &*option.text {
-            "inet" | "inet6" | "type" => {}
-            "not" => rule.inverted = true,
-            "from" => {
-                let from = words.value(option);
-                rule.from = from.and_then(|word| words.prefix(word, ipv6));
-            }
-            "to" => {
-                let to = words.value(option);
-                rule.to = to.and_then(|word| words.prefix(word, ipv6));
-            }
-            "iif" | "dev" => rule.input = words.value(option).map(|word| word.text.to_string()),
-            "oif" => rule.output = words.value(option).map(|word| word.text.to_string()),
-            "fwmark" => rule.mark = mark(&mut words, option),
-            "preference" | "priority" | "order" => preference = words.number(option),
-            "table" | "lookup" => action = words.table(option).map(RuleAction::Table),
-            "goto" => action = words.number(option).map(RuleAction::Goto),
-            "blackhole" => action = Some(RuleAction::Blackhole),
-            "unreachable" => action = Some(RuleAction::Unreachable),
-            "prohibit" => action = Some(RuleAction::Prohibit),
-            "no_track" => rule.restore = false,
-            other => {
-                let message = format!("`{other}` of a rule is not supported");
-                words.wrong(option, message);
-            }
-        }
-    }
-    if words.broken {
-        return None;
-    }
-    let Some(action) = action else {
-        let message = "this rule does nothing: it names no `table`".to_owned();
-        words.wrong(statement.name(), message);
-        return None;
-    };
-    let preference = preference.unwrap_or_else(|| {
-        let context = words.context;
-        let preference = context.rule_preferences.take(ipv6);
-        context
-            .report
-            .warning(statement.name().span, "this rule has no `preference`")
-            .label(format!("it gets {preference}, as from keepalived"))
-            .help("write `preference NUMBER`: without, it depends on the rules before this one");
-        preference
-    });
-    Some(Rule {
-        action,
-        preference,
-        ..rule
-    })
-}
-
-/// `MARK[/MASK]`.
-fn mark(words: &mut Words<'_, '_, '_>, option: &Word) -> Option<(u32, u32)> {
-    let word = words.value(option)?;
-    let (mark, mask) = match word.text.split_once('/') {
-        Some((mark, mask)) => (number(mark), number(mask)),
-        None => (number(&word.text), Some(u32::MAX)),
-    };
-    let mark = mark.zip(mask);
-    if mark.is_none() {
-        words.wrong(word, format!("`{}` is no mark", word.text));
-    }
-    mark
 }
