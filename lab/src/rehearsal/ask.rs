@@ -16,13 +16,16 @@ use crate::{Error, Host, Result};
 /// How long an answer may take.
 const ANSWER_LIMIT: Duration = Duration::from_secs(3);
 /// How long a datagram may be under way, of which no answer is to be expected.
-const ONE_WAY: Duration = Duration::from_millis(300);
+const UNDER_WAY: Duration = Duration::from_millis(300);
 /// How often a datagram is sent, since one may be lost.
 const SENDINGS: usize = 2;
 /// So many failures in a row say enough.
 const ENOUGH_FAILURES: usize = 3;
 /// As much of an answer as is read.
 const LONGEST_ANSWER: u64 = 1 << 16;
+
+/// Why an answer does not come (`ip_vs_core.c`: there is no connection that it belongs to).
+pub(super) const ONE_WAY: &str = "by NAT, one-packet scheduling (ops) brings no answer back";
 
 /// What became of one connection.
 #[derive(Debug, Clone)]
@@ -120,7 +123,7 @@ impl<'a> Asking<'a> {
                 let socket = UdpSocket::bind(from)?;
                 socket.connect(call.to)?;
                 let limit = if call.is_one_way {
-                    ONE_WAY
+                    UNDER_WAY
                 } else {
                     ANSWER_LIMIT
                 };
@@ -148,8 +151,11 @@ impl<'a> Asking<'a> {
             (Ok(octets), Some(server)) => self.is_of(&octets, call, server),
             (Ok(_), None) => Err("something answered that is no server of the lab".to_owned()),
             (Err(error), None) => Err(words(&error)),
-            // That it came is all that there is to see.
-            (Err(_), Some(server)) if call.is_one_way => Ok(server),
+            (Err(_), Some(server)) if call.is_one_way => match &call.question {
+                // That it came is all that there is to see, unless it was a question.
+                None => Ok(server),
+                Some(_) => Err(format!("it reached {}; {ONE_WAY}", self.name(server))),
+            },
             (Err(error), Some(server)) => Err(format!(
                 "it reached {}, whose answer did not come: {}",
                 self.name(server),

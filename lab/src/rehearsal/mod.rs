@@ -106,7 +106,7 @@ fn rehearse(lab: &Lab, options: &Options, topology: &Topology, elver: &Path) -> 
 
 fn tell_network(network: &Network, topology: &Topology) {
     title("The network");
-    for (name, node, host) in network.nodes(topology) {
+    for (name, node, _) in network.nodes(topology) {
         let mut line = format!("{name:<16}");
         for interface in &node.interfaces {
             let shown: Vec<String> = interface
@@ -124,9 +124,6 @@ fn tell_network(network: &Network, topology: &Topology) {
             let _ = write!(line, " {}: {shown}{more}", interface.name);
         }
         println!("{line}");
-        if host.is_none() {
-            println!("{:<16} on the director itself", "");
-        }
     }
     for server in topology
         .servers

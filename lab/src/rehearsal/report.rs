@@ -9,7 +9,7 @@ use elver_core::topology::{Call, Destination, Topology};
 use etherparse::{NetSlice, SlicedPacket, TransportSlice};
 use serde::Serialize;
 
-use super::ask::Answer;
+use super::ask::{Answer, ONE_WAY};
 use super::part;
 use crate::capture::Frame;
 
@@ -63,7 +63,7 @@ pub struct ServerReport {
     pub answered: usize,
     /// By which way its answers came, if any did.
     pub way: Option<Way>,
-    /// Why it has answered nothing, where that is known.
+    /// Why it has answered nothing, or nothing that arrived.
     pub why_not: Option<String>,
 }
 
@@ -176,10 +176,11 @@ fn server(
         (true, true) => Some(Way::Both),
         (false, false) => None,
     };
-    let why_not = clients
-        .is_empty()
-        .then(|| why_not(destination, status))
-        .flatten();
+    let why_not = match (clients.is_empty(), way) {
+        (true, _) => Some(why_not(destination, status)),
+        (false, None) if call.is_one_way => Some(format!("packets arrive, and {ONE_WAY}")),
+        (false, _) => None,
+    };
     ServerReport {
         name: topology.servers[destination.server].name.clone(),
         address: destination.address,
@@ -195,12 +196,12 @@ fn server(
 }
 
 /// What the file or the director says of a server that answered nobody.
-fn why_not(destination: &Destination, status: &str) -> Option<String> {
+fn why_not(destination: &Destination, status: &str) -> String {
     if destination.is_sorry {
-        return Some("it is the sorry server, for when nobody else serves".to_owned());
+        return "it is the sorry server, for when nobody else serves".to_owned();
     }
     if destination.weight == 0 {
-        return Some("its weight is 0".to_owned());
+        return "its weight is 0".to_owned();
     }
     let address = destination.address.ip().to_string();
     let mut checks = part(status, "Real servers");
@@ -209,7 +210,7 @@ fn why_not(destination: &Destination, status: &str) -> Option<String> {
         let is_its = names.split_whitespace().any(|word| word.contains(&address));
         is_its.then(|| format!("it is down: {}", detail.trim()))
     });
-    Some(down.unwrap_or_else(|| "the scheduler chose others".to_owned()))
+    down.unwrap_or_else(|| "no connection was sent to it".to_owned())
 }
 
 /// Who sent answers into the router.
