@@ -91,7 +91,7 @@ fn fixture(name: &str) -> PathBuf {
 
 /// A file for one test.
 fn written(name: &str, text: &str) -> PathBuf {
-    let path = std::env::temp_dir().join(format!("elver-rehearsal-{}-{name}", std::process::id()));
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     std::fs::write(&path, text).expect("a file is written");
     path
 }
@@ -215,7 +215,8 @@ fn what_does_not_answer_is_said_and_fails() {
 
 #[test]
 fn scripts_of_the_file_are_not_run() {
-    let trace = std::env::temp_dir().join(format!("elver-rehearsal-{}-trace", std::process::id()));
+    let trace =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("trace-{}", std::process::id()));
     let script = format!("\"/usr/bin/touch {}\"", trace.display());
     let file = written(
         "scripts.conf",
