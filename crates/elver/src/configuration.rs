@@ -39,15 +39,43 @@ pub(crate) enum Told {
     InLog,
 }
 
+/// What becomes of lines in error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Errors {
+    /// The configuration cannot run: what is in force is better.
+    Forbid,
+    /// They are left out where keepalived leaves them out: nothing is in force yet, and whoever
+    /// has run a file with keepalived can run it.
+    LeftOut,
+}
+
 /// Reads a configuration. Whatever there is to say about the file is told; it fails only if
 /// the configuration cannot run.
-pub(crate) fn load(origin: &Origin, told: Told) -> Result<Configuration, Failure> {
-    let loaded = read(origin)?;
-    match told {
-        Told::OnConsole => print(&loaded.diagnostics),
-        Told::InLog => log(&loaded.diagnostics),
+pub(crate) fn load(origin: &Origin, told: Told, errors: Errors) -> Result<Configuration, Failure> {
+    let mut loaded = read(origin)?;
+    tell(&loaded.diagnostics, told);
+    if errors == Errors::LeftOut
+        && let Some(remainder) = loaded.remainder.take()
+    {
+        tell(&[left_out(origin)], told);
+        return Ok(remainder);
     }
     usable(loaded, origin)
+}
+
+fn tell(diagnostics: &[Diagnostic], told: Told) {
+    match told {
+        Told::OnConsole => print(diagnostics),
+        Told::InLog => log(diagnostics),
+    }
+}
+
+fn left_out(origin: &Origin) -> Diagnostic {
+    let path = origin.file.display();
+    Diagnostic::about_the_host(
+        format!("{path}: what is in error is left out, and the rest runs, as with keepalived"),
+        format!("mend it: a reload refuses a file with errors; `elver check {path}` shows them"),
+    )
 }
 
 /// [`load`], for somebody who reads the file as well and is told there.
@@ -89,8 +117,11 @@ pub(crate) fn check(
 ) -> Result<(), Failure> {
     let mut loaded = read(origin)?;
     loaded.diagnostics.extend(host::review(&loaded));
+    if loaded.remainder.is_some() {
+        loaded.diagnostics.push(would_be_left_out(origin));
+    }
     if let (Some(peer), Some(configuration)) = (peer, &loaded.configuration) {
-        let other = load(peer, Told::OnConsole)?;
+        let other = load(peer, Told::OnConsole, Errors::Forbid)?;
         let name = peer.file.display().to_string();
         let found = config::compare(configuration, &other, &name);
         loaded.diagnostics.extend(found);
@@ -189,6 +220,14 @@ fn log(diagnostics: &[Diagnostic]) {
             Severity::Note => tracing::info!("{diagnostic}"),
         }
     }
+}
+
+fn would_be_left_out(origin: &Origin) -> Diagnostic {
+    let path = origin.file.display();
+    Diagnostic::about_the_host(
+        format!("{path}: a start would leave out what is in error, as keepalived does"),
+        "mend it: a reload changes nothing with such a file",
+    )
 }
 
 /// What `elver check --json` prints.

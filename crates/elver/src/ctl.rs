@@ -79,7 +79,11 @@ pub(crate) fn difference(file: &Path, instance: &Instance) -> Result<(), Failure
         instance: instance.clone(),
         all_includes: false,
     };
-    configuration::load(&origin, configuration::Told::OnConsole)?;
+    configuration::load(
+        &origin,
+        configuration::Told::OnConsole,
+        configuration::Errors::Forbid,
+    )?;
     let path = std::path::absolute(file).map_err(Failure::system(file.display().to_string()))?;
     match control::ask(instance, &Request::Difference(path))? {
         Response::Difference(lines) if lines.is_empty() => {

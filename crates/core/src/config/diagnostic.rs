@@ -315,6 +315,12 @@ impl Report {
         self.errors() > 0
     }
 
+    /// Whether keepalived goes on without whatever is in error here.
+    pub(crate) fn keepalived_leaves_errors_out(&self) -> bool {
+        let mut kept = self.errors.findings.iter();
+        self.errors.more == 0 && kept.all(|error| error.keepalived == Verdict::Complains)
+    }
+
     /// How many such things there are.
     pub(crate) fn errors(&self) -> usize {
         self.errors.count()

@@ -347,7 +347,16 @@ impl Context<'_> {
         let mut values = Vec::with_capacity(keyword.arguments.len());
         for argument in keyword.arguments {
             let (argument, optional) = match argument {
-                Argument::Rest(_) => return Some(values),
+                Argument::Rest(_) => {
+                    if let (Some(verdict), 1) = (keyword.if_missing, statement.words.len()) {
+                        self.unusable(keyword, statement.name().span, || {
+                            format!("`{}` needs {}", keyword.name, argument)
+                        })
+                        .keepalived(verdict);
+                        return None;
+                    }
+                    return Some(values);
+                }
                 Argument::Optional(argument) => (*argument, true),
                 argument => (argument, false),
             };
@@ -358,11 +367,7 @@ impl Context<'_> {
                 self.unusable(keyword, statement.name().span, || {
                     format!("`{}` needs {}", keyword.name, argument)
                 })
-                .keepalived(if keyword.takes_no_other_words {
-                    Verdict::Complains
-                } else {
-                    Verdict::Stops
-                });
+                .keepalived(keyword.if_missing.unwrap_or(Verdict::Stops));
                 return None;
             };
             match value(argument, word) {

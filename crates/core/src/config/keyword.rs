@@ -183,6 +183,9 @@ pub struct Keyword {
     pub if_deprecated: Verdict,
     /// Keepalived complains of a line that has fewer words or more, and passes over its block.
     pub takes_no_other_words: bool,
+    /// What keepalived says where a word is missing that it needs, if that is not what it says
+    /// of most keywords, which stop it; of those that take any number of words, if it needs one.
+    pub if_missing: Option<Verdict>,
 }
 
 impl Keyword {
@@ -211,6 +214,22 @@ impl Keyword {
 
     const fn takes_no_other_words(mut self) -> Keyword {
         self.takes_no_other_words = true;
+        self.if_missing = Some(Verdict::Complains);
+        self
+    }
+
+    const fn complains_if_missing(mut self) -> Keyword {
+        self.if_missing = Some(Verdict::Complains);
+        self
+    }
+
+    const fn stops_if_missing(mut self) -> Keyword {
+        self.if_missing = Some(Verdict::Stops);
+        self
+    }
+
+    const fn ignored_if_missing(mut self) -> Keyword {
+        self.if_missing = Some(Verdict::Accepts);
         self
     }
 
@@ -231,6 +250,7 @@ const fn keyword(name: &'static str, arguments: &'static [Argument], state: Stat
         deprecated: None,
         if_deprecated: Verdict::Accepts,
         takes_no_other_words: false,
+        if_missing: None,
     }
 }
 

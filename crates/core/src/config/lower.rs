@@ -25,7 +25,7 @@ use super::diagnostic::Report;
 use super::directive::{Context, Directive, NotActedOn, RulePreferences};
 use super::keyword::BlockKind;
 use super::model::{
-    ClientCertificate, Configuration, Global, Nftables, Pacing, Probe, ScriptUser, Statics,
+    ClientCertificate, Configuration, Global, Nftables, Pacing, Probe, Script, ScriptUser, Statics,
     Tracker, VirtualServer, VrrpVersion,
 };
 use super::reader::Word;
@@ -121,6 +121,11 @@ impl Lowering {
     /// The name of the instance, if the file has given it one so far.
     pub(crate) fn instance(&self) -> Option<&str> {
         self.global.instance.as_deref()
+    }
+
+    /// The user of scripts that name none, if the file has given one.
+    pub(crate) fn script_user(&self) -> Option<&ScriptUser> {
+        self.script_user.as_ref()
     }
 
     fn outermost(&mut self, context: &mut Context<'_>, directive: &Directive<'_>) {
@@ -298,12 +303,13 @@ impl Lowering {
         }
     }
 
-    /// The configuration, unless something in the report forbids one.
+    /// The configuration without what is in error, none where keepalived would not go on
+    /// without it either, or would go on with it; and the scripts that nothing tracks.
     pub(crate) fn finish(
         mut self,
         start: Option<Span>,
         report: &mut Report,
-    ) -> Option<Configuration> {
+    ) -> (Option<Configuration>, Vec<Script>) {
         self.not_acted_on.report(report);
         if self.understood == 0
             && self.not_understood > 0
@@ -354,7 +360,7 @@ impl Lowering {
             &self.trackers,
             report,
         );
-        let trackers = self.trackers.finish(usual_user, |tracker| {
+        let (trackers, untracked) = self.trackers.finish(usual_user, |tracker| {
             instances
                 .iter()
                 .flat_map(|instance| &instance.value.tracked)
@@ -366,8 +372,9 @@ impl Lowering {
         for notify in of_groups.chain(of_instances) {
             notify.run_as(usual_user);
         }
-        if report.has_errors() {
-            return None;
+        let is_nothing = self.understood == 0 && report.has_errors();
+        if is_nothing || !report.keepalived_leaves_errors_out() {
+            return (None, untracked);
         }
         for address in &mut self.statics.addresses {
             address
@@ -380,7 +387,7 @@ impl Lowering {
             lvs_notify_fifo: self.lvs_notify_fifo.finish(usual_user),
             ..self.global
         };
-        Some(Configuration {
+        let configuration = Configuration {
             global: self.director.finish(global, usual_user),
             sync_groups,
             instances: instances.into_iter().map(|read| read.value).collect(),
@@ -389,7 +396,8 @@ impl Lowering {
             pacing: self.pacing,
             client_certificate: self.client_certificate,
             virtual_servers,
-        })
+        };
+        (Some(configuration), untracked)
     }
 }
 

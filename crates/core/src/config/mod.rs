@@ -32,7 +32,7 @@ pub use peers::compare;
 pub use source::{FileId, Position, Source, Span};
 
 use lower::Lowering;
-use model::Configuration;
+use model::{Configuration, Script, ScriptUser};
 
 use tree::Tree;
 
@@ -41,8 +41,16 @@ use tree::Tree;
 pub struct Loaded {
     /// The configuration, unless one of the diagnostics is an error.
     pub configuration: Option<Configuration>,
+    /// Where errors forbid the configuration: what is left of it without the lines in error,
+    /// if keepalived leaves each of them out as well and goes on. For a start, which is better
+    /// with a part than with nothing; never in the place of a whole one that runs.
+    pub remainder: Option<Configuration>,
     /// Everything that there is to say, in the order of the files.
     pub diagnostics: Vec<Diagnostic>,
+    /// Scripts that nothing tracks, at which keepalived's test looks all the same.
+    pub untracked_scripts: Vec<Script>,
+    /// `script_user`: that of scripts that name none.
+    pub script_user: Option<ScriptUser>,
     /// Paths of the files with a password in them, in the order in which they were opened.
     pub files_with_secrets: Vec<String>,
 }
@@ -82,9 +90,17 @@ pub fn load(source: &dyn Source, path: &str) -> Loaded {
         file,
         ..Span::default()
     }));
-    let configuration = lowering.finish(start, &mut report);
+    let script_user = lowering.script_user().cloned();
+    let (left, untracked_scripts) = lowering.finish(start, &mut report);
+    let (configuration, remainder) = match left {
+        Some(left) if report.has_errors() => (None, Some(left)),
+        left => (left, None),
+    };
     Loaded {
         configuration,
+        remainder,
+        untracked_scripts,
+        script_user,
         files_with_secrets: report.files_with_secrets(&files),
         diagnostics: report.into_diagnostics(&files),
     }

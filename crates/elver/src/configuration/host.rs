@@ -6,11 +6,12 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use elver_core::config::model::{
-    Configuration, Probe, Route, Rule, Script, Tracker, VirtualAddress, VrrpInstance,
+    Configuration, Probe, Route, Rule, Script, ScriptUser, Tracker, VirtualAddress, VrrpInstance,
 };
 use elver_core::config::{Diagnostic, Loaded, Severity, Verdict};
 use elver_sys::namespace::NetworkNamespace;
 use elver_sys::netlink::{InterfaceAddress, Link, Netlink};
+use elver_sys::privilege::User;
 use elver_sys::script;
 
 /// What is doubtful about a configuration on this host. Nothing of it keeps a file from
@@ -21,7 +22,8 @@ pub(super) fn review(loaded: &Loaded) -> Vec<Diagnostic> {
         .iter()
         .filter_map(|path| readable_by_others(path))
         .collect();
-    let Some(configuration) = &loaded.configuration else {
+    let configuration = loaded.configuration.as_ref();
+    let Some(configuration) = configuration.or(loaded.remainder.as_ref()) else {
         return diagnostics;
     };
     match devices(configuration.global.network_namespace.as_deref()) {
@@ -42,8 +44,14 @@ pub(super) fn review(loaded: &Loaded) -> Vec<Diagnostic> {
         )),
     }
     diagnostics.extend(copies(configuration));
-    diagnostics.extend(programs(configuration));
-    diagnostics.extend(scripts(configuration));
+    // Without an instance keepalived has no process that would look at them.
+    let untracked = match configuration.instances.is_empty() {
+        true => &[],
+        false => &loaded.untracked_scripts[..],
+    };
+    diagnostics.extend(programs(configuration, untracked));
+    diagnostics.extend(users(loaded, configuration));
+    diagnostics.extend(scripts(configuration, untracked));
     diagnostics
 }
 
@@ -241,13 +249,14 @@ fn is_within(address: IpAddr, network: IpAddr, length: u8) -> bool {
 }
 
 /// Programs of scripts that are not here.
-fn programs(configuration: &Configuration) -> Vec<Diagnostic> {
-    let tracked = &configuration.trackers.scripts;
+fn programs(configuration: &Configuration, untracked: &[Script]) -> Vec<Diagnostic> {
+    let tracked = configuration.trackers.scripts.iter();
+    let in_blocks: Vec<&Script> = tracked.map(|each| &each.script).chain(untracked).collect();
     let is_tracked = |program: &str| {
-        let mut commands = tracked.iter().map(|each| &each.script.command);
+        let mut commands = in_blocks.iter().map(|each| &each.command);
         commands.any(|command| command.first().is_some_and(|first| first == program))
     };
-    let scripts = all_scripts(configuration).into_iter();
+    let scripts = all_scripts(configuration).into_iter().chain(untracked);
     let mut named: Vec<&String> = scripts.filter_map(|each| each.command.first()).collect();
     named.sort();
     named.dedup();
@@ -270,13 +279,42 @@ fn programs(configuration: &Configuration) -> Vec<Diagnostic> {
     missing.collect()
 }
 
+/// Users and groups of scripts that are not here.
+fn users(loaded: &Loaded, configuration: &Configuration) -> Vec<Diagnostic> {
+    let scripts = all_scripts(configuration).into_iter();
+    let scripts = scripts.chain(&loaded.untracked_scripts);
+    let mut named: Vec<&ScriptUser> = scripts
+        .filter_map(|script| script.user.as_ref())
+        .chain(&loaded.script_user)
+        .collect();
+    named.sort();
+    named.dedup();
+    let unknown = named.into_iter().filter_map(|user| {
+        let error = User::find(&user.name, user.group.as_deref()).err()?;
+        Some(Diagnostic {
+            keepalived: Verdict::Complains,
+            ..Diagnostic::about_the_host(
+                format!("the user of a script: {error}"),
+                "until then, each run of such a script fails",
+            )
+        })
+    });
+    unknown.collect()
+}
+
 /// keepalived's warning of scripts that run without `enable_script_security`.
-fn scripts(configuration: &Configuration) -> Option<Diagnostic> {
+fn scripts(configuration: &Configuration, untracked: &[Script]) -> Option<Diagnostic> {
     if configuration.global.script_security {
         return None;
     }
+    let is_known = |script: &&Script| {
+        let user = script.user.as_ref();
+        user.is_none_or(|user| User::find(&user.name, user.group.as_deref()).is_ok())
+    };
     let mut there = all_scripts(configuration)
         .into_iter()
+        .chain(untracked)
+        .filter(is_known)
         .filter_map(|script| script.command.first())
         .filter(|program| script::find(program).is_ok_and(|path| path.is_file()));
     let first = there.next()?;

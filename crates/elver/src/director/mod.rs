@@ -68,7 +68,7 @@ use self::pulse::Pulse;
 use self::reloading::Timetable;
 use self::services::{ServerPlaces, presumed};
 use self::virtual_routers::VirtualRouters;
-use crate::configuration::{self, Told};
+use crate::configuration::{self, Errors, Told};
 use crate::control::{self, Asked};
 use crate::data_plane::DataPlane;
 use crate::discovery::{self, Discovery};
@@ -110,7 +110,7 @@ pub(crate) fn run(
     mut manner: Manner,
     ready: &mut dyn FnMut(),
 ) -> Result<(), Failure> {
-    let configuration = files.configuration(&manner)?;
+    let configuration = files.configuration(&manner, Errors::LeftOut)?;
     let instance = &manner::named(&configuration, instance);
     manner.enter_namespace(&configuration)?;
     manner.predecessor = Predecessor::of(instance);
@@ -172,7 +172,7 @@ pub(crate) struct Files {
 
 impl Files {
     /// The configuration as keepalived.conf has it now, or an empty one.
-    fn configuration(&mut self, manner: &Manner) -> Result<Configuration, Failure> {
+    fn configuration(&mut self, manner: &Manner, errors: Errors) -> Result<Configuration, Failure> {
         if manner.of_real_server {
             return Ok(Configuration::default());
         }
@@ -191,7 +191,7 @@ impl Files {
             true => Told::OnConsole,
             false => Told::InLog,
         };
-        let configuration = configuration::load(&self.origin, told)?;
+        let configuration = configuration::load(&self.origin, told, errors)?;
         // One that goes later is no reason to give up what it said.
         self.may_be_absent = false;
         let configuration = manner.left_out.of(configuration);
@@ -808,15 +808,18 @@ mod tests {
             settings: None,
             discovery: discovery::Asked::default(),
         };
-        assert!(files(false).configuration(&manner).is_err());
+        assert!(files(false).configuration(&manner, Errors::Forbid).is_err());
         let empty = Configuration::default();
         let mut files = files(true);
-        assert_eq!(files.configuration(&manner).unwrap(), empty);
+        assert_eq!(files.configuration(&manner, Errors::Forbid).unwrap(), empty);
 
         let text = "vrrp_instance VI_1 {\n    interface lo\n    virtual_router_id 1\n}\n";
         std::fs::write(&file, text).unwrap();
-        assert_ne!(files.configuration(&manner).unwrap(), empty);
+        assert_ne!(files.configuration(&manner, Errors::Forbid).unwrap(), empty);
         std::fs::remove_dir_all(&folder).unwrap();
-        assert!(files.configuration(&manner).is_err(), "it was there");
+        assert!(
+            files.configuration(&manner, Errors::Forbid).is_err(),
+            "it was there"
+        );
     }
 }

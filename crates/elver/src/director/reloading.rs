@@ -14,6 +14,7 @@ use elver_sys::calendar::{CalendarTime, calendar_at, seconds_of};
 use elver_sys::dump_file;
 
 use super::Director;
+use crate::configuration::Errors;
 use crate::failure::Failure;
 use crate::instance::{Instance, remove_if_there};
 
@@ -40,7 +41,7 @@ impl Director {
         if let Some(path) = &busy {
             said("made", path, make_busy_file(path));
         }
-        let read = self.files.configuration(&self.manner);
+        let read = self.files.configuration(&self.manner, Errors::Forbid);
         if let Some(path) = &busy {
             said("removed", path, remove_if_there(path));
         }

@@ -162,7 +162,11 @@ fn run(options: Options, instance: &Instance) -> Result<ExitCode, Failure> {
         return serve(origin, &options, None, instance);
     }
     // While whoever typed this is there to read it.
-    let configuration = configuration::load(&origin, configuration::Told::OnConsole)?;
+    let configuration = configuration::load(
+        &origin,
+        configuration::Told::OnConsole,
+        configuration::Errors::LeftOut,
+    )?;
     if Predecessor::is_there(&director::named(&configuration, instance)) {
         return serve(origin, &options, None, instance);
     }

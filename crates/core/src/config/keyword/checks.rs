@@ -46,8 +46,8 @@ pub(super) const HTTP_GET: &[Keyword] = connecting![acted;
     acted("check_path", &[CHECK_PATH]),
     acted("nb_get_retry", &[number(0, UNSIGNED)]).use_instead("retry"),
     acted("url", &[]).opens(BlockKind::Url),
-    acted("virtualhost", &[NAME]),
-    acted("http_protocol", &[Choice(&["1.0", "1.1", "1.0C", "1.0c"])]),
+    acted("virtualhost", &[NAME]).complains_if_missing(),
+    acted("http_protocol", &[Choice(&["1.0", "1.1", "1.0C", "1.0c"])]).complains_if_missing(),
     acted("enable_sni", &[OPTIONAL_BOOLEAN]),
     acted("sni_name", &[NAME]),
     acted("fast_recovery", &[OPTIONAL_BOOLEAN]),
@@ -59,7 +59,7 @@ pub(super) const URL: &[Keyword] = &[
     acted("path", &[Word("a path")]),
     acted("digest", &[Word("an MD5 digest")]),
     acted("status_code", &[Rest("CODE or FROM-TO …")]),
-    acted("virtualhost", &[NAME]),
+    acted("virtualhost", &[NAME]).complains_if_missing(),
     acted("regex", &[Rest("a regular expression")]),
     acted("regex_no_match", &[]),
     acted("regex_options", &[Rest("options")]),
@@ -67,16 +67,17 @@ pub(super) const URL: &[Keyword] = &[
         "regex_stack",
         &[number(0, UNSIGNED), number(0, UNSIGNED)],
         "the stack of an expression grows as it has to",
-    ),
-    acted("regex_min_offset", &[number(0, UNSIGNED)]),
-    acted("regex_max_offset", &[number(0, UNSIGNED)]),
+    )
+    .complains_if_missing(),
+    acted("regex_min_offset", &[number(0, UNSIGNED)]).complains_if_missing(),
+    acted("regex_max_offset", &[number(0, UNSIGNED)]).complains_if_missing(),
     acted("tls_compliant", &[OPTIONAL_BOOLEAN]),
 ];
 
 /// `SMTP_CHECK`.
 pub(super) const SMTP_CHECK: &[Keyword] = connecting![acted;
     acted("check_path", &[CHECK_PATH]),
-    acted("helo_name", &[NAME]),
+    acted("helo_name", &[NAME]).complains_if_missing(),
     acted("host", &[]).opens(BlockKind::SmtpHost),
 ];
 
@@ -131,5 +132,6 @@ pub(super) const FILE_CHECK: &[Keyword] = &[
             number(-(i32::MAX as i64), i32::MAX as i64),
             Optional(&Choice(&["reverse", "noreverse"])),
         ],
-    ),
+    )
+    .complains_if_missing(),
 ];

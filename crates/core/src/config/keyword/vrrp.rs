@@ -33,22 +33,24 @@ pub(super) const SCRIPT_BLOCK: &[Keyword] = &[
 
 /// `track_file`.
 pub(super) const TRACK_FILE: &[Keyword] = &[
-    acted("file", &[PATH]),
+    acted("file", &[PATH]).complains_if_missing(),
     acted(
         "weight",
         &[number(-254, 254), Optional(&Choice(&["reverse"]))],
-    ),
+    )
+    .complains_if_missing(),
     acted("init_file", &[Rest("[VALUE] [overwrite]")]),
 ];
 
 /// `vrrp_track_process`.
 pub(super) const TRACK_PROCESS: &[Keyword] = &[
-    acted("process", &[Rest("COMMAND [arguments]")]),
+    acted("process", &[Rest("COMMAND [arguments]")]).stops_if_missing(),
     acted("param_match", &[Optional(&Choice(&["initial", "partial"]))]),
     acted(
         "weight",
         &[number(-254, 254), Optional(&Choice(&["reverse"]))],
-    ),
+    )
+    .complains_if_missing(),
     acted("quorum", &[number(1, 65535)]),
     acted("quorum_max", &[number(0, 65535)]),
     acted("delay", &[seconds(0, LONGEST)]),
@@ -73,11 +75,11 @@ pub(super) const SYNC_GROUP: &[Keyword] = &[
     acted("track_file", &[]).list(),
     acted("track_process", &[]).list(),
     acted("track_bfd", &[]).list(),
-    acted("notify", &[SCRIPT]),
-    acted("notify_master", &[SCRIPT]),
-    acted("notify_backup", &[SCRIPT]),
-    acted("notify_fault", &[SCRIPT]),
-    acted("notify_stop", &[SCRIPT]),
+    acted("notify", &[SCRIPT]).stops_if_missing(),
+    acted("notify_master", &[SCRIPT]).stops_if_missing(),
+    acted("notify_backup", &[SCRIPT]).stops_if_missing(),
+    acted("notify_fault", &[SCRIPT]).stops_if_missing(),
+    acted("notify_stop", &[SCRIPT]).stops_if_missing(),
     acted("notify_priority_changes", &[OPTIONAL_BOOLEAN]),
     acted("smtp_alert", &[OPTIONAL_BOOLEAN]),
     acted("global_tracking", &[]),
@@ -150,13 +152,13 @@ pub(super) const INSTANCE: &[Keyword] = &[
     acted("no_accept", &[]),
     acted("skip_check_adv_addr", &[OPTIONAL_BOOLEAN]),
     acted("strict_mode", &[OPTIONAL_BOOLEAN]),
-    acted("notify", &[SCRIPT]),
-    acted("notify_master", &[SCRIPT]),
-    acted("notify_backup", &[SCRIPT]),
-    acted("notify_fault", &[SCRIPT]),
-    acted("notify_stop", &[SCRIPT]),
+    acted("notify", &[SCRIPT]).stops_if_missing(),
+    acted("notify_master", &[SCRIPT]).stops_if_missing(),
+    acted("notify_backup", &[SCRIPT]).stops_if_missing(),
+    acted("notify_fault", &[SCRIPT]).stops_if_missing(),
+    acted("notify_stop", &[SCRIPT]).stops_if_missing(),
     acted("notify_deleted", &[SCRIPT]),
-    acted("notify_master_rx_lower_pri", &[SCRIPT]),
+    acted("notify_master_rx_lower_pri", &[SCRIPT]).stops_if_missing(),
     acted("notify_priority_changes", &[OPTIONAL_BOOLEAN]),
     acted("garp_master_delay", &[SECONDS]),
     acted("garp_master_repeat", &[COUNT]),
@@ -172,7 +174,7 @@ pub(super) const INSTANCE: &[Keyword] = &[
     acted("lower_prio_no_advert", &[OPTIONAL_BOOLEAN]),
     acted("higher_prio_send_advert", &[OPTIONAL_BOOLEAN]),
     acted("owner_ignore_adverts", &[OPTIONAL_BOOLEAN]),
-    idle("kernel_rx_buf_size", &[COUNT], QUEUES),
+    idle("kernel_rx_buf_size", &[COUNT], QUEUES).complains_if_missing(),
 ];
 
 /// `authentication`.

@@ -37,15 +37,15 @@ pub(super) fn address_and_prefix(context: &mut Context<'_>, word: &Word) -> Opti
         Some(_) => {
             context
                 .report
-                .error(
+                .warning(
                     word.span,
                     format!(
-                        "the prefix length of `{}` is not from 0 to {longest}",
+                        "the prefix length of `{}` is not from 0 to {longest}: {longest} is used",
                         word.text
                     ),
                 )
                 .help(format!("write {address}/{longest} for the address alone"));
-            return None;
+            longest
         }
     };
     Some((address, prefix_length))
@@ -94,6 +94,7 @@ fn address(
 ) -> Option<VirtualAddress> {
     let mut words = statement.words.iter();
     let first = words.next()?;
+    let errors_before = context.report.errors();
     let (address, prefix_length) = address_and_prefix(context, first)?;
     let mut virtual_address = VirtualAddress::new(address, prefix_length);
     let mut written_lifetime = None;
@@ -161,13 +162,20 @@ fn address(
         Some(lifetime) if address.is_ipv6() => lifetime,
         _ => VirtualAddress::usual_lifetime(address, prefix_length),
     };
-    Some(virtual_address)
+    // What is wrong about an address is the end of it, here as with keepalived.
+    (context.report.errors() == errors_before).then_some(virtual_address)
 }
 
 /// The other end of the link; the address itself then has no subnet.
 fn set_peer(context: &mut Context<'_>, address: &mut VirtualAddress, word: &Word) {
     let Ok(peer) = word.text.parse::<IpAddr>() else {
-        not_an_address(context, word);
+        context
+            .report
+            .warning(
+                word.span,
+                format!("`{}` is no IP address: ignored", word.text),
+            )
+            .help("write the other end's address, without a prefix length");
         return;
     };
     if peer.is_ipv6() != address.address.is_ipv6() {
@@ -318,6 +326,10 @@ fn set_interface(context: &mut Context<'_>, address: &mut VirtualAddress, device
 
 fn set_scope(context: &mut Context<'_>, address: &mut VirtualAddress, scope: &Word) {
     let Some(value) = scope_of(context, scope) else {
+        context
+            .report
+            .warning(scope.span, format!("`{}` is no scope: ignored", scope.text))
+            .help(SCOPES);
         return;
     };
     if address.address.is_ipv6() && value != 0 {
@@ -336,15 +348,11 @@ fn set_scope(context: &mut Context<'_>, address: &mut VirtualAddress, scope: &Wo
 /// The names of `/etc/iproute2/rt_scopes`, and numbers.
 pub(super) fn scope_of(context: &mut Context<'_>, scope: &Word) -> Option<u8> {
     let number = context.route_number(RouteName::Scope, &scope.text);
-    let value = number.and_then(|number| u8::try_from(number).ok());
-    if value.is_none() {
-        context
-            .report
-            .error(scope.span, format!("`{}` is no scope", scope.text))
-            .help("write global, site, link, host, or a number from 0 to 255");
-    }
-    value
+    number.and_then(|number| u8::try_from(number).ok())
 }
+
+/// What scopes there are.
+pub(super) const SCOPES: &str = "write global, site, link, host, or a number from 0 to 255";
 
 /// In a subnet of two addresses or one there is none for a broadcast (RFC 3021).
 const LONGEST_WITH_BROADCAST: u8 = 30;

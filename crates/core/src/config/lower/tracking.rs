@@ -96,9 +96,10 @@ impl ReadTrackers {
         self,
         user: Option<&ScriptUser>,
         is_tracked: impl Fn(&Tracker) -> bool,
-    ) -> Trackers {
-        Trackers {
-            scripts: finish_scripts(self.scripts, user, &is_tracked),
+    ) -> (Trackers, Vec<Script>) {
+        let (scripts, untracked) = finish_scripts(self.scripts, user, &is_tracked);
+        let trackers = Trackers {
+            scripts,
             files: self
                 .files
                 .into_iter()
@@ -116,8 +117,21 @@ impl ReadTrackers {
                 .into_iter()
                 .map(|session| session.instance)
                 .collect(),
-        }
+        };
+        (trackers, untracked)
     }
+}
+
+/// The first one counts.
+fn there_is_one(context: &mut Context<'_>, directive: &Directive<'_>) {
+    let name = directive.name();
+    context
+        .report
+        .warning(
+            name.span,
+            format!("there is a `{}` already: ignored", name.text),
+        )
+        .help("write a block for each");
 }
 
 /// `weight NUMBER [reverse]` in a block of its own.
@@ -135,6 +149,7 @@ fn file(context: &mut Context<'_>, block: &Directive<'_>) -> Option<Weighted<Tra
     let (mut weight, mut reverse) = (1, false);
     for directive in context.directives(BlockKind::TrackFile, block.statements()) {
         match directive.keyword.name {
+            "file" if path.is_some() => there_is_one(context, &directive),
             "file" => path = directive.word(0).map(|word| word.text.to_string()),
             "weight" => (weight, reverse) = own_weight(&directive),
             "init_file" => initial = Some(initial_content(context, &directive)),
@@ -201,6 +216,7 @@ fn process(context: &mut Context<'_>, block: &Directive<'_>) -> Option<Weighted<
     for directive in context.directives(BlockKind::TrackProcess, block.statements()) {
         let number = || directive.number().and_then(|n| u32::try_from(n).ok());
         match directive.keyword.name {
+            "process" if !process.program.is_empty() => there_is_one(context, &directive),
             "process" => {
                 let mut words = directive.rest(0).iter().map(|word| word.text.to_string());
                 process.program = words.next().unwrap_or_default();
@@ -444,7 +460,7 @@ fn finish_scripts(
     scripts: Vec<ReadScript>,
     user: Option<&ScriptUser>,
     is_tracked: impl Fn(&Tracker) -> bool,
-) -> Vec<TrackedScript> {
+) -> (Vec<TrackedScript>, Vec<Script>) {
     let finish = |script: ReadScript| TrackedScript {
         name: script.name.value,
         script: Script {
@@ -460,9 +476,10 @@ fn finish_scripts(
         fall: script.fall,
         starts_failed: script.starts_failed,
     };
-    scripts
+    let (tracked, untracked): (Vec<_>, Vec<_>) = scripts
         .into_iter()
         .map(finish)
-        .filter(|script| is_tracked(&Tracker::Script(script.name.clone())))
-        .collect()
+        .partition(|script| is_tracked(&Tracker::Script(script.name.clone())));
+    let untracked = untracked.into_iter().map(|script| script.script);
+    (tracked, untracked.collect())
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Words, is_ipv6};
 use crate::config::diagnostic::Verdict;
 use crate::config::directive::Context;
-use crate::config::lower::address::scope_of;
+use crate::config::lower::address::{SCOPES, scope_of};
 use crate::config::model::{
     Insertion, MetricValue, NextHop, Prefix, Route, RouteKind, RouteMetric,
 };
@@ -176,7 +176,9 @@ fn property(words: &mut Words<'_, '_, '_>, option: &Word, route: &mut Route) -> 
         "scope" => {
             if let Some(word) = words.value(option) {
                 route.scope = scope_of(words.context, word);
-                words.broken |= route.scope.is_none();
+                if route.scope.is_none() {
+                    words.wrong(word, format!("`{}` is no scope: {SCOPES}", word.text));
+                }
             }
         }
         "proto" | "protocol" => {
