@@ -53,7 +53,7 @@ fn route(context: &mut Context<'_>, statement: &Statement) -> Option<Route> {
             continue;
         }
         let names = RouteKind::NAMES.into_iter();
-        let kind = names.filter(|(_, name)| *name == &*option.text).last();
+        let kind = names.filter(|(_, name)| *name == &*option.text).next_back();
         match (&*option.text, kind) {
             ("inet" | "inet6", _) => words.family(option),
             (_, Some((kind, _))) => route.kind = kind,
