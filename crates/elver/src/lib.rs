@@ -248,7 +248,12 @@ fn rehearse(rehearsal: &Rehearsal, elver: &Path, instance: &Instance) -> Result<
         instance: instance.clone(),
         all_includes: false,
     };
-    let configuration = configuration::load(&origin, configuration::Told::OnConsole)?;
+    // As at a start, where nothing is in force yet.
+    let (told, errors) = (
+        configuration::Told::OnConsole,
+        configuration::Errors::LeftOut,
+    );
+    let configuration = configuration::load(&origin, told, errors)?;
     let topology = elver_core::topology::plan(&configuration);
     let options = elver_lab::rehearsal::Options {
         file,
