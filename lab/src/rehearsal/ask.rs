@@ -143,7 +143,7 @@ impl<'a> Asking<'a> {
             }
             Open::Datagrams(socket) => {
                 from = socket.local_addr().ok();
-                exchange(&socket, call.question.as_ref())
+                exchange(&socket, call)
             }
         });
         let reached = from.and_then(|from| self.witness.reached(call.protocol, from));
@@ -219,14 +219,16 @@ fn converse(mut stream: TcpStream, call: &Call) -> io::Result<Vec<u8>> {
 }
 
 /// Sends a datagram, and gives what comes back.
-fn exchange(socket: &UdpSocket, question: Option<&DnsProbe>) -> io::Result<Vec<u8>> {
-    let request = match question {
+fn exchange(socket: &UdpSocket, call: &Call) -> io::Result<Vec<u8>> {
+    let request = match &call.question {
         Some(question) => query(question),
         None => b"elver lab: who are you? ".to_vec(),
     };
     let mut octets = vec![0; 2048];
     let mut last = io::Error::from(io::ErrorKind::TimedOut);
-    for _ in 0..SENDINGS {
+    // Each one that is scheduled alone would be a connection of its own.
+    let sendings = if call.is_one_way { 1 } else { SENDINGS };
+    for _ in 0..sendings {
         let received = socket.send(&request).and_then(|_| socket.recv(&mut octets));
         match received {
             Ok(length) => {
