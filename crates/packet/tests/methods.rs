@@ -10,6 +10,7 @@ use elver_packet::process::leave;
 use elver_packet::reason::Reason;
 use elver_packet::table::connection::{Direction, Entry, TEMPLATE_ASSURED};
 use elver_packet::table::destination::{self, tunnel};
+use elver_packet::table::service::PERSISTENCE_WORD;
 use elver_packet::table::{Tables, Words};
 use elver_packet::wire::protocol;
 use expect_test::{ExpectFile, expect_file};
@@ -613,6 +614,40 @@ fn an_answer_by_udp_assures_the_template() {
     assert_eq!(state(&director), 0);
     director.process(datagram(SERVER, CLIENT, Transport::Udp).octets());
     assert_eq!(state(&director), TEMPLATE_ASSURED);
+}
+
+/// A service whose persistence is edited leaves the templates that it has as they are.
+#[test]
+fn a_template_lasts_as_long_as_its_service_said_when_it_was_made() {
+    let mut director = persistent(protocol::TCP, Method::Nat);
+    let other_client = "10.1.0.3:2000";
+    let expires = |director: &Director, client: &str| {
+        let client = socket(client).ip();
+        let entries = director.entries();
+        let mut templates = entries.iter().filter_map(|(index, _, life)| {
+            let entry = Entry((&director.tables).connection(*index).unwrap());
+            let key = entry.key::<V4>();
+            let is_its =
+                entry.is_template() && std::net::IpAddr::from(key.sender.to_ne_bytes()) == client;
+            is_its.then_some(life.expires)
+        });
+        templates
+            .next()
+            .expect("a template")
+            .wrapping_sub(director.now)
+    };
+    director.process(datagram(CLIENT, VIP, Transport::Tcp("S")).octets());
+    assert_eq!(expires(&director, CLIENT), 50 * SECOND);
+    let words = (&director.tables).service(0).unwrap();
+    words.store(PERSISTENCE_WORD, (70_000 * SECOND).into());
+    director.wait(10 * SECOND);
+    director.process(datagram("10.1.0.2:2001", VIP, Transport::Tcp("S")).octets());
+    assert_eq!(expires(&director, CLIENT), 50 * SECOND);
+    director.process(datagram(other_client, VIP, Transport::Tcp("S")).octets());
+    assert_eq!(expires(&director, other_client), 70_000 * SECOND);
+    director.wait(10 * SECOND);
+    director.process(datagram("10.1.0.3:2001", VIP, Transport::Tcp("S")).octets());
+    assert_eq!(expires(&director, other_client), 70_000 * SECOND);
 }
 
 /// Of a client that keeps its destination a SYN goes on with the connection that was over.

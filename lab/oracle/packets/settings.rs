@@ -124,16 +124,16 @@ fn opening_errors(place: Place) -> Vec<Action> {
     let vip = place.vip(80);
     for (from, kind) in (2000..).zip([Kind::NoPort, Kind::NoHost, Kind::TooBig(1290)]) {
         let client = place.client(from);
-        for packet in [
-            Packet::tcp(vip, client, "A").payload(9),
-            Packet::udp(vip, client).payload(9),
-        ] {
+        let complain = |about| {
             let complaint = Complaint::new(End::Clients, Router, kind);
-            actions.push(Action::Complain(complaint.about(packet)));
-        }
-        actions.push(Action::Tables);
-        // What the client sends next goes the same way.
+            Action::Complain(complaint.about(about))
+        };
+        // What the client sends next goes the same way; by TCP at once, since its connection
+        // has no state yet, in which it lasts two seconds.
+        actions.push(complain(Packet::tcp(vip, client, "A").payload(9)));
         actions.push(Action::Send(Packet::tcp(client, vip, "A")));
+        actions.push(complain(Packet::udp(vip, client).payload(9)));
+        actions.push(Action::Tables);
         actions.push(Action::Send(Packet::udp(client, vip).payload(1)));
     }
     let other = Packet::tcp(place.vip(81), place.client(2000), "A");

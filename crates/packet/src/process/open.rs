@@ -466,7 +466,6 @@ fn template<F: Family, P: Frame, T: Tables>(
     };
     let settings = Settings(tables.settings().ok_or(Reason::NotReady)?);
     let place = key.place(settings);
-    let expires = passage.now.wrapping_add(service.persistence_ticks());
     if let Some(index) = connection::locate(tables, &key, &place) {
         let found = connection::found_at(tables, index.get()).ok_or(Reason::Contended)?;
         let life = found.entry.life();
@@ -478,6 +477,13 @@ fn template<F: Family, P: Frame, T: Tables>(
                 let (id, _) = found.entry.destination();
                 return Err(Unopened::Unclaimed(u64::from(id)));
             }
+            // IPVS: a template lasts as long as its service said when it was made
+            // (ip_vs_sched_persist).
+            let persistence = match found.entry.persistence() {
+                0 => service.persistence_ticks(),
+                ticks => ticks,
+            };
+            let expires = passage.now.wrapping_add(persistence);
             found.entry.renew(life, Life { expires, ..life });
             return Ok(found);
         }
@@ -488,14 +494,19 @@ fn template<F: Family, P: Frame, T: Tables>(
         return Err(Unopened::Unclaimed(choice.to_note()));
     }
     let claim = connection::claim(tables, &place, passage.now).ok_or(Reason::Contended)?;
+    let persistence = service.persistence_ticks();
     let life = Life {
-        expires,
+        expires: passage.now.wrapping_add(persistence),
         state: 0,
         flags: 0,
         generation: 0,
     };
     let kind = (Direction::Forward, choice.method());
-    claim.fill(tables, &key, kind, life, &choice.links());
+    let links = Links {
+        persistence,
+        ..choice.links()
+    };
+    claim.fill(tables, &key, kind, life, &links);
     let index = match connection::rival(tables, &key, &place, claim) {
         None => {
             choice.destination.bind_template();

@@ -47,7 +47,7 @@ impl Claim {
         entry.set_key(key, direction, method);
         entry.set_links(links);
         if key.template {
-            entry.begin_count(generation);
+            entry.begin_count(generation, links.persistence);
         }
     }
 

@@ -92,6 +92,8 @@ pub struct Links {
     pub template: u32,
     /// The lower bits of the template's generation.
     pub template_generation: u16,
+    /// Of a template: how long each new connection lets it last, in ticks.
+    pub persistence: Ticks,
 }
 
 /// An entry, read where it is used.
@@ -235,10 +237,26 @@ impl<W: Words> Entry<W> {
         self.0.store(PEER_WORD, 0);
     }
 
-    /// Begins the count of a template that is not live yet.
+    /// Begins the count of a template that is not live yet, and says how long it lasts. One half
+    /// of that stands beside the count, and the other where connections have the generation of
+    /// their template.
     #[inline(always)]
-    pub(super) fn begin_count(self, generation: u16) {
-        self.0.store(PEER_WORD, template_mark(generation));
+    pub(super) fn begin_count(self, generation: u16, persistence: Ticks) {
+        let lower = part(persistence.into(), 0, 0xffff);
+        self.0
+            .store(PEER_WORD, template_mark(generation) | lower << 32);
+        let destination = part(self.0.load(DESTINATION_WORD), 0, 0xffff_ffff_ffff);
+        let upper = u64::from(persistence >> 16);
+        self.0.store(DESTINATION_WORD, destination | upper << 48);
+    }
+
+    /// Of a template: how long each new connection lets it last, in ticks. Templates of older
+    /// builds say 0.
+    #[inline(always)]
+    pub fn persistence(self) -> Ticks {
+        let lower = part(self.0.load(PEER_WORD), 32, 0xffff);
+        let upper = part(self.0.load(DESTINATION_WORD), 48, 0xffff);
+        (upper << 16 | lower) as u32
     }
 
     /// How many connections a template holds.
