@@ -49,7 +49,7 @@ impl Conversation {
         let failed =
             |error| Error::system(format!("connect from {} to {peer}", host.name()))(error);
         let connect = || -> io::Result<_> {
-            let connection = connect_from(from, peer, limit)?;
+            let connection = connect_from(from.into(), peer.into(), limit)?;
             connection.set_nodelay(true)?;
             connection.set_read_timeout(Some(limit))?;
             let mut input = BufReader::new(connection);
@@ -146,9 +146,16 @@ impl Conversation {
 }
 
 /// Connects a socket that is bound to an address; its limit for writing stays `limit`.
-fn connect_from(from: SocketAddrV4, peer: SocketAddrV4, limit: Duration) -> io::Result<TcpStream> {
+pub(crate) fn connect_from(
+    from: SocketAddr,
+    peer: SocketAddr,
+    limit: Duration,
+) -> io::Result<TcpStream> {
     let socket = rustix::net::socket(
-        rustix::net::AddressFamily::INET,
+        match from {
+            SocketAddr::V4(_) => rustix::net::AddressFamily::INET,
+            SocketAddr::V6(_) => rustix::net::AddressFamily::INET6,
+        },
         rustix::net::SocketType::STREAM,
         None,
     )?;

@@ -100,7 +100,10 @@ fn breaks(network: &RealServers) -> Result<()> {
         passed.requests
     );
     expect("packets at the director", 0, passed.requests)?;
-    holds("broken: all answer ARP for it, and a client passes by the director");
+    holds(
+        "as expected it is broken: every host answers ARP for the virtual address, and a \
+         client's connection goes around the director",
+    );
     Ok(())
 }
 

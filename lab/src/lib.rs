@@ -31,6 +31,7 @@ mod leftovers;
 pub mod nat;
 mod program;
 pub mod real_servers;
+pub mod rehearsal;
 pub mod service;
 pub mod traffic;
 pub mod tun;

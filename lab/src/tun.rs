@@ -169,6 +169,7 @@ fn death_and_return(lab: &Lab, network: &RealServers, roles: &mut [Program]) -> 
 /// Ends, or stays up until interrupted.
 pub(crate) fn stay(lab: &Lab, once: bool, network: &RealServers) -> Result<()> {
     if once {
+        println!("\nEvery step held.");
         return Ok(());
     }
     title("The lab stays up until you press Ctrl-C");

@@ -13,7 +13,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 6] = [
     ("elver-bpf", &["elver-packet"]),
     ("elver-core", &["elver-packet"]),
     ("elver-sys", &["elver-packet"]),
-    ("elver-lab", &["elver-sys"]),
+    ("elver-lab", &["elver-core", "elver-sys"]),
     (
         "elver",
         &["elver-packet", "elver-core", "elver-sys", "elver-lab"],

@@ -31,4 +31,5 @@ mod random;
 pub mod reload;
 pub mod reload_time;
 pub mod service;
+pub mod topology;
 pub mod vrrp;

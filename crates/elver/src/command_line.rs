@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use elver_core::lb::RealServerPattern;
 
 use crate::director::Hook;
@@ -165,10 +165,19 @@ pub(crate) enum Command {
         #[arg(value_enum, default_value_t = Completed::Elver)]
         program: Completed,
     },
-    /// Show a director at work in a network of namespaces made for it
+    /// Show a director at work in a network of namespaces made for it, or try a configuration out
+    ///
+    /// With -f the network is the one that the file speaks of: its interfaces, virtual addresses
+    /// and real servers, with somebody who listens at every port and satisfies every check. The
+    /// director runs on the file, a client connects to every service, and what answered is
+    /// printed. The exit code is 0 only if every service answered. Scripts of the file are not
+    /// run.
+    #[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
     Lab {
+        #[command(flatten)]
+        rehearsal: Rehearsal,
         #[command(subcommand)]
-        lab: Lab,
+        lab: Option<Lab>,
     },
     /// A part of a running director; started by it alone
     #[command(hide = true)]
@@ -252,6 +261,23 @@ pub(crate) enum Ctl {
         #[arg(default_value = DEFAULT_FILE)]
         file: PathBuf,
     },
+}
+
+/// A configuration that is tried out.
+#[derive(Debug, Args)]
+pub(crate) struct Rehearsal {
+    /// The configuration file to try out
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// The name that lines with @NAME hold for [default: the host name's first part]
+    #[arg(short = 'i', long, value_name = "ID", requires = "file")]
+    pub(crate) config_id: Option<String>,
+    /// End after the report, instead of staying up until interrupted
+    #[arg(long, requires = "file")]
+    pub(crate) once: bool,
+    /// Print the report as JSON
+    #[arg(long, requires = "file")]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Subcommand)]

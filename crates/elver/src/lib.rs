@@ -39,6 +39,7 @@ pub mod vrrp_process;
 
 use std::ffi::OsString;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -46,7 +47,7 @@ use elver_sys::process;
 
 use crate::command_line::{
     Command, CommandLine, Ctl, DEFAULT_FILE, DEFAULT_INSTANCE, INSTANCE, Lab, Part,
-    RealServerCommand,
+    RealServerCommand, Rehearsal,
 };
 use crate::configuration::Shown;
 use crate::data_plane::Inventory;
@@ -182,7 +183,7 @@ pub fn main() -> ExitCode {
             Some(RealServerCommand::Status) => real_server::status(instance),
             Some(RealServerCommand::Unload) => real_server::unload(instance),
         },
-        Command::Lab { lab } => run_lab(&lab),
+        Command::Lab { rehearsal, lab } => run_lab(&rehearsal, lab.as_ref(), instance),
         Command::Process { part } => run_part(&part, instance),
     };
     match result {
@@ -219,8 +220,11 @@ fn run_ipvsadm(program: ipvsadm::Program, arguments: &[OsString], instance: &Ins
     ipvsadm::main(program, arguments, instance)
 }
 
-fn run_lab(lab: &Lab) -> Result<(), Failure> {
+fn run_lab(rehearsal: &Rehearsal, lab: Option<&Lab>, instance: &Instance) -> Result<(), Failure> {
     let elver = std::env::current_exe().map_err(Failure::system("finding this program"))?;
+    let Some(lab) = lab else {
+        return rehearse(rehearsal, &elver, instance);
+    };
     let outcome = match *lab {
         Lab::Nat { once } => elver_lab::nat::run(elver_lab::nat::Options { once }, &elver),
         Lab::Tun { once } => elver_lab::tun::run(once, &elver),
@@ -228,6 +232,41 @@ fn run_lab(lab: &Lab) -> Result<(), Failure> {
         Lab::Docker { once } => elver_lab::docker::run(once, &elver),
     };
     outcome.map_err(|error| Failure::Lab(error.to_string()))
+}
+
+/// Tries a configuration out in the network that it speaks of.
+fn rehearse(rehearsal: &Rehearsal, elver: &Path, instance: &Instance) -> Result<(), Failure> {
+    director::permission()?;
+    let file = rehearsal
+        .file
+        .clone()
+        .unwrap_or_else(|| DEFAULT_FILE.into());
+    let file = file.canonicalize().unwrap_or(file);
+    let origin = configuration::Origin {
+        file: file.clone(),
+        config_id: rehearsal.config_id.clone(),
+        instance: instance.clone(),
+        all_includes: false,
+    };
+    // As at a start, where nothing is in force yet.
+    let (told, errors) = (
+        configuration::Told::OnConsole,
+        configuration::Errors::LeftOut,
+    );
+    let configuration = configuration::load(&origin, told, errors)?;
+    let topology = elver_core::topology::plan(&configuration);
+    let options = elver_lab::rehearsal::Options {
+        file,
+        config_id: rehearsal.config_id.clone(),
+        once: rehearsal.once,
+        json: rehearsal.json,
+    };
+    match elver_lab::rehearsal::run(&options, &topology, elver) {
+        Ok(true) => Ok(()),
+        // The report has said which.
+        Ok(false) => Err(Failure::Said),
+        Err(error) => Err(Failure::Lab(error.to_string())),
+    }
 }
 
 fn run_part(part: &Part, instance: &Instance) -> Result<(), Failure> {

@@ -97,6 +97,7 @@ mod tests {
             ("elver-ctl.8", "elver-ctl-metrics(8)"),
             ("elver-ctl-metrics.8", "Prometheus"),
             ("elver-lab-nat.8", "--once"),
+            ("elver-lab.8", "--json"),
             ("ipvsadm-restore.8", "ipvsadm.8"),
             ("keepalived.8", "--dont-fork"),
             ("keepalived.conf.5", "elver-keepalived.conf.5"),

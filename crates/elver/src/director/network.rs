@@ -149,6 +149,9 @@ mod tests {
             label: None,
             scope: 0,
             broadcast: None,
+            peer: None,
+            preferred_lifetime: None,
+            flags: BTreeSet::new(),
             restore: false,
         };
         let held = |network: &Network, interface| network.held(&[by_vrrp(interface)]);

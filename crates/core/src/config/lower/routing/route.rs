@@ -52,8 +52,8 @@ fn route(context: &mut Context<'_>, statement: &Statement) -> Option<Route> {
         {
             continue;
         }
-        let names = RouteKind::NAMES.into_iter();
-        let kind = names.filter(|(_, name)| *name == &*option.text).last();
+        let mut names = RouteKind::NAMES.into_iter();
+        let kind = names.rfind(|(_, name)| *name == &*option.text);
         match (&*option.text, kind) {
             ("inet" | "inet6", _) => words.family(option),
             (_, Some((kind, _))) => route.kind = kind,
