@@ -37,7 +37,7 @@ pub(crate) fn connections(
                 panic!("not a connection: {line}");
             };
             let virtual_address: SocketAddr = service.parse().expect("a service's address");
-            if !wanted(virtual_address.ip()) {
+            if !wanted(virtual_address.ip()) || is_ghost(virtual_address) {
                 return None;
             }
             let address: SocketAddr = client.parse().expect("a client's address");
@@ -54,6 +54,12 @@ pub(crate) fn connections(
         .collect();
     connections.sort();
     connections
+}
+
+/// A template whose real server is gone, which IPVS gives this port so that no client finds it
+/// (ip_vs_check_template), and lists until its time is over.
+fn is_ghost(virtual_address: SocketAddr) -> bool {
+    virtual_address.port() == u16::MAX
 }
 
 /// A time written as MINUTES:SECONDS.
