@@ -234,3 +234,6 @@ fn signal(name: &str) -> i32 {
     };
     known.unwrap_or(SIGTERM)
 }
+
+#[cfg(test)]
+mod recorded;
