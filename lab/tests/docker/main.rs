@@ -213,6 +213,61 @@ fn labels_claim_what_they_may() {
     seen.unwrap_or_else(|error| panic!("{error}\n{}", role.log()));
 }
 
+/// Who is ill for its health check, or for the check that its label asks for, gets no clients;
+/// who is in another network is found there.
+#[test]
+fn containers_serve_while_they_are_well_wherever_they_are() {
+    let (site, role, _lab) = site("docker-well");
+    let run = |name: &str, port: u16, options: &[&str]| {
+        let all = [&LABELS, options].concat();
+        let run = site.engine.run(name, port, &all);
+        run.unwrap_or_else(|error| panic!("{error}"));
+    };
+    let serve = |destinations: &[SocketAddrV4]| {
+        let seen = site.balances(destinations);
+        seen.unwrap_or_else(|error| panic!("{error}\n{}", role.log()));
+    };
+    let docker = |arguments: &[&str]| {
+        let done = site.engine.docker(arguments);
+        done.unwrap_or_else(|error| panic!("{error}"));
+    };
+    let ill = ["--health-cmd", "cat /healthy", "--health-retries", "1"];
+    run("well", CONTAINER.port(), &[]);
+    run("ill", CONTAINER.port(), &ill);
+    // It listens elsewhere, which its own health check does not mind.
+    run("deaf", 23, &["--label", "elver.check=tcp"]);
+    serve(&[container(1)]);
+    docker(&["exec", "ill", "sh", "-c", ": > /healthy"]);
+    serve(&[container(1), container(2)]);
+    docker(&["exec", "ill", "busybox", "rm", "/healthy"]);
+    serve(&[container(1)]);
+    docker(&[
+        "exec",
+        "--detach",
+        "deaf",
+        "nc",
+        "-ll",
+        "-p",
+        "22",
+        "-e",
+        "/bin/serve",
+    ]);
+    serve(&[container(1), container(3)]);
+
+    docker(&["network", "create", "--subnet", "172.19.0.0/24", "second"]);
+    let second = ["--label", "elver.network=second"];
+    run("apart", CONTAINER.port(), &second);
+    until_log(&role, "it is not in the network second");
+    docker(&["network", "connect", "second", "apart"]);
+    let apart = SocketAddrV4::new(Ipv4Addr::new(172, 19, 0, 2), CONTAINER.port());
+    serve(&[container(1), container(3), apart]);
+    docker(&["rm", "--force", "well", "ill", "deaf"]);
+    serve(&[apart]);
+    assert_eq!(site.greet().expect("an answer").name, "apart");
+    docker(&["network", "disconnect", "second", "apart"]);
+    serve(&[]);
+}
+
 /// A director without a virtual server in its file watches its host's engine, by TLS: the host is
 /// a real server for as long as it has a container, with the weights of all.
 #[test]
