@@ -21,8 +21,6 @@ const REAL_SERVERS: usize = 10;
 /// How often everything is done; the quickest time is the one that other work on the machine
 /// disturbed least.
 const TURNS: usize = 5;
-/// Megabytes per second.
-const LEAST_RATE: f64 = 20.0;
 
 struct Memory(String);
 
@@ -69,10 +67,7 @@ fn main() {
         "keepalived_test_s": keepalived.as_secs_f64(),
         "plan_of_one_line_s": plan.as_secs_f64(),
     }));
-    assert!(
-        rate >= LEAST_RATE,
-        "elver reads slower than {LEAST_RATE} MB/s"
-    );
+    // The rate itself is the machine's as well, and its neighbours'.
     assert!(elver <= keepalived, "keepalived -t is faster");
 }
 
