@@ -15,7 +15,7 @@ help:
 	@echo "make lab [ONCE=1]   build, then run the director of examples/nat between namespaces;"
 	@echo "                    with ONCE=1 exit when every step has been shown; LAB=tun, LAB=dr and"
 	@echo "                    LAB=docker show tunnels, direct routing and containers"
-	@echo "make test           every test but the long matrices (root, under 25 minutes)"
+	@echo "make test           every test but the long matrices (root, about half an hour)"
 	@echo "make oracle         elver beside the real IPVS, on Debian 12's kernel in an emulator"
 	@echo "                    (about 35 minutes; ORACLE_SEED=N replays, ORACLE_ONLY=WORDS runs"
 	@echo "                    the steps whose names begin with these words; commas part several;"
