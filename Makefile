@@ -55,7 +55,7 @@ test: setup
 	$(call say,building the elver that the labs run)
 	@$(cargo) build --locked -p elver
 	$(call say,testing)
-	@$(cargo) test --locked
+	@$(cargo) test --locked --no-fail-fast
 
 # The emulator is ten to twenty times slower than the machine. Quarrels over the processor
 # come on top of that, so limits are made ten times as long.

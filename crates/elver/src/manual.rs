@@ -79,6 +79,8 @@ fn rendered(command: clap::Command) -> String {
 
 #[cfg(test)]
 mod tests {
+    use expect_test::expect_file;
+
     use super::*;
     use crate::settings::Settings;
 
@@ -152,5 +154,73 @@ mod tests {
                 );
             }
         }
+    }
+
+    /// The book has the same text as a chapter. Run this with `UPDATE_EXPECT=1` to write it anew.
+    #[test]
+    fn the_chapter_about_elver_toml_is_its_page() {
+        expect_file!["../../../docs/elver-toml.md"].assert_eq(&chapter(ELVER_TOML));
+    }
+
+    /// A page as a chapter, as far as elver.toml(5) has macros of man(7).
+    fn chapter(page: &str) -> String {
+        let mut chapter =
+            "# elver.toml\n\nThis is elver.toml(5), which is installed as well.\n".to_owned();
+        let (mut is_name, mut is_term, mut indent) = (false, false, "");
+        for line in page.lines() {
+            let line = line.replace("\\-", "-");
+            let (request, rest) = line.split_once(' ').unwrap_or((&line, ""));
+            let words: Vec<&str> = rest.split_whitespace().collect();
+            let text = match (request, &words[..]) {
+                (".TH", _) => continue,
+                (".SH", _) => {
+                    is_name = rest == "NAME";
+                    indent = "";
+                    if !is_name {
+                        chapter += &format!("\n## {}\n\n", heading(&words));
+                    }
+                    continue;
+                }
+                _ if is_name => continue,
+                (".PP", _) => {
+                    indent = "";
+                    "\n".to_owned()
+                }
+                (".TP", _) => {
+                    is_term = true;
+                    continue;
+                }
+                (".EX", _) => "```toml".to_owned(),
+                (".EE", _) => "```".to_owned(),
+                (".B", _) if is_term => {
+                    (is_term, indent) = (false, "  ");
+                    chapter += &format!("\n- `{rest}`\\\n");
+                    continue;
+                }
+                (".B", _) => format!("`{rest}`"),
+                (".I", _) => format!("`{rest}`"),
+                (".BR", [bold, roman]) => format!("`{bold}`{roman}"),
+                (".RB", [before, bold @ .., after]) => {
+                    format!("{before}`{}`{after}", bold.join(" ").trim_matches('"'))
+                }
+                (request, _) if request.starts_with('.') => panic!("{request} is new here"),
+                _ => line.replace("\\fB", "`").replace("\\fR", "`"),
+            };
+            chapter += &format!(
+                "{}{text}\n",
+                if text.trim().is_empty() { "" } else { indent }
+            );
+        }
+        chapter
+    }
+
+    /// Words in capitals as a heading of the book has them.
+    fn heading(words: &[&str]) -> String {
+        let words = words.iter().enumerate().map(|(place, word)| match place {
+            _ if *word == "IPVS" => (*word).to_owned(),
+            0 => format!("{}{}", &word[..1], word[1..].to_lowercase()),
+            _ => word.to_lowercase(),
+        });
+        words.collect::<Vec<_>>().join(" ")
     }
 }

@@ -111,17 +111,22 @@ fn a_file_that_cannot_be_read() {
     assert_ended(&site.run(site.lab.directory()), 3, &["cannot be read"]);
 }
 
+/// A start leaves out what is in error, as keepalived does; a reload refuses the whole file.
 #[test]
-fn a_file_that_cannot_run() {
-    let site = Site::new("bad-unusable");
+fn a_file_with_errors() {
+    let site = Site::new("bad-errors");
     let broken = SERVICE.replace("NAT", "NATS");
     let file = site.file(&broken);
-    let output = site.run(&file);
-    assert_ended(&output, 4, &[file.to_str().unwrap()]);
     let place = format!("{}:3:13", file.display());
-    assert!(output.stderr.contains(&place), "{}", output.stderr);
     let output = site.output(&["check", &file.to_string_lossy()]);
     assert_ended(&output, 4, &[file.to_str().unwrap()]);
+    assert!(output.stderr.contains(&place), "{}", output.stderr);
+    let director = site.start(&broken);
+    assert!(director.log().contains(&place), "{}", director.log());
+    assert!(director.log().contains("is left out"), "{}", director.log());
+    let services = site.output(&["ipvsadm", "-Ln"]).stdout;
+    assert!(services.contains("10.66.0.2:80"), "{services}");
+    drop(director);
 
     // A director that runs keeps what it has, and says so.
     let director = site.start(SERVICE);
