@@ -22,6 +22,7 @@ mod commands;
 mod differential;
 mod kernel_table;
 mod listing;
+mod migration;
 mod packets;
 mod random;
 mod side;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         run(&elver, &["lab", "nat", "--once"]);
     });
     attachment::steps(&mut steps, &elver);
+    migration::steps(&mut steps, &elver);
     checks::steps(&mut steps, &elver);
     commands::steps(&mut steps, &elver, seed);
     differential::steps(&mut steps, &elver, seed);

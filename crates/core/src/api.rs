@@ -10,10 +10,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::lb::RealServerPattern;
-use crate::service::{Edit, EditError};
+use crate::service::{ConnectionState, Edit, EditError};
 
 /// How many edits a request may have, so that nobody else waits for long.
 pub const MOST_EDITS: usize = 256;
+/// How many connections a request may have, for the same reason.
+pub const MOST_CONNECTIONS: usize = 1024;
 
 /// What a client asks of the running director.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +27,9 @@ pub enum Request {
     Reload,
     /// Tell what reading this file, by its absolute path, would change.
     Difference(PathBuf),
+    /// Take over connections of another director, and persistence templates, which come first.
+    /// At most [`MOST_CONNECTIONS`].
+    Adopt(Vec<ConnectionState>),
     /// Let real servers have no more new connections.
     Drain {
         /// Which ones.
@@ -48,6 +53,14 @@ pub enum Response {
     Done,
     /// The answer to [`Request::Edit`]: for each edit why it was refused, if it was.
     Edited(Vec<Option<EditError>>),
+    /// The answer to [`Request::Adopt`].
+    Adopted {
+        /// How many go on here.
+        entered: usize,
+        /// Which ones, by their place in the request, have a real server that is not in the
+        /// table, or not yet.
+        without_real_server: Vec<usize>,
+    },
     /// The request failed for another reason, in words.
     Failed(String),
     /// The answer to [`Request::Difference`]: a line for each change, in the order in which

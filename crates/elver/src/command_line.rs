@@ -40,7 +40,7 @@ Exit codes:
    2  the command line                12  the kernel lacks something
    3  configuration: cannot be read   13  the instance runs already
    4  configuration: cannot run       14  a keepalived runs beside it
-   5  check: runs, with doubts        15  the kernel's own IPVS has services
+   5  check, migrate: with doubts     15  the kernel's own IPVS has services
   10  an interface does not exist     16  the instance does not run
                                       17  another version left its tables";
 
@@ -137,6 +137,21 @@ pub(crate) enum Command {
         /// The arguments of genhash(1)
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<std::ffi::OsString>,
+    },
+    /// Show what it would mean to put elver in the place of the keepalived that runs here, and
+    /// of what the kernel's IPVS has; or do it
+    ///
+    /// keepalived is stopped and the kernel's table cleared, elver is started with keepalived's
+    /// options, and goes on with the services that operators made by ipvsadm and with the open
+    /// connections. If that fails, all is put back as it was. Without --apply nothing is changed,
+    /// and the exit code is 5 if something will be different.
+    Migrate {
+        /// The configuration file [default: the one that keepalived runs with]
+        #[arg(short, long)]
+        file: Option<PathBuf>,
+        /// Do it
+        #[arg(long)]
+        apply: bool,
     },
     /// Remove what an instance that does not run has left in the kernel
     Unload,

@@ -52,15 +52,36 @@ pub(crate) enum Errors {
 /// Reads a configuration. Whatever there is to say about the file is told; it fails only if
 /// the configuration cannot run.
 pub(crate) fn load(origin: &Origin, told: Told, errors: Errors) -> Result<Configuration, Failure> {
+    let considered = consider(origin, errors)?;
+    tell(&considered.diagnostics, told);
+    considered.configuration
+}
+
+/// A configuration that was read, and what there is to say about it.
+pub(crate) struct Considered {
+    pub(crate) configuration: Result<Configuration, Failure>,
+    pub(crate) diagnostics: Vec<Diagnostic>,
+}
+
+/// [`load`], for somebody who tells what there is to say.
+pub(crate) fn consider(origin: &Origin, errors: Errors) -> Result<Considered, Failure> {
     let mut loaded = read(origin)?;
-    tell(&loaded.diagnostics, told);
-    if errors == Errors::LeftOut
-        && let Some(remainder) = loaded.remainder.take()
-    {
-        tell(&[left_out(origin)], told);
-        return Ok(remainder);
-    }
-    usable(loaded, origin)
+    let mut diagnostics = std::mem::take(&mut loaded.diagnostics);
+    let remainder = loaded
+        .remainder
+        .take()
+        .filter(|_| errors == Errors::LeftOut);
+    let configuration = match remainder {
+        Some(remainder) => {
+            diagnostics.push(left_out(origin));
+            Ok(remainder)
+        }
+        None => usable(loaded, origin),
+    };
+    Ok(Considered {
+        configuration,
+        diagnostics,
+    })
 }
 
 fn tell(diagnostics: &[Diagnostic], told: Told) {
@@ -204,7 +225,8 @@ pub(crate) fn keepalived_test(origin: &Origin, output: &mut dyn Write) -> Result
     Ok(loaded.keepalived().exit_code())
 }
 
-fn print(diagnostics: &[Diagnostic]) {
+/// Says each on standard error, with the lines of the file.
+pub(crate) fn print(diagnostics: &[Diagnostic]) {
     let color = io::stderr().is_terminal();
     for diagnostic in diagnostics {
         eprintln!("{}", config::render(diagnostic, color));

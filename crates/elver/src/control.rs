@@ -97,6 +97,7 @@ pub(crate) fn ask(instance: &Instance, request: &Request) -> Result<Response, Fa
         // Everything is looked at, and scripts are checked.
         Request::Reload | Request::Difference(_) => Duration::from_secs(60),
         Request::Edit(_)
+        | Request::Adopt(_)
         | Request::Upgrade
         | Request::Status
         | Request::Drain { .. }

@@ -159,12 +159,11 @@ fn carry_out(request: &Request, instance: &Instance) -> Result<(), Failure> {
     }
 }
 
-fn refused(response: Response) -> Failure {
+/// Why a director did not do what it was asked for.
+pub(crate) fn refused(response: Response) -> Failure {
     Failure::Refused(match response {
         Response::Failed(words) => words,
-        Response::Done | Response::Edited(_) | Response::Difference(_) | Response::Status(_) => {
-            "the director answered something else".to_owned()
-        }
+        _ => "the director answered something else".to_owned(),
     })
 }
 

@@ -7,7 +7,7 @@
 //! | 2 | the command line cannot be understood |
 //! | 3 | the configuration file cannot be read |
 //! | 4 | the configuration cannot run |
-//! | 5 | `elver check`, `elver real-server check`: it runs, but something deserves a look |
+//! | 5 | `elver check`, `elver migrate`, `elver real-server check`: it runs, but something deserves a look |
 //! | 10 | an interface of the configuration does not exist |
 //! | 11 | a permission is missing |
 //! | 12 | the kernel lacks something |

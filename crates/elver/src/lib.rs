@@ -25,6 +25,7 @@ mod log;
 mod mailer;
 mod manual;
 mod message_stream;
+mod migrate;
 mod notify_fifos;
 mod own_process;
 mod real_server;
@@ -176,6 +177,7 @@ pub fn main() -> ExitCode {
         }
         Command::Man { folder } => manual::write(&folder),
         Command::Completions { shell, program } => completions::write(shell, program),
+        Command::Migrate { file, apply } => migrate::run(file, apply, instance),
         Command::Unload => unload::run(instance),
         Command::RealServer { sources, command } => match command {
             None => real_server::run(&sources, instance),

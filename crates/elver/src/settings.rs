@@ -390,6 +390,11 @@ impl Settings {
         self.discovery.docker.as_ref()
     }
 
+    /// Every setting of `[ipvs]` that has a value, as it is written.
+    pub(crate) fn ipvs_values(&self) -> BTreeMap<String, String> {
+        self.ipvs.values()
+    }
+
     /// What it says of IPVS that nothing comes of.
     pub(crate) fn without_effect(&self) -> Vec<WithoutEffect> {
         self.ipvs.without_effect()

@@ -8,24 +8,23 @@
 //! Everything is spelt in this module's own types: the crates that know the message
 //! formats appear nowhere else.
 
+mod channel;
 mod events;
+mod kernel_ipvs;
 mod macvlan;
 mod policy;
 mod route;
 
 pub use events::{NetlinkEvent, NetlinkEvents, Topic};
+pub use kernel_ipvs::{KernelDestination, KernelIpvs, KernelService};
 pub use policy::{Encapsulation, Envelope, Insertion, NextHop, Route, RouteKind, Rule, RuleAction};
 pub use route::RouteTo;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
-use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REQUEST, NetlinkHeader,
-    NetlinkMessage, NetlinkPayload,
-};
+use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST};
 use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressMessage, AddressScope, CacheInfo,
 };
@@ -34,13 +33,8 @@ use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
-use rustix::net::netlink::SocketAddrNetlink;
-use rustix::net::{RecvFlags, SendFlags, SocketFlags, SocketType};
 
-/// The kernel fills at most this much in one datagram of a dump.
-const RECEIVE_BUFFER: usize = 64 * 1024;
-/// How often a dump is repeated that changes meanwhile have torn.
-const DUMP_ATTEMPTS: usize = 10;
+use channel::Channel;
 
 /// A network interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -152,11 +146,7 @@ pub struct Neighbour {
 
 /// A socket to ask and to change.
 #[derive(Debug)]
-pub struct Netlink {
-    socket: OwnedFd,
-    sequence: u32,
-    buffer: Vec<u8>,
-}
+pub struct Netlink(Channel);
 
 impl Netlink {
     /// Opens a socket in the network namespace of the calling thread.
@@ -164,12 +154,8 @@ impl Netlink {
     /// # Errors
     /// What the kernel says about the socket.
     pub fn open() -> io::Result<Netlink> {
-        let socket = open_socket(SocketFlags::CLOEXEC, 0)?;
-        Ok(Netlink {
-            socket,
-            sequence: 0,
-            buffer: vec![0; RECEIVE_BUFFER],
-        })
+        // NETLINK_ROUTE, which is 0.
+        Ok(Netlink(Channel::open(None)?))
     }
 
     /// All links.
@@ -177,7 +163,9 @@ impl Netlink {
     /// # Errors
     /// What the kernel answers.
     pub fn links(&mut self) -> io::Result<Vec<Link>> {
-        let messages = self.dump(RouteNetlinkMessage::GetLink(LinkMessage::default()))?;
+        let messages = self
+            .0
+            .dump(RouteNetlinkMessage::GetLink(LinkMessage::default()))?;
         Ok(messages
             .into_iter()
             .filter_map(|message| match message {
@@ -193,7 +181,9 @@ impl Netlink {
     /// # Errors
     /// What the kernel answers.
     pub fn addresses(&mut self) -> io::Result<Vec<InterfaceAddress>> {
-        let messages = self.dump(RouteNetlinkMessage::GetAddress(AddressMessage::default()))?;
+        let messages = self
+            .0
+            .dump(RouteNetlinkMessage::GetAddress(AddressMessage::default()))?;
         Ok(messages
             .into_iter()
             .filter_map(|message| match message {
@@ -257,7 +247,10 @@ impl Netlink {
             message.attributes.push(AddressAttribute::Flags(flags));
         }
         let new = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
-        match self.request(RouteNetlinkMessage::NewAddress(message), new) {
+        match self
+            .0
+            .request(RouteNetlinkMessage::NewAddress(message), new)
+        {
             Ok(()) => Ok(true),
             Err(error) if error.raw_os_error() == Some(libc::EEXIST) => Ok(false),
             Err(error) => Err(error),
@@ -276,7 +269,7 @@ impl Netlink {
         peer: Option<IpAddr>,
     ) -> io::Result<bool> {
         let message = address_message(interface, address, prefix_length, peer);
-        match self.request(
+        match self.0.request(
             RouteNetlinkMessage::DelAddress(message),
             NLM_F_REQUEST | NLM_F_ACK,
         ) {
@@ -298,7 +291,7 @@ impl Netlink {
     /// # Errors
     /// What the kernel answers.
     pub fn neighbours(&mut self) -> io::Result<Vec<Neighbour>> {
-        let messages = self.dump(RouteNetlinkMessage::GetNeighbour(
+        let messages = self.0.dump(RouteNetlinkMessage::GetNeighbour(
             NeighbourMessage::default(),
         ))?;
         Ok(messages
@@ -331,123 +324,11 @@ impl Netlink {
         message
             .attributes
             .push(NeighbourAttribute::Destination(destination));
-        self.request(
+        self.0.request(
             RouteNetlinkMessage::NewNeighbour(message),
             NLM_F_REQUEST | NLM_F_ACK,
         )
     }
-
-    fn request(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
-        let sequence = self.send(message, flags)?;
-        loop {
-            for message in self.receive()? {
-                if message.header.sequence_number != sequence {
-                    continue;
-                }
-                if let NetlinkPayload::Error(error) = message.payload {
-                    return if error.code.is_none() {
-                        Ok(())
-                    } else {
-                        Err(error.to_io())
-                    };
-                }
-            }
-        }
-    }
-
-    fn dump(&mut self, message: RouteNetlinkMessage) -> io::Result<Vec<RouteNetlinkMessage>> {
-        for _ in 0..DUMP_ATTEMPTS {
-            if let Some(answers) = self.dump_once(message.clone())? {
-                return Ok(answers);
-            }
-        }
-        Err(io::Error::other(
-            "the kernel's tables change faster than they can be read",
-        ))
-    }
-
-    /// None if the tables changed meanwhile, so that the answer is not of one moment.
-    fn dump_once(
-        &mut self,
-        message: RouteNetlinkMessage,
-    ) -> io::Result<Option<Vec<RouteNetlinkMessage>>> {
-        let sequence = self.send(message, NLM_F_REQUEST | NLM_F_DUMP)?;
-        let mut answers = Vec::new();
-        let mut torn = false;
-        loop {
-            for message in self.receive()? {
-                if message.header.sequence_number != sequence {
-                    continue;
-                }
-                torn |= message.header.flags & NLM_F_DUMP_INTR != 0;
-                match message.payload {
-                    NetlinkPayload::InnerMessage(answer) => answers.push(answer),
-                    NetlinkPayload::Done(_) => return Ok((!torn).then_some(answers)),
-                    NetlinkPayload::Error(error) => return Err(error.to_io()),
-                    _ => {}
-                }
-            }
-        }
-    }
-
-    fn send(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<u32> {
-        self.sequence = self.sequence.wrapping_add(1);
-        let mut header = NetlinkHeader::default();
-        header.flags = flags;
-        header.sequence_number = self.sequence;
-        let mut message = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(message));
-        message.finalize();
-        let mut octets = vec![0; message.buffer_len()];
-        message.serialize(&mut octets);
-        let kernel = SocketAddrNetlink::new(0, 0);
-        rustix::net::sendto(&self.socket, &octets, SendFlags::empty(), &kernel)?;
-        Ok(self.sequence)
-    }
-
-    fn receive(&mut self) -> io::Result<Vec<NetlinkMessage<RouteNetlinkMessage>>> {
-        loop {
-            match receive(&self.socket, &mut self.buffer) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                other => return other,
-            }
-        }
-    }
-}
-
-fn open_socket(flags: SocketFlags, groups: u32) -> io::Result<OwnedFd> {
-    let socket = rustix::net::socket_with(
-        rustix::net::AddressFamily::NETLINK,
-        SocketType::RAW,
-        flags,
-        // NETLINK_ROUTE, which is 0.
-        None,
-    )?;
-    rustix::net::bind(&socket, &SocketAddrNetlink::new(0, groups))?;
-    Ok(socket)
-}
-
-/// One datagram, taken apart. Messages that cannot be read (of a newer kernel) are left
-/// out.
-fn receive(
-    socket: impl AsFd,
-    buffer: &mut [u8],
-) -> io::Result<Vec<NetlinkMessage<RouteNetlinkMessage>>> {
-    let (length, _) = rustix::net::recv(socket, &mut *buffer, RecvFlags::empty())?;
-    let mut rest = &buffer[..length];
-    let mut messages = Vec::new();
-    while let Some(field) = rest.first_chunk::<4>() {
-        let length = u32::from_ne_bytes(*field) as usize;
-        let Some(message) = rest.get(..length).filter(|_| length >= 16) else {
-            break;
-        };
-        match NetlinkMessage::deserialize(message) {
-            Ok(message) => messages.push(message),
-            Err(error) => tracing::debug!("netlink message of unknown form: {error}"),
-        }
-        // NLMSG_ALIGN: messages begin at multiples of four octets.
-        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
-    }
-    Ok(messages)
 }
 
 /// The kernel's Local is an address of this host, and its Address that of the other end: the

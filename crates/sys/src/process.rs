@@ -12,7 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, Resource, Rlimit};
@@ -88,6 +88,8 @@ pub fn peer(socket: &impl AsFd) -> io::Result<(u32, u32)> {
 pub struct RunningProcess {
     /// Its process id.
     pub id: u32,
+    /// That of its parent; 0 where that is not known.
+    pub parent: u32,
     /// The first 15 bytes of the name of its program (`/proc/PID/comm`).
     pub name: String,
     /// Its network namespace, as an identity to compare (`/proc/PID/ns/net`); `None`
@@ -113,12 +115,23 @@ pub fn running() -> io::Result<Vec<RunningProcess>> {
         };
         found.push(RunningProcess {
             id,
+            parent: std::fs::read_to_string(directory.join("stat"))
+                .ok()
+                .and_then(|stat| parent(&stat))
+                .unwrap_or(0),
             name: name.trim_end_matches('\n').to_owned(),
             network_namespace: std::fs::read_link(directory.join("ns/net")).ok(),
             program: std::fs::read_link(directory.join("exe")).ok(),
         });
     }
     Ok(found)
+}
+
+/// The parent in `/proc/PID/stat`: the second word behind the name, which may have spaces and
+/// parentheses.
+fn parent(stat: &str) -> Option<u32> {
+    let (_, behind_name) = stat.rsplit_once(')')?;
+    behind_name.split_whitespace().nth(1)?.parse().ok()
 }
 
 /// This process's network namespace, to compare with
@@ -174,6 +187,18 @@ pub fn fork_into_background() -> io::Result<bool> {
         }
         _ => Ok(false),
     }
+}
+
+/// Starts a program in a session of its own, which outlives the terminal of this one.
+pub fn spawn_in_own_session(command: &mut Command) -> io::Result<Child> {
+    // SAFETY: what runs between fork and exec makes a single system call.
+    unsafe {
+        command.pre_exec(|| {
+            rustix::process::setsid()?;
+            Ok(())
+        });
+    }
+    command.spawn()
 }
 
 /// Puts `/dev/null` in the place of standard input, output and error.

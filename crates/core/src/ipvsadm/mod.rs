@@ -29,6 +29,7 @@
 mod command;
 mod draft;
 mod help;
+mod kernel_connections;
 mod list;
 mod manual;
 mod notation;
@@ -48,6 +49,7 @@ use crate::service::{
 use command::{Command, Complaint, Format, Listing};
 use restore::{Rule, Rules};
 
+pub use kernel_connections::kernel_connections;
 pub use manual::{OptionSummary, manual, options};
 
 /// The director's table of services, as far as ipvsadm reads and changes it.
@@ -191,6 +193,35 @@ pub fn restore(session: &mut Session<'_>) -> io::Result<u8> {
             let end = execution.restore(&mut rules.as_slice(), LineNumbers::Told)?;
             Ok(end.status())
         }
+    }
+}
+
+/// What `ipvsadm-save -n` writes of services.
+pub fn rules(services: Vec<ServiceState>) -> String {
+    let mut rules = Vec::new();
+    // Nothing is ever wrong with memory.
+    let _ = list::write_rules(&mut rules, services, true, &Nameless);
+    String::from_utf8_lossy(&rules).into_owned()
+}
+
+/// A world in which nothing has a name.
+struct Nameless;
+
+impl Names for Nameless {
+    fn host_to_address(&self, _: &str) -> Option<Ipv4Addr> {
+        None
+    }
+
+    fn address_to_host(&self, _: IpAddr) -> Option<String> {
+        None
+    }
+
+    fn service_to_port(&self, _: &str, _: Protocol) -> Option<u16> {
+        None
+    }
+
+    fn port_to_service(&self, _: u16, _: Protocol) -> Option<String> {
+        None
     }
 }
 

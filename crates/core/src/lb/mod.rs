@@ -7,6 +7,7 @@
 //! nothing to plan.
 
 mod configured;
+mod foreign;
 mod names;
 mod notification;
 mod part;
@@ -20,6 +21,7 @@ use crate::config::model::{RealServer, VirtualServer, destination_of};
 use crate::service::{DestinationSettings, ServiceKey, ServiceSettings};
 
 pub use configured::Configured;
+pub use foreign::Foreign;
 pub use names::{RealServerName, VirtualServerName, virtual_server_name};
 pub use notification::{quorum_notification, real_server_notification};
 pub use part::{Part, Parts, RealServerPattern, STEPS};

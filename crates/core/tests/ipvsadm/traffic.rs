@@ -6,10 +6,8 @@
 
 use std::cell::Cell;
 use std::io::{self, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::time::Duration;
 
-use elver_core::ipvsadm::{Table, Unavailable};
+use elver_core::ipvsadm::{Table, Unavailable, kernel_connections};
 use elver_core::service::{
     ConnectionState, Edit, EditError, Rates, ServiceState, Statistics, SyncDaemon, Timeouts,
 };
@@ -25,36 +23,6 @@ fn section(command: &str) -> &'static str {
     after.split("$ ").next().expect("the section")
 }
 
-/// A line of `/proc/net/ip_vs_conn`: protocol, three times address and port in hexadecimal,
-/// state, seconds, and perhaps a persistence engine and its data.
-fn connection(line: &str) -> ConnectionState {
-    let fields: Vec<&str> = line.split_whitespace().collect();
-    let endpoint = |at: usize| -> SocketAddr {
-        let address = match u32::from_str_radix(fields[at], 16) {
-            Ok(bits) => IpAddr::V4(Ipv4Addr::from_bits(bits)),
-            Err(_) => IpAddr::V6(fields[at].parse().expect("an IPv6 address")),
-        };
-        let port = u16::from_str_radix(fields[at + 1], 16).expect("a port");
-        SocketAddr::new(address, port)
-    };
-    ConnectionState {
-        protocol: match fields[0] {
-            "IP" => 0,
-            "TCP" => 6,
-            "UDP" => 17,
-            other => panic!("{other}"),
-        },
-        client: endpoint(1),
-        virtual_address: endpoint(3),
-        destination: endpoint(5),
-        state: fields[7].to_owned(),
-        expires_in: Duration::from_secs(fields[8].parse().expect("seconds")),
-        engine_data: fields
-            .get(9)
-            .map(|engine| ((*engine).to_owned(), fields[10].to_owned())),
-    }
-}
-
 fn words(command: &str) -> Vec<String> {
     command.split(' ').skip(1).map(str::to_owned).collect()
 }
@@ -68,8 +36,8 @@ fn compare_lists(machine: &mut Machine, commands: &[&str]) {
 #[test]
 fn connections_are_listed_as_by_the_real_one() {
     let mut machine = Machine::default();
-    let lines = section("cat /proc/net/ip_vs_conn").lines().skip(1);
-    machine.table.connections = lines.map(connection).collect();
+    let shown = section("cat /proc/net/ip_vs_conn");
+    machine.table.connections = kernel_connections(shown).collect();
     assert_eq!(machine.table.connections.len(), 10);
     compare_lists(
         &mut machine,
@@ -276,10 +244,10 @@ impl Write for LineCounter<'_> {
 #[test]
 fn connections_are_written_one_by_one() {
     let lines_written = Cell::new(0);
-    let line = section("cat /proc/net/ip_vs_conn").lines().nth(2);
+    let mut shown = kernel_connections(section("cat /proc/net/ip_vs_conn"));
     let mut table = OneByOne {
         lines_written: &lines_written,
-        connection: connection(line.expect("a connection")),
+        connection: shown.next().expect("a connection"),
     };
     let mut session = Session {
         program: "ipvsadm",

@@ -17,17 +17,12 @@ use std::net::SocketAddr;
 
 use elver_core::check::CheckName;
 use elver_core::service::{DestinationSettings, EditError, ServiceKey};
-use elver_packet::family::{Family, V4, V6};
-use elver_packet::flow;
-use elver_packet::host::Slice;
-use elver_packet::table::connection::{
-    self, Direction, Key, Life, Links, found_at, reclaim_seen, rival,
-};
-use elver_packet::table::destination::{self, Activity, Destination};
-use elver_packet::table::settings::Settings;
-use elver_sys::bpf::{Clock, Maps};
+use elver_packet::family::{V4, V6};
+use elver_packet::table::connection::{flags, reclaim_seen};
+use elver_packet::table::destination::{self, Destination};
 
 use super::edit::{Slot, system};
+use super::entering::{Opening, enter};
 use super::{DataPlane, find_way, layout};
 
 /// The state of a connection before its first packet.
@@ -80,9 +75,20 @@ impl DataPlane {
             return Ok(false);
         }
         let clock = self.inventory.clock;
+        let opening = Opening {
+            protocol: connection.protocol,
+            from: connection.from,
+            to: connection.to,
+            answered_from: Some(connection.to),
+            destination: id,
+            state: FIRST_STATE,
+            flags: flags::CLIENT_HERE,
+            expires_in: None,
+            replaces: true,
+        };
         let entered = match connection.from {
-            SocketAddr::V4(_) => enter::<V4>(maps, clock, id, destination, connection),
-            SocketAddr::V6(_) => enter::<V6>(maps, clock, id, destination, connection),
+            SocketAddr::V4(_) => enter::<V4>(maps, clock, &opening, None),
+            SocketAddr::V6(_) => enter::<V6>(maps, clock, &opening, None),
         };
         let entered = entered.ok_or_else(|| {
             EditError::System("the connection table has no place for it just now".to_owned())
@@ -165,76 +171,4 @@ impl DataPlane {
         }
         Ok(())
     }
-}
-
-/// Enters a connection in both directions; its entry and the entry's generation. None where
-/// the table has no place for it just now.
-fn enter<F: Family>(
-    maps: &Maps,
-    clock: Clock,
-    id: u32,
-    destination: Destination<Slice<'_>>,
-    CheckConnection { protocol, from, to }: CheckConnection,
-) -> Option<(u32, u16)> {
-    let address = |address: SocketAddr| {
-        let (first, second) = layout::address_words(address.ip());
-        F::from_words(first, second)
-    };
-    let key = Key::<F> {
-        sender: address(from),
-        receiver: address(to),
-        ports: u32::from(from.port().to_be()) | u32::from(to.port().to_be()) << 16,
-        protocol,
-        template: false,
-    };
-    let answer = key.reversed();
-    let settings = Settings(maps.settings()?);
-    let (place, answer_place) = (key.place(settings), answer.place(settings));
-    // What an earlier connection of the same ports has left.
-    for (key, place) in [(&key, &place), (&answer, &answer_place)] {
-        if let Some(found) = connection::find(&maps, key, place) {
-            reclaim_seen(&maps, found.index, found.generation);
-        }
-    }
-    let now = clock.now();
-    let forward = connection::claim(&maps, &place, now)?;
-    let Some(reverse) = connection::claim(&maps, &answer_place, now) else {
-        forward.abandon(&maps);
-        return None;
-    };
-    let heading = destination.heading();
-    let activity = flow::activity(protocol, FIRST_STATE);
-    let mut flags = connection::flags::CLIENT_HERE;
-    if activity == Activity::Inactive {
-        flags |= connection::flags::INACTIVE;
-    }
-    let life = Life {
-        expires: now.wrapping_add(settings.timeout(protocol, FIRST_STATE)),
-        state: FIRST_STATE,
-        flags,
-        generation: 0,
-    };
-    let links = |peer| Links {
-        destination: id,
-        destination_generation: heading.generation(),
-        peer,
-        ..Links::default()
-    };
-    let method = heading.method();
-    let back = (Direction::Reverse, method);
-    reverse.fill(&maps, &answer, back, life, &links(forward.index()));
-    let there = (Direction::Forward, method);
-    forward.fill(&maps, &key, there, life, &links(reverse.index()));
-    let is_alone = rival(&maps, &key, &place, forward).is_none()
-        && rival(&maps, &answer, &answer_place, reverse).is_none();
-    if !is_alone {
-        reverse.abandon(&maps);
-        forward.abandon(&maps);
-        return None;
-    }
-    destination.bind(activity);
-    reverse.publish(&maps);
-    forward.publish(&maps);
-    let entered = found_at(&maps, forward.index())?;
-    Some((entered.index, entered.generation))
 }

@@ -6,10 +6,12 @@
 //! connection.
 
 mod access;
+mod adoption;
 mod check_paths;
 mod defence;
 mod edit;
 mod endpoints;
+mod entering;
 mod estimates;
 mod fast_path;
 mod layout;
@@ -43,6 +45,7 @@ use elver_sys::bpf::{Attachments, BpfError, Clock, Direction, Maps, Sizes, Total
 use elver_sys::netlink::Netlink;
 
 pub(crate) use access::{AccessLists, Network};
+pub(crate) use adoption::Adoption;
 pub(crate) use check_paths::CheckConnection;
 pub(crate) use defence::{Defence, When};
 pub(crate) use marks::{MOST_RULES, MarkRule};

@@ -44,7 +44,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use elver_core::api::{CheckStatus, MOST_EDITS, Request, Response, Status};
+use elver_core::api::{CheckStatus, MOST_CONNECTIONS, MOST_EDITS, Request, Response, Status};
 use elver_core::check::messages::{FromChecks, ToChecks};
 use elver_core::check::{Attempt, CheckName, Health, HealthRecord, OBSERVED, Seen};
 use elver_core::config::model::Configuration;
@@ -89,7 +89,7 @@ pub(crate) use self::hook::Hook;
 pub(crate) use self::host_record::HostRecord;
 pub(crate) use self::manner::{LeftOut, Manner, PidFiles, enter_namespace, named};
 pub(crate) use self::network::Network;
-pub(crate) use self::preconditions::permission;
+pub(crate) use self::preconditions::{keepalived_processes, permission};
 
 const RECORD: &str = "the record of virtual addresses";
 const HOST_RECORD: &str = "the record of what is changed on the host";
@@ -641,6 +641,10 @@ impl Director {
                 self.watch_leaving();
                 Response::Edited(edited)
             }
+            Request::Adopt(connections) if connections.len() > MOST_CONNECTIONS => {
+                Response::Failed(format!("more than {MOST_CONNECTIONS} connections at once"))
+            }
+            Request::Adopt(connections) => self.adopt(&connections),
             Request::Reload => match self.reload() {
                 Ok(()) => Response::Done,
                 Err(failure) => Response::Failed(failure.to_string()),

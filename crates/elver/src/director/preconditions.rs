@@ -36,24 +36,31 @@ pub(crate) fn nothing_beside() -> Result<(), Failure> {
     }
 }
 
-/// A keepalived in another network namespace does no harm, and its pid file says nothing
-/// of its namespace: so the processes are looked at.
 fn no_keepalived() -> Result<(), Failure> {
-    let looking = "looking for a running keepalived";
-    let here = process::own_network_namespace().map_err(Failure::system(looking))?;
-    let all = process::running().map_err(Failure::system(looking))?;
-    let found = all
-        .iter()
-        .filter(|process| process.name == "keepalived" && !is_elver(process))
-        .filter(|process| process.network_namespace.as_ref() == Some(&here))
-        // Of parent and children the parent is the one to name.
-        .min_by_key(|process| process.id);
-    match found {
+    match keepalived_processes()?.first() {
         Some(process) => Err(Failure::KeepalivedRuns {
             process: process.id,
         }),
         None => Ok(()),
     }
+}
+
+/// Every keepalived of this network namespace, without those that others of them have started.
+///
+/// One in another network namespace does no harm, and its pid file says nothing of its
+/// namespace: so the processes are looked at.
+pub(crate) fn keepalived_processes() -> Result<Vec<RunningProcess>, Failure> {
+    let looking = "looking for a running keepalived";
+    let here = process::own_network_namespace().map_err(Failure::system(looking))?;
+    let mut all = process::running().map_err(Failure::system(looking))?;
+    all.retain(|process| {
+        process.name == "keepalived"
+            && !is_elver(process)
+            && process.network_namespace.as_ref() == Some(&here)
+    });
+    let ids: Vec<u32> = all.iter().map(|process| process.id).collect();
+    all.retain(|process| !ids.contains(&process.parent));
+    Ok(all)
 }
 
 /// Whether a process is elver, which may have been started by the name of keepalived.

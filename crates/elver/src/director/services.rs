@@ -5,15 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use elver_core::api::Response;
 use elver_core::check::Health;
 use elver_core::check::messages::{CheckChanges, Report};
-use elver_core::config::model::{Configuration, FlushOnStop, VirtualServer, destination_of};
-use elver_core::lb::{self, DesiredService, RealServerName};
+use elver_core::config::model::{Configuration, FlushOnStop, VirtualServer};
+use elver_core::lb::{self, DesiredService, Foreign, RealServerName};
 use elver_core::notification::Notification;
 use elver_core::reload;
-use elver_core::service::{Edit, ServiceKey, ServiceState};
+use elver_core::service::{ConnectionState, Edit, ServiceKey, ServiceState};
 
 use super::{Director, words};
+use crate::data_plane::Adoption;
 
 /// Where these lines of the log come from.
 pub(super) const MODULE: &str = module_path!();
@@ -93,24 +95,8 @@ impl Director {
     /// `lvs_flush`: what others have put into the table goes. What the configuration has too
     /// stays, with its connections.
     pub(super) fn flush_foreign(&mut self) {
-        for service in self.data_plane.services() {
-            let place = self.servers.find(&service.key);
-            let edits: Vec<Edit> = match place.map(|at| &self.configuration.virtual_servers[at]) {
-                None => vec![Edit::RemoveService {
-                    service: service.key,
-                }],
-                Some(server) => {
-                    let destinations = service.destinations.iter().map(|each| each.address);
-                    destinations
-                        .filter(|address| !is_named(server, &service.key, address))
-                        .map(|address| Edit::RemoveDestination {
-                            service: service.key,
-                            address,
-                        })
-                        .collect()
-                }
-            };
-            self.flush(&edits);
+        for foreign in Foreign::of(&self.data_plane.services(), &self.configuration) {
+            self.flush(&foreign.removal());
         }
     }
 
@@ -129,6 +115,22 @@ impl Director {
                     .collect();
                 self.flush(&edits);
             }
+        }
+    }
+
+    /// Takes over connections of another director.
+    pub(super) fn adopt(&self, connections: &[ConnectionState]) -> Response {
+        let outcomes: Vec<Adoption> = connections
+            .iter()
+            .map(|connection| self.data_plane.adopt(connection))
+            .collect();
+        let are = |outcome| {
+            let places = outcomes.iter().enumerate();
+            places.filter_map(move |(place, each)| (*each == outcome).then_some(place))
+        };
+        Response::Adopted {
+            entered: are(Adoption::Entered).count(),
+            without_real_server: are(Adoption::NoRealServer).collect(),
         }
     }
 
@@ -248,17 +250,6 @@ impl Director {
             }
         }
     }
-}
-
-/// Whether the configuration has this destination in a service of a virtual server.
-fn is_named(server: &VirtualServer, service: &ServiceKey, address: &SocketAddr) -> bool {
-    let real_servers = server.real_servers.iter();
-    let real_servers = real_servers.map(|real| (real.address, real.settings.method));
-    let sorry_server = server.sorry_server.as_ref();
-    let sorry_server = sorry_server.map(|sorry| (sorry.address, sorry.settings.method));
-    real_servers
-        .chain(sorry_server)
-        .any(|(named, method)| destination_of(service, named, method) == Some(*address))
 }
 
 /// Where the virtual servers of a configuration are in its list, by each of their services.

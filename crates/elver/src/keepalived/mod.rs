@@ -83,6 +83,21 @@ pub(crate) fn main(arguments: &[OsString], instance: &Instance) -> ExitCode {
     }
 }
 
+/// What a run with these arguments reads its configuration from.
+pub(crate) fn origin(arguments: &[OsString], instance: &Instance) -> Origin {
+    let options = match options::parse(arguments) {
+        Ok(Wish::Run(options)) => *options,
+        // It runs with them, so they can be understood, by a newer keepalived at least.
+        _ => Options::default(),
+    };
+    options.origin(instance)
+}
+
+/// Whether a run with these arguments stays in the foreground.
+pub(crate) fn is_foreground(arguments: &[OsString]) -> bool {
+    matches!(options::parse(arguments), Ok(Wish::Run(options)) if options.foreground)
+}
+
 /// What `keepalived --version` says: the version that scripts look for is that of the
 /// keepalived whose place this takes, and elver's own stands behind it.
 fn version() -> String {
@@ -127,12 +142,7 @@ fn exit_code(failure: &Failure) -> u8 {
 }
 
 fn run(options: Options, instance: &Instance) -> Result<ExitCode, Failure> {
-    let origin = Origin {
-        file: options.file(),
-        config_id: options.config_id.clone(),
-        instance: instance.clone(),
-        all_includes: options.all_includes,
-    };
+    let origin = options.origin(instance);
     if let Some(mask) = options.umask {
         process::set_umask(mask);
     }

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use lexopt::Arg;
 
 use crate::command_line::DEFAULT_FILE;
+use crate::configuration::Origin;
+use crate::instance::Instance;
 use crate::log::{self, Facility};
 
 /// What a command line asks for.
@@ -96,9 +98,14 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The configuration file.
-    pub(super) fn file(&self) -> PathBuf {
-        self.file.clone().unwrap_or_else(|| DEFAULT_FILE.into())
+    /// What the configuration is read from.
+    pub(super) fn origin(&self, instance: &Instance) -> Origin {
+        Origin {
+            file: self.file.clone().unwrap_or_else(|| DEFAULT_FILE.into()),
+            config_id: self.config_id.clone(),
+            instance: instance.clone(),
+            all_includes: self.all_includes,
+        }
     }
 }
 

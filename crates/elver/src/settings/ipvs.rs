@@ -1,10 +1,11 @@
 //! `[ipvs]`: the settings of `/proc/sys/net/ipv4/vs`, by their names, with their ranges and
 //! defaults (`Documentation/networking/ipvs-sysctl.rst` of the kernel).
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use elver_packet::table::settings::behaviour;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::data_plane::{Behaviour, Defence, When};
 
@@ -24,6 +25,12 @@ impl<const DEFAULT: i64, const MOST: i64> TryFrom<i64> for Number<DEFAULT, MOST>
         } else {
             Err(format!("{number} is not from 0 to {MOST}"))
         }
+    }
+}
+
+impl<const DEFAULT: i64, const MOST: i64> Serialize for Number<DEFAULT, MOST> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_i64(self.0)
     }
 }
 
@@ -61,7 +68,7 @@ type Switch<const DEFAULT: i64> = Number<DEFAULT, 1>;
 type Count<const DEFAULT: i64> = Number<DEFAULT, { i32::MAX as i64 }>;
 
 /// `sync_ports`: a power of two, up to 64.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "i64")]
 struct SyncPorts(i64);
 
@@ -82,6 +89,13 @@ impl TryFrom<i64> for SyncPorts {
 #[serde(try_from = "String")]
 struct SyncThreshold([u32; 2]);
 
+impl Serialize for SyncThreshold {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let [packets, period] = self.0;
+        serializer.collect_str(&format_args!("{packets} {period}"))
+    }
+}
+
 impl TryFrom<String> for SyncThreshold {
     type Error = String;
 
@@ -99,7 +113,7 @@ impl TryFrom<String> for SyncThreshold {
 }
 
 /// What the file says of IPVS's settings.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Ipvs {
     am_droprate: Count<10>,
@@ -126,6 +140,7 @@ pub(super) struct Ipvs {
     sync_persist_mode: Switch<0>,
     sync_ports: SyncPorts,
     /// The kernel's default depends on its memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
     sync_qlen_max: Option<Count<0>>,
     sync_refresh_period: Count<0>,
     sync_retries: Number<0, 3>,
@@ -191,6 +206,15 @@ impl std::fmt::Display for WithoutEffect {
 }
 
 impl Ipvs {
+    /// Every setting that has a value, as it is written.
+    pub(super) fn values(&self) -> BTreeMap<String, String> {
+        let table = toml::Table::try_from(self).unwrap_or_default();
+        let values = table.into_iter();
+        values
+            .map(|(name, value)| (name, value.to_string()))
+            .collect()
+    }
+
     /// How packets are treated.
     pub(super) fn behaviour(&self) -> Behaviour {
         Behaviour {
@@ -322,6 +346,11 @@ mod tests {
         let read: Ipvs = toml::from_str(OF_THE_KERNEL).unwrap();
         assert_eq!(read, Ipvs::default());
         assert_eq!(read.without_effect(), []);
+        let values = read.values().into_iter();
+        let lines: String = values
+            .map(|(name, value)| format!("{name} = {value}\n"))
+            .collect();
+        assert_eq!(lines, OF_THE_KERNEL);
     }
 
     #[test]

@@ -9,10 +9,8 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use rustix::net::SocketFlags;
 use tokio::io::unix::AsyncFd;
 
-use super::{
-    InterfaceAddress, Link, Neighbour, RECEIVE_BUFFER, open_socket, read_address, read_link,
-    read_neighbour, receive,
-};
+use super::channel::{RECEIVE_BUFFER, open_socket, receive};
+use super::{InterfaceAddress, Link, Neighbour, read_address, read_link, read_neighbour};
 
 /// Room for bursts of events, in octets.
 const EVENT_QUEUE: usize = 1024 * 1024;
@@ -85,7 +83,7 @@ impl NetlinkEvents {
         let groups = topics
             .iter()
             .fold(0, |groups, topic| groups | topic.groups());
-        let socket = open_socket(SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, groups)?;
+        let socket = open_socket(None, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, groups)?;
         // Needs CAP_NET_ADMIN beyond the system's limit; without it, overruns are only likelier.
         if rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, EVENT_QUEUE).is_err() {
             rustix::net::sockopt::set_socket_recv_buffer_size(&socket, EVENT_QUEUE)?;

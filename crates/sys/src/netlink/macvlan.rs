@@ -30,7 +30,7 @@ impl Netlink {
             ]),
         ];
         let flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
-        self.request(RouteNetlinkMessage::NewLink(message), flags)
+        self.0.request(RouteNetlinkMessage::NewLink(message), flags)
     }
 
     /// Sets a device up.
@@ -42,7 +42,7 @@ impl Netlink {
         message.header.index = index;
         message.header.flags = LinkFlags::Up;
         message.header.change_mask = LinkFlags::Up;
-        self.request(
+        self.0.request(
             RouteNetlinkMessage::SetLink(message),
             NLM_F_REQUEST | NLM_F_ACK,
         )
@@ -56,7 +56,7 @@ impl Netlink {
         let mut message = LinkMessage::default();
         message.header.index = index;
         let message = RouteNetlinkMessage::DelLink(message);
-        match self.request(message, NLM_F_REQUEST | NLM_F_ACK) {
+        match self.0.request(message, NLM_F_REQUEST | NLM_F_ACK) {
             Ok(()) => Ok(true),
             Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(false),
             Err(error) => Err(error),

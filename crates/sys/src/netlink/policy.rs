@@ -213,7 +213,7 @@ impl Netlink {
             Insertion::Append => (ADD & !NLM_F_EXCL) | NLM_F_APPEND,
             Insertion::Add => ADD,
         };
-        unless(self.request(message, flags), &[libc::EEXIST])
+        unless(self.0.request(message, flags), &[libc::EEXIST])
     }
 
     /// Removes a route; false if it is not there.
@@ -223,7 +223,7 @@ impl Netlink {
     pub fn remove_route(&mut self, route: &Route) -> io::Result<bool> {
         let message = RouteNetlinkMessage::DelRoute(route_message(route, false));
         unless(
-            self.request(message, REMOVE),
+            self.0.request(message, REMOVE),
             &[libc::ESRCH, libc::ENODEV, libc::ENOENT],
         )
     }
@@ -234,7 +234,7 @@ impl Netlink {
     /// What the kernel answers.
     pub fn add_rule(&mut self, rule: &Rule) -> io::Result<bool> {
         let message = RouteNetlinkMessage::NewRule(rule_message(rule));
-        unless(self.request(message, ADD), &[libc::EEXIST])
+        unless(self.0.request(message, ADD), &[libc::EEXIST])
     }
 
     /// Removes a rule; false if it is not there.
@@ -243,7 +243,10 @@ impl Netlink {
     /// What the kernel answers.
     pub fn remove_rule(&mut self, rule: &Rule) -> io::Result<bool> {
         let message = RouteNetlinkMessage::DelRule(rule_message(rule));
-        unless(self.request(message, REMOVE), &[libc::ENOENT, libc::ESRCH])
+        unless(
+            self.0.request(message, REMOVE),
+            &[libc::ENOENT, libc::ESRCH],
+        )
     }
 }
 

@@ -41,9 +41,11 @@ impl Netlink {
         question
             .attributes
             .push(RouteAttribute::Destination(address.into()));
-        let sequence = self.send(RouteNetlinkMessage::GetRoute(question), NLM_F_REQUEST)?;
+        let sequence = self
+            .0
+            .send(RouteNetlinkMessage::GetRoute(question), NLM_F_REQUEST)?;
         loop {
-            for message in self.receive()? {
+            for message in self.0.receive()? {
                 if message.header.sequence_number != sequence {
                     continue;
                 }
