@@ -22,6 +22,7 @@ help:
 	@echo "                    ORACLE_GENERATED=N makes N generated runs of packets instead of 3)"
 	@echo "make build          $(elver)"
 	@echo "make deb            a package for Debian 12, in target/debian"
+	@echo "make book           the book of docs, in target/book"
 	@echo "make bench          packets, throughput, failover, and ipvsadm with large tables, printed"
 	@echo "                    and in target/bench.json"
 	@echo "make bench-oracle   instructions per packet, IPVS beside elver, on Debian 12's kernel"
@@ -44,6 +45,14 @@ deb: build
 	$(call say,packaging)
 	@tools/package-files $(elver)
 	@$(cargo) deb --locked --no-build --quiet -p elver
+
+# The book, in target/book: what is in docs, to be read in a browser.
+.PHONY: book
+book:
+	$(call say,set-up)
+	@tools/set-up book
+	$(call say,the book)
+	@mdbook build
 
 .PHONY: lab
 lab: build

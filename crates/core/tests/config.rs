@@ -1457,7 +1457,7 @@ fn errors_are_all_found_in_one_pass() {
           |
           = help: host names are not looked up here: write the address
 
-        error: the prefix length of `10.0.0.1/33` is not from 0 to 32
+        warning: the prefix length of `10.0.0.1/33` is not from 0 to 32: 32 is used
          --> keepalived.conf:8:9
           |
         8 |         10.0.0.1/33
