@@ -37,7 +37,7 @@ pub(crate) fn steps(steps: &mut Steps, elver: &Path) {
         site.put_back(&keepalived);
     });
     steps.step("migrate: connections go on in elver", || {
-        site.take_over(&keepalived);
+        site.take_over();
     });
     steps.step("migrate: keepalived serves again after elver", || {
         site.back()
@@ -174,7 +174,7 @@ impl<'a> Site<'a> {
             &format!("-A -t {by_hand} -s rr -p 600"),
             &format!("-a -t {by_hand} -r {} -m -w 1", server(2)),
             "ipvsadm --set 700 120 300",
-            "[ipvs]\n    expire_nodest_conn = 1",
+            "[ipvs]\n      expire_nodest_conn = 1",
             "Nothing was changed",
         ] {
             assert!(said.output.contains(words), "{words}: {}", said.output);
@@ -184,6 +184,10 @@ impl<'a> Site<'a> {
 
     /// Checks that pass in keepalived and never in elver: nothing would be served.
     fn put_back(&self, keepalived: &Program) {
+        // As of somebody who is in a hurry to be rid of them.
+        let host = self.side.director.host();
+        let setting = "net/ipv4/vs/expire_nodest_conn";
+        host.set_sysctl(setting, "1").expect("a setting");
         let traffic = self.side.traffic(0, by_hand(), CONNECTIONS);
         traffic.flows_on(LIMIT).expect("data flows");
         let script = self.folder.join("not-by-elver");
@@ -213,10 +217,10 @@ impl<'a> Site<'a> {
         traffic.flows_on(LIMIT).expect("data flows");
         traffic.finish().expect("every octet came back");
         self.expect_no_elver();
-        self.configuration("TCP_CHECK {\nconnect_timeout 3\n}");
     }
 
-    fn take_over(&self, _before: &Program) {
+    fn take_over(&self) {
+        self.configuration("TCP_CHECK {\nconnect_timeout 3\n}");
         let services = [service(vip(0)), service(HELD), by_hand()];
         let traffic: Vec<_> = services
             .map(|to| self.side.traffic(0, to, CONNECTIONS))

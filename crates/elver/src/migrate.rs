@@ -3,9 +3,9 @@
 //!
 //! What runs is recorded before anything is touched. Then keepalived is stopped and the kernel's
 //! table cleared, elver is started with keepalived's own options, what operators have made by
-//! ipvsadm is made again, and the connections are taken over. The kernel forwards none of them
-//! in between: it drops packets of connections whose real server it does not have any more, and
-//! clients send again. If any of that fails, all is put back.
+//! ipvsadm is made again, and the connections are taken over. In between the kernel drops their
+//! packets, as of connections whose real server it does not have any more, and clients send them
+//! again. If any of that fails, all is put back.
 
 mod kernel_table;
 mod predecessor;
@@ -147,17 +147,24 @@ impl Migration {
         }
         // Who interrupts this would leave a host without either.
         let _deaf = Deaf::new().map_err(Failure::system("ignoring signals"))?;
-        // Connections that open from here on are the last that the next one does not know.
+        self.table.hold()?;
+        let outcome = self.replace(&arguments);
+        let let_go = self.table.let_go();
+        outcome.and(let_go)
+    }
+
+    fn replace(&mut self, arguments: &[OsString]) -> Result<(), Failure> {
+        // Connections that open from here on are the only ones that the next one does not know.
         let connections = KernelTable::connections()?;
         if let Some(predecessor) = &self.predecessor {
             predecessor.stop()?;
             println!("stopped {}", predecessor.words());
         }
-        self.table.clear()?;
-        match self.take_over(&arguments, connections) {
-            Ok(()) => Ok(()),
-            Err(failure) => Err(self.put_back(&failure)),
-        }
+        let taken_over = self
+            .table
+            .clear()
+            .and_then(|()| self.take_over(arguments, connections));
+        taken_over.map_err(|failure| self.put_back(&failure))
     }
 
     fn take_over(
@@ -308,7 +315,7 @@ impl Migration {
     fn put_back(&mut self, because: &Failure) -> Failure {
         let put_back = (|| {
             stop(&self.instance)?;
-            unload::run(&self.instance)?;
+            unload::remove(&self.instance)?;
             if let Some(predecessor) = &self.predecessor {
                 predecessor.start()?;
             }

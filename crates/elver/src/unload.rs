@@ -13,12 +13,25 @@ use crate::instance::Instance;
 /// How long a vrrp process may take to give its addresses up.
 const WITHDRAWAL: Duration = Duration::from_secs(5);
 
+/// [`remove`], which says what it removed.
+pub(crate) fn run(instance: &Instance) -> Result<(), Failure> {
+    let removed = remove(instance)?;
+    for line in &removed {
+        println!("{line}");
+    }
+    if removed.is_empty() {
+        println!("instance {instance} had left nothing");
+    }
+    Ok(())
+}
+
 /// Removes every pin and filter, and what is on record of an instance that does not run:
-/// virtual addresses, routes, rules, devices and settings of the kernel. Says what it removed.
+/// virtual addresses, routes, rules, devices and settings of the kernel. Gives what it removed, in
+/// words.
 ///
 /// The records are those that the director keeps; what they name is looked for in the network
 /// namespace of the caller.
-pub(crate) fn run(instance: &Instance) -> Result<(), Failure> {
+pub(crate) fn remove(instance: &Instance) -> Result<Vec<String>, Failure> {
     director::permission()?;
     // A running director would put it all back.
     let pid_file = director::take(instance)?;
@@ -35,31 +48,26 @@ pub(crate) fn run(instance: &Instance) -> Result<(), Failure> {
         .map_err(Failure::system("the record of virtual addresses"))?;
     let mut netlink = Netlink::open().map_err(Failure::system("opening rtnetlink"))?;
     let (addresses, result) = withdraw(&mut netlink, &recorded);
-    for address in &addresses {
-        println!("removed {}", director::address_words(address));
-    }
+    let mut removed: Vec<String> = addresses
+        .iter()
+        .map(|address| format!("removed {}", director::address_words(address)))
+        .collect();
     result.map_err(Failure::system("removing virtual addresses"))?;
     let host_record = HostRecord::of(instance);
     let (undone, result) = host_record.undo(&mut netlink);
-    for change in &undone {
-        println!("took back {change}");
-    }
+    removed.extend(undone.iter().map(|change| format!("took back {change}")));
     result
         .and_then(|()| host_record.remove())
         .map_err(Failure::system("taking back what was changed on the host"))?;
     Acceptance::of(instance).end();
     let pins = DataPlane::unload(instance)?;
-    for pin in &pins {
-        println!("removed {pin}");
-    }
+    removed.extend(pins.iter().map(|pin| format!("removed {pin}")));
     record
         .remove()
         .map_err(Failure::system("the record of virtual addresses"))?;
-    if addresses.is_empty() && undone.is_empty() && pins.is_empty() {
-        println!("instance {instance} had left nothing");
-    }
     drop(vrrp);
     pid_file
         .remove(instance)
-        .map_err(Failure::system("removing the files of the instance"))
+        .map_err(Failure::system("removing the files of the instance"))?;
+    Ok(removed)
 }

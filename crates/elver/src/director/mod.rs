@@ -89,7 +89,7 @@ pub(crate) use self::hook::Hook;
 pub(crate) use self::host_record::HostRecord;
 pub(crate) use self::manner::{LeftOut, Manner, PidFiles, enter_namespace, named};
 pub(crate) use self::network::Network;
-pub(crate) use self::preconditions::{keepalived_processes, permission};
+pub(crate) use self::preconditions::{HOLDING_MARK, keepalived_processes, permission};
 
 const RECORD: &str = "the record of virtual addresses";
 const HOST_RECORD: &str = "the record of what is changed on the host";

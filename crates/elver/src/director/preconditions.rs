@@ -9,6 +9,10 @@ use elver_sys::process::{self, RunningProcess};
 
 use crate::failure::Failure;
 
+/// The firewall mark of the service that `elver migrate` puts into the kernel's table for as long
+/// as it needs the kernel there. It has no destinations, and harms no director.
+pub(crate) const HOLDING_MARK: u32 = u32::MAX;
+
 /// Whether this process may do what a director does.
 pub(crate) fn permission() -> Result<(), Failure> {
     let missing =
@@ -74,10 +78,10 @@ fn is_elver(process: &RunningProcess) -> bool {
 /// The virtual services in `/proc/net/ip_vs`, whose other lines are headings and
 /// destinations.
 fn services_of_kernel(table: &str) -> usize {
+    let holding = format!("FWM  {HOLDING_MARK:08X} ");
     let is_service = |line: &&str| {
-        ["TCP ", "UDP ", "SCTP ", "FWM "]
-            .iter()
-            .any(|word| line.starts_with(word))
+        let mut words = ["TCP ", "UDP ", "SCTP ", "FWM "].iter();
+        words.any(|word| line.starts_with(word)) && !line.starts_with(&holding)
     };
     table.lines().filter(is_service).count()
 }
@@ -124,6 +128,7 @@ Prot LocalAddress:Port Scheduler Flags
 TCP  AC112AC8:0CEA rr persistent 50 FFFFFFFF
   -> AC122A79:0CEA      Masq    1      0          0
 FWM  00000007 rr
+FWM  FFFFFFFF rr
 ";
         assert_eq!(services_of_kernel(table), 2);
         let empty: String = table

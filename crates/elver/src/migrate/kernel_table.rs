@@ -1,5 +1,6 @@
 //! What the kernel's IPVS has, in this program's own words; and how it is taken away and put back.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use elver_core::service::{
 };
 use elver_sys::netlink::{KernelDestination, KernelIpvs, KernelService};
 
+use crate::director::HOLDING_MARK;
 use crate::failure::Failure;
 
 /// Where the kernel lists its connections.
@@ -22,6 +24,9 @@ const CONNECTIONS: &str = "/proc/net/ip_vs_conn";
 const PERSISTENT: u32 = 1;
 const ONE_PACKET: u32 = 4;
 const SCHEDULER_FLAGS: [u32; 3] = [8, 16, 32];
+
+/// 1 there ends connections whose real server has gone away, instead of waiting for it.
+const EXPIRE_NODEST_CONN: &str = "/proc/sys/net/ipv4/vs/expire_nodest_conn";
 
 /// The kernel's table.
 pub(super) struct KernelTable {
@@ -35,6 +40,8 @@ pub(super) struct KernelTable {
     pub(super) timeouts: Option<Timeouts>,
     /// Whether connections are sent to other directors, or received from some.
     pub(super) is_synchronised: bool,
+    /// What [`KernelTable::hold`] has changed.
+    expire_nodest_conn: Option<String>,
 }
 
 impl KernelTable {
@@ -45,6 +52,8 @@ impl KernelTable {
         let (mut original, mut timeouts, mut daemons) = (Vec::new(), None, (false, false));
         if let Some(ipvs) = &mut ipvs {
             original = ipvs.services().map_err(reading())?;
+            // One that was killed has left it.
+            original.retain(|service| service.mark != HOLDING_MARK);
             timeouts = Some(ipvs.timeouts().map_err(reading())?);
             daemons = ipvs.sync_daemons().map_err(reading())?;
         }
@@ -67,6 +76,7 @@ impl KernelTable {
             unknown,
             timeouts: timeouts.filter(|timeouts| *timeouts != DEFAULT_TIMEOUTS),
             is_synchronised: daemons.0 || daemons.1,
+            expire_nodest_conn: None,
         })
     }
 
@@ -79,14 +89,59 @@ impl KernelTable {
         }
     }
 
+    /// Has the kernel drop packets of connections whose real server goes away, until
+    /// [`KernelTable::let_go`]: without any service its hooks would be gone, and the packets would
+    /// be answered by this host's own stack, with a reset.
+    pub(super) fn hold(&mut self) -> Result<(), Failure> {
+        let families = self.families();
+        let Some(ipvs) = &mut self.ipvs else {
+            return Ok(());
+        };
+        for is_ipv4 in families {
+            ipvs.add_mark(HOLDING_MARK, is_ipv4)
+                .map_err(Failure::system("adding a service to the kernel's IPVS"))?;
+        }
+        if let Ok(before) = std::fs::read_to_string(EXPIRE_NODEST_CONN) {
+            std::fs::write(EXPIRE_NODEST_CONN, "0").map_err(Failure::system(EXPIRE_NODEST_CONN))?;
+            self.expire_nodest_conn = Some(before);
+        }
+        Ok(())
+    }
+
+    /// Ends what [`KernelTable::hold`] has begun.
+    pub(super) fn let_go(&mut self) -> Result<(), Failure> {
+        let families = self.families();
+        if let Some(before) = self.expire_nodest_conn.take() {
+            std::fs::write(EXPIRE_NODEST_CONN, before)
+                .map_err(Failure::system(EXPIRE_NODEST_CONN))?;
+        }
+        let Some(ipvs) = &mut self.ipvs else {
+            return Ok(());
+        };
+        for is_ipv4 in families {
+            ipvs.remove_mark(HOLDING_MARK, is_ipv4)
+                .map_err(Failure::system("clearing the table of the kernel's IPVS"))?;
+        }
+        Ok(())
+    }
+
+    /// The families of its services, IPv4 as true.
+    fn families(&self) -> BTreeSet<bool> {
+        let services = self.original.iter();
+        services
+            .map(|service| service.address.1.is_ipv4())
+            .collect()
+    }
+
     /// Takes every service away.
     pub(super) fn clear(&mut self) -> Result<(), Failure> {
-        match &mut self.ipvs {
-            Some(ipvs) => ipvs
-                .flush()
-                .map_err(Failure::system("clearing the table of the kernel's IPVS")),
-            None => Ok(()),
-        }
+        let Some(ipvs) = &mut self.ipvs else {
+            return Ok(());
+        };
+        self.original
+            .iter()
+            .try_for_each(|service| ipvs.remove(service))
+            .map_err(Failure::system("clearing the table of the kernel's IPVS"))
     }
 
     /// Puts back what operators had made.

@@ -22,12 +22,12 @@ const VERSION: u8 = 1;
 /// `IPVS_CMD_*`.
 mod command {
     pub(super) const NEW_SERVICE: u8 = 1;
+    pub(super) const REMOVE_SERVICE: u8 = 3;
     pub(super) const GET_SERVICE: u8 = 4;
     pub(super) const NEW_DESTINATION: u8 = 5;
     pub(super) const GET_DESTINATION: u8 = 8;
     pub(super) const GET_DAEMON: u8 = 11;
     pub(super) const GET_CONFIG: u8 = 13;
-    pub(super) const FLUSH: u8 = 17;
 }
 
 /// `IPVS_CMD_ATTR_*`.
@@ -239,12 +239,46 @@ impl KernelIpvs {
         Ok((states & 1 != 0, states & 2 != 0))
     }
 
-    /// Takes every service away. Connections stay until they expire.
+    /// Takes a service away; that it is not there is fine. Connections stay until they expire.
     ///
     /// # Errors
     /// As of [`KernelIpvs::services`].
-    pub fn flush(&mut self) -> io::Result<()> {
-        self.ask(command::FLUSH, Vec::new()).map(drop)
+    pub fn remove(&mut self, service: &KernelService) -> io::Result<()> {
+        self.remove_named(nest(attribute::SERVICE, &service.attributes))
+    }
+
+    /// Adds a service of a firewall mark that has no destinations.
+    ///
+    /// # Errors
+    /// As of [`KernelIpvs::services`].
+    pub fn add_mark(&mut self, mark: u32, is_ipv4: bool) -> io::Result<()> {
+        let settings = [
+            DefaultNla::new(service::SCHEDULER, b"rr\0".to_vec()),
+            // No flags, of all that there are.
+            DefaultNla::new(service::FLAGS, [[0; 4], [0xff; 4]].concat()),
+            DefaultNla::new(service::TIMEOUT, vec![0; 4]),
+            DefaultNla::new(service::NETMASK, vec![0xff; 4]),
+        ];
+        let attributes = [marked(mark, is_ipv4).as_slice(), &settings].concat();
+        self.add(
+            command::NEW_SERVICE,
+            vec![nest(attribute::SERVICE, &attributes)],
+        )
+    }
+
+    /// Takes a service of a firewall mark away; that it is not there is fine.
+    ///
+    /// # Errors
+    /// As of [`KernelIpvs::services`].
+    pub fn remove_mark(&mut self, mark: u32, is_ipv4: bool) -> io::Result<()> {
+        self.remove_named(nest(attribute::SERVICE, &marked(mark, is_ipv4)))
+    }
+
+    fn remove_named(&mut self, named: DefaultNla) -> io::Result<()> {
+        match self.ask(command::REMOVE_SERVICE, vec![named]) {
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
+            other => other.map(drop),
+        }
     }
 
     /// Puts a service back with its destinations, as they were read; what of it is there
@@ -302,6 +336,19 @@ impl KernelIpvs {
             .map(|answer| answer.payload.attributes)
             .collect())
     }
+}
+
+/// What names a service of a firewall mark.
+fn marked(mark: u32, is_ipv4: bool) -> [DefaultNla; 2] {
+    let family = if is_ipv4 {
+        libc::AF_INET
+    } else {
+        libc::AF_INET6
+    };
+    [
+        DefaultNla::new(service::FAMILY, (family as u16).to_ne_bytes().to_vec()),
+        DefaultNla::new(service::MARK, mark.to_ne_bytes().to_vec()),
+    ]
 }
 
 fn attributes(octets: &[u8]) -> Result<Vec<DefaultNla>, DecodeError> {
