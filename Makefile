@@ -75,6 +75,7 @@ oracle:
 	$(call say,building what runs on the other kernel)
 	@$(cargo) build --locked -p elver
 	@$(cargo) build --locked -p elver-lab --example oracle
+	@tools/oracle-debian target/debug/elver
 	$(call say,the oracle)
 	@load=$$($(cargo) test --locked --no-run --message-format=json -p elver-sys --test load \
 	    | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'); \

@@ -27,6 +27,7 @@ mod packets;
 mod random;
 mod side;
 mod steps;
+mod systemd;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
     });
     attachment::steps(&mut steps, &elver);
     migration::steps(&mut steps, &elver);
+    systemd::steps(&mut steps);
     checks::steps(&mut steps, &elver);
     commands::steps(&mut steps, &elver, seed);
     differential::steps(&mut steps, &elver, seed);

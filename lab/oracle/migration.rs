@@ -206,7 +206,7 @@ impl<'a> Site<'a> {
             script.display()
         ));
         let before = self.ipvsadm(&["-S", "-n"]);
-        let said = self.migrate(&["--apply"]);
+        let said = self.migrate(&["--apply", "--within", "600"]);
         assert_eq!(said.status, Some(1), "{said:?}");
         let why = "has no real server that passes its checks; all is as it was before";
         assert!(said.errors.contains(why), "{said:?}");
@@ -230,7 +230,7 @@ impl<'a> Site<'a> {
         }
         let sent_to = self.side.connect(1, by_hand()).expect("a connection");
         let sent_to = sent_to.greeting().at;
-        let said = self.migrate(&["--apply"]);
+        let said = self.migrate(&["--apply", "--within", "600"]);
         assert_eq!(said.status, Some(0), "{said:?}");
         let table = self.listed(&["-Ln"]);
         for (each, to) in traffic.iter().zip(services) {

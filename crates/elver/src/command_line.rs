@@ -152,6 +152,9 @@ pub(crate) enum Command {
         /// Do it
         #[arg(long)]
         apply: bool,
+        /// How long elver may take to start, before keepalived is started again
+        #[arg(long, value_name = "SECONDS", default_value_t = 60, requires = "apply")]
+        within: u64,
     },
     /// Remove what an instance that does not run has left in the kernel
     Unload,

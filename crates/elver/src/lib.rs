@@ -177,7 +177,14 @@ pub fn main() -> ExitCode {
         }
         Command::Man { folder } => manual::write(&folder),
         Command::Completions { shell, program } => completions::write(shell, program),
-        Command::Migrate { file, apply } => migrate::run(file, apply, instance),
+        Command::Migrate {
+            file,
+            apply,
+            within,
+        } => {
+            let within = apply.then(|| std::time::Duration::from_secs(within));
+            migrate::run(file, within, instance)
+        }
         Command::Unload => unload::run(instance),
         Command::RealServer { sources, command } => match command {
             None => real_server::run(&sources, instance),

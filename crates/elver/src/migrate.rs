@@ -39,8 +39,8 @@ use crate::unload;
 use kernel_table::KernelTable;
 use predecessor::Predecessor;
 
-/// How long elver may take until it answers.
-const START: Duration = Duration::from_secs(60);
+/// How long elver may take to end.
+const END: Duration = Duration::from_secs(60);
 /// How long real servers may take to be in the table, where checks come before that.
 const REAL_SERVERS: Duration = Duration::from_secs(10);
 /// How often something is looked at that takes its time.
@@ -60,10 +60,15 @@ struct Migration {
     directory: PathBuf,
 }
 
-/// Shows what would become of what runs here; with `apply`, does it.
+/// Shows what would become of what runs here; with `apply`, does it, where elver may take
+/// so long to start.
 ///
 /// `file` is keepalived.conf, unless it is the one that the running keepalived has.
-pub(crate) fn run(file: Option<PathBuf>, apply: bool, instance: &Instance) -> Result<(), Failure> {
+pub(crate) fn run(
+    file: Option<PathBuf>,
+    apply: Option<Duration>,
+    instance: &Instance,
+) -> Result<(), Failure> {
     director::permission()?;
     let predecessor = Predecessor::find()?;
     let table = KernelTable::read()?;
@@ -111,16 +116,16 @@ pub(crate) fn run(file: Option<PathBuf>, apply: bool, instance: &Instance) -> Re
         directory,
     };
     let is_doubtful = report::write(&migration, &settings)?;
-    if !apply {
+    let Some(within) = apply else {
         println!("\nNothing was changed. `elver migrate --apply` does it.");
         return if is_doubtful {
             Err(Failure::Told { code: 5 })
         } else {
             Ok(())
         };
-    }
+    };
     println!();
-    migration.apply(arguments)
+    migration.apply(arguments, within)
 }
 
 impl Migration {
@@ -132,7 +137,7 @@ impl Migration {
         }
     }
 
-    fn apply(mut self, mut arguments: Vec<OsString>) -> Result<(), Failure> {
+    fn apply(mut self, mut arguments: Vec<OsString>, within: Duration) -> Result<(), Failure> {
         if self.predecessor.is_none() {
             // Somebody ran ipvsadm; nobody waits for this one to go into the background.
             arguments.push("--dont-fork".into());
@@ -145,15 +150,19 @@ impl Migration {
         if let Some(predecessor) = &self.predecessor {
             predecessor.can_return()?;
         }
+        // One that runs in another network namespace, say.
+        let free = director::take(&self.instance)?;
+        free.remove(&self.instance)
+            .map_err(Failure::system("the files of the instance"))?;
         // Who interrupts this would leave a host without either.
         let _deaf = Deaf::new().map_err(Failure::system("ignoring signals"))?;
         self.table.hold()?;
-        let outcome = self.replace(&arguments);
+        let outcome = self.replace(&arguments, within);
         let let_go = self.table.let_go();
         outcome.and(let_go)
     }
 
-    fn replace(&mut self, arguments: &[OsString]) -> Result<(), Failure> {
+    fn replace(&mut self, arguments: &[OsString], within: Duration) -> Result<(), Failure> {
         // Connections that open from here on are the only ones that the next one does not know.
         let connections = KernelTable::connections()?;
         if let Some(predecessor) = &self.predecessor {
@@ -163,17 +172,18 @@ impl Migration {
         let taken_over = self
             .table
             .clear()
-            .and_then(|()| self.take_over(arguments, connections));
+            .and_then(|()| self.take_over(arguments, within, connections));
         taken_over.map_err(|failure| self.put_back(&failure))
     }
 
     fn take_over(
         &self,
         arguments: &[OsString],
+        within: Duration,
         connections: Vec<ConnectionState>,
     ) -> Result<(), Failure> {
         let mut elver = start(arguments, &self.directory, &self.instance)?;
-        let status = self.wait_until_it_answers(&mut elver)?;
+        let status = self.wait_until_it_answers(&mut elver, within)?;
         let process = status.processes.first().map_or(0, |(_, id)| *id);
         println!("started elver, process {process}");
         let mut edits: Vec<Edit> = self.by_hand().iter().flat_map(Foreign::addition).collect();
@@ -198,8 +208,12 @@ impl Migration {
     }
 
     /// Waits until a director that has been started answers, or ends.
-    fn wait_until_it_answers(&self, elver: &mut Child) -> Result<Status, Failure> {
-        let deadline = Instant::now() + START;
+    fn wait_until_it_answers(
+        &self,
+        elver: &mut Child,
+        within: Duration,
+    ) -> Result<Status, Failure> {
+        let deadline = Instant::now() + within;
         loop {
             let ended = elver.try_wait().map_err(Failure::system("elver"))?;
             if let Some(status) = ended.filter(|status| !status.success()) {
@@ -209,7 +223,13 @@ impl Migration {
             }
             match control::ask(&self.instance, &Request::Status) {
                 Ok(Response::Status(status)) => return Ok(status),
-                Err(failure) if Instant::now() >= deadline => return Err(failure),
+                _ if Instant::now() >= deadline => {
+                    return Err(Failure::Refused(format!(
+                        "elver has not answered within {} s; its log says why, and --within \
+                         gives it more time",
+                        within.as_secs()
+                    )));
+                }
                 _ => std::thread::sleep(LOOK_AGAIN),
             }
         }
@@ -356,7 +376,7 @@ fn start(arguments: &[OsString], directory: &Path, instance: &Instance) -> Resul
 
 /// Ends the director of an instance, if there is one.
 fn stop(instance: &Instance) -> Result<(), Failure> {
-    let deadline = Instant::now() + START;
+    let deadline = Instant::now() + END;
     let mut is_told = false;
     loop {
         match director::take(instance) {

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use elver_core::config::{self, Severity};
+use elver_core::config;
 use elver_core::ipvsadm::rules;
 use elver_core::lb::Foreign;
 use elver_core::service::ServiceState;
@@ -91,12 +91,10 @@ fn lines(migration: &Migration, elver_toml: &Settings) -> Result<Report, Failure
     }
     report.line(GOING_ON);
 
-    report.heading("What will be different");
+    report.heading("What will be different, or deserves a look");
     let before = report.lines.len();
     for remark in &migration.remarks {
-        if remark.severity != Severity::Note {
-            report.line(config::render(remark, false));
-        }
+        report.line(config::render(remark, false));
     }
     for words in &table.unknown {
         report.line(format!("{words}, which elver does not know"));
