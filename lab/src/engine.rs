@@ -20,8 +20,8 @@ const ENGINE_LIMIT: Duration = Duration::from_secs(120);
 /// Where Debian's busybox-static has its program.
 const BUSYBOX: &str = "/bin/busybox";
 
-/// The name of the image.
-const IMAGE: &str = "elver-lab";
+/// The name of the image, which has a shell and little else.
+pub const IMAGE: &str = "elver-lab";
 
 /// What a container of the image serves, in busybox's shell: the protocol of
 /// [`crate::service`], without transfers that are named by their size.

@@ -6,7 +6,6 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use elver_core::api::{Request, Response};
-use elver_sys::process;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 
@@ -54,9 +53,11 @@ pub(crate) async fn serve(listener: UnixListener, asked: mpsc::UnboundedSender<A
 }
 
 async fn converse(socket: UnixStream, asked: mpsc::UnboundedSender<Asked>) {
-    match process::peer(&socket) {
-        Ok((_, 0)) => {}
-        Ok((process, user)) => {
+    // The process of somebody outside of a container has no number inside.
+    match socket.peer_cred() {
+        Ok(peer) if peer.uid() == 0 => {}
+        Ok(peer) => {
+            let (user, process) = (peer.uid(), peer.pid().unwrap_or(0));
             tracing::warn!("control socket: user {user} (process {process}) turned away");
             return;
         }

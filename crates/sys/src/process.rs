@@ -76,13 +76,6 @@ pub fn raise_descriptor_limit() -> io::Result<Option<u64>> {
     Ok(limit.maximum)
 }
 
-/// The process at the other end of a connected Unix socket: its process and user id.
-pub fn peer(socket: &impl AsFd) -> io::Result<(u32, u32)> {
-    let credentials = rustix::net::sockopt::socket_peercred(socket)?;
-    let process = credentials.pid.as_raw_nonzero().get();
-    Ok((process.unsigned_abs(), credentials.uid.as_raw()))
-}
-
 /// A running process, as `/proc` shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunningProcess {

@@ -8,8 +8,11 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use elver_lab::client::Conversation;
 use elver_lab::director::unload_leftovers;
 use elver_lab::docker::{CONTAINER, HOST, LABELS, SERVICE, Site};
+use elver_lab::engine::{Engine, IMAGE};
+use elver_lab::service::Service;
 use elver_lab::traffic::Traffic;
 use elver_lab::wait::{self, Look};
 use elver_lab::{Lab, Program, docker};
@@ -321,4 +324,105 @@ fn a_director_finds_its_real_servers() {
         })
     })
     .unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// The command line of the book, word by word.
+fn of_the_book() -> Vec<String> {
+    let book = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/security.md");
+    let text = std::fs::read_to_string(book).expect("the chapter");
+    let (_, command) = text.split_once("```\ndocker run").expect("the command");
+    let (command, _) = command.split_once("```").expect("its end");
+    let words = command.split_whitespace().filter(|word| *word != "\\");
+    words.map(str::to_owned).collect()
+}
+
+#[test]
+fn a_director_runs_in_a_container_with_the_capabilities_of_the_book() {
+    let name = "docker-director";
+    unload_leftovers(name, &elver()).expect("the leftovers go");
+    let lab = Lab::new(name).expect("a lab");
+    let host = |name| lab.host(name).expect("a host");
+    let (client, director, server) = (host("client"), host("director"), host("server"));
+    lab.link((&client, "eth0"), (&director, "eth0"))
+        .expect("a link");
+    lab.link((&director, "eth1"), (&server, "eth0"))
+        .expect("a link");
+    for (host, interface, address) in [
+        (&client, "eth0", "10.1.0.2/24"),
+        (&director, "eth0", "10.1.0.1/24"),
+        (&director, "eth1", "10.2.0.1/24"),
+        (&server, "eth0", "10.2.0.2/24"),
+    ] {
+        host.add_address(interface, address).expect("an address");
+    }
+    let gateway = Ipv4Addr::new(10, 2, 0, 1);
+    server.add_default_route(gateway).expect("a route");
+    director
+        .set_sysctl("net/ipv4/ip_forward", "1")
+        .expect("forwarding");
+    let real = SocketAddrV4::new(Ipv4Addr::new(10, 2, 0, 2), 8080);
+    let _service = Service::start(&server, "server", real).expect("a service");
+    let folder = lab.directory().join("keepalived");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(
+        folder.join("keepalived.conf"),
+        "vrrp_instance one {\ninterface eth0\nvirtual_router_id 51\npriority 100\n\
+         virtual_ipaddress {\n10.1.0.100\n}\n}\n\
+         virtual_server 10.1.0.100 80 {\nlb_algo rr\nlb_kind NAT\nprotocol TCP\n\
+         real_server 10.2.0.2 8080 {\nTCP_CHECK {\nalpha\n}\n}\n}\n",
+    )
+    .expect("a file");
+
+    // An image has the program and its libraries; this one borrows them.
+    let program = elver().display().to_string();
+    let (instance, folder) = (director.namespace_name(), folder.display());
+    let borrowed = format!(
+        "--detach --name director --env ELVER_INSTANCE={instance} \
+         --volume {program}:/opt/keepalived:ro --volume /lib:/lib:ro --volume /lib64:/lib64:ro \
+         --volume /etc/passwd:/etc/passwd:ro"
+    );
+    let mut words: Vec<String> = vec!["run".to_owned()];
+    words.extend(borrowed.split(' ').map(str::to_owned));
+    let engine = Engine::start(&lab, &director, None).expect("an engine");
+    let version = engine.docker(&["version", "--format", "{{.Server.Version}}"]);
+    let is_old = version.expect("a version").starts_with("20.");
+    for word in of_the_book() {
+        match &*word {
+            // As the book says of this version.
+            "BPF" | "PERFMON" if is_old => words.push("SYS_ADMIN".to_owned()),
+            "IMAGE" => words.push(IMAGE.to_owned()),
+            "keepalived" => words.push("/opt/keepalived".to_owned()),
+            "/etc/keepalived:/etc/keepalived:ro" => {
+                words.push(format!("{folder}:/etc/keepalived:ro"));
+            }
+            word => words.push(word.to_owned()),
+        }
+    }
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    engine.docker(&words).expect("a container");
+    let ask = |arguments: &[&str]| {
+        let mut command = director.command(elver()).expect("a command");
+        command.args(arguments).env("ELVER_INSTANCE", instance);
+        director.output(command, LIMIT).expect("it ends")
+    };
+    let vip = SocketAddrV4::new(Ipv4Addr::new(10, 1, 0, 100), 80);
+    wait::until("an answer", LIMIT, || {
+        Ok(match Conversation::open(&client, vip, LIMIT) {
+            Ok(conversation) => Look::Met(assert_eq!(conversation.greeting().at, real.into())),
+            Err(error) => {
+                let status = ask(&["ctl", "status"]);
+                let mut command = director.command("docker")?;
+                let socket = format!("unix://{}", engine.socket().display());
+                command.args(["--host", &socket, "logs", "director"]);
+                let log = director.output(command, LIMIT)?.stderr;
+                Look::NotYet(format!("{error}\n{status:?}\n{log}"))
+            }
+        })
+    })
+    .unwrap_or_else(|error| panic!("{error}"));
+    let status = ask(&["ctl", "status"]);
+    assert!(status.stdout.contains("MASTER"), "{status:?}");
+    engine.docker(&["stop", "director"]).expect("its end");
+    let left = director.has_address("eth0", "10.1.0.100");
+    assert!(!left.expect("addresses"), "the address is taken away");
 }

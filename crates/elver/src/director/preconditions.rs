@@ -1,5 +1,6 @@
 //! What must hold before a director may run on this host.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use elver_core::config::model::Configuration;
@@ -67,8 +68,17 @@ pub(crate) fn keepalived_processes() -> Result<Vec<RunningProcess>, Failure> {
     Ok(all)
 }
 
-/// Whether a process is elver, which may have been started by the name of keepalived.
+/// Whether a process is elver, which may have been started by the name of keepalived, or even be
+/// in a file of that name, as in a container.
 fn is_elver(process: &RunningProcess) -> bool {
+    let file = |id: &str| {
+        let file = std::fs::metadata(format!("/proc/{id}/exe")).ok()?;
+        Some((file.dev(), file.ino()))
+    };
+    let own = file("self");
+    if own.is_some() && file(&process.id.to_string()) == own {
+        return true;
+    }
     let program = process.program.as_deref();
     let name = program.and_then(Path::file_name).unwrap_or_default();
     // A package that is upgraded has another beginning of the name for a moment.

@@ -2,7 +2,7 @@
 //! the host's as well. The stack takes those only where it is told to
 //! (`accept_local`, `Documentation/networking/ip-sysctl.rst` in the kernel).
 
-use std::fs;
+use std::{fs, io};
 
 use elver_packet::table::Words;
 use elver_packet::table::settings::{BEHAVIOUR_WORD, HAS_SET_ACCEPT_LOCAL};
@@ -18,7 +18,17 @@ pub(super) fn accept_local(maps: &Maps) -> Result<(), BpfError> {
         return Ok(());
     };
     if fs::read_to_string(ACCEPT_LOCAL).map_err(failed)?.trim() == "0" {
-        fs::write(ACCEPT_LOCAL, "1").map_err(failed)?;
+        match fs::write(ACCEPT_LOCAL, "1") {
+            // In a container settings may be for reading alone.
+            Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+                tracing::warn!(
+                    "{ACCEPT_LOCAL}: {error}: clients on this host itself get no answers by NAT \
+                     until it is 1"
+                );
+                return Ok(());
+            }
+            other => other.map_err(failed)?,
+        }
         let behaviour = settings.load(BEHAVIOUR_WORD);
         settings.exchange(BEHAVIOUR_WORD, behaviour | HAS_SET_ACCEPT_LOCAL);
     }
