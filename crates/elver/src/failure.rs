@@ -85,14 +85,15 @@ pub(crate) enum Failure {
     /// keepalived does the same work.
     #[error(
         "keepalived runs in this network namespace as process {process}, and both would hold \
-         the virtual addresses; stop it first (systemctl disable --now keepalived)"
+         the virtual addresses; stop it first (systemctl disable --now keepalived), or let \
+         `elver migrate --apply` take its place"
     )]
     KeepalivedRuns { process: u32 },
     /// The kernel's IPVS does the same work.
     #[error(
         "the kernel's IPVS has {services} virtual services in this network namespace, and \
-         packets would be balanced by both; save them (ipvsadm -S) and clear them (ipvsadm -C) \
-         with the kernel's own ipvsadm first"
+         packets would be balanced by both; let `elver migrate --apply` take them over, or save \
+         them (ipvsadm -S) and clear them (ipvsadm -C) with the kernel's own ipvsadm first"
     )]
     KernelIpvsInUse { services: usize },
     /// A process died, and no other is to follow.

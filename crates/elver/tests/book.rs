@@ -4,9 +4,11 @@
 //! on the director. A block `console` has commands behind prompts (`director# `, `client$ ` and so
 //! on), and below each what it prints: these lines have to be there in this order, among others,
 //! where `…` stands for anything. Commands are asked again until it is so, as a person would.
+//! What a chapter takes for granted is in its comments, in such blocks.
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
@@ -336,6 +338,108 @@ fn topologies() {
 }
 
 #[test]
+fn migrating() {
+    Network::new("migrating").follow("migrating");
+}
+
+/// Commands that chapters only show: each by words of the test that runs it.
+#[test]
+fn what_is_only_shown_is_run_elsewhere() {
+    const SHOWN: &[(&str, &str, &str, &str)] = &[
+        (
+            "docs/containers.md",
+            "elver real-server -f keepalived.conf --director 172.17.42.111 --docker",
+            "lab/src/docker.rs",
+            "--docker",
+        ),
+        (
+            "docs/containers.md",
+            "docker run --label elver.vip=172.17.42.200:36000 --label elver.port=22 …",
+            "lab/src/docker.rs",
+            "elver.vip=172.17.42.200:36000",
+        ),
+        (
+            "docs/labs.md",
+            "elver lab -f /etc/keepalived/keepalived.conf --once",
+            "lab/tests/rehearsal.rs",
+            "\"--once\"",
+        ),
+        (
+            "docs/getting-started.md",
+            "apt install ./elver_0.1.0-1_amd64.deb",
+            "lab/oracle/systemd/mod.rs",
+            "dpkg -i /packages/elver.deb",
+        ),
+        (
+            "docs/migrating.md",
+            "apt install keepalived ipvsadm",
+            "lab/oracle/systemd/mod.rs",
+            "dpkg -i /packages/keepalived_*.deb /packages/ipvsadm_*.deb",
+        ),
+        (
+            "docs/security.md",
+            "apparmor_parser -r /etc/apparmor.d/elver",
+            "lab/oracle/systemd/mod.rs",
+            "\"--replace\", \"--skip-cache\", APPARMOR",
+        ),
+        (
+            "docs/security.md",
+            "docker run --network host --cap-drop ALL",
+            "lab/tests/docker/main.rs",
+            "of_the_book()",
+        ),
+    ];
+    let root = docs().join("..");
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
+    for (chapter, command, test, words) in SHOWN {
+        assert!(read(chapter).contains(command), "{chapter}: {command}");
+        assert!(read(test).contains(words), "{test}: {words}");
+    }
+    // There are no others.
+    let followed = [
+        "getting-started",
+        "topologies",
+        "operations",
+        "troubleshooting",
+        "migrating",
+    ];
+    for entry in std::fs::read_dir(docs()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "md") {
+            continue;
+        }
+        let chapter = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(&path).unwrap();
+        for block in blocks(&text) {
+            let is_run = block.kind == "console" && followed.contains(&&*chapter);
+            for line in block.lines.iter().filter(|_| !is_run) {
+                let line = line
+                    .split_once("# ")
+                    .filter(|(prompt, _)| HOSTS.contains(prompt))
+                    .map_or(*line, |(_, command)| command);
+                let names = [
+                    "elver ",
+                    "docker run",
+                    "apt ",
+                    "apparmor_parser",
+                    "keepalived ",
+                    "ipvsadm ",
+                ];
+                let is_command = names.iter().any(|name| line.trim_start().starts_with(name));
+                let is_drawing = line.contains("──");
+                let is_known = is_drawing
+                    || SHOWN.iter().any(|(_, command, ..)| line.contains(command))
+                    || (chapter == "migrating" && line.contains("   # "));
+                assert!(
+                    !is_command || is_known,
+                    "{chapter}: no test is named for: {line}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn operations() {
     Network::new("operations").follow("operations");
 }
@@ -360,14 +464,36 @@ fn every_chapter_is_in_the_summary_and_every_link_leads_somewhere() {
             "{name} is no chapter"
         );
         for link in read(&path).split("](").skip(1) {
-            let link = link.split([')', '#']).next().unwrap_or_default();
-            let outside = link.is_empty() || link.contains("://");
+            let link = link.split(')').next().unwrap_or_default();
+            if link.contains("://") {
+                continue;
+            }
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = match file {
+                "" => path.clone(),
+                file => docs().join(file),
+            };
+            assert!(target.exists(), "{name}: {link} leads nowhere");
             assert!(
-                outside || docs().join(link).exists(),
-                "{name}: {link} leads nowhere"
+                anchor.is_empty() || anchors(&read(&target)).contains(anchor),
+                "{name}: {link} leads to no heading"
             );
         }
     }
+}
+
+/// The names by which the headings of a chapter are linked to.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    headings
+        .map(|heading| {
+            let words = heading.trim_start_matches('#').trim().to_lowercase();
+            let kept = words
+                .chars()
+                .filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+            kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+        })
+        .collect()
 }
 
 #[test]
