@@ -22,6 +22,7 @@ help:
 	@echo "                    ORACLE_GENERATED=N makes N generated runs of packets instead of 3)"
 	@echo "make build          $(elver)"
 	@echo "make deb            a package for Debian 12, in target/debian"
+	@echo "make rpm            a package for Red Hat's kind of Linux, in target/redhat"
 	@echo "make book           the book of docs, in target/book"
 	@echo "make bench          packets, throughput, failover, and ipvsadm with large tables, printed"
 	@echo "                    and in target/bench.json"
@@ -45,6 +46,17 @@ deb: build
 	$(call say,packaging)
 	@tools/package-files $(elver)
 	@$(cargo) deb --locked --no-build --quiet -p elver
+
+# A package of Red Hat's kind, in target/redhat.
+.PHONY: rpm
+rpm: build
+	$(call say,set-up)
+	@tools/set-up rpm
+	$(call say,packaging)
+	@tools/package-files $(elver)
+	@rpmbuild --quiet -bb packaging/redhat/elver.spec --define "_topdir $(CURDIR)/target/redhat" \
+	    --define "_rpmdir $(CURDIR)/target/redhat" --define "tree $(CURDIR)" \
+	    --define "program $(elver)"
 
 # The book, in target/book: what is in docs, to be read in a browser.
 .PHONY: book
