@@ -92,23 +92,23 @@ impl Line {
     /// Takes away the comment, blanks at both ends, and the backslash of `\#` and `\!`.
     ///
     /// keepalived.conf(5): comments start with `#` or `!` anywhere outside double quotes.
-    /// Whether a double quote is left open is the answer.
-    pub(crate) fn without_comment(self) -> (Line, bool) {
+    /// Where a double quote is left open, if one is, is the answer.
+    pub(crate) fn without_comment(self) -> (Line, Option<usize>) {
         let bytes = self.text.as_bytes();
-        let mut quoted = false;
+        let mut quote = None;
         let mut escapes = Vec::new();
         let mut end = bytes.len();
         let mut at = 0;
         while let Some(byte) = bytes.get(at) {
             match byte {
-                b'"' => quoted = !quoted,
+                b'"' => quote = quote.xor(Some(at)),
                 b'\\' => {
-                    if !quoted && matches!(bytes.get(at + 1), Some(b'#' | b'!')) {
+                    if quote.is_none() && matches!(bytes.get(at + 1), Some(b'#' | b'!')) {
                         escapes.push(at);
                     }
                     at += 1;
                 }
-                b'#' | b'!' if !quoted => {
+                b'#' | b'!' if quote.is_none() => {
                     end = at;
                     break;
                 }
@@ -127,7 +127,8 @@ impl Line {
         if start > 0 || end < line.text.len() {
             line = line.slice(start..end);
         }
-        (line, quoted)
+        // What is taken away stood before it.
+        (line, quote.map(|at| at - escapes.len() - start))
     }
 }
 

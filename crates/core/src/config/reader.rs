@@ -9,7 +9,8 @@ mod statements;
 use std::collections::VecDeque;
 
 use super::definitions::{self, Definition, Definitions, Repetition};
-use super::diagnostic::{Report, Verdict};
+use super::diagnostic::Report;
+use super::keyword;
 use super::line::{BLANKS, Line};
 use super::source::{FileId, Files, Source, Span, Text};
 use crate::random::Random;
@@ -255,14 +256,20 @@ impl<'s> Reader<'s> {
     }
 
     fn decommented(&mut self, line: Line) -> Line {
-        let (line, quote_open) = line.without_comment();
-        if quote_open {
-            self.report
-                .warning(line.whole(), "the double quote is not closed on this line")
-                .keepalived(Verdict::Stops)
-                .help("add the missing `\"`; a string cannot go on in the next line");
+        let (line, open_quote) = line.without_comment();
+        let Some(at) = open_quote else {
+            return line;
+        };
+        self.report
+            .warning(line.whole(), "the double quote is not closed on this line")
+            .label("what stands behind it is left out")
+            .help("add the missing `\"`; a string cannot go on in the next line");
+        let name = line.text.split(BLANKS).next().unwrap_or_default();
+        if keyword::may_be_secret(name) {
+            let rest = line.slice(at..line.text.len());
+            self.report.keep_secret(rest.whole());
         }
-        line
+        line.slice(0..line.text[..at].trim_end_matches(BLANKS).len())
     }
 
     /// Does what a line says, if it speaks to the reader, or puts its tokens into the queue.
