@@ -380,7 +380,7 @@ fn what_is_only_shown_is_run_elsewhere() {
             "docs/security.md",
             "apparmor_parser -r /etc/apparmor.d/elver",
             "lab/oracle/systemd/mod.rs",
-            "\"--replace\", \"--skip-cache\", APPARMOR",
+            "apparmor_parser --replace --skip-cache {APPARMOR}",
         ),
         (
             "docs/security.md",

@@ -204,9 +204,11 @@ impl Machine {
     }
 
     fn confine(&self) {
-        let parser = Path::new("/usr/sbin/apparmor_parser");
-        let arguments = ["--replace", "--skip-cache", APPARMOR];
-        let said = self.side.director.run(parser, &arguments);
+        let line = format!(
+            "mount -t securityfs security /sys/kernel/security
+             apparmor_parser --replace --skip-cache {APPARMOR}"
+        );
+        let said = self.side.director.run(Path::new("sh"), &["-ec", &line]);
         assert_eq!(said.status, Some(0), "{said:?}");
         self.sh("systemctl restart elver");
         self.sh("systemctl reload keepalived");
