@@ -60,6 +60,14 @@ struct Migration {
     directory: PathBuf,
 }
 
+/// What became of connections that were handed over, counted.
+#[derive(Debug, Default)]
+struct HandedOver {
+    entered: usize,
+    without_real_server: usize,
+    without_place: usize,
+}
+
 /// Shows what would become of what runs here; with `apply`, does it, where elver may take
 /// so long to start.
 ///
@@ -192,12 +200,23 @@ impl Migration {
             self.edit(edits)?;
         }
         let total = connections.len();
-        let (entered, lost) = self.adopt(connections)?;
+        let handed_over = self.hand_over(connections)?;
         if total != 0 {
-            println!("took {entered} of {total} connections over");
+            println!("took {} of {total} connections over", handed_over.entered);
         }
-        for (why, count) in lost {
-            println!("  {count} {why}");
+        for (count, why) in [
+            (
+                handed_over.without_real_server,
+                "have a real server that is not in the table",
+            ),
+            (
+                handed_over.without_place,
+                "found no place in the table of connections",
+            ),
+        ] {
+            if count != 0 {
+                println!("  {count} {why}");
+            }
         }
         self.find_real_servers()?;
         println!(
@@ -252,47 +271,36 @@ impl Migration {
         }
     }
 
-    /// Hands connections over; how many go on, and how many do not, and why.
-    fn adopt(
-        &self,
-        connections: Vec<ConnectionState>,
-    ) -> Result<(usize, Vec<(&'static str, usize)>), Failure> {
+    /// Hands connections over.
+    fn hand_over(&self, connections: Vec<ConnectionState>) -> Result<HandedOver, Failure> {
         let (templates, connections): (Vec<_>, Vec<_>) = connections
             .into_iter()
             .partition(|connection| connection.client.port() == 0);
         // Templates come first, so that connections find theirs.
         let mut left: Vec<ConnectionState> = templates.into_iter().chain(connections).collect();
-        let total = left.len();
-        let (mut entered, mut without_place) = (0, 0);
+        let mut handed_over = HandedOver::default();
         let deadline = Instant::now() + REAL_SERVERS;
         loop {
             let mut waiting = Vec::new();
             for some in left.chunks(MOST_CONNECTIONS) {
                 match control::ask(&self.instance, &Request::Adopt(some.to_vec()))? {
                     Response::Adopted {
-                        entered: more,
+                        entered,
                         without_real_server,
                     } => {
-                        entered += more;
-                        without_place += some.len() - more - without_real_server.len();
+                        handed_over.entered += entered;
+                        handed_over.without_place +=
+                            some.len() - entered - without_real_server.len();
                         waiting.extend(without_real_server.iter().map(|at| some[*at].clone()));
                     }
                     other => return Err(refused(other)),
                 }
             }
             // A real server that has yet to pass its checks (alpha) comes later.
-            let is_lost = |connection: &ConnectionState| !self.may_come(connection);
-            let all_lost = waiting.iter().all(is_lost);
-            if all_lost || Instant::now() >= deadline {
-                debug_assert_eq!(entered + without_place + waiting.len(), total);
-                let mut lost = Vec::new();
-                if !waiting.is_empty() {
-                    lost.push(("have a real server that is not in the table", waiting.len()));
-                }
-                if without_place != 0 {
-                    lost.push(("found no place in the table of connections", without_place));
-                }
-                return Ok((entered, lost));
+            let some_may_come = waiting.iter().any(|connection| self.may_come(connection));
+            if !some_may_come || Instant::now() >= deadline {
+                handed_over.without_real_server = waiting.len();
+                return Ok(handed_over);
             }
             left = waiting;
             std::thread::sleep(LOOK_AGAIN);

@@ -406,9 +406,9 @@ fn a_director_runs_in_a_container_with_the_capabilities_of_the_book() {
         director.output(command, LIMIT).expect("it ends")
     };
     let vip = SocketAddrV4::new(Ipv4Addr::new(10, 1, 0, 100), 80);
-    wait::until("an answer", LIMIT, || {
+    let answered = wait::until("an answer", LIMIT, || {
         Ok(match Conversation::open(&client, vip, LIMIT) {
-            Ok(conversation) => Look::Met(assert_eq!(conversation.greeting().at, real.into())),
+            Ok(conversation) => Look::Met(conversation.greeting().at),
             Err(error) => {
                 let status = ask(&["ctl", "status"]);
                 let mut command = director.command("docker")?;
@@ -420,6 +420,7 @@ fn a_director_runs_in_a_container_with_the_capabilities_of_the_book() {
         })
     })
     .unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(answered, real.into());
     let status = ask(&["ctl", "status"]);
     assert!(status.stdout.contains("MASTER"), "{status:?}");
     engine.docker(&["stop", "director"]).expect("its end");

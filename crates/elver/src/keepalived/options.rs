@@ -628,7 +628,7 @@ mod tests {
         assert!(read.log_detail && read.log_console && read.foreground && read.vrrp_alone);
         assert!(!read.respawn);
         assert_eq!(Ok(read.log_facility), "local2".parse());
-        assert_eq!(read.file(), PathBuf::from("x.conf"));
+        assert_eq!(read.file, Some("x.conf".into()));
         assert_eq!(read.vrrp_pid_file, Some("/run/v".into()));
         assert_eq!(read.config_id.as_deref(), Some("one"));
         assert_eq!(read.umask, Some(0o22));
