@@ -45,7 +45,7 @@ build: setup
 deb: build
 	$(call say,packaging)
 	@tools/package-files $(elver)
-	@$(cargo) deb --locked --no-build --quiet -p elver
+	@$(cargo) deb --locked --no-build --quiet --strip -p elver
 
 # A package of Red Hat's kind, in target/redhat.
 .PHONY: rpm
