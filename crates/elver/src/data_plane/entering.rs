@@ -64,7 +64,9 @@ pub(super) fn enter<F: Family>(
     let answer = opening
         .answered_from
         .map(|address| self::key::<F>(opening.protocol, address, opening.from));
+    // What is missing shows before anything is claimed.
     let settings = Settings(maps.settings()?);
+    let destination = Destination(maps.destination(opening.destination)?);
     let place = key.place(settings);
     let answer = answer.map(|answer| (answer, answer.place(settings)));
     if opening.replaces {
@@ -86,7 +88,6 @@ pub(super) fn enter<F: Family>(
             return None;
         }
     }
-    let destination = Destination(maps.destination(opening.destination)?);
     let heading = destination.heading();
     let activity = flow::activity(opening.protocol, opening.state);
     let mut life = Life {
