@@ -21,6 +21,7 @@ mod child;
 mod children;
 mod devices;
 mod difference;
+mod files;
 mod fragments;
 mod hook;
 mod host_record;
@@ -34,32 +35,28 @@ mod process_settings;
 mod programs;
 mod pulse;
 mod reloading;
+mod requests;
 mod services;
 mod virtual_routers;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use elver_core::api::{CheckStatus, MOST_CONNECTIONS, MOST_EDITS, Request, Response, Status};
 use elver_core::check::messages::{FromChecks, ToChecks};
 use elver_core::check::{Attempt, CheckName, Health, HealthRecord, OBSERVED, Seen};
 use elver_core::config::model::Configuration;
-use elver_core::config::{self, Secrets};
 use elver_core::estimator;
-use elver_core::lb::{self, Parts, Quorums, RealServerName, VirtualServerName};
+use elver_core::lb::{self, Parts, Quorums};
 use elver_core::service::ServiceKey;
 use elver_core::vrrp::messages::{Command, Dump, Notice};
 use elver_sys::netlink::{Netlink, NetlinkEvents, Topic};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use self::address_record::addresses_of;
 use self::check_sockets::Unready;
-use self::child::{Ended, Role};
+use self::child::Ended;
 use self::children::Post;
 use self::fragments::Fragments;
 use self::hook::FastPath;
@@ -68,13 +65,13 @@ use self::pulse::Pulse;
 use self::reloading::Timetable;
 use self::services::{ServerPlaces, presumed};
 use self::virtual_routers::VirtualRouters;
-use crate::configuration::{self, Errors, Told};
+use crate::configuration::Errors;
 use crate::control::{self, Asked};
 use crate::data_plane::DataPlane;
 use crate::discovery::{self, Discovery};
 use crate::failure::Failure;
 use crate::firewall;
-use crate::instance::{Instance, PidFile, Taken};
+use crate::instance::Instance;
 use crate::scripts::{Scripts, run_awaited};
 use crate::service_manager::ServiceManager;
 use crate::settings::Settings;
@@ -85,16 +82,15 @@ use crate::vrrp_process::trackers::{Observation, Watches};
 
 pub(crate) use self::acceptance::Acceptance;
 pub(crate) use self::address_record::{AddressRecord, withdraw, words as address_words};
+pub(crate) use self::files::Files;
 pub(crate) use self::hook::Hook;
 pub(crate) use self::host_record::HostRecord;
 pub(crate) use self::manner::{LeftOut, Manner, PidFiles, enter_namespace, named};
 pub(crate) use self::network::Network;
-pub(crate) use self::preconditions::{HOLDING_MARK, keepalived_processes, permission};
+pub(crate) use self::preconditions::{HOLDING_MARK, keepalived_processes, permission, take};
 
 const RECORD: &str = "the record of virtual addresses";
 const HOST_RECORD: &str = "the record of what is changed on the host";
-/// How long the kernel may take to clear a killed process away.
-const LAST_BREATH: Duration = Duration::from_millis(500);
 /// How often connections that have expired are reclaimed.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -158,76 +154,11 @@ fn run_as_owner(
         })
 }
 
-/// What a director is configured by.
-pub(crate) struct Files {
-    /// keepalived.conf.
-    pub(crate) origin: configuration::Origin,
-    /// Whether there is a director without that file: one that ipvsadm alone rules.
-    pub(crate) may_be_absent: bool,
-    /// elver.toml, if one is named.
-    pub(crate) settings: Option<PathBuf>,
-    /// What is discovered beside them.
-    pub(crate) discovery: discovery::Asked,
-}
-
-impl Files {
-    /// The configuration as keepalived.conf has it now, or an empty one.
-    fn configuration(&mut self, manner: &Manner, errors: Errors) -> Result<Configuration, Failure> {
-        if manner.of_real_server {
-            return Ok(Configuration::default());
-        }
-        let is_absent = || match self.origin.file.symlink_metadata() {
-            Err(error) => error.kind() == io::ErrorKind::NotFound,
-            Ok(_) => false,
-        };
-        if self.may_be_absent && is_absent() {
-            tracing::info!(
-                "there is no {}: ipvsadm alone says what is balanced",
-                self.origin.file.display()
-            );
-            return Ok(Configuration::default());
-        }
-        let told = match manner.log.console {
-            true => Told::OnConsole,
-            false => Told::InLog,
-        };
-        let configuration = configuration::load(&self.origin, told, errors)?;
-        // One that goes later is no reason to give up what it said.
-        self.may_be_absent = false;
-        let configuration = manner.left_out.of(configuration);
-        if manner.dump {
-            for line in config::dump(&configuration, Secrets::Hidden).lines() {
-                tracing::info!("{line}");
-            }
-        }
-        Ok(configuration)
-    }
-}
-
 /// Says which settings nothing comes of.
 fn warn_of(settings: &Settings) {
     for setting in settings.without_effect() {
         tracing::warn!("{setting}");
     }
-}
-
-/// Takes `instance` for this process. A director that was killed a moment ago may still hold it.
-pub(crate) fn take(instance: &Instance) -> Result<PidFile, Failure> {
-    const PAUSE: Duration = Duration::from_millis(10);
-    let started = Instant::now();
-    let taken = loop {
-        match PidFile::acquire(instance) {
-            Err(Taken::By(_)) if started.elapsed() < LAST_BREATH => std::thread::sleep(PAUSE),
-            taken => break taken,
-        }
-    };
-    taken.map_err(|taken| match taken {
-        Taken::By(process) => Failure::AlreadyRunning {
-            instance: instance.clone(),
-            process,
-        },
-        Taken::Unusable(path, error) => Failure::system(path.display().to_string())(error),
-    })
 }
 
 /// A running director.
@@ -582,148 +513,6 @@ impl Director {
         }
     }
 
-    fn take_up(&mut self, written: Configuration) -> Result<(), Failure> {
-        let settings = Settings::load(self.files.settings.as_deref())?;
-        preconditions::interfaces(&written, &self.network.links())?;
-        // What can fail comes first.
-        self.discovery.configure(&settings)?;
-        let configuration = self.discovery.merged(&written);
-        self.data_plane.set_access(settings.access())?;
-        self.data_plane.set_behaviour(&settings.behaviour());
-        self.data_plane.set_mark_rules(&settings.mark_rules());
-        // Until the vrrp process has withdrawn what is no more, both are on record.
-        self.address_record
-            .add(&addresses_of(&configuration))
-            .map_err(Failure::system(RECORD))?;
-        self.host_record
-            .add(&configuration)
-            .map_err(Failure::system(HOST_RECORD))?;
-        let plan = self.plan(&configuration);
-        self.written = written;
-        self.configuration = configuration;
-        self.name_process();
-        self.follow_files();
-        self.servers = ServerPlaces::of(&self.configuration);
-        self.configure_notifications();
-        let checks = self.carry_out(plan);
-        if let Some(child) = &self.check.child {
-            child.tell(ToChecks::Certificate(self.certificate_texts()));
-        }
-        self.virtual_routers.retain(&self.configuration);
-        self.addresses_changed();
-        warn_of(&settings);
-        self.look_at_firewall(&settings);
-        self.acceptance.enforce(&self.configuration);
-        match &self.vrrp.child {
-            Some(child) => child.tell(
-                self.virtual_routers
-                    .command(&self.configuration, &self.instance),
-            ),
-            None => self.start_vrrp(),
-        }
-        self.tell_checks(checks);
-        self.end_check_paths();
-        self.suspend_checks();
-        self.watch_files();
-        self.schedule_children();
-        self.watch_vrrp();
-        Ok(())
-    }
-
-    fn answer(&mut self, request: Request) -> Response {
-        match request {
-            Request::Edit(edits) if edits.len() > MOST_EDITS => {
-                Response::Failed(format!("more than {MOST_EDITS} edits at once"))
-            }
-            Request::Edit(edits) => {
-                let edited = edits.iter().map(|edit| self.data_plane.apply(edit).err());
-                let edited = edited.collect();
-                self.watch_leaving();
-                Response::Edited(edited)
-            }
-            Request::Adopt(connections) if connections.len() > MOST_CONNECTIONS => {
-                Response::Failed(format!("more than {MOST_CONNECTIONS} connections at once"))
-            }
-            Request::Adopt(connections) => self.adopt(&connections),
-            Request::Reload => match self.reload() {
-                Ok(()) => Response::Done,
-                Err(failure) => Response::Failed(failure.to_string()),
-            },
-            Request::Difference(file) => {
-                let origin = configuration::Origin {
-                    file,
-                    ..self.files.origin.clone()
-                };
-                match configuration::load_in_silence(&origin) {
-                    Ok(configuration) => {
-                        let configuration = self.manner.left_out.of(configuration);
-                        let configuration = self.discovery.merged(&configuration);
-                        Response::Difference(self.difference(&configuration))
-                    }
-                    Err(failure) => Response::Failed(failure.to_string()),
-                }
-            }
-            Request::Upgrade if self.manner.of_real_server => Response::Failed(
-                "this director is a part of `elver real-server`: restart that instead".to_owned(),
-            ),
-            Request::Upgrade => Response::Failed(self.upgrade().to_string()),
-            Request::Drain { which, deadline } => self.drain(which, deadline),
-            Request::Undrain(which) => self.undrain(&which),
-            Request::Status => Response::Status(self.status()),
-        }
-    }
-
-    fn status(&self) -> Status {
-        let checks = self.health.iter().map(|(name, standing)| CheckStatus {
-            service: VirtualServerName(&name.service).to_string(),
-            real_server: RealServerName {
-                service: &name.service,
-                address: &name.real_server,
-            }
-            .to_string(),
-            up: standing.health == Health::Up,
-            detail: standing.detail.clone(),
-        });
-        let children = [
-            self.vrrp
-                .child
-                .as_ref()
-                .map(|child| (Role::Vrrp, child.id())),
-            self.check
-                .child
-                .as_ref()
-                .map(|child| (Role::Check, child.id())),
-        ];
-        let own = ("director".to_owned(), std::process::id());
-        Status {
-            instances: self.virtual_routers.states(&self.configuration),
-            checks: checks.collect(),
-            processes: std::iter::once(own)
-                .chain(
-                    children
-                        .into_iter()
-                        .flatten()
-                        .map(|(role, id)| (role.to_string(), id)),
-                )
-                .collect(),
-            devices: self
-                .attached
-                .values()
-                .map(|device| {
-                    let AttachedDevice { name, kind, .. } = device;
-                    let words = match &device.fast_path {
-                        FastPath::Attached => format!("XDP, {kind}"),
-                        FastPath::Absent(why) => format!("{kind}, no XDP: {why}"),
-                    };
-                    (name.clone(), words)
-                })
-                .collect(),
-            endings: self.endings(),
-            drains: self.drains(),
-            packets: self.data_plane.packets(),
-        }
-    }
-
     /// Leaves in the order in which clients lose least: first the addresses go, so that a
     /// peer takes over, then the services.
     async fn stop(mut self, mut inbox: Inbox) -> Result<(), Failure> {
@@ -788,42 +577,5 @@ async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at.into()).await,
         None => std::future::pending().await,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_that_nobody_named_may_be_absent_until_it_was_there() {
-        let folder = std::env::temp_dir().join(format!("elver-files-{}", std::process::id()));
-        std::fs::create_dir(&folder).unwrap();
-        let file = folder.join("keepalived.conf");
-        let manner = Manner::foreground();
-        let files = |may_be_absent| Files {
-            origin: configuration::Origin {
-                file: file.clone(),
-                config_id: None,
-                instance: "test".parse().unwrap(),
-                all_includes: false,
-            },
-            may_be_absent,
-            settings: None,
-            discovery: discovery::Asked::default(),
-        };
-        assert!(files(false).configuration(&manner, Errors::Forbid).is_err());
-        let empty = Configuration::default();
-        let mut files = files(true);
-        assert_eq!(files.configuration(&manner, Errors::Forbid).unwrap(), empty);
-
-        let text = "vrrp_instance VI_1 {\n    interface lo\n    virtual_router_id 1\n}\n";
-        std::fs::write(&file, text).unwrap();
-        assert_ne!(files.configuration(&manner, Errors::Forbid).unwrap(), empty);
-        std::fs::remove_dir_all(&folder).unwrap();
-        assert!(
-            files.configuration(&manner, Errors::Forbid).is_err(),
-            "it was there"
-        );
     }
 }

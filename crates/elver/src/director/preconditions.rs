@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use elver_core::config::model::Configuration;
 use elver_sys::netlink::Link;
@@ -9,7 +10,10 @@ use elver_sys::privilege;
 use elver_sys::process::{self, RunningProcess};
 
 use crate::failure::Failure;
+use crate::instance::{Instance, PidFile, Taken};
 
+/// How long the kernel may take to clear a killed process away.
+const LAST_BREATH: Duration = Duration::from_millis(500);
 /// The firewall mark of the service that `elver migrate` puts into the kernel's table for as long
 /// as it needs the kernel there. It has no destinations, and harms no director.
 pub(crate) const HOLDING_MARK: u32 = u32::MAX;
@@ -24,6 +28,25 @@ pub(crate) fn permission() -> Result<(), Failure> {
     let verb = if missing.len() == 1 { "is" } else { "are" };
     Err(Failure::NoPermission {
         missing: format!("{} {verb}", missing.join(", ")),
+    })
+}
+
+/// Takes `instance` for this process. A director that was killed a moment ago may still hold it.
+pub(crate) fn take(instance: &Instance) -> Result<PidFile, Failure> {
+    const PAUSE: Duration = Duration::from_millis(10);
+    let started = Instant::now();
+    let taken = loop {
+        match PidFile::acquire(instance) {
+            Err(Taken::By(_)) if started.elapsed() < LAST_BREATH => std::thread::sleep(PAUSE),
+            taken => break taken,
+        }
+    };
+    taken.map_err(|taken| match taken {
+        Taken::By(process) => Failure::AlreadyRunning {
+            instance: instance.clone(),
+            process,
+        },
+        Taken::Unusable(path, error) => Failure::system(path.display().to_string())(error),
     })
 }
 

@@ -7,16 +7,20 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use elver_core::check::messages::ToChecks;
 use elver_core::config::model::{BusyFile, Configuration, Reloading};
 use elver_core::config::{self, Secrets};
 use elver_core::reload_time::ReloadTime;
 use elver_sys::calendar::{CalendarTime, calendar_at, seconds_of};
 use elver_sys::dump_file;
 
-use super::Director;
+use super::address_record::addresses_of;
+use super::services::ServerPlaces;
+use super::{Director, HOST_RECORD, RECORD, preconditions, warn_of};
 use crate::configuration::Errors;
 use crate::failure::Failure;
 use crate::instance::{Instance, remove_if_there};
+use crate::settings::Settings;
 
 impl Director {
     /// Reads the file again. If it cannot run, everything stays as it is.
@@ -48,6 +52,55 @@ impl Director {
         let configuration = read?;
         self.manner.hold_fast(&configuration, &self.instance);
         self.take_up(configuration)
+    }
+
+    /// Brings a configuration into force, in the place of the one that is.
+    fn take_up(&mut self, written: Configuration) -> Result<(), Failure> {
+        let settings = Settings::load(self.files.settings.as_deref())?;
+        preconditions::interfaces(&written, &self.network.links())?;
+        // What can fail comes first.
+        self.discovery.configure(&settings)?;
+        let configuration = self.discovery.merged(&written);
+        self.data_plane.set_access(settings.access())?;
+        self.data_plane.set_behaviour(&settings.behaviour());
+        self.data_plane.set_mark_rules(&settings.mark_rules());
+        // Until the vrrp process has withdrawn what is no more, both are on record.
+        self.address_record
+            .add(&addresses_of(&configuration))
+            .map_err(Failure::system(RECORD))?;
+        self.host_record
+            .add(&configuration)
+            .map_err(Failure::system(HOST_RECORD))?;
+        let plan = self.plan(&configuration);
+        self.written = written;
+        self.configuration = configuration;
+        self.name_process();
+        self.follow_files();
+        self.servers = ServerPlaces::of(&self.configuration);
+        self.configure_notifications();
+        let checks = self.carry_out(plan);
+        if let Some(child) = &self.check.child {
+            child.tell(ToChecks::Certificate(self.certificate_texts()));
+        }
+        self.virtual_routers.retain(&self.configuration);
+        self.addresses_changed();
+        warn_of(&settings);
+        self.look_at_firewall(&settings);
+        self.acceptance.enforce(&self.configuration);
+        match &self.vrrp.child {
+            Some(child) => child.tell(
+                self.virtual_routers
+                    .command(&self.configuration, &self.instance),
+            ),
+            None => self.start_vrrp(),
+        }
+        self.tell_checks(checks);
+        self.end_check_paths();
+        self.suspend_checks();
+        self.watch_files();
+        self.schedule_children();
+        self.watch_vrrp();
+        Ok(())
     }
 
     /// What is to be done about the files of a configuration that has just come into force.

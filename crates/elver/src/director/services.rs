@@ -5,17 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use elver_core::api::Response;
 use elver_core::check::Health;
 use elver_core::check::messages::{CheckChanges, Report};
 use elver_core::config::model::{Configuration, FlushOnStop, VirtualServer};
 use elver_core::lb::{self, DesiredService, Foreign, RealServerName};
 use elver_core::notification::Notification;
 use elver_core::reload;
-use elver_core::service::{ConnectionState, Edit, ServiceKey, ServiceState};
+use elver_core::service::{Edit, ServiceKey, ServiceState};
 
 use super::{Director, words};
-use crate::data_plane::Adoption;
 
 /// Where these lines of the log come from.
 pub(super) const MODULE: &str = module_path!();
@@ -115,22 +113,6 @@ impl Director {
                     .collect();
                 self.flush(&edits);
             }
-        }
-    }
-
-    /// Takes over connections of another director.
-    pub(super) fn adopt(&self, connections: &[ConnectionState]) -> Response {
-        let outcomes: Vec<Adoption> = connections
-            .iter()
-            .map(|connection| self.data_plane.adopt(connection))
-            .collect();
-        let are = |outcome| {
-            let places = outcomes.iter().enumerate();
-            places.filter_map(move |(place, each)| (*each == outcome).then_some(place))
-        };
-        Response::Adopted {
-            entered: are(Adoption::Entered).count(),
-            without_real_server: are(Adoption::NoRealServer).collect(),
         }
     }
 
