@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use elver_lab::{Host, Lab};
+use elver_lab::Lab;
 
 use crate::balanced::{BalancedHost, Balancer};
 use crate::random::Random;
@@ -45,10 +45,8 @@ struct Machine {
 impl Machine {
     fn new(name: &str, balancer: Balancer<'_>) -> Machine {
         let lab = Lab::new(name).expect("a lab");
-        let host: Host = lab.host("director").expect("a host");
-        let peer = lab.host("peer").expect("a host");
-        lab.link((&host, "eth0"), (&peer, "eth0")).expect("a link");
-        host.add_address("eth0", "10.9.0.1/24").expect("an address");
+        let interface = ("eth0", "10.9.0.1/24");
+        let (host, _peer) = lab.host_and_peer("director", &[interface]).expect("hosts");
         let host = BalancedHost::new(&lab, host, balancer);
         Machine { host, lab }
     }

@@ -98,6 +98,17 @@ impl Lab {
         Ok(host)
     }
 
+    /// Creates a host with these interfaces and their addresses, and another one, `peer`, which
+    /// is at the other end of each cable by an interface of the same name.
+    pub fn host_and_peer(&self, name: &str, interfaces: &[(&str, &str)]) -> Result<(Host, Host)> {
+        let (host, peer) = (self.host(name)?, self.host("peer")?);
+        for (interface, address) in interfaces {
+            self.link((&host, interface), (&peer, interface))?;
+            host.add_address(interface, address)?;
+        }
+        Ok((host, peer))
+    }
+
     /// Connects two hosts by a cable: a veth pair, with the interface name given for each end.
     pub fn link(&self, one: (&Host, &str), other: (&Host, &str)) -> Result<()> {
         ip(&[

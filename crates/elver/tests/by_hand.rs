@@ -21,10 +21,8 @@ struct Site {
 impl Site {
     fn new(name: &str) -> Site {
         let lab = Lab::new(name).expect("a lab");
-        let host = lab.host("director").expect("a host");
-        let peer = lab.host("peer").expect("a host");
-        lab.link((&host, "eth0"), (&peer, "eth0")).expect("a cable");
-        host.add_address("eth0", "10.0.0.1/24").expect("an address");
+        let interface = ("eth0", "10.0.0.1/24");
+        let (host, _peer) = lab.host_and_peer("director", &[interface]).expect("hosts");
         let leaver = host.clone();
         lab.on_farewell(move || {
             let mut unload = elver(&leaver);

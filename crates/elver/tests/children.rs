@@ -47,11 +47,8 @@ impl Site {
     /// A director that is master.
     fn new(name: &str) -> Site {
         let lab = Lab::new(name).expect("a lab");
-        let host = lab.host("director").expect("a host");
-        let peer = lab.host("peer").expect("a host");
-        lab.link((&host, "eth0"), (&peer, "eth0")).expect("a cable");
-        host.add_address("eth0", "10.66.0.1/24")
-            .expect("an address");
+        let interface = ("eth0", "10.66.0.1/24");
+        let (host, peer) = lab.host_and_peer("director", &[interface]).expect("hosts");
         peer.add_address("eth0", "10.66.0.2/24")
             .expect("an address");
         let file = lab.directory().join("elver.conf");

@@ -31,13 +31,8 @@ struct Site {
 impl Site {
     fn new(name: &str) -> Site {
         let lab = Lab::new(name).expect("a lab");
-        let host = lab.host("director").expect("a host");
-        let peer = lab.host("peer").expect("a host");
-        for (interface, address) in [("eth0", "192.168.1.2/24"), ("eth1", "10.0.0.2/24")] {
-            lab.link((&host, interface), (&peer, interface))
-                .expect("a cable");
-            host.add_address(interface, address).expect("an address");
-        }
+        let interfaces = [("eth0", "192.168.1.2/24"), ("eth1", "10.0.0.2/24")];
+        let (host, _peer) = lab.host_and_peer("director", &interfaces).expect("hosts");
         Site { host, lab }
     }
 

@@ -44,11 +44,8 @@ struct Site {
 impl Site {
     fn new(name: &str) -> Site {
         let lab = Lab::new(name).expect("a lab");
-        let host = lab.host("director").expect("a host");
-        let peer = lab.host("peer").expect("a host");
-        lab.link((&host, "eth0"), (&peer, "eth0")).expect("a cable");
-        host.add_address("eth0", "10.66.0.1/24")
-            .expect("an address");
+        let interface = ("eth0", "10.66.0.1/24");
+        let (host, _peer) = lab.host_and_peer("director", &[interface]).expect("hosts");
         let path = |name: &str| -> PathBuf { lab.directory().join(name) };
         std::fs::write(path("keepalived.conf"), CONFIGURATION).expect("a file");
         let mut command = host.command("keepalived").expect("a command");

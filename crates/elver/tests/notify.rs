@@ -103,12 +103,8 @@ type Told = (&'static str, Vec<String>, Vec<String>);
 impl Site {
     fn new(name: &str, command: impl Fn(&Host, &Path, &Path) -> Command) -> Site {
         let lab = Lab::new(name).expect("a lab");
-        let director = lab.host("director").expect("a host");
-        let peer = lab.host("peer").expect("a host");
-        lab.link((&director, "e0"), (&peer, "e0")).expect("a cable");
-        director
-            .add_address("e0", "10.9.0.1/24")
-            .expect("an address");
+        let interface = ("e0", "10.9.0.1/24");
+        let (director, peer) = lab.host_and_peer("director", &[interface]).expect("hosts");
         peer.add_address("e0", "10.9.0.2/24").expect("an address");
 
         let directory = lab.directory().to_owned();

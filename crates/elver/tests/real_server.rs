@@ -51,12 +51,8 @@ struct Site {
 impl Site {
     fn new(name: &str) -> Site {
         let lab = Lab::new(name).expect("a lab");
-        let (host, peer) = (lab.host("server"), lab.host("peer"));
-        let (host, peer) = (host.expect("a host"), peer.expect("a host"));
-        for (device, address) in [("eth0", "10.66.0.1/24"), ("eth1", "10.67.0.1/24")] {
-            lab.link((&host, device), (&peer, device)).expect("a cable");
-            host.add_address(device, address).expect("an address");
-        }
+        let interfaces = [("eth0", "10.66.0.1/24"), ("eth1", "10.67.0.1/24")];
+        let (host, _peer) = lab.host_and_peer("server", &interfaces).expect("hosts");
         let leaver = host.clone();
         lab.on_farewell(move || {
             let mut command = leaver.command(ELVER).expect("a command");

@@ -81,10 +81,8 @@ fn changed<T: PartialEq>(before: &[T], after: &[T]) -> Vec<usize> {
 #[test]
 fn a_change_of_one_line_changes_one_destination() {
     let lab = Lab::new("reload-counted").unwrap();
-    let host = lab.host("director").unwrap();
-    let peer = lab.host("peer").unwrap();
-    lab.link((&host, "e0"), (&peer, "e0")).unwrap();
-    host.add_address("e0", "10.9.0.1/16").unwrap();
+    let interface = ("e0", "10.9.0.1/16");
+    let (host, _peer) = lab.host_and_peer("director", &[interface]).unwrap();
     let file = lab.directory().join("elver.conf");
     std::fs::write(&file, configuration(1)).unwrap();
     let director = Director::start(&lab, &host, Path::new(ELVER), &file).unwrap();
