@@ -28,6 +28,7 @@ mod random;
 mod side;
 mod steps;
 mod systemd;
+mod vrrp;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
     attachment::steps(&mut steps, &elver);
     migration::steps(&mut steps, &elver);
     systemd::steps(&mut steps);
+    vrrp::steps(&mut steps, &elver);
     checks::steps(&mut steps, &elver);
     commands::steps(&mut steps, &elver, seed);
     differential::steps(&mut steps, &elver, seed);

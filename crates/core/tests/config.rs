@@ -214,6 +214,7 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                         initial_state: Master,
                         interface: "eth0",
                         virtual_mac: None,
+                        ipvlan: None,
                         virtual_router_id: 51,
                         priority: 100,
                         advertisement_interval: 1s,
@@ -289,6 +290,7 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                         initial_state: Master,
                         interface: "eth1",
                         virtual_mac: None,
+                        ipvlan: None,
                         virtual_router_id: 52,
                         priority: 150,
                         advertisement_interval: 1s,
@@ -646,6 +648,7 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                         initial_state: Master,
                         interface: "eth0",
                         virtual_mac: None,
+                        ipvlan: None,
                         virtual_router_id: 51,
                         priority: 100,
                         advertisement_interval: 1s,
@@ -925,6 +928,7 @@ fn the_container_directors_file_means_what_its_author_meant() {
                         initial_state: Master,
                         interface: "eth0",
                         virtual_mac: None,
+                        ipvlan: None,
                         virtual_router_id: 51,
                         priority: 100,
                         advertisement_interval: 1s,
@@ -1716,7 +1720,7 @@ mod property {
             },
             hops: hops.iter().map(hop).collect(),
             source: Some(Ipv4Addr::new(192, 0, 2, 1).into()),
-            table: 100,
+            table: RoutingTable::Number(100),
             metric: Some(5),
             scope: Some(0),
             protocol: Some(4),
@@ -1832,6 +1836,15 @@ mod property {
                             address: [0, 0, 0x5e, 0, 1, id],
                             transmit_on_base: id == 1,
                         }),
+                        ipvlan: (!alert && unicast).then(|| Ipvlan {
+                            interface: format!("ipvlan{id}"),
+                            address: Some((peer, if ipv6 { 64 } else { 24 })),
+                            neighbourhood: match numbers[2] % 3 {
+                                0 => IpvlanNeighbourhood::Bridge,
+                                1 => IpvlanNeighbourhood::Private,
+                                _ => IpvlanNeighbourhood::Vepa,
+                            },
+                        }),
                         virtual_router_id: id,
                         priority,
                         advertisement_interval: if v3 {
@@ -1868,6 +1881,18 @@ mod property {
                                 &[("eth0", Some(1)), ("eth1", Some(256))],
                             ),
                             route(RouteKind::Blackhole, &[]),
+                            Route {
+                                table: RoutingTable::OfVrf("blue".to_owned()),
+                                hops: vec![NextHop {
+                                    interface: Some("eth0".to_owned()),
+                                    encapsulation: Some(Encapsulation::Ila(numbers[4].into())),
+                                    ..NextHop::default()
+                                }],
+                                ..Route::to(Prefix {
+                                    address: Ipv6Addr::LOCALHOST.into(),
+                                    length: 128,
+                                })
+                            },
                         ],
                         rules: vec![Rule {
                             from: Some(Prefix {

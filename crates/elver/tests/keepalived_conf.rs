@@ -179,7 +179,6 @@ const NEWER: &[&str] = &[
 const JUDGED_OTHERWISE: &[(&str, &str)] = &[
     ("vrrp_iptables", "Debian's keepalived is made without it"),
     ("vrrp_ipsets", "Debian's keepalived is made without it"),
-    ("use_ipvlan", "not acted on: what it takes is not looked at"),
     (
         "vrrp_rx_bufs_policy",
         "nothing to do: what it takes is not looked at",

@@ -103,7 +103,7 @@ fn processes_have_the_names_and_priorities_of_the_file() {
     });
 }
 
-/// Devices of the kind macvlan: name, device below, hardware address and addresses of IPv4.
+/// Devices of the kind macvlan: name, device below, hardware address and addresses.
 fn macvlans(network: &Network) -> Vec<String> {
     let router = &network.routers[0];
     let links = sh(&format!("ip -n {router} -o link show type macvlan"));
@@ -115,7 +115,7 @@ fn macvlans(network: &Network) -> Vec<String> {
             let mac = line.split("link/ether ").nth(1).unwrap();
             let mac = mac.split_whitespace().next().unwrap();
             let device = name.split('@').next().unwrap();
-            let addresses = sh(&format!("ip -n {router} -o -4 addr show dev {device}"));
+            let addresses = sh(&format!("ip -n {router} -o addr show dev {device}"));
             let addresses: Vec<&str> = addresses
                 .lines()
                 .filter_map(|line| line.split_whitespace().nth(3))

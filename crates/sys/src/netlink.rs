@@ -11,14 +11,15 @@
 mod channel;
 mod events;
 mod kernel_ipvs;
-mod macvlan;
 mod policy;
 mod route;
+mod stacked;
 
 pub use events::{NetlinkEvent, NetlinkEvents, Topic};
 pub use kernel_ipvs::{KernelDestination, KernelIpvs, KernelService};
 pub use policy::{Encapsulation, Envelope, Insertion, NextHop, Route, RouteKind, Rule, RuleAction};
 pub use route::RouteTo;
+pub use stacked::{IpvlanPeers, Stacked};
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -28,7 +29,9 @@ use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST};
 use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressMessage, AddressScope, CacheInfo,
 };
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
+use netlink_packet_route::link::{
+    InfoData, InfoVrf, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+};
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
 };
@@ -62,6 +65,8 @@ pub struct Link {
     /// Index of the device that this one stands on: of a VLAN or macvlan, for instance; of a
     /// veth, its peer.
     pub lower: Option<u32>,
+    /// The routing table of a VRF.
+    pub vrf_table: Option<u32>,
 }
 
 /// How far an address is valid.
@@ -368,6 +373,7 @@ fn read_link(message: &LinkMessage) -> Link {
         kind: None,
         controller: None,
         lower: None,
+        vrf_table: None,
     };
     for attribute in &message.attributes {
         match attribute {
@@ -377,10 +383,18 @@ fn read_link(message: &LinkMessage) -> Link {
             LinkAttribute::Controller(index) => link.controller = Some(*index),
             LinkAttribute::Link(index) => link.lower = Some(*index),
             LinkAttribute::LinkInfo(info) => {
-                link.kind = info.iter().find_map(|info| match info {
-                    LinkInfo::Kind(kind) => Some(kind.to_string()),
-                    _ => None,
-                });
+                for info in info {
+                    match info {
+                        LinkInfo::Kind(kind) => link.kind = Some(kind.to_string()),
+                        LinkInfo::Data(InfoData::Vrf(vrf)) => {
+                            link.vrf_table = vrf.iter().find_map(|vrf| match vrf {
+                                InfoVrf::TableId(table) => Some(*table),
+                                _ => None,
+                            });
+                        }
+                        _ => {}
+                    }
+                }
             }
             _ => {}
         }

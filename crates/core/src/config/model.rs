@@ -34,7 +34,7 @@ pub use self::process::{AutomaticPriority, OwnSettings, ProcessSettings};
 pub use self::routers::{LinkDelay, RouterSettings};
 pub use self::routing::{
     Encapsulation, Envelope, Insertion, MetricValue, NextHop, Prefix, Realms, Route, RouteKind,
-    RouteMetric, Rule, RuleAction, Statics,
+    RouteMetric, RoutingTable, Rule, RuleAction, Statics,
 };
 pub use self::tracking::{
     BfdInstance, InitialContent, ParameterMatch, Tracked, TrackedFile, TrackedProcess,
@@ -349,6 +349,43 @@ pub struct VirtualMac {
     pub transmit_on_base: bool,
 }
 
+/// A device that shares the hardware address of the instance's interface (ipvlan in mode L2).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Ipvlan {
+    /// Name of the device, on the interface of the instance; the virtual addresses live on it,
+    /// and its advertisements go and come by it.
+    pub interface: String,
+    /// Its own address with the length of its prefix. Without one it has its link-local one
+    /// alone.
+    pub address: Option<(IpAddr, u8)>,
+    /// What it has to do with other such devices on the same interface.
+    pub neighbourhood: IpvlanNeighbourhood,
+}
+
+/// How ipvlan devices on one interface reach each other (ip-link(8)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IpvlanNeighbourhood {
+    /// Directly.
+    #[default]
+    Bridge,
+    /// Not at all.
+    Private,
+    /// By a switch that sends frames back where they came from.
+    Vepa,
+}
+
+impl IpvlanNeighbourhood {
+    /// As keepalived.conf says it.
+    pub fn word(self) -> &'static str {
+        match self {
+            IpvlanNeighbourhood::Bridge => "bridge",
+            IpvlanNeighbourhood::Private => "private",
+            IpvlanNeighbourhood::Vepa => "vepa",
+        }
+    }
+}
+
 /// One virtual router.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VrrpInstance {
@@ -360,6 +397,9 @@ pub struct VrrpInstance {
     pub interface: String,
     /// `use_vmac`: it has a hardware address of its own.
     pub virtual_mac: Option<VirtualMac>,
+    /// `use_ipvlan`: it has a device of its own all the same. Not with a virtual MAC address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ipvlan: Option<Ipvlan>,
     /// VRID, 1 to 255.
     pub virtual_router_id: u8,
     /// Priority, 1 to 255.
@@ -448,6 +488,7 @@ impl VrrpInstance {
             initial_state: InitialState::Backup,
             interface: interface.to_owned(),
             virtual_mac: None,
+            ipvlan: None,
             virtual_router_id,
             priority: 100,
             advertisement_interval: Duration::from_secs(1),

@@ -26,8 +26,17 @@ pub fn addresses_of(configuration: &VrrpInstance) -> Vec<HeldAddress> {
 
 /// The interface that the virtual addresses of an instance live on, unless they say otherwise.
 pub fn interface_of(configuration: &VrrpInstance) -> &str {
-    let virtual_mac = configuration.virtual_mac.as_ref();
-    virtual_mac.map_or(&configuration.interface, |mac| &mac.interface)
+    match &configuration.virtual_mac {
+        Some(mac) => &mac.interface,
+        None => hears_on(configuration),
+    }
+}
+
+/// The interface that an instance listens on, whose condition is its own, and whose address its
+/// advertisements come from.
+pub fn hears_on(configuration: &VrrpInstance) -> &str {
+    let ipvlan = configuration.ipvlan.as_ref();
+    ipvlan.map_or(&configuration.interface, |ipvlan| &ipvlan.interface)
 }
 
 /// An address as it is held, on `interface` unless it has its own.

@@ -340,6 +340,7 @@ fn is_same_router(one: &VrrpInstance, other: &VrrpInstance) -> bool {
     one.name == other.name
         && one.interface == other.interface
         && one.virtual_mac == other.virtual_mac
+        && one.ipvlan == other.ipvlan
         && one.virtual_router_id == other.virtual_router_id
         && one.version == other.version
         && addressing::is_ipv6(one) == addressing::is_ipv6(other)

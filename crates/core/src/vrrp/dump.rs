@@ -5,6 +5,7 @@
 mod data;
 
 use std::fmt::Write;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -264,9 +265,9 @@ impl<'a> Data<'a> {
             dont_track_primary: u8::from(!configuration.track_primary),
             skip_check_adv_addr: u8::from(configuration.trust_known_master),
             strict_mode: u8::from(configuration.strict),
-            vmac_ifname: match &configuration.virtual_mac {
-                Some(mac) => &mac.interface,
-                None => "",
+            vmac_ifname: match interface_of(configuration) {
+                own if own != configuration.interface => own,
+                _ => "",
             },
             ifp_ifname: interface_of(configuration),
             master_priority: instance.master_priority,
@@ -397,14 +398,20 @@ fn command(script: &Script) -> String {
     quoted.join(" ")
 }
 
+/// An address with the length of its prefix, unless that is the whole address.
+fn with_prefix(address: IpAddr, length: u8) -> String {
+    let whole = if address.is_ipv4() { 32 } else { 128 };
+    if length == whole {
+        address.to_string()
+    } else {
+        format!("{address}/{length}")
+    }
+}
+
 /// A virtual address as keepalived shows it, on the interface of its instance unless it
 /// has its own; `set` says whether it is held.
 fn address_line(address: &VirtualAddress, interface: &str, set: bool) -> String {
-    let mut line = address.address.to_string();
-    let whole = if address.address.is_ipv4() { 32 } else { 128 };
-    if address.prefix_length != whole {
-        let _ = write!(line, "/{}", address.prefix_length);
-    }
+    let mut line = with_prefix(address.address, address.prefix_length);
     if let Some(broadcast) = address.broadcast {
         let _ = write!(line, " brd {broadcast}");
     }

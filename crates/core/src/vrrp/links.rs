@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::addressing::hears_on;
 use super::routers::{InterfaceCondition, VirtualRouters, tracks};
 use crate::config::model::Tracker;
 
@@ -71,7 +72,7 @@ impl VirtualRouters {
             let Tracker::Interface(interface) = &tracker else {
                 return;
             };
-            if configuration.interface == *interface || tracks(configuration, &tracker) {
+            if hears_on(configuration) == interface || tracks(configuration, &tracker) {
                 self.assess(now, position);
             }
         }

@@ -59,7 +59,7 @@ mod tracking;
 mod trailer;
 
 pub use acceptance::{refusal, removal};
-pub use addressing::{addresses_of, group_of, interface_of, is_ipv6};
+pub use addressing::{addresses_of, group_of, hears_on, interface_of, is_ipv6};
 pub use advertisement::{
     Advertisement, DecodeError, Envelope, GROUP_IPV4, GROUP_IPV6, HOP_LIMIT, PRIORITY_OWNER,
     PRIORITY_STOP, PROTOCOL,

@@ -22,7 +22,7 @@ impl VirtualRouters {
         let addressed = |instance: &Instance| {
             instance.configuration.virtual_router_id == vrid
                 && instance.is_ipv6() == packet.source.is_ipv6()
-                && instance.configuration.interface == interface
+                && addressing::hears_on(&instance.configuration) == interface
                 && (!packet.destination.is_multicast()
                     || packet.destination == addressing::group_of(&instance.configuration))
         };

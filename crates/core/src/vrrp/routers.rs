@@ -459,7 +459,8 @@ impl VirtualRouters {
     /// What an instance's interface and all that it tracks make of it.
     pub(super) fn assess(&mut self, now: Instant, position: usize) {
         let instance = &self.instances[position];
-        let condition = self.interfaces.get(&instance.configuration.interface);
+        let interface = addressing::hears_on(&instance.configuration);
+        let condition = self.interfaces.get(interface);
         let source = instance.source_on(condition);
         let verdict = self.verdict(instance);
         let instance = &mut self.instances[position];

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::Instant;
 
-use super::addressing::group_of;
+use super::addressing::{group_of, hears_on};
 use super::advertisement::{Advertisement, Envelope, HOP_LIMIT};
 use super::authentication_header::seal;
 use super::effect::Effect;
@@ -135,7 +135,7 @@ impl Instance {
     fn sends_on(&self) -> &str {
         match &self.configuration.virtual_mac {
             Some(mac) if !mac.transmit_on_base => &mac.interface,
-            _ => &self.configuration.interface,
+            _ => hears_on(&self.configuration),
         }
     }
 }

@@ -6,7 +6,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use elver_core::config::model::{
-    Configuration, Probe, Route, Rule, Script, ScriptUser, Tracker, VirtualAddress, VrrpInstance,
+    Configuration, Probe, Route, RoutingTable, Rule, Script, ScriptUser, Tracker, VirtualAddress,
+    VrrpInstance,
 };
 use elver_core::config::{Diagnostic, Loaded, Severity, Verdict};
 use elver_sys::namespace::NetworkNamespace;
@@ -116,7 +117,11 @@ fn elsewhere(configuration: &Configuration, links: &[Link], diagnostics: &mut Ve
 fn over<'a>(routes: &'a [Route], rules: &'a [Rule]) -> impl Iterator<Item = &'a String> {
     let hops = routes.iter().flat_map(|route| &route.hops);
     let hops = hops.filter_map(|hop| hop.interface.as_ref());
-    hops.chain(
+    let vrfs = routes.iter().filter_map(|route| match &route.table {
+        RoutingTable::OfVrf(name) => Some(name),
+        RoutingTable::Number(_) => None,
+    });
+    hops.chain(vrfs).chain(
         rules
             .iter()
             .flat_map(|rule| rule.input.iter().chain(&rule.output)),

@@ -132,6 +132,7 @@ mod tests {
             kind: kind.map(str::to_owned),
             controller: None,
             lower,
+            vrf_table: None,
         }
     }
 

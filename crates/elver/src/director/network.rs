@@ -130,6 +130,7 @@ mod tests {
             kind: kind.map(str::to_owned),
             controller,
             lower: None,
+            vrf_table: None,
         };
         (index, link)
     }

@@ -411,6 +411,7 @@ mod tests {
             kind: None,
             controller: None,
             lower: None,
+            vrf_table: None,
         }
     }
 

@@ -14,10 +14,10 @@ use elver_sys::netlink::{
 pub(super) use elver_sys::vrrp_socket::ReceivedPacket;
 use tracing::{debug, info, warn};
 
+use super::instance_device::InstanceDevices;
 use super::kernel_settings::{KernelSettings, REPORTS};
 use super::routing;
 use super::sockets::Sockets;
-use super::virtual_mac::VirtualMacs;
 
 /// Something that has happened on this host.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ pub(super) enum Happening {
 pub(super) struct Host {
     netlink: Netlink,
     events: NetlinkEvents,
-    virtual_macs: VirtualMacs,
+    devices: InstanceDevices,
     /// Settings that the file asks for.
     kernel: KernelSettings,
     arp: GratuitousArp,
@@ -72,7 +72,7 @@ impl Host {
         let mut host = Host {
             netlink: Netlink::open()?,
             events,
-            virtual_macs: VirtualMacs::default(),
+            devices: InstanceDevices::default(),
             kernel: KernelSettings::default(),
             arp: GratuitousArp::open()?,
             links: BTreeMap::new(),
@@ -133,8 +133,8 @@ impl Host {
             let interface = &instance.interface;
             self.kernel.set(interface, "promote_secondaries", "1");
         }
-        self.virtual_macs.configure(&mut self.netlink, instances);
-        let mut problems = self.make_virtual_macs();
+        self.devices.configure(&mut self.netlink, instances);
+        let mut problems = self.make_devices();
         self.refresh()?;
         for instance in instances {
             let mut interfaces: BTreeSet<String> = addresses_of(instance)
@@ -161,12 +161,12 @@ impl Host {
 
     /// Removes what was made for the instances.
     pub(super) fn close(&mut self) {
-        self.virtual_macs.remove(&mut self.netlink);
+        self.devices.remove(&mut self.netlink);
         self.kernel.restore();
     }
 
-    /// Makes devices with virtual MAC addresses that are not there.
-    fn make_virtual_macs(&mut self) -> Vec<String> {
+    /// Makes devices of instances that are not there.
+    fn make_devices(&mut self) -> Vec<String> {
         let sources: BTreeMap<String, Ipv6Addr> = self
             .links
             .values()
@@ -176,14 +176,14 @@ impl Host {
             })
             .collect();
         let source = |name: &str| sources.get(name).copied();
-        self.virtual_macs.make(&mut self.netlink, source)
+        self.devices.make(&mut self.netlink, source)
     }
 
     /// Makes a device again that went with its interface, or gives it the address that has
     /// come there.
-    fn look_after_virtual_macs(&mut self, changed: &str) {
-        if self.virtual_macs.concerns(changed) {
-            for problem in self.make_virtual_macs() {
+    fn look_after_devices(&mut self, changed: &str) {
+        if self.devices.concerns(changed) {
+            for problem in self.make_devices() {
                 warn!("{problem}");
             }
         }
@@ -325,7 +325,9 @@ impl Host {
         rules: &[Rule],
     ) -> Result<(), String> {
         let Host { netlink, links, .. } = self;
-        let failures = routing::add(netlink, routes, rules, |name| index_of(links, name));
+        let failures = routing::add(netlink, routes, rules, |name| {
+            routing::named(links.values(), name)
+        });
         collect(instance.unwrap_or("static"), failures)
     }
 
@@ -340,7 +342,9 @@ impl Host {
         rules: &[Rule],
     ) -> Result<(), String> {
         let Host { netlink, links, .. } = self;
-        let failures = routing::remove(netlink, routes, rules, |name| index_of(links, name));
+        let failures = routing::remove(netlink, routes, rules, |name| {
+            routing::named(links.values(), name)
+        });
         collect(instance.unwrap_or("static"), failures)
     }
 
@@ -379,7 +383,7 @@ impl Host {
     }
 
     fn index(&self, name: &str) -> io::Result<u32> {
-        index_of(&self.links, name)
+        routing::named(self.links.values(), name).map(|link| link.index)
     }
 
     fn condition(&self, name: &str) -> Option<InterfaceCondition> {
@@ -429,7 +433,7 @@ impl Host {
                 if let Some(before) = before.filter(|before| before.name != name) {
                     self.renamed(&before);
                 }
-                self.look_after_virtual_macs(&name);
+                self.look_after_devices(&name);
                 self.changed(&name);
                 // With a link its routes go, of IPv4 without a word.
                 self.routes_changed();
@@ -452,7 +456,7 @@ impl Host {
                     None => self.addresses.push(address),
                 }
                 let name = self.links.get(&interface).map(|link| link.name.clone());
-                self.look_after_virtual_macs(&name.unwrap_or_default());
+                self.look_after_devices(&name.unwrap_or_default());
                 self.changed_index(interface);
             }
             NetlinkEvent::AddressRemoved(address) => {
@@ -515,13 +519,6 @@ impl Host {
             });
         }
     }
-}
-
-fn index_of(links: &BTreeMap<u32, Link>, name: &str) -> io::Result<u32> {
-    let mut links = links.values();
-    let link = links.find(|link| link.name == name);
-    link.map(|link| link.index)
-        .ok_or_else(|| io::Error::from_raw_os_error(libc::ENODEV))
 }
 
 /// Whether this host is a router on an interface (ip-sysctl, `forwarding`).

@@ -1,6 +1,7 @@
 //! Settings of the kernel for an interface (ip-sysctl), which are put back in the end.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use tracing::warn;
 
@@ -28,6 +29,14 @@ impl KernelSettings {
     /// Sets what IPv4 does on an interface.
     pub(super) fn set(&mut self, interface: &str, setting: &str, value: &str) {
         self.write(of_interface(interface, setting), value);
+    }
+
+    /// Sets what IPv6 does on an interface, where the kernel has it.
+    pub(super) fn set_ipv6(&mut self, interface: &str, setting: &str, value: &str) {
+        let path = format!("/proc/sys/net/ipv6/conf/{interface}/{setting}");
+        if Path::new(&path).exists() {
+            self.write(path, value);
+        }
     }
 
     /// Sets what IPv4 does on all interfaces.

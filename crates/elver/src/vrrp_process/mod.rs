@@ -9,12 +9,12 @@
 mod bfd;
 mod dumps;
 mod host;
+mod instance_device;
 mod kernel_settings;
 mod routing;
 mod sockets;
 mod traces;
 pub(crate) mod trackers;
-mod virtual_mac;
 
 use std::ffi::CStr;
 use std::io;
@@ -44,12 +44,12 @@ use bfd::Bfd;
 use dumps::Dumps;
 pub use host::withdraw_addresses;
 use host::{Happening, Host};
+pub(crate) use instance_device::remove_device;
 pub(crate) use routing::{
     remove_route, remove_rule, withdraw as withdraw_routes, words as rule_words,
 };
 pub(crate) use traces::{devices_of, settings_of};
 use trackers::{Observation, Watches};
-pub(crate) use virtual_mac::remove_device;
 
 /// The part of this process that is BFD's.
 pub(crate) const MODULE_OF_BFD: &str = bfd::MODULE;

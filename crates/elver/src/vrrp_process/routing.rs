@@ -3,10 +3,10 @@
 use std::io;
 
 use elver_core::config::model::{
-    Configuration, Encapsulation, Envelope, Insertion, Prefix, Realms, Route, RouteKind, Rule,
-    RuleAction,
+    Configuration, Encapsulation, Envelope, Insertion, Prefix, Realms, Route, RouteKind,
+    RoutingTable, Rule, RuleAction,
 };
-use elver_sys::netlink::{self, Netlink};
+use elver_sys::netlink::{self, Link, Netlink};
 
 /// Takes all routes and rules of a configuration out of force: for the director, when no vrrp
 /// process is there to do it.
@@ -15,17 +15,13 @@ use elver_sys::netlink::{self, Netlink};
 /// In words, which and why.
 pub(crate) fn withdraw(netlink: &mut Netlink, configuration: &Configuration) -> Result<(), String> {
     let links = netlink.links().map_err(|error| error.to_string())?;
-    let index = |name: &str| {
-        let link = links.iter().find(|link| link.name == name);
-        link.map(|link| link.index)
-            .ok_or_else(|| io::Error::from_raw_os_error(libc::ENODEV))
-    };
+    let link = |name: &str| named(&links, name);
     let mut failures = Vec::new();
     for instance in &configuration.instances {
-        failures.extend(remove(netlink, &instance.routes, &instance.rules, index));
+        failures.extend(remove(netlink, &instance.routes, &instance.rules, link));
     }
     let statics = &configuration.statics;
-    failures.extend(remove(netlink, &statics.routes, &statics.rules, index));
+    failures.extend(remove(netlink, &statics.routes, &statics.rules, link));
     if failures.is_empty() {
         Ok(())
     } else {
@@ -37,15 +33,15 @@ pub(crate) fn withdraw(netlink: &mut Netlink, configuration: &Configuration) -> 
 ///
 /// # Errors
 /// In words, which and why.
-pub(super) fn add(
+pub(super) fn add<'l>(
     netlink: &mut Netlink,
     routes: &[Route],
     rules: &[Rule],
-    index: impl Fn(&str) -> io::Result<u32>,
+    link: impl Fn(&str) -> io::Result<&'l Link>,
 ) -> Vec<String> {
     let mut failures = Vec::new();
     for route in routes {
-        let added = in_the_kernel(route, &index).and_then(|route| netlink.add_route(&route));
+        let added = in_the_kernel(route, &link).and_then(|route| netlink.add_route(&route));
         if let Err(error) = added {
             failures.push(format!(
                 "cannot add the route to {}: {error}",
@@ -66,11 +62,11 @@ pub(super) fn add(
 ///
 /// # Errors
 /// In words, which and why.
-pub(super) fn remove(
+pub(super) fn remove<'l>(
     netlink: &mut Netlink,
     routes: &[Route],
     rules: &[Rule],
-    index: impl Fn(&str) -> io::Result<u32>,
+    link: impl Fn(&str) -> io::Result<&'l Link>,
 ) -> Vec<String> {
     let mut failures = Vec::new();
     for rule in rules {
@@ -79,7 +75,7 @@ pub(super) fn remove(
         }
     }
     for route in routes {
-        let Ok(in_the_kernel) = in_the_kernel(route, &index) else {
+        let Ok(in_the_kernel) = in_the_kernel(route, &link) else {
             continue;
         };
         if let Err(error) = netlink.remove_route(&in_the_kernel) {
@@ -100,21 +96,30 @@ pub(crate) fn remove_rule(netlink: &mut Netlink, rule: &Rule) -> io::Result<bool
 /// Takes a route out of force; false if it, or the interface that it leads over, is not there.
 pub(crate) fn remove_route(netlink: &mut Netlink, route: &Route) -> io::Result<bool> {
     let links = netlink.links()?;
-    let index = |name: &str| {
-        let link = links.iter().find(|link| link.name == name);
-        link.map(|link| link.index)
-            .ok_or_else(|| io::Error::from_raw_os_error(libc::ENODEV))
-    };
-    match in_the_kernel(route, index) {
+    match in_the_kernel(route, |name| named(&links, name)) {
         Ok(route) => netlink.remove_route(&route),
         Err(_) => Ok(false),
     }
 }
 
-fn in_the_kernel(
+/// The interface of a name among these.
+///
+/// # Errors
+/// `ENODEV` where there is none.
+pub(super) fn named<'l>(
+    links: impl IntoIterator<Item = &'l Link>,
+    name: &str,
+) -> io::Result<&'l Link> {
+    let mut links = links.into_iter();
+    let link = links.find(|link| link.name == name);
+    link.ok_or_else(|| io::Error::from_raw_os_error(libc::ENODEV))
+}
+
+fn in_the_kernel<'l>(
     route: &Route,
-    index: impl Fn(&str) -> io::Result<u32>,
+    link: impl Fn(&str) -> io::Result<&'l Link>,
 ) -> io::Result<netlink::Route> {
+    let index = |name: &str| link(name).map(|link| link.index);
     let mut hops = Vec::new();
     for hop in &route.hops {
         hops.push(netlink::NextHop {
@@ -141,7 +146,12 @@ fn in_the_kernel(
         destination: pair(route.destination),
         hops,
         source: route.source,
-        table: route.table,
+        table: match &route.table {
+            RoutingTable::Number(number) => *number,
+            RoutingTable::OfVrf(name) => link(name)?
+                .vrf_table
+                .ok_or_else(|| io::Error::other(format!("{name} is no VRF")))?,
+        },
         metric: route.metric,
         scope: route.scope,
         protocol: route.protocol,
@@ -191,6 +201,7 @@ fn encapsulation(encapsulation: &Encapsulation) -> netlink::Encapsulation {
         Encapsulation::Ip(outer) => netlink::Encapsulation::Ip(envelope(outer)),
         Encapsulation::Ip6(outer) => netlink::Encapsulation::Ip6(envelope(outer)),
         Encapsulation::Mpls(labels) => netlink::Encapsulation::Mpls(labels.clone()),
+        Encapsulation::Ila(locator) => netlink::Encapsulation::Ila(*locator),
     }
 }
 

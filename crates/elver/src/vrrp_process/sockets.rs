@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::task::Poll;
 
 use elver_core::config::model::{Authentication, VrrpInstance};
-use elver_core::vrrp::{group_of, is_ipv6};
+use elver_core::vrrp::{group_of, hears_on, is_ipv6};
 use elver_sys::netlink::Link;
 use elver_sys::vrrp_socket::{Carrier, ReceivedPacket, VrrpReceiver, VrrpSender};
 use tracing::warn;
@@ -58,7 +58,7 @@ impl Sockets {
         let before = std::mem::take(&mut self.wanted);
         for instance in instances {
             let listening = Listening {
-                interface: instance.interface.clone(),
+                interface: hears_on(instance).to_owned(),
                 ipv6: is_ipv6(instance),
                 carrier: carrier_of(instance),
             };

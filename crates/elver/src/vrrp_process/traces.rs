@@ -4,19 +4,22 @@ use std::collections::BTreeSet;
 
 use elver_core::config::model::Configuration;
 
+use super::instance_device;
 use super::kernel_settings::{REPORTS, of_interface, path_of};
-use super::virtual_mac;
 
-/// The devices with virtual MAC addresses, by name.
+/// The devices of instances, by name.
 pub(crate) fn devices_of(configuration: &Configuration) -> BTreeSet<String> {
     let instances = configuration.instances.iter();
-    instances.flat_map(virtual_mac::names).collect()
+    instances.flat_map(instance_device::names).collect()
 }
 
 /// The paths of settings that may be changed.
 pub(crate) fn settings_of(configuration: &Configuration) -> BTreeSet<String> {
     let instances = configuration.instances.iter();
-    let mut paths: BTreeSet<String> = instances.clone().flat_map(virtual_mac::settings).collect();
+    let mut paths: BTreeSet<String> = instances
+        .clone()
+        .flat_map(instance_device::settings)
+        .collect();
     let promoting = instances.filter(|instance| instance.promote_secondaries);
     paths
         .extend(promoting.map(|instance| of_interface(&instance.interface, "promote_secondaries")));

@@ -22,6 +22,8 @@ use super::Netlink;
 
 /// `RTPROT_KEEPALIVED` of linux/rtnetlink.h: who has made a route.
 const KEEPALIVED: u8 = 18;
+/// linux/ila.h.
+const ILA_ATTR_LOCATOR: u16 = 1;
 
 /// A route, as ip-route(8) describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +86,8 @@ pub enum Encapsulation {
     Ip6(Envelope<Ipv6Addr>),
     /// MPLS: labels of 20 bits, the outermost first.
     Mpls(Vec<u32>),
+    /// Identifier-locator addressing: the locator.
+    Ila(u64),
 }
 
 /// The outer header of an [`Encapsulation`], as far as the route decides it.
@@ -429,6 +433,13 @@ fn extras(hop: &NextHop) -> Vec<RouteAttribute> {
             (
                 RouteLwEnCapType::Mpls,
                 vec![RouteLwTunnelEncap::Mpls(stack)],
+            )
+        }
+        Some(Encapsulation::Ila(locator)) => {
+            let locator = DefaultNla::new(ILA_ATTR_LOCATOR, locator.to_be_bytes().to_vec());
+            (
+                RouteLwEnCapType::Ila,
+                vec![RouteLwTunnelEncap::Other(locator)],
             )
         }
     };

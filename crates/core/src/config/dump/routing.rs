@@ -4,8 +4,8 @@ use std::fmt::{Display, Write};
 
 use super::{Quoted, Writer};
 use crate::config::model::{
-    Encapsulation, Envelope, Insertion, MetricValue, Route, RouteKind, RouteMetric, Rule,
-    RuleAction, Statics,
+    Encapsulation, Envelope, Insertion, MetricValue, Route, RouteKind, RouteMetric, RoutingTable,
+    Rule, RuleAction, Statics,
 };
 
 /// Blocks of what is held whoever is master.
@@ -50,7 +50,10 @@ fn route_line(route: &Route) -> String {
         _ => String::new(),
     };
     // Writing into a String does not fail.
-    let _ = write!(line, "{} table {}", route.destination, route.table);
+    let _ = match &route.table {
+        RoutingTable::Number(number) => write!(line, "{} table {number}", route.destination),
+        RoutingTable::OfVrf(name) => write!(line, "{} vrf {}", route.destination, Quoted(name)),
+    };
     for (name, value) in [
         ("metric", route.metric),
         ("scope", route.scope.map(u32::from)),
@@ -120,6 +123,11 @@ fn route_line(route: &Route) -> String {
             Some(Encapsulation::Mpls(labels)) => {
                 let labels: Vec<String> = labels.iter().map(u32::to_string).collect();
                 let _ = write!(line, " encap mpls {}", labels.join("/"));
+            }
+            Some(Encapsulation::Ila(locator)) => {
+                let group = |shift: u32| locator >> shift & 0xffff;
+                let [a, b, c, d] = [48, 32, 16, 0].map(group);
+                let _ = write!(line, " encap ila {a:x}:{b:x}:{c:x}:{d:x}");
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{Quoted, Seconds, Writer, routing, scripts, tracking};
 use crate::config::model::{
-    Authentication, Gaps, InitialState, Nftables, Pacing, SyncGroup, TrailerAuthentication,
+    Authentication, Gaps, InitialState, Ipvlan, Nftables, Pacing, SyncGroup, TrailerAuthentication,
     TrailerKey, TrailerMode, UnicastChecksum, VirtualAddress, VirtualMac, VrrpInstance,
     VrrpVersion,
 };
@@ -82,6 +82,9 @@ impl Writer {
             if let Some(mac) = &instance.virtual_mac {
                 w.virtual_mac(mac);
             }
+            if let Some(ipvlan) = &instance.ipvlan {
+                w.ipvlan(ipvlan);
+            }
             w.line(format_args!(
                 "virtual_router_id {}",
                 instance.virtual_router_id
@@ -143,6 +146,18 @@ impl Writer {
         if mac.transmit_on_base {
             self.line(format_args!("vmac_xmit_base"));
         }
+    }
+
+    fn ipvlan(&mut self, ipvlan: &Ipvlan) {
+        let address = ipvlan
+            .address
+            .map(|(address, prefix_length)| format!(" {address}/{prefix_length}"));
+        self.line(format_args!(
+            "use_ipvlan {}{} {}",
+            Quoted(&ipvlan.interface),
+            address.unwrap_or_default(),
+            ipvlan.neighbourhood.word()
+        ));
     }
 
     pub(super) fn election(&mut self, instance: &VrrpInstance) {

@@ -119,11 +119,7 @@ pub(super) const INSTANCE: &[Keyword] = &[
     acted("use_vmac", &[Rest("[NAME] [MAC] …")]),
     acted("use_vmac_addr", &[]),
     acted("vmac_xmit_base", &[]),
-    missing(
-        "use_ipvlan",
-        &[Rest("[NAME] [ADDRESS] …")],
-        "no ipvlan interface is made",
-    ),
+    acted("use_ipvlan", &[Rest("[NAME] [ADDRESS] …")]),
     acted("native_ipv6", &[]),
     acted("vrf", &[INTERFACE]),
     acted("dont_track_primary", &[]),

@@ -24,8 +24,6 @@ struct Words<'c, 'r, 't> {
     words: std::slice::Iter<'t, Word>,
     /// Something was wrong, so that the line means nothing.
     broken: bool,
-    /// Something is not acted on, without which the line would mean something else.
-    left_out: bool,
 }
 
 impl<'c, 'r, 't> Words<'c, 'r, 't> {
@@ -34,7 +32,6 @@ impl<'c, 'r, 't> Words<'c, 'r, 't> {
             context,
             words: statement.words.iter(),
             broken: false,
-            left_out: false,
         }
     }
 
@@ -85,18 +82,6 @@ impl<'c, 'r, 't> Words<'c, 'r, 't> {
 
     fn peek(&self) -> Option<&'t Word> {
         self.words.clone().next()
-    }
-
-    /// What is not acted on, so that the whole line is not.
-    fn leave_out(&mut self, option: &Word, what: &str) {
-        self.left_out = true;
-        self.context
-            .report
-            .warning(
-                option.span,
-                format!("`{}` is not acted on, so {what} is left out", option.text),
-            )
-            .help("it would be another one without");
     }
 
     /// The word behind an option.

@@ -3,6 +3,7 @@
 mod address_macs;
 mod finish;
 mod hmac;
+mod own_device;
 mod strict;
 mod sync_group;
 
@@ -10,6 +11,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 pub(super) use self::finish::{RestOfFile, finish_instances};
+use self::own_device::ReadDevice;
 pub(super) use self::sync_group::{ReadSyncGroup, finish_sync_groups, sync_group};
 use super::election::Election;
 use super::tracking::{ReadTracked, take_tracked};
@@ -44,7 +46,7 @@ pub(super) struct ReadInstance {
     name: Placed<String>,
     initial_state: Option<InitialState>,
     interface: Option<Placed<String>>,
-    virtual_mac: Option<ReadVirtualMac>,
+    own_device: Option<ReadDevice>,
     transmit_on_base: bool,
     virtual_router_id: Option<Placed<u8>>,
     priority: Option<Placed<u8>>,
@@ -93,58 +95,6 @@ pub(super) struct ReadInstance {
 struct ReadAuthentication {
     kind: Option<Placed<&'static str>>,
     password: Option<Placed<[u8; PASSWORD_LENGTH]>>,
-}
-
-/// What a line `use_vmac` names.
-#[derive(Default)]
-struct ReadVirtualMac {
-    interface: Option<String>,
-    address: Option<[u8; 6]>,
-}
-
-/// IFNAMSIZ with its zero: the longest name of a device.
-const LONGEST_NAME: usize = 15;
-
-/// `use_vmac [[name] INTERFACE] [MAC] [netlink_notify_msg] [group NUMBER]`.
-fn virtual_mac(context: &mut Context<'_>, directive: &Directive<'_>) -> ReadVirtualMac {
-    let mut read = ReadVirtualMac::default();
-    let mut words = directive.rest(0).iter();
-    while let Some(word) = words.next() {
-        match &*word.text {
-            "name" => {}
-            "netlink_notify_msg" => {}
-            "group" => drop(words.next()),
-            text if text.contains(':') => match mac_address(text) {
-                Some(address) => read.address = Some(address),
-                None => {
-                    context
-                        .report
-                        .error(word.span, format!("`{text}` is no MAC address"))
-                        .help("write it like 00:00:5e:00:01:33");
-                }
-            },
-            text if text.len() > LONGEST_NAME => {
-                context
-                    .report
-                    .error(
-                        word.span,
-                        format!("`{text}` is longer than {LONGEST_NAME} characters"),
-                    )
-                    .help("the kernel takes no longer name");
-            }
-            text => read.interface = Some(text.to_owned()),
-        }
-    }
-    read
-}
-
-fn mac_address(text: &str) -> Option<[u8; 6]> {
-    let mut octets = text.split(':').map(|octet| u8::from_str_radix(octet, 16));
-    let mut address = [0; 6];
-    for octet in &mut address {
-        *octet = octets.next()?.ok()?;
-    }
-    octets.next().is_none().then_some(address)
 }
 
 fn placed<T>(directive: &Directive<'_>, value: T) -> Placed<T> {
@@ -220,7 +170,7 @@ pub(super) fn instance(
         name,
         initial_state: None,
         interface: None,
-        virtual_mac: None,
+        own_device: None,
         transmit_on_base: false,
         virtual_router_id: None,
         priority: None,
@@ -294,7 +244,7 @@ impl ReadInstance {
             "virtual_router_id" => {
                 self.virtual_router_id = octet().map(|id| placed(directive, id));
             }
-            "use_vmac" => self.virtual_mac = Some(virtual_mac(context, directive)),
+            "use_vmac" | "use_ipvlan" => self.take_device(context, directive),
             "no_virtual_ipaddress" => self.may_be_empty = true,
             "vmac_xmit_base" => self.transmit_on_base = true,
             "priority" => self.priority = octet().map(|priority| placed(directive, priority)),

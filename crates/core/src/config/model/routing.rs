@@ -196,6 +196,8 @@ pub enum Encapsulation {
     Ip6(Envelope<Ipv6Addr>),
     /// MPLS: labels of 20 bits, the outermost first.
     Mpls(Vec<u32>),
+    /// Identifier-locator addressing: the locator, the first half of an IPv6 address.
+    Ila(u64),
 }
 
 /// The outer header of an [`Encapsulation`], as far as the route decides it.
@@ -215,6 +217,21 @@ pub struct Envelope<A> {
     pub flags: Option<u16>,
 }
 
+/// A table of routes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum RoutingTable {
+    /// `table`: that of this number.
+    Number(u32),
+    /// `vrf`: that of the VRF of this name.
+    OfVrf(String),
+}
+
+impl RoutingTable {
+    /// The table that packets are looked up in unless a rule says otherwise.
+    pub const MAIN: RoutingTable = RoutingTable::Number(254);
+}
+
 /// A route, as ip-route(8) describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {
@@ -226,8 +243,8 @@ pub struct Route {
     pub hops: Vec<NextHop>,
     /// `src`: the address that packets of this host come from.
     pub source: Option<IpAddr>,
-    /// The table; 254 is the main one.
-    pub table: u32,
+    /// The table that it is in.
+    pub table: RoutingTable,
     /// `metric`: of several routes the one with the least counts.
     pub metric: Option<u32>,
     /// How far the destination is, a value of rtnetlink(7); the kernel's rule without one.
@@ -257,14 +274,12 @@ pub struct Route {
 impl Route {
     /// A route to somewhere about which nothing else is said yet.
     pub fn to(destination: Prefix) -> Route {
-        /// The table that packets are looked up in unless a rule says otherwise.
-        const MAIN: u32 = 254;
         Route {
             kind: RouteKind::Unicast,
             destination,
             hops: Vec::new(),
             source: None,
-            table: MAIN,
+            table: RoutingTable::MAIN,
             metric: None,
             scope: None,
             protocol: None,

@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use super::{Moment, SECRET, address_line, command};
+use super::{Moment, SECRET, address_line, command, with_prefix};
 use crate::config::model::{
     Authentication, ParameterMatch, Script, TrackedProcess, Tracker, VrrpVersion,
 };
@@ -115,8 +115,8 @@ impl VirtualRouters {
         }
         let down = instance.master_down_interval().as_micros();
         line!(text, "   Master down timer = {down} usecs");
-        match &configuration.virtual_mac {
-            Some(mac) => {
+        match (&configuration.virtual_mac, &configuration.ipvlan) {
+            (Some(mac), _) => {
                 let (name, base) = (&mac.interface, &configuration.interface);
                 let on_base = mac.transmit_on_base;
                 line!(
@@ -126,7 +126,22 @@ impl VirtualRouters {
                 let on_base = if on_base { ", xmit base i/f" } else { "" };
                 line!(text, "   Interface = {name}, vmac on {base}{on_base}");
             }
-            None => {
+            (None, Some(ipvlan)) => {
+                let (name, base) = (&ipvlan.interface, &configuration.interface);
+                let kind = ipvlan.neighbourhood.word();
+                let address = match ipvlan.address {
+                    Some((address, length)) => {
+                        format!(", i/f address = {}", with_prefix(address, length))
+                    }
+                    None => String::new(),
+                };
+                line!(
+                    text,
+                    "   Use IPVLAN, i/f {name}, is_up = true{address}, type {kind}"
+                );
+                line!(text, "   Interface = {name}, ipvlan on {base}");
+            }
+            (None, None) => {
                 line!(text, "   Interface = {}", configuration.interface);
             }
         }

@@ -27,11 +27,7 @@ impl Words<'_, '_, '_> {
                 Some(Encapsulation::Ip6(envelope))
             }
             "mpls" => self.labels(kind).map(Encapsulation::Mpls),
-            "ila" => {
-                self.value(kind);
-                self.leave_out(kind, "this route");
-                None
-            }
+            "ila" => self.locator(kind).map(Encapsulation::Ila),
             other => {
                 let message = format!("`{other}` is no encapsulation: it is ip, ip6, mpls or ila");
                 self.wrong(kind, message);
@@ -53,6 +49,22 @@ impl Words<'_, '_, '_> {
             self.wrong(word, message);
         }
         labels
+    }
+
+    /// Four groups of 16 bits, as in an IPv6 address.
+    fn locator(&mut self, option: &Word) -> Option<u64> {
+        let word = self.value(option)?;
+        let groups: Vec<&str> = word.text.split(':').collect();
+        let locator = groups.iter().try_fold(0, |locator: u64, group| {
+            let group = u16::from_str_radix(group, 16).ok()?;
+            Some(locator << 16 | u64::from(group))
+        });
+        let locator = locator.filter(|_| groups.len() == 4);
+        if locator.is_none() {
+            let message = format!("`{}` is no locator, like 2001:db8:0:1", word.text);
+            self.wrong(word, message);
+        }
+        locator
     }
 
     fn envelope<A>(

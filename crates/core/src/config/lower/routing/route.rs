@@ -8,7 +8,7 @@ use crate::config::diagnostic::Verdict;
 use crate::config::directive::Context;
 use crate::config::lower::address::{SCOPES, scope_of};
 use crate::config::model::{
-    Insertion, MetricValue, NextHop, Prefix, Route, RouteKind, RouteMetric,
+    Insertion, MetricValue, NextHop, Prefix, Route, RouteKind, RouteMetric, RoutingTable,
 };
 use crate::config::reader::Word;
 use crate::config::tree::Statement;
@@ -104,7 +104,7 @@ fn route(context: &mut Context<'_>, statement: &Statement) -> Option<Route> {
         let message = "this route has no way: neither `via` nor `dev`".to_owned();
         words.wrong(statement.name(), message);
     }
-    (!words.broken && !words.left_out).then_some(Route {
+    (!words.broken).then_some(Route {
         destination,
         hops,
         ..route
@@ -170,7 +170,11 @@ fn property(words: &mut Words<'_, '_, '_>, option: &Word, route: &mut Route) -> 
                 words.wrong(option, "a route of IPv4 cannot say `from`".to_owned());
             }
         }
-        "table" => route.table = words.table(option).unwrap_or(route.table),
+        "table" => {
+            if let Some(number) = words.table(option) {
+                route.table = RoutingTable::Number(number);
+            }
+        }
         "metric" | "priority" | "preference" => route.metric = words.number(option),
         "tos" | "dsfield" => route.tos = words.traffic_class(option).unwrap_or(0),
         "scope" => {
@@ -221,8 +225,9 @@ fn property(words: &mut Words<'_, '_, '_>, option: &Word, route: &mut Route) -> 
                 .help("take it away");
         }
         "vrf" => {
-            words.value(option);
-            words.leave_out(option, "this route");
+            if let Some(word) = words.value(option) {
+                route.table = RoutingTable::OfVrf(word.text.to_string());
+            }
         }
         "no_track" => route.restore = false,
         _ => return false,

@@ -3,11 +3,9 @@
 use std::net::IpAddr;
 
 use super::ReadInstance;
+use super::own_device::{LONGEST_NAME, ReadDevice};
 use crate::config::model::{VirtualAddress, VirtualMac, VrrpInstance};
 use crate::config::source::Span;
-
-/// IFNAMSIZ without its zero.
-const LONGEST_NAME: usize = 15;
 
 /// What an instance asks for.
 pub(super) struct Wish {
@@ -28,11 +26,11 @@ impl Wish {
             .filter(|line| says(&line.span))
             .map(|line| line.value.address)
             .collect();
-        let virtual_mac = instance.virtual_mac.as_ref();
+        let own_device = instance.own_device.as_ref();
         Wish {
             everywhere_else: instance.virtual_macs_elsewhere,
             named,
-            given: virtual_mac.and_then(|mac| mac.address),
+            given: own_device.and_then(ReadDevice::mac),
         }
     }
 
@@ -68,9 +66,12 @@ pub(super) struct Devices {
 impl Devices {
     /// Those that instances have.
     pub(super) fn of<'i>(instances: impl Iterator<Item = &'i VrrpInstance>) -> Devices {
-        let macs = instances.filter_map(|instance| instance.virtual_mac.as_ref());
+        let own = instances.filter_map(|instance| {
+            let mac = instance.virtual_mac.as_ref().map(|mac| &mac.interface);
+            mac.or(instance.ipvlan.as_ref().map(|ipvlan| &ipvlan.interface))
+        });
         Devices {
-            taken: macs.map(|mac| mac.interface.clone()).collect(),
+            taken: own.cloned().collect(),
             made: Vec::new(),
         }
     }

@@ -13,7 +13,7 @@ use super::address_macs::{Devices, Wish};
 use super::{ReadAuthentication, ReadInstance};
 use crate::config::diagnostic::Report;
 use crate::config::model::{
-    Authentication, InitialState, TrailerAuthentication, UnicastPeer, VirtualAddress, VirtualMac,
+    Authentication, InitialState, Ipvlan, TrailerAuthentication, UnicastPeer, VirtualAddress,
     VrrpInstance, VrrpVersion,
 };
 
@@ -123,24 +123,21 @@ impl ReadInstance {
                 .help("it is for the owner of the addresses, whose priority is 255");
         }
         let virtual_router_id = self.virtual_router_id?.value;
+        let device = self.own_device.take();
+        let (virtual_mac, ipvlan) = match device {
+            Some(device) => {
+                let of = (&*name, virtual_router_id, ipv6);
+                device.finish(of, self.transmit_on_base, file, report)
+            }
+            None => (None, None),
+        };
+        let of_device = ipvlan.as_ref().and_then(|ipvlan: &Ipvlan| ipvlan.address);
+        let source = source.or(of_device.map(|(address, _)| address));
         Some(VrrpInstance {
             name,
             initial_state,
-            virtual_mac: self.virtual_mac.map(|read| VirtualMac {
-                // 9568-7.3-a, 3768-7.3-a: 00-00-5E-00-01-{VRID} for IPv4, 02 for IPv6.
-                address: read.address.unwrap_or([
-                    0,
-                    0,
-                    0x5e,
-                    0,
-                    if ipv6 { 2 } else { 1 },
-                    virtual_router_id,
-                ]),
-                interface: read
-                    .interface
-                    .unwrap_or_else(|| virtual_mac_name(file, virtual_router_id, ipv6, report)),
-                transmit_on_base: self.transmit_on_base,
-            }),
+            virtual_mac,
+            ipvlan,
             interface: self.interface?.value,
             virtual_router_id,
             priority,
@@ -482,34 +479,6 @@ impl ReadInstance {
     }
 }
 
-/// IFNAMSIZ without its zero.
-const LONGEST_NAME: usize = 15;
-
-/// keepalived's names of the devices of virtual routers.
-fn virtual_mac_name(
-    file: &RestOfFile<'_>,
-    virtual_router_id: u8,
-    ipv6: bool,
-    report: &mut Report,
-) -> String {
-    let prefix = file.vmac_prefix.map_or("vrrp", |prefix| &prefix.value);
-    let name = match ipv6 {
-        false => format!("{prefix}.{virtual_router_id}"),
-        true => format!("{prefix}6.{virtual_router_id}"),
-    };
-    if name.len() > LONGEST_NAME
-        && let Some(prefix) = file.vmac_prefix
-    {
-        report
-            .error(
-                prefix.span,
-                format!("`{name}` is too long for an interface"),
-            )
-            .help("the kernel takes names of up to 15 characters");
-    }
-    name
-}
-
 /// What an instance needs to know of the rest of the file.
 pub(in crate::config::lower) struct RestOfFile<'a> {
     pub(in crate::config::lower) version: VrrpVersion,
@@ -557,7 +526,25 @@ pub(in crate::config::lower) fn finish_instances(
         ));
     }
     let (mut finished, mut wishes) = (Vec::new(), Vec::new());
-    for instance in instances {
+    let mut named: Vec<Placed<String>> = Vec::new();
+    for mut instance in instances {
+        if let Some(device) = &mut instance.own_device
+            && let Some(name) = device.given_name().cloned()
+        {
+            match named.iter().find(|other| other.value == name.value) {
+                Some(other) => {
+                    device.unname();
+                    report
+                        .error(
+                            name.span,
+                            format!("`{}` is the device of another instance", name.value),
+                        )
+                        .related(other.span, "named here")
+                        .help("give each instance a device of its own");
+                }
+                None => named.push(name),
+            }
+        }
         let span = instance.name.span;
         let password = instance.authentication.password.as_ref().map(|p| p.span);
         let wish = Wish::of(&instance);
