@@ -142,6 +142,7 @@ fn the_nat_directors_file_means_what_its_author_meant() {
                         lateness: 1s,
                     },
                     network_namespace: None,
+                    forwarding_namespace: None,
                     instance: None,
                     dynamic_interfaces: false,
                     routers: RouterSettings {
@@ -595,6 +596,7 @@ fn the_tunnel_directors_file_means_what_its_author_meant() {
                         lateness: 1s,
                     },
                     network_namespace: None,
+                    forwarding_namespace: None,
                     instance: None,
                     dynamic_interfaces: false,
                     routers: RouterSettings {
@@ -875,6 +877,7 @@ fn the_container_directors_file_means_what_its_author_meant() {
                         lateness: 1s,
                     },
                     network_namespace: None,
+                    forwarding_namespace: None,
                     instance: None,
                     dynamic_interfaces: false,
                     routers: RouterSettings {
@@ -2247,6 +2250,8 @@ mod property {
                         lateness: Duration::from_micros(5_000),
                     },
                     network_namespace: Some("red".to_owned()),
+                    forwarding_namespace: router_id_is_long
+                        .then(|| ForwardingNamespace::Named("front".to_owned())),
                     instance: Some("second one".to_owned()),
                     dynamic_interfaces: router_id_is_long,
                     routers: RouterSettings {

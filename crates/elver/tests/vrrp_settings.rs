@@ -40,12 +40,17 @@ fn table(network: &Network, router: usize, family: &str) -> String {
 /// Whether a ping from the other router is answered.
 fn answers(network: &Network, address: &str) -> bool {
     let router = &network.routers[1];
-    Command::new("ip")
+    let status = Command::new("ip")
         .args(["netns", "exec", router, "ping", "-c1", "-W1", address])
         .stdout(Stdio::null())
         .status()
-        .unwrap()
-        .success()
+        .unwrap();
+    match status.code() {
+        Some(0) => true,
+        // ping(8): "if ping does not receive any reply packets at all it will exit with code 1".
+        Some(1) => false,
+        _ => panic!("ping {address}: {status}"),
+    }
 }
 
 /// A second prefix for IPv6, so that the virtual address can be reached.

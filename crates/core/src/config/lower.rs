@@ -25,8 +25,8 @@ use super::diagnostic::Report;
 use super::directive::{Context, Directive, NotActedOn, RulePreferences};
 use super::keyword::BlockKind;
 use super::model::{
-    ClientCertificate, Configuration, Global, Nftables, Pacing, Probe, Script, ScriptUser, Statics,
-    Tracker, VirtualServer, VrrpVersion,
+    ClientCertificate, Configuration, ForwardingNamespace, Global, Nftables, Pacing, Probe, Script,
+    ScriptUser, Statics, Tracker, VirtualServer, VrrpVersion,
 };
 use super::reader::Word;
 use super::route_names::RouteNames;
@@ -200,6 +200,12 @@ impl Lowering {
             "net_namespace" => {
                 self.global.network_namespace = name_of(directive).map(|name| name.value);
             }
+            "net_namespace_ipvs" => {
+                self.global.forwarding_namespace = Some(match name_of(directive) {
+                    Some(name) => ForwardingNamespace::Named(name.value),
+                    None => ForwardingNamespace::OfTheSystem,
+                });
+            }
             "interface_up_down_delays" => {
                 let delays = routers::link_delays(context, directive);
                 self.global.routers.link_delays.extend(delays);
@@ -351,6 +357,7 @@ impl Lowering {
             log_all_failures: self.checker_log_all_failures,
             usual_user,
             trackers: &self.trackers,
+            forwards_elsewhere: self.global.forwarding_namespace.is_some(),
         };
         let virtual_servers = servers::finish(self.virtual_servers, &self.groups, rest, report);
         let mut sync_groups = vrrp::finish_sync_groups(

@@ -25,7 +25,7 @@ pub use self::check::{
 pub use self::director::{
     AwaitedScript, BusyFile, ClientCertificate, DumpFiles, FlushOnStop, JsonVersion, Reloading,
 };
-pub use self::global::Global;
+pub use self::global::{ForwardingNamespace, Global};
 pub use self::group::{GroupMember, ServiceGroup, destination_of};
 pub use self::hmac::{TrailerAuthentication, TrailerKey, TrailerMode};
 pub use self::netfilter::Nftables;

@@ -98,6 +98,17 @@ fn a_way_that_there_is_not_is_an_error() {
 }
 
 #[test]
+fn no_check_goes_the_way_of_packets_that_are_forwarded_elsewhere() {
+    let check = "TCP_CHECK {\ncheck_path forwarding\n}";
+    let text = file("198.51.100.1 80", "DR", "", check);
+    let loaded = loaded(&format!("net_namespace_ipvs front\n{text}"));
+    assert!(loaded.configuration.is_none());
+    let said = summary(&loaded);
+    let words = "with net_namespace_ipvs no check goes the way of forwarded packets";
+    assert!(said.contains(words), "{said}");
+}
+
+#[test]
 fn failures_are_logged_where_the_file_says_so_for_all_or_for_one() {
     let text = "global_defs {\nchecker_log_all_failures\n}\n".to_owned()
         + &file(

@@ -3,6 +3,7 @@
 
 mod check_path;
 mod corpus;
+mod devices;
 mod director;
 mod explanation;
 mod groups;

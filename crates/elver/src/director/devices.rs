@@ -7,6 +7,7 @@ use elver_packet::frame::LOOPBACK;
 use elver_sys::netlink::{Link, Neighbour, NetlinkEvent, NetlinkEvents};
 
 use super::address_record::addresses_of;
+use super::forwarding::THERE;
 use super::hook::{self, FastPath, Hook};
 use super::{AttachedDevice, Director};
 use crate::data_plane::{DataPlane, Device};
@@ -47,7 +48,7 @@ impl Director {
                 self.report_address(&event);
             }
             self.network
-                .follow(event, &mut self.netlink)
+                .follow(event, &mut self.network_netlink)
                 .map_err(Failure::system("reading interfaces and addresses"))?;
             next = tokio::select! {
                 biased;
@@ -78,7 +79,17 @@ impl Director {
         }
     }
 
+    /// Attaches to the devices that there are now.
     pub(super) fn links_changed(&mut self) {
+        let forwarding = std::mem::take(&mut self.forwarding);
+        let entered = forwarding.run(|| self.attach_to_links());
+        self.forwarding = forwarding;
+        if let Err(error) = entered {
+            tracing::error!("{THERE}: {error}");
+        }
+    }
+
+    fn attach_to_links(&mut self) {
         let suitable = self.network.suitable();
         self.attached.retain(|index, AttachedDevice { name, .. }| {
             let stays = suitable.get(index).is_some_and(|link| link.name == *name);
@@ -143,8 +154,13 @@ impl Director {
     pub(super) fn watch_leaving(&mut self) {
         let devices = self.attached.iter();
         let devices = devices.map(|(index, device)| (*index, device.name.as_str()));
-        if let Err(error) = self.data_plane.watch_leaving(devices) {
-            tracing::error!("{error}");
+        let watched = self
+            .forwarding
+            .run(|| self.data_plane.watch_leaving(devices));
+        match watched {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!("{error}"),
+            Err(error) => tracing::error!("{THERE}: {error}"),
         }
     }
 
@@ -169,7 +185,7 @@ impl Director {
             return;
         }
         (self.stations, self.redirects) = (stations, redirects);
-        for neighbour in self.netlink.neighbours().unwrap_or_default() {
+        for neighbour in self.network_netlink.neighbours().unwrap_or_default() {
             self.confirm(&neighbour);
         }
     }
@@ -182,7 +198,7 @@ impl Director {
                 interface, address, ..
             } = *neighbour;
             // It may be gone; then XDP does not send to it either.
-            if let Err(error) = self.netlink.confirm_neighbour(interface, address) {
+            if let Err(error) = self.network_netlink.confirm_neighbour(interface, address) {
                 tracing::debug!("confirming the neighbour {address}: {error}");
             }
         }
@@ -212,7 +228,8 @@ impl Director {
             return Ok(());
         };
         if !self.data_plane.is_of_use() {
-            DataPlane::unload(&self.instance)?;
+            let unloaded = self.forwarding.run(|| DataPlane::unload(&self.instance));
+            unloaded.map_err(Failure::system(THERE))??;
         }
         Err(Failure::NoXdp { device, cause })
     }

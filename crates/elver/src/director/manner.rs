@@ -76,11 +76,21 @@ impl Manner {
     }
 
     /// Says what of a configuration that is read again cannot change any more.
-    pub(super) fn hold_fast(&self, configuration: &Configuration, instance: &Instance) {
+    pub(super) fn hold_fast(
+        &self,
+        configuration: &Configuration,
+        running: &Configuration,
+        instance: &Instance,
+    ) {
         let global = &configuration.global;
         let other = |name: &&String| Instance::like(name) != *instance;
         if let Some(name) = global.instance.as_ref().filter(other) {
             tracing::warn!("instance {name}: this one stays {instance} until it is started anew");
+        }
+        if global.forwarding_namespace != running.global.forwarding_namespace {
+            tracing::warn!(
+                "net_namespace_ipvs: packets are forwarded where they were until this director is started anew"
+            );
         }
     }
 }

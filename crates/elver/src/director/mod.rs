@@ -22,6 +22,7 @@ mod children;
 mod devices;
 mod difference;
 mod files;
+mod forwarding;
 mod fragments;
 mod hook;
 mod host_record;
@@ -58,6 +59,7 @@ use tokio::sync::mpsc;
 use self::check_sockets::Unready;
 use self::child::Ended;
 use self::children::Post;
+use self::forwarding::{Forwarding, THERE};
 use self::fragments::Fragments;
 use self::hook::FastPath;
 use self::notifications::Notifications;
@@ -137,6 +139,10 @@ fn run_as_owner(
     ready: &mut dyn FnMut(),
 ) -> Result<(), Failure> {
     preconditions::nothing_beside()?;
+    let forwarding = Forwarding::of(&configuration)?;
+    forwarding
+        .run(preconditions::nothing_beside)
+        .map_err(Failure::system(THERE))??;
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -147,8 +153,14 @@ fn run_as_owner(
             {
                 run_awaited("startup_script", script, &configuration.global).await;
             }
-            let (director, inbox) =
-                Director::start(files, hook, instance, manner, configuration, &settings)?;
+            let (director, inbox) = Director::start(
+                files,
+                hook,
+                instance,
+                manner,
+                (configuration, forwarding),
+                &settings,
+            )?;
             ready();
             director.run(inbox).await
         })
@@ -182,7 +194,11 @@ struct Director {
     address_record: AddressRecord,
     host_record: HostRecord,
     acceptance: Acceptance,
+    /// Of the network namespace in which VRRP and checks are.
     netlink: Netlink,
+    forwarding: Forwarding,
+    /// Of the network namespace in which packets are forwarded, as is [`Director::network`].
+    network_netlink: Netlink,
     network: Network,
     held: BTreeSet<IpAddr>,
     hook: Hook,
@@ -255,32 +271,35 @@ impl Director {
         hook: Hook,
         instance: &Instance,
         manner: Manner,
-        written: Configuration,
+        (written, forwarding): (Configuration, Forwarding),
         settings: &Settings,
     ) -> Result<(Director, Inbox), Failure> {
         let succeeds = manner.predecessor.is_some();
         let asked = std::mem::take(&mut files.discovery);
         let (discovery, discovered) = Discovery::start(asked, settings, instance)?;
         let configuration = discovery.merged(&written);
-        let network_events = NetlinkEvents::open(&[
+        let topics = [
             Topic::Links,
             Topic::Addresses,
             Topic::Routes,
             Topic::Neighbours,
-        ])
-        .map_err(Failure::system("listening to the network"))?;
-        let mut netlink = Netlink::open().map_err(Failure::system("opening rtnetlink"))?;
+        ];
+        let netlink = || Netlink::open().map_err(Failure::system("opening rtnetlink"));
+        let there = forwarding.run(|| (NetlinkEvents::open(&topics), netlink(), netlink()));
+        let (network_events, network_netlink, ways) = there.map_err(Failure::system(THERE))?;
+        let listening = Failure::system("listening to the network");
+        let (network_events, mut network_netlink) =
+            (network_events.map_err(listening)?, network_netlink?);
         let mut network = Network::default();
+        let reading = "reading interfaces and addresses";
         network
-            .read(&mut netlink)
-            .map_err(Failure::system("reading interfaces and addresses"))?;
-        preconditions::interfaces(&configuration, &network.links())?;
+            .read(&mut network_netlink)
+            .map_err(Failure::system(reading))?;
+        let mut netlink = netlink()?;
+        let links = netlink.links().map_err(Failure::system(reading))?;
+        preconditions::interfaces(&configuration, &links)?;
 
-        let mut data_plane = DataPlane::open(
-            instance,
-            settings.sizes(),
-            Netlink::open().map_err(Failure::system("opening rtnetlink"))?,
-        )?;
+        let mut data_plane = DataPlane::open(instance, settings.sizes(), ways?)?;
         data_plane.set_behaviour(&settings.behaviour());
         data_plane.set_access(settings.access())?;
         data_plane.set_mark_rules(&settings.mark_rules());
@@ -316,6 +335,8 @@ impl Director {
             host_record: HostRecord::of(instance),
             acceptance: Acceptance::of(instance),
             netlink,
+            forwarding,
+            network_netlink,
             network,
             held: BTreeSet::new(),
             hook,
@@ -499,7 +520,10 @@ impl Director {
         keys.sort_unstable();
         keys.dedup();
         let own = firewall::own_table(&self.configuration).map(str::to_owned);
-        firewall::look_aside(keys, own, settings.clone());
+        let looking = || firewall::look_aside(keys, own, settings.clone());
+        if let Err(error) = self.forwarding.run(looking) {
+            tracing::error!("{THERE}: {error}");
+        }
     }
 
     fn configure_notifications(&mut self) {
@@ -540,7 +564,9 @@ impl Director {
             );
         } else {
             drop(self.data_plane);
-            DataPlane::unload(&self.instance)?;
+            self.forwarding
+                .run(|| DataPlane::unload(&self.instance))
+                .map_err(Failure::system(THERE))??;
         }
         if !self.manner.keep_addresses {
             self.address_record

@@ -106,11 +106,6 @@ impl Network {
             .map(|(index, link)| (*index, link))
             .collect()
     }
-
-    /// All links, in the order of their indices.
-    pub(crate) fn links(&self) -> Vec<Link> {
-        self.links.values().cloned().collect()
-    }
 }
 
 #[cfg(test)]

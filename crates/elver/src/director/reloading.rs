@@ -50,14 +50,19 @@ impl Director {
             said("removed", path, remove_if_there(path));
         }
         let configuration = read?;
-        self.manner.hold_fast(&configuration, &self.instance);
+        self.manner
+            .hold_fast(&configuration, &self.written, &self.instance);
         self.take_up(configuration)
     }
 
     /// Brings a configuration into force, in the place of the one that is.
     fn take_up(&mut self, written: Configuration) -> Result<(), Failure> {
         let settings = Settings::load(self.files.settings.as_deref())?;
-        preconditions::interfaces(&written, &self.network.links())?;
+        let links = self
+            .netlink
+            .links()
+            .map_err(Failure::system("reading interfaces"))?;
+        preconditions::interfaces(&written, &links)?;
         // What can fail comes first.
         self.discovery.configure(&settings)?;
         let configuration = self.discovery.merged(&written);

@@ -3,8 +3,8 @@
 use super::scripts::script;
 use super::{Quoted, Seconds, Writer};
 use crate::config::model::{
-    AutomaticPriority, BusyFile, ClientCertificate, DumpFiles, FlushOnStop, Global, JsonVersion,
-    LinkDelay,
+    AutomaticPriority, BusyFile, ClientCertificate, DumpFiles, FlushOnStop, ForwardingNamespace,
+    Global, JsonVersion, LinkDelay,
 };
 
 /// The lines of `global_defs`.
@@ -119,6 +119,13 @@ pub(super) fn outermost(w: &mut Writer, global: &Global) {
         if let Some(value) = value {
             w.line(format_args!("{keyword} {}", Quoted(value)));
         }
+    }
+    match &global.forwarding_namespace {
+        Some(ForwardingNamespace::Named(name)) => {
+            w.line(format_args!("net_namespace_ipvs {}", Quoted(name)));
+        }
+        Some(ForwardingNamespace::OfTheSystem) => w.line(format_args!("net_namespace_ipvs")),
+        None => {}
     }
     if global.patience != Global::default().patience {
         w.line(format_args!("child_wait_time {}", Seconds(global.patience)));

@@ -43,11 +43,7 @@ pub(super) const OUTERMOST: &[Keyword] = &[
     idle("linkbeat_interfaces", &[], LINKS).list(),
     acted("interface_up_down_delays", &[]).list(),
     acted("net_namespace", &[NAME]),
-    missing(
-        "net_namespace_ipvs",
-        &[Optional(&NAME)],
-        "everything runs in the namespace in which elver was started",
-    ),
+    acted("net_namespace_ipvs", &[Optional(&NAME)]),
     idle(
         "namespace_with_ipsets",
         &[],

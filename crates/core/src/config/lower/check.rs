@@ -525,7 +525,18 @@ impl ReadCheck {
         }
         let path = match &settings.forwarding {
             Some(forwarding) if forwarding.value && !is_portless => {
-                self.path(forwarding.span, server, client_side, report)
+                let path = self.path(forwarding.span, server, client_side, report);
+                if path != CheckPath::Direct && rest.forwards_elsewhere {
+                    report
+                        .error(
+                            forwarding.span,
+                            "with net_namespace_ipvs no check goes the way of forwarded packets",
+                        )
+                        .help("checks are made in another network namespace; take one of the two away");
+                    CheckPath::Direct
+                } else {
+                    path
+                }
             }
             _ => CheckPath::Direct,
         };

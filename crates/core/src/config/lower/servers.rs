@@ -40,6 +40,8 @@ pub(super) struct RestOfFile<'a> {
     pub(super) log_all_failures: bool,
     /// What checks can follow.
     pub(super) trackers: &'a ReadTrackers,
+    /// Whether packets are forwarded in another network namespace than checks are made in.
+    pub(super) forwards_elsewhere: bool,
 }
 
 /// A virtual server as the file has it.

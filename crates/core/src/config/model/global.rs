@@ -10,6 +10,16 @@ use super::{
 };
 use crate::service::Timeouts;
 
+/// A network namespace in which packets are forwarded, while all else runs in another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ForwardingNamespace {
+    /// The one in which the system was started.
+    OfTheSystem,
+    /// That of this name below `/run/netns`.
+    Named(String),
+}
+
 /// `global_defs`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Global {
@@ -36,6 +46,8 @@ pub struct Global {
     pub automatic_priority: AutomaticPriority,
     /// `net_namespace`: the network namespace that everything runs in.
     pub network_namespace: Option<String>,
+    /// `net_namespace_ipvs`: the one that packets are forwarded in, where that is another.
+    pub forwarding_namespace: Option<ForwardingNamespace>,
     /// `instance`: the name of the director among others.
     pub instance: Option<String>,
     /// `dynamic_interfaces`: interfaces need not be there.
@@ -108,6 +120,7 @@ impl Default for Global {
             process_name: None,
             automatic_priority: AutomaticPriority::default(),
             network_namespace: None,
+            forwarding_namespace: None,
             instance: None,
             dynamic_interfaces: false,
             routers: RouterSettings::default(),
