@@ -122,6 +122,48 @@ fn every_kind_of_check_sees_a_real_server_that_is_not_well() {
 }
 
 #[test]
+fn checks_that_connect_to_nothing_or_are_no_connections_say_what_failed() {
+    let misc = |command: &str, more: &str| {
+        format!("MISC_CHECK {{; misc_path \"{command}\"; user nobody; {more}; }}")
+    };
+    let tcp = |lines: &str| format!("TCP_CHECK {{; {lines}; connect_timeout 1; }}");
+    let checks = [
+        (tcp("connect_port 11"), "connection refused"),
+        (tcp("connect_ip 10.66.0.3"), "connection timed out"),
+        (misc("/bin/false", ""), "exited with status 1"),
+        (misc("/bin/sleep 60", "misc_timeout 1"), "timed out"),
+        (misc("/bin/sh -c 'kill -9 $$'", ""), "signal: 9 (SIGKILL)"),
+        (
+            "FILE_CHECK {; track_file broken; }".to_owned(),
+            "the number in broken is 1",
+        ),
+        (
+            "BFD_CHECK {; name silent; }".to_owned(),
+            "BFD session silent is down",
+        ),
+    ];
+    let text: String = (1..)
+        .zip(&checks)
+        .map(|(port, (check, _))| virtual_server(port, check))
+        .collect();
+    let text = format!(
+        "track_file broken {{\nfile LAB/broken\nweight 0\ninit_file 1\n}}\n\
+         bfd_instance silent {{\nneighbor_ip 10.66.0.2\n}}\n{text}"
+    );
+    let site = Site::new("checks-causes", &text);
+    for (port, (check, cause)) in (1..).zip(&checks) {
+        let name = format!("[10.66.0.2]:tcp:{port}");
+        let says = || {
+            let log = site.director.log();
+            let mut lines = log.lines().filter(|line| line.contains(&name));
+            Ok(lines.any(|line| line.contains("failed") && line.contains(cause)))
+        };
+        until_true(check, LIMIT, says, || site.director.log()).expect("a cause");
+        site.wait_for_destinations(port, &[]);
+    }
+}
+
+#[test]
 fn the_sorry_server_serves_while_there_is_no_quorum() {
     let text = "virtual_server 10.66.0.100 80 {
             delay_loop 1
