@@ -24,6 +24,8 @@ help:
 	@echo "make deb            a package for Debian 12, in target/debian"
 	@echo "make rpm            a package for Red Hat's kind of Linux, in target/redhat"
 	@echo "make book           the book of docs, in target/book"
+	@echo "make fuzz TARGET=N  a fuzzer that is led by coverage, for SECONDS (60); its targets are in"
+	@echo "                    fuzz/src/lib.rs, and what it finds worth keeping comes to fuzz/corpus"
 	@echo "make bench          packets, throughput, failover, and ipvsadm with large tables, printed"
 	@echo "                    and in target/bench.json"
 	@echo "make bench-oracle   instructions per packet, IPVS beside elver, on Debian 12's kernel"
@@ -95,6 +97,25 @@ oracle:
 	    ORACLE_ONLY="$${ORACLE_ONLY:-}" ORACLE_GENERATED="$${ORACLE_GENERATED:-3}" \
 	    target/debug/examples/oracle \
 	    "$(CURDIR)/target/debug/elver" "$$load"
+
+# libFuzzer, with the compiler's own instructions for it: no other compiler is needed. What is
+# found goes to target/fuzz first; the corpus then gets those files alone that reach something new.
+fuzz_flags := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+    -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares \
+    -Cdebug-assertions -Ccodegen-units=1
+fuzz_target := x86_64-unknown-linux-gnu
+.PHONY: fuzz
+fuzz: setup
+	$(call say,building the fuzzer)
+	@CARGO_TARGET_DIR=target/fuzz CARGO_BUILD_RUSTFLAGS="$(fuzz_flags)" $(cargo) build --locked \
+	    --release --target $(fuzz_target) -p elver-fuzz --features fuzzer
+	$(call say,looking for $(or $(SECONDS),60) s)
+	@mkdir -p target/fuzz/found/$(TARGET) fuzz/corpus/$(TARGET)
+	@cd target/fuzz && export ELVER_FUZZ_TARGET=$(TARGET) fuzz=$(fuzz_target)/release/fuzz && \
+	    "$$fuzz" -max_total_time=$(or $(SECONDS),60) -max_len=4096 -timeout=10 -print_final_stats=1 \
+	    found/$(TARGET) ../../fuzz/corpus/$(TARGET) && \
+	    "$$fuzz" -merge=1 ../../fuzz/corpus/$(TARGET) found/$(TARGET)
 
 .PHONY: bench
 bench: build

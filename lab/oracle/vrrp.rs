@@ -49,10 +49,10 @@ pub(crate) fn steps(steps: &mut Steps, elver: &Path) {
         "vrrp: routes of a VRF, and with identifiers and locators",
         || {
             let routes = "virtual_routes {\n10.88.0.0/24 dev eth0 vrf blue\n\
-             2001:db8:8:0:1::/80 dev eth0 encap ila 2001:db8:1:2\n}";
-            let wanted = ["10.66.0.100", "10.88.0.0/24", "2001:db8:8:0:1::"];
+             2001:db8:8:0:2000::/80 dev eth0 encap ila 2001:db8:1:2\n}";
+            let wanted = ["10.66.0.100", "10.88.0.0/24", "2001:db8:8:0:2000::"];
             let seen = both(elver, &instance(routes, "10.66.0.100/24"), &wanted);
-            assert!(seen.contains("10.88.0.0/24 dev eth0 table blue"), "{seen}");
+            assert!(seen.contains("10.88.0.0/24 dev eth0 table 77"), "{seen}");
             assert!(seen.contains("encap ila 2001:db8:1:2"), "{seen}");
         },
     );

@@ -20,11 +20,11 @@ pub fn addresses_of(configuration: &VrrpInstance) -> Vec<HeldAddress> {
         .virtual_addresses
         .iter()
         .chain(&configuration.excluded_addresses)
-        .map(|address| held(address, interface_of(configuration)))
+        .map(|address| held_on(home_of(address, configuration), address))
         .collect()
 }
 
-/// The interface that the virtual addresses of an instance live on, unless they say otherwise.
+/// The interface that advertisements of an instance leave by as those of its virtual router.
 pub fn interface_of(configuration: &VrrpInstance) -> &str {
     match &configuration.virtual_mac {
         Some(mac) => &mac.interface,
@@ -39,12 +39,29 @@ pub fn hears_on(configuration: &VrrpInstance) -> &str {
     ipvlan.map_or(&configuration.interface, |ipvlan| &ipvlan.interface)
 }
 
-/// An address as it is held, on `interface` unless it has its own.
-pub(super) fn held(address: &VirtualAddress, interface: &str) -> HeldAddress {
-    let own = address.virtual_mac.as_ref().map(|mac| &*mac.interface);
-    let own = own.or(address.interface.as_deref());
+/// The interface that a virtual address of an instance lives on.
+///
+/// keepalived-2.2.7: those of the instance's family on its interface live on the device with its
+/// virtual MAC address, if it has one; all others where they say, and with an ipvlan device as
+/// well on the interface below.
+pub(super) fn home_of<'c>(address: &'c VirtualAddress, configuration: &'c VrrpInstance) -> &'c str {
+    if let Some(own) = &address.virtual_mac {
+        return &own.interface;
+    }
+    let interface = address.interface.as_ref();
+    if let Some(elsewhere) = interface.filter(|name| **name != configuration.interface) {
+        return elsewhere;
+    }
+    match &configuration.virtual_mac {
+        Some(mac) if address.address.is_ipv6() == is_ipv6(configuration) => &mac.interface,
+        _ => &configuration.interface,
+    }
+}
+
+/// An address as it is held on an interface.
+pub(super) fn held_on(interface: &str, address: &VirtualAddress) -> HeldAddress {
     HeldAddress {
-        interface: own.unwrap_or(interface).to_owned(),
+        interface: interface.to_owned(),
         address: address.address,
         prefix_length: address.prefix_length,
         label: address.label.clone(),

@@ -63,7 +63,10 @@ impl Instance {
             .filter(|address| {
                 configuration.announcements.elsewhere_all || address.virtual_mac.is_some()
             })
-            .map(|address| addressing::held(address, own))
+            .map(|address| {
+                let home = addressing::home_of(address, configuration);
+                addressing::held_on(home, address)
+            })
             .filter(|held| held.interface != own)
             .collect()
     }

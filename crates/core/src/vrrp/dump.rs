@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde_json::Number;
 
+use super::addressing::home_of;
 use super::process::ProcessTracker;
 use super::receipt::RejectionKind;
 use super::routers::{InstanceView, VirtualRouters};
@@ -254,7 +255,7 @@ impl<'a> Data<'a> {
         let run = |script: &Option<Script>| script.as_ref().map(command);
         let set = instance.state == State::Master;
         let addresses = |addresses: &[VirtualAddress]| {
-            let line = |each| address_line(each, interface_of(configuration), set);
+            let line = |each| address_line(each, home_of(each, configuration), set);
             addresses.iter().map(line).collect()
         };
         let trackers = || configuration.tracked.iter().map(|tracked| &tracked.tracker);
@@ -408,14 +409,13 @@ fn with_prefix(address: IpAddr, length: u8) -> String {
     }
 }
 
-/// A virtual address as keepalived shows it, on the interface of its instance unless it
-/// has its own; `set` says whether it is held.
+/// A virtual address as keepalived shows it, on the interface that it lives on; `set` says whether
+/// it is held.
 fn address_line(address: &VirtualAddress, interface: &str, set: bool) -> String {
     let mut line = with_prefix(address.address, address.prefix_length);
     if let Some(broadcast) = address.broadcast {
         let _ = write!(line, " brd {broadcast}");
     }
-    let interface = address.interface.as_deref().unwrap_or(interface);
     let _ = write!(line, " dev {interface} scope {}", scope(address.scope));
     if let Some(label) = &address.label {
         let _ = write!(line, " label {label}");

@@ -176,5 +176,5 @@ impl VirtualRouters {
 /// An address that has its own interface, as it is held.
 fn held(address: &crate::config::model::VirtualAddress) -> HeldAddress {
     let interface = address.interface.as_deref().unwrap_or_default();
-    addressing::held(address, interface)
+    addressing::held_on(interface, address)
 }

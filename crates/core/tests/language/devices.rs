@@ -4,6 +4,8 @@ use elver_core::config::model::{
     Encapsulation, Ipvlan, IpvlanNeighbourhood, RoutingTable, VrrpInstance,
 };
 
+use elver_core::vrrp::interface_of;
+
 use super::*;
 
 fn file(name: &str, id: u8, lines: &str, address: &str) -> String {
@@ -56,7 +58,7 @@ fn what_an_ipvlan_is_called_and_like_may_be_said_in_any_order() {
     }
     let instance = instance("use_ipvlan", "fe80::1");
     let ipvlan = instance.ipvlan.unwrap();
-    assert_eq!((&*ipvlan.interface, ipvlan.address), ("vrrp6.51", None));
+    assert_eq!((&*ipvlan.interface, ipvlan.address), ("vrrp.51", None));
     assert_eq!(instance.source, None, "its own link-local address");
 }
 
@@ -122,6 +124,29 @@ fn a_device_is_of_one_instance() {
             "{said}"
         );
     }
+}
+
+#[test]
+fn devices_that_the_file_does_not_name_have_different_names() {
+    let instance = |name: &str, interface: &str, address: &str, device: &str| {
+        file(name, 51, device, address).replace("eth0", interface)
+    };
+    let text = instance("one", "eth0", "192.0.2.1", "use_vmac")
+        + &instance("two", "eth1", "192.0.2.2", "use_vmac")
+        + &instance("three", "eth0", "fe80::1", "use_vmac")
+        + &instance("four", "eth1", "fe80::2", "use_ipvlan")
+        + &instance("five", "eth2", "192.0.2.5", "use_vmac vrrp2.51");
+    let loaded = loaded(&text);
+    let summary = summary(&loaded);
+    let configuration = loaded.configuration.expect(&summary);
+    let names: Vec<&str> = configuration.instances.iter().map(interface_of).collect();
+    let ipvlan = configuration.instances[3].ipvlan.as_ref().unwrap();
+    // As of keepalived 2.2.7.
+    assert_eq!(
+        names,
+        ["vrrp.51", "vrrp1.51", "vrrp6.51", "vrrp3.51", "vrrp2.51"]
+    );
+    assert_eq!(ipvlan.interface, "vrrp3.51");
 }
 
 #[test]

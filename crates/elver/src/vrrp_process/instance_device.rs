@@ -100,6 +100,10 @@ fn devices(instance: &VrrpInstance) -> Vec<Wanted> {
         ipv6: false,
     });
     let mut wanted: Vec<Wanted> = own.chain(ipvlan).collect();
+    for device in &mut wanted {
+        // Its advertisements leave there, if nothing else.
+        device.ipv6 = is_ipv6(instance);
+    }
     let addresses = instance.virtual_addresses.iter();
     for address in addresses.chain(&instance.excluded_addresses) {
         let Some(mac) = &address.virtual_mac else {
@@ -250,7 +254,11 @@ impl InstanceDevices {
         match (&wanted.source, link_local) {
             (Source::Lent, Some(source)) => lend_source(netlink, link.index, source),
             (Source::Own(address, prefix_length), _) => {
-                let options = AddressOptions::default();
+                // keepalived-2.2.7: nothing else is to choose one of IPv6.
+                let options = AddressOptions {
+                    preferred_lifetime: address.is_ipv6().then_some(Duration::ZERO),
+                    ..AddressOptions::default()
+                };
                 let added = netlink.add_address(link.index, *address, *prefix_length, options);
                 added.map(drop)
             }

@@ -17,6 +17,7 @@
 
 pub mod consistency;
 pub mod datagram;
+pub mod everything;
 pub mod explorer;
 pub mod icmp;
 pub mod packet;

@@ -9,12 +9,13 @@ use super::{Moment, SECRET, address_line, command, with_prefix};
 use crate::config::model::{
     Authentication, ParameterMatch, Script, TrackedProcess, Tracker, VrrpVersion,
 };
+use crate::vrrp::addressing::home_of;
 use crate::vrrp::group::Group;
 use crate::vrrp::instance::Instance;
 use crate::vrrp::process::ProcessTracker;
 use crate::vrrp::routers::VirtualRouters;
 use crate::vrrp::script::ScriptTracker;
-use crate::vrrp::{State, group_of, interface_of};
+use crate::vrrp::{State, group_of};
 
 /// Writes a line. Writing into a string does not fail.
 macro_rules! line {
@@ -174,20 +175,27 @@ impl VirtualRouters {
             line!(text, "   Multicast address {}", group_of(configuration));
         }
         self.settings(&mut text, instance, learns);
-        let interface = interface_of(configuration);
         let set = instance.state == State::Master;
         let addresses = &configuration.virtual_addresses;
         if !addresses.is_empty() {
             line!(text, "   Virtual IP ({}):", addresses.len());
         }
         for address in addresses {
-            line!(text, "     {}", address_line(address, interface, set));
+            line!(
+                text,
+                "     {}",
+                address_line(address, home_of(address, configuration), set)
+            );
         }
         if !configuration.excluded_addresses.is_empty() {
             line!(text, "   Virtual IP Excluded :");
         }
         for address in &configuration.excluded_addresses {
-            line!(text, "     {}", address_line(address, interface, set));
+            line!(
+                text,
+                "     {}",
+                address_line(address, home_of(address, configuration), set)
+            );
         }
         if unicast {
             let hop_limit = configuration.unicast_hop_limit;

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::ReadInstance;
-use super::own_device::{LONGEST_NAME, ReadDevice};
+use super::own_device::{ReadDevice, free_name};
 use crate::config::model::{VirtualAddress, VirtualMac, VrrpInstance};
 use crate::config::source::Span;
 
@@ -64,14 +64,10 @@ pub(super) struct Devices {
 }
 
 impl Devices {
-    /// Those that instances have.
-    pub(super) fn of<'i>(instances: impl Iterator<Item = &'i VrrpInstance>) -> Devices {
-        let own = instances.filter_map(|instance| {
-            let mac = instance.virtual_mac.as_ref().map(|mac| &mac.interface);
-            mac.or(instance.ipvlan.as_ref().map(|ipvlan| &ipvlan.interface))
-        });
+    /// Without the names of those that instances have.
+    pub(super) fn beside(taken: Vec<String>) -> Devices {
         Devices {
-            taken: own.cloned().collect(),
+            taken,
             made: Vec::new(),
         }
     }
@@ -102,20 +98,7 @@ impl Devices {
             return made.clone();
         }
         let (virtual_router_id, ipv6, _) = key;
-        // keepalived-2.2.7: `vrrp.51`, then for IPv6 `vrrp6.51`, then `vrrp1.51` and so on.
-        let numbers = (1..=u16::MAX).filter(|number| !ipv6 || *number != 6);
-        let sixth = ipv6.then_some(6);
-        let numbers = sixth.into_iter().chain(numbers).map(|n| n.to_string());
-        let mut names = std::iter::once(String::new()).chain(numbers).map(|number| {
-            let end = format!("{number}.{virtual_router_id}");
-            let room = LONGEST_NAME - end.len();
-            let beginning: String = prefix.chars().take(room).collect();
-            beginning + &end
-        });
-        let interface = names
-            .find(|name| !self.taken.contains(name))
-            .unwrap_or_default();
-        self.taken.push(interface.clone());
+        let interface = free_name(prefix, (virtual_router_id, ipv6), &mut self.taken);
         let family = if ipv6 { 2 } else { 1 };
         let made = VirtualMac {
             interface,

@@ -32,7 +32,13 @@ impl ReadInstance {
             .is_some_and(|address| address.value.address.is_ipv6())
     }
 
-    fn finish(mut self, file: &RestOfFile<'_>, report: &mut Report) -> Option<VrrpInstance> {
+    /// `taken` has the names of devices, to which it adds its own.
+    fn finish(
+        mut self,
+        file: &RestOfFile<'_>,
+        taken: &mut Vec<String>,
+        report: &mut Report,
+    ) -> Option<VrrpInstance> {
         let name = self.name.value.clone();
         let ipv6 = self.is_ipv6();
         let version = match &self.version {
@@ -127,7 +133,8 @@ impl ReadInstance {
         let (virtual_mac, ipvlan) = match device {
             Some(device) => {
                 let of = (&*name, virtual_router_id, ipv6);
-                device.finish(of, self.transmit_on_base, file, report)
+                let prefix = file.vmac_prefix.map_or("vrrp", |prefix| &prefix.value);
+                device.finish(of, self.transmit_on_base, (prefix, taken), report)
             }
             None => (None, None),
         };
@@ -525,40 +532,49 @@ pub(in crate::config::lower) fn finish_instances(
             instance.name.value.clone(),
         ));
     }
+    let mut instances = instances;
+    let mut taken = names_of_devices(&mut instances, report);
     let (mut finished, mut wishes) = (Vec::new(), Vec::new());
-    let mut named: Vec<Placed<String>> = Vec::new();
-    for mut instance in instances {
-        if let Some(device) = &mut instance.own_device
-            && let Some(name) = device.given_name().cloned()
-        {
-            match named.iter().find(|other| other.value == name.value) {
-                Some(other) => {
-                    device.unname();
-                    report
-                        .error(
-                            name.span,
-                            format!("`{}` is the device of another instance", name.value),
-                        )
-                        .related(other.span, "named here")
-                        .help("give each instance a device of its own");
-                }
-                None => named.push(name),
-            }
-        }
+    for instance in instances {
         let span = instance.name.span;
         let password = instance.authentication.password.as_ref().map(|p| p.span);
         let wish = Wish::of(&instance);
-        if let Some(value) = instance.finish(file, report) {
+        if let Some(value) = instance.finish(file, &mut taken, report) {
             review::instance(&value, password.unwrap_or(span), report);
             finished.push(Placed { value, span });
             wishes.push(wish);
         }
     }
-    let mut devices = Devices::of(finished.iter().map(|instance| &instance.value));
+    let mut devices = Devices::beside(taken);
     let of_instances = file.vmac_prefix.map(|prefix| &*prefix.value);
     let prefix = file.address_mac_prefix.or(of_instances).unwrap_or("vrrp");
     for (instance, wish) in finished.iter_mut().zip(&wishes) {
         devices.give(&mut instance.value, wish, prefix);
     }
     finished
+}
+
+/// The names that the file gives to devices; a second instance does not keep one.
+fn names_of_devices(instances: &mut [ReadInstance], report: &mut Report) -> Vec<String> {
+    let mut named: Vec<Placed<String>> = Vec::new();
+    let devices = instances.iter_mut();
+    for device in devices.filter_map(|instance| instance.own_device.as_mut()) {
+        let Some(name) = device.given_name().cloned() else {
+            continue;
+        };
+        match named.iter().find(|other| other.value == name.value) {
+            Some(other) => {
+                device.unname();
+                report
+                    .error(
+                        name.span,
+                        format!("`{}` is the device of another instance", name.value),
+                    )
+                    .related(other.span, "named here")
+                    .help("give each instance a device of its own");
+            }
+            None => named.push(name),
+        }
+    }
+    named.into_iter().map(|name| name.value).collect()
 }

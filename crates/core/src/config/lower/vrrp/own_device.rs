@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 
 use super::ReadInstance;
-use super::finish::RestOfFile;
 use crate::config::diagnostic::Report;
 use crate::config::directive::{Context, Directive};
 use crate::config::lower::Placed;
@@ -189,17 +188,18 @@ impl ReadDevice {
         self.interface = None;
     }
 
-    /// What it comes to for the instance with this name, VRID and family.
+    /// What it comes to for the instance with this name, VRID and family. A name that the file does
+    /// not give begins with the prefix, and is none of those that are taken.
     pub(super) fn finish(
         self,
         (instance, virtual_router_id, ipv6): (&str, u8, bool),
         transmit_on_base: bool,
-        file: &RestOfFile<'_>,
+        (prefix, taken): (&str, &mut Vec<String>),
         report: &mut Report,
     ) -> (Option<VirtualMac>, Option<Ipvlan>) {
         let interface = match self.interface {
             Some(name) => name.value,
-            None => usual_name(file, virtual_router_id, ipv6, report),
+            None => free_name(prefix, (virtual_router_id, ipv6), taken),
         };
         match self.kind {
             Kind::VirtualMac { address } => {
@@ -259,27 +259,25 @@ fn ipvlan_address(
     Some(given.value)
 }
 
-/// keepalived's names of the devices of virtual routers.
-fn usual_name(
-    file: &RestOfFile<'_>,
-    virtual_router_id: u8,
-    ipv6: bool,
-    report: &mut Report,
+/// The name of a device that the file does not name: the first that nobody else has, of which it is
+/// one more from now on.
+///
+/// keepalived-2.2.7: `vrrp.51`, then for IPv6 `vrrp6.51`, then `vrrp1.51` and so on.
+pub(super) fn free_name(
+    prefix: &str,
+    (virtual_router_id, ipv6): (u8, bool),
+    taken: &mut Vec<String>,
 ) -> String {
-    let prefix = file.vmac_prefix.map_or("vrrp", |prefix| &prefix.value);
-    let name = match ipv6 {
-        false => format!("{prefix}.{virtual_router_id}"),
-        true => format!("{prefix}6.{virtual_router_id}"),
-    };
-    if name.len() > LONGEST_NAME
-        && let Some(prefix) = file.vmac_prefix
-    {
-        report
-            .error(
-                prefix.span,
-                format!("`{name}` is too long for an interface"),
-            )
-            .help("the kernel takes names of up to 15 characters");
-    }
+    let numbers = (1..=u16::MAX).filter(|number| !ipv6 || *number != 6);
+    let sixth = ipv6.then_some(6);
+    let numbers = sixth.into_iter().chain(numbers).map(|n| n.to_string());
+    let mut names = std::iter::once(String::new()).chain(numbers).map(|number| {
+        let end = format!("{number}.{virtual_router_id}");
+        let room = LONGEST_NAME - end.len();
+        let beginning: String = prefix.chars().take(room).collect();
+        beginning + &end
+    });
+    let name = names.find(|name| !taken.contains(name)).unwrap_or_default();
+    taken.push(name.clone());
     name
 }
