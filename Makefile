@@ -115,7 +115,7 @@ fuzz: setup
 	@cd target/fuzz && export ELVER_FUZZ_TARGET=$(TARGET) fuzz=$(fuzz_target)/release/fuzz && \
 	    "$$fuzz" -max_total_time=$(or $(SECONDS),60) -max_len=4096 -timeout=10 -print_final_stats=1 \
 	    found/$(TARGET) ../../fuzz/corpus/$(TARGET) && \
-	    "$$fuzz" -merge=1 ../../fuzz/corpus/$(TARGET) found/$(TARGET)
+	    "$$fuzz" -set_cover_merge=1 ../../fuzz/corpus/$(TARGET) found/$(TARGET)
 
 .PHONY: bench
 bench: build

@@ -48,6 +48,8 @@ pub(crate) fn steps(steps: &mut Steps, elver: &Path) {
     steps.step(
         "vrrp: routes of a VRF, and with identifiers and locators",
         || {
+            // Not every kernel finds it by itself.
+            crate::run(Path::new("modprobe"), &["ila"]);
             let routes = "virtual_routes {\n10.88.0.0/24 dev eth0 vrf blue\n\
              2001:db8:8:0:2000::/80 dev eth0 encap ila 2001:db8:1:2\n}";
             let wanted = ["10.66.0.100", "10.88.0.0/24", "2001:db8:8:0:2000::"];

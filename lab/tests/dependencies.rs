@@ -8,12 +8,13 @@ use serde_json::Value;
 
 /// The crates of the workspace, with those of the workspace that each may depend on, for
 /// its library, its build or its tests.
-const MAY_DEPEND_ON: [(&str, &[&str]); 6] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 7] = [
     ("elver-packet", &[]),
     ("elver-bpf", &["elver-packet"]),
     ("elver-core", &["elver-packet"]),
     ("elver-sys", &["elver-packet"]),
     ("elver-lab", &["elver-core", "elver-sys"]),
+    ("elver-fuzz", &["elver-packet", "elver-core"]),
     (
         "elver",
         &["elver-packet", "elver-core", "elver-sys", "elver-lab"],
