@@ -191,7 +191,8 @@ impl Site {
                 .lines()
                 .filter(|line| line.contains("keepalived"))
             {
-                let _ = writeln!(shown, "{line}");
+                let words: Vec<&str> = line.split_whitespace().collect();
+                let _ = writeln!(shown, "{}", words.join(" "));
             }
         }
         shown

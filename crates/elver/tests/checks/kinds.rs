@@ -203,6 +203,19 @@ fn the_sorry_server_serves_while_there_is_no_quorum() {
 }
 
 #[test]
+fn a_sorry_server_has_its_own_forwarding_method() {
+    let sorry = "sorry_server 10.66.0.9 80; sorry_server_lvs_method DR; ";
+    let text = virtual_server(80, "TCP_CHECK { connect_port 11 }")
+        .replace("real_server", &format!("{sorry}real_server"))
+        .replace(';', "\n");
+    let site = Site::new("checks-sorry-method", &text);
+    site.wait_for_destinations(80, &["10.66.0.9:80 1"]);
+    let table = site.elver(&["ipvsadm", "-Ln"]).expect("a list");
+    let line = table.lines().find(|line| line.contains("10.66.0.9:80"));
+    assert!(line.unwrap().contains(" Route "), "{table}");
+}
+
+#[test]
 fn hysteresis_holds_a_quorum_and_inhibited_servers_stay_with_weight_zero() {
     // Gained with 3 + 1, lost below 3 - 1.
     let real_server = |port: u16| {

@@ -89,6 +89,9 @@ server:
     local-data: \"example. MX 10 mail.example.\"
     local-data: \"example. TXT words\"
     local-data: \"example. NS ns.example.\"
+    local-data: \"other.example. CNAME www.example.\"
+    local-data: \"example. DNSKEY 257 3 13 AAAA\"
+    local-data: \"example. RRSIG SOA 13 1 60 20400101000000 20200101000000 1 example. AAAA\"
 remote-control:
     control-enable: no
 ";
@@ -217,6 +220,9 @@ fn real_servers_from_debian_are_seen_as_they_are() {
         name("type MX; name example"),
         name("type TXT; name example"),
         name("type NS; name example"),
+        name("type CNAME; name other.example"),
+        name("type DNSKEY; name example"),
+        name("type RRSIG; name example"),
     ];
     let down = [
         (
