@@ -164,4 +164,5 @@ check:
 	$(call say,the direction of dependencies)
 	@$(cargo) test --locked --quiet -p elver-lab --test dependencies
 	$(call say,licences and sources of dependencies)
+	@$(cargo) fetch --locked --quiet # those of other systems too, which nobody builds here
 	@$(cargo) deny --locked --offline check bans licenses sources
