@@ -2,10 +2,10 @@
 //! router (`use_vmac`), or with that of the interface (`use_ipvlan`).
 //!
 //! 9568-8.1.2-a, 9568-8.2.2-a, 3768-8.2-a: a master answers for its addresses with the virtual
-//! router's MAC address and never with the interface's. 9568-7.3-b: the virtual router's MAC address goes with the role, so that no
-//! neighbour has to learn another one. It lives on a macvlan device on the instance's
-//! interface, as with keepalived. Devices are there as long as the instance is, whatever
-//! its state; only the virtual addresses on them come and go.
+//! router's MAC address and never with the interface's. 9568-7.3-b: the virtual router's MAC
+//! address goes with the role, so that no neighbour has to learn another one. It lives on a
+//! macvlan device on the instance's interface, as with keepalived. Devices are there as long as
+//! the instance is, whatever its state; only the virtual addresses on them come and go.
 
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
@@ -18,8 +18,8 @@ use tracing::{info, warn};
 
 use super::kernel_settings::{KernelSettings, of_interface};
 
-/// How the kernel has to treat addresses on a device with a virtual MAC address: answer for them with its MAC
-/// address alone, and take what comes in for them although the way back is another.
+/// How the kernel has to treat addresses on a device with a virtual MAC address: answer for them
+/// with its MAC address alone, and take what comes in for them although the way back is another.
 const OF_THE_DEVICE: [(&str, &str); 4] = [
     ("arp_ignore", "1"),
     ("accept_local", "1"),
