@@ -753,9 +753,15 @@ fn values(instance: &VrrpInstance) -> Vec<(&'static str, String)> {
     } else {
         "disabled"
     };
+    // A device with a virtual MAC address is made after this.
+    let base = &instance.interface;
+    let interface = match &instance.ipvlan {
+        Some(ipvlan) => format!("{}, ipvlan on {base}", ipvlan.interface),
+        None => base.clone(),
+    };
     vec![
         ("VRRP Version", version.to_string()),
-        ("Interface", instance.interface.clone()),
+        ("Interface", interface),
         ("Gratuitous ARP delay", seconds(announcements.delay)),
         ("Gratuitous ARP repeat", announcements.repeat.to_string()),
         ("Gratuitous ARP refresh", seconds(announcements.refresh)),

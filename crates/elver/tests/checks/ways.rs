@@ -154,11 +154,10 @@ fn a_real_server_is_found_out_whose_virtual_address_or_tunnel_is_missing() {
         let connections = site.elver(&["ipvsadm", "-Lnc"]).expect("a list");
         connections.matches("10.66.0.2:").count()
     };
-    assert!(
-        (1..=5).contains(&taken()),
-        "one for each check: {}",
-        taken()
-    );
+    // One that has ended may stand beside its successor for a moment.
+    let one_each = || Ok((1..=5).contains(&taken()));
+    let explain = || format!("{} connections", taken());
+    until_true("one for each check", LIMIT, one_each, explain).expect("no more");
 
     drop(end);
     wait("a tunnel that has gone", tunnelled.0, tunnelled.1, false);

@@ -1,27 +1,28 @@
 //! A packet that opens a connection.
 
+mod choice;
+mod matching;
+
 use core::num::NonZeroU32;
 
+use self::choice::{Choice, choose, template};
+use self::matching::{Matched, find_service, is_held, mark};
 use super::known::{Hand, exit_to_server, may_go_on, with_server_port};
 use super::passage::Passage;
 use super::{Decision, Stage};
 use crate::family::Family;
 use crate::flow;
 use crate::forward;
-use crate::frame::{Frame, LOOPBACK, Route, RouteQuery};
+use crate::frame::{Frame, LOOPBACK};
 use crate::icmp::Icmp;
 use crate::reason::Reason;
 use crate::schedule::{self, Chosen, Client};
 use crate::table::access::is_denied;
-use crate::table::connection::{
-    self, Claim, Direction, Entry, Found, Key, Life, Links, Place, destination_of, flags,
-    has_expired, reclaim_seen,
-};
-use crate::table::destination::{self, Activity, Destination, method};
-use crate::table::mark::mark_of;
-use crate::table::service::{self, Service, ServiceKey};
-use crate::table::settings::{Settings, Ticks, behaviour};
-use crate::table::{Tables, Traffic, Words};
+use crate::table::connection::{self, Claim, Direction, Key, Life, Place, flags, reclaim_seen};
+use crate::table::destination::{Activity, Destination, method};
+use crate::table::service::{self, Service};
+use crate::table::settings::{Settings, Ticks};
+use crate::table::{Tables, Traffic};
 use crate::wire::protocol;
 
 /// The port from which an FTP server opens its data connections. They are never scheduled
@@ -282,244 +283,6 @@ pub(super) fn enter<F: Icmp, P: Frame, T: Tables, const BY_ERROR: bool>(
         (_, false) => Stage::Arrive6,
         (_, true) => Stage::Error6,
     }))
-}
-
-/// By what a packet was found to be a service's.
-#[derive(Clone, Copy)]
-enum Matched {
-    /// By its firewall mark.
-    Mark(u32),
-    /// By its address and port, as in a packet; port 0: by its address.
-    Port(u16),
-}
-
-/// The packet's firewall mark: the one that it came with, else the one that a rule gives it.
-#[inline(always)]
-fn mark<F: Family, P: Frame, T: Tables>(frame: &P, tables: &T, passage: &Passage<F>) -> u32 {
-    let has_rules = tables
-        .settings()
-        .is_some_and(|settings| Settings(settings).has_mark_rules());
-    match frame.mark() {
-        0 if has_rules => mark_of(tables, &passage.key),
-        mark => mark,
-    }
-}
-
-/// The id of the packet's service: that of its firewall mark, else the one with the packet's
-/// own port, else the one for every port of the address (`ip_vs_service_find` in the kernel).
-#[inline(always)]
-fn find_service<F: Family, T: Tables>(
-    tables: &T,
-    passage: &Passage<F>,
-    mark: u32,
-) -> Result<(u32, Matched), Reason> {
-    if mark != 0
-        && let Some(id) = tables.service_id(&ServiceKey::of_mark(mark, F::NUMBER))
-    {
-        return Ok((id, Matched::Mark(mark)));
-    }
-    let port = (passage.key.ports >> 16) as u16;
-    let mut key = ServiceKey {
-        address: F::to_octets(passage.key.receiver),
-        mark: 0,
-        port: port.to_ne_bytes(),
-        protocol: passage.key.protocol,
-        family: F::NUMBER,
-    };
-    if let Some(id) = tables.service_id(&key) {
-        return Ok((id, Matched::Port(port)));
-    }
-    key.port = [0; 2];
-    let id = tables.service_id(&key).ok_or(Reason::NoService)?;
-    let settings = Settings(tables.settings().ok_or(Reason::NotReady)?);
-    Ok((id, Matched::Port(settings.blur(0) as u16)))
-}
-
-/// Whether the packet's destination is one of this host's addresses. Of services with an
-/// address the controller says so; a mark can be on packets to any.
-#[inline(always)]
-fn is_held<F: Family, P: Frame, W: Words>(
-    frame: &P,
-    passage: &Passage<F>,
-    service: Service<W>,
-    matched: Matched,
-) -> bool {
-    match matched {
-        Matched::Port(_) => service.flags() & service::flags::HELD != 0,
-        Matched::Mark(_) => {
-            let query = RouteQuery::<F> {
-                source: passage.key.sender,
-                destination: passage.key.receiver,
-                protocol: passage.key.protocol,
-                length: 0,
-            };
-            frame.route(&query) == Route::LocalOrNone
-        }
-    }
-}
-
-/// A destination that has been chosen.
-struct Choice<W> {
-    id: u32,
-    /// Turns of its service that the choice has taken.
-    turns: u32,
-    generation: u16,
-    destination: Destination<W>,
-}
-
-impl<W: Words> Choice<W> {
-    /// The destination of an entry, if it takes connections.
-    #[inline(always)]
-    fn of<T: Tables<Words = W>>(tables: &T, entry: Entry<W>) -> Option<Choice<W>> {
-        let (id, generation) = entry.destination();
-        let destination = destination_of(tables, entry)?;
-        let available = destination.heading().flags() & destination::flags::AVAILABLE != 0;
-        available.then_some(Choice {
-            id,
-            turns: 0,
-            generation,
-            destination,
-        })
-    }
-}
-
-impl<W: Words> Choice<W> {
-    /// Its id in the lower half, the turns in the upper one.
-    #[inline(always)]
-    fn to_note(&self) -> u64 {
-        u64::from(self.id) | u64::from(self.turns) << 32
-    }
-
-    /// How its connections are forwarded.
-    #[inline(always)]
-    fn method(&self) -> u8 {
-        self.destination.heading().method()
-    }
-
-    /// Whether clients that a template ties to it come there, whatever its weight.
-    #[inline(always)]
-    fn keeps_clients(&self, behaviour: u32) -> bool {
-        let is_quiescent = self.destination.heading().flags() & destination::flags::QUIESCENT != 0;
-        !is_quiescent || behaviour & behaviour::EXPIRE_QUIESCENT_TEMPLATE == 0
-    }
-
-    /// What an entry that is bound to it refers to.
-    #[inline(always)]
-    fn links(&self) -> Links {
-        Links {
-            destination: self.id,
-            destination_generation: self.generation,
-            ..Links::default()
-        }
-    }
-}
-
-/// The destination for a new connection: the one that was searched for this packet, or one
-/// that is found at once.
-#[inline(always)]
-fn choose<T: Tables>(tables: &T, scheduling: &Scheduling) -> Result<Choice<T::Words>, Unopened> {
-    let Scheduling {
-        service_id,
-        client,
-        note,
-        ..
-    } = scheduling;
-    let chosen = schedule::settle(tables, *service_id, client, *note);
-    let chosen = chosen.ok_or(Unopened::Unsettled)?;
-    let id = chosen.id();
-    let destination = Destination(tables.destination(id).ok_or(Reason::NoDestination)?);
-    let heading = destination.heading();
-    // A member list that was replaced while we read it may have another service's members by now.
-    if destination.service() != *service_id || heading.flags() & destination::flags::AVAILABLE == 0
-    {
-        return Err(Reason::NoDestination.into());
-    }
-    Ok(Choice {
-        id,
-        turns: chosen.turns(),
-        generation: heading.generation(),
-        destination,
-    })
-}
-
-/// The template that ties the packet's client to a destination: the one there is, if its
-/// destination still takes connections, or a new one.
-#[inline(always)]
-fn template<F: Family, P: Frame, T: Tables>(
-    tables: &T,
-    passage: &Passage<F>,
-    service: Service<T::Words>,
-    matched: Matched,
-    scheduling: &Scheduling,
-) -> Result<Found<T::Words>, Unopened> {
-    // A mark stands for every address, port and protocol that it is on.
-    let (receiver, vport, protocol) = match matched {
-        Matched::Mark(mark) => (F::of_mark(mark), 0, 0),
-        Matched::Port(vport) => (passage.key.receiver, vport, passage.key.protocol),
-    };
-    let key = Key::<F> {
-        sender: F::network(passage.key.sender, service.granularity()),
-        receiver,
-        ports: u32::from(vport) << 16,
-        protocol,
-        template: true,
-    };
-    let settings = Settings(tables.settings().ok_or(Reason::NotReady)?);
-    let place = key.place(settings);
-    if let Some(index) = connection::locate(tables, &key, &place) {
-        let found = connection::found_at(tables, index.get()).ok_or(Reason::Contended)?;
-        let life = found.entry.life();
-        let lives = !has_expired(life, passage.now) || found.entry.held_connections() != 0;
-        let holds = Choice::of(tables, found.entry)
-            .is_some_and(|choice| choice.keeps_clients(settings.behaviour()));
-        if lives && holds && found.is_same() {
-            if P::IS_FAST_PATH && !scheduling.is_claimed {
-                let (id, _) = found.entry.destination();
-                return Err(Unopened::Unclaimed(u64::from(id)));
-            }
-            // IPVS: a template lasts as long as its service said when it was made
-            // (ip_vs_sched_persist).
-            let persistence = match found.entry.persistence() {
-                0 => service.persistence_ticks(),
-                ticks => ticks,
-            };
-            let expires = passage.now.wrapping_add(persistence);
-            found.entry.renew(life, Life { expires, ..life });
-            return Ok(found);
-        }
-        reclaim_seen(tables, found.index, found.generation);
-    }
-    let choice = choose(tables, scheduling)?;
-    if P::IS_FAST_PATH && !scheduling.is_claimed {
-        return Err(Unopened::Unclaimed(choice.to_note()));
-    }
-    let claim = connection::claim(tables, &place, passage.now).ok_or(Reason::Contended)?;
-    let persistence = service.persistence_ticks();
-    let life = Life {
-        expires: passage.now.wrapping_add(persistence),
-        state: 0,
-        flags: 0,
-        generation: 0,
-    };
-    let kind = (Direction::Forward, choice.method());
-    let links = Links {
-        persistence,
-        ..choice.links()
-    };
-    claim.fill(tables, &key, kind, life, &links);
-    let index = match connection::rival(tables, &key, &place, claim) {
-        None => {
-            choice.destination.bind_template();
-            claim.publish(tables);
-            claim.index()
-        }
-        Some(rival) => {
-            claim.abandon(tables);
-            rival
-        }
-    };
-    // Index 0 stands for one that another processor is making.
-    Ok(connection::found_at(tables, index).ok_or(Reason::Contended)?)
 }
 
 /// Enters a new connection, by NAT under the tuples of both directions.

@@ -10,6 +10,7 @@ use super::super::election::Election;
 use super::super::tracking::{ReadTrackers, finish_tracked};
 use super::super::{Placed, review};
 use super::address_macs::{Devices, Wish};
+use super::own_device::ReadDevice;
 use super::{ReadAuthentication, ReadInstance};
 use crate::config::diagnostic::Report;
 use crate::config::model::{
@@ -130,6 +131,12 @@ impl ReadInstance {
         }
         let virtual_router_id = self.virtual_router_id?.value;
         let device = self.own_device.take();
+        let family = device.as_ref().and_then(ReadDevice::family);
+        // keepalived-2.2.7: the first address of all says the family. With none left of that
+        // family an instance cannot be.
+        let is_of_another = self.virtual_addresses.first().is_some_and(|first| {
+            family.is_some_and(|(span, family)| family != ipv6 && span < first.span)
+        });
         let (virtual_mac, ipvlan) = match device {
             Some(device) => {
                 let of = (&*name, virtual_router_id, ipv6);
@@ -140,6 +147,9 @@ impl ReadInstance {
         };
         let of_device = ipvlan.as_ref().and_then(|ipvlan: &Ipvlan| ipvlan.address);
         let source = source.or(of_device.map(|(address, _)| address));
+        if is_of_another {
+            return None;
+        }
         Some(VrrpInstance {
             name,
             initial_state,

@@ -178,6 +178,18 @@ impl ReadDevice {
         }
     }
 
+    /// Where it says by an address which family the instance is of: there keepalived does not look
+    /// at the virtual addresses yet.
+    pub(super) fn family(&self) -> Option<(Span, bool)> {
+        match &self.kind {
+            Kind::Ipvlan {
+                address: Some(address),
+                ..
+            } => Some((address.span, address.value.0.is_ipv6())),
+            _ => None,
+        }
+    }
+
     /// The name that the file gives it.
     pub(super) fn given_name(&self) -> Option<&Placed<String>> {
         self.interface.as_ref()
