@@ -2,29 +2,30 @@
 
 use core::mem::offset_of;
 
-use aya_ebpf::bindings::{xdp_action::XDP_REDIRECT, xdp_md};
+use aya_ebpf::bindings::{BPF_F_MMAPABLE, xdp_action::XDP_REDIRECT, xdp_md};
 use aya_ebpf::helpers::generated as helpers;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{DevMapHash, HashMap};
+use aya_ebpf::maps::{Array, DevMapHash};
 use elver_packet::checksum::Difference;
 use elver_packet::family::Family;
 use elver_packet::frame::{
     Encapsulation, Frame, InternetChecksum, Notes, Route, RouteQuery, Way, updated_checksum,
 };
-use elver_packet::table::station::Station;
+use elver_packet::table::station::{self, Station};
 use elver_packet::wire::{EtherType, Ethernet};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::notes;
 use crate::octets::Octets;
 use crate::route::route;
+use crate::shared::Entry;
 
 /// Devices that take frames from here, each under its own index.
 #[map]
 static REDIRECTS: DevMapHash = DevMapHash::pinned(1, 0);
 /// The link-layer addresses that this host has on its devices.
 #[map]
-static STATIONS: HashMap<Station, u32> = HashMap::pinned(1, 0);
+static STATION_SETS: Array<[u64; station::WORDS]> = Array::pinned(station::SETS, BPF_F_MMAPABLE);
 
 /// A frame whose first buffer begins with an Ethernet header. What does not lie in that
 /// buffer looks cut off.
@@ -52,12 +53,12 @@ impl Frame for Xdp {
 
     #[inline(always)]
     fn addressed_to_us(&self) -> bool {
-        let Some(mac) = self.octets().read(0) else {
+        let Some(station) = Station::of_frame(self) else {
             return false;
         };
-        STATIONS
-            .get_ptr(&Station::new(self.device(), mac))
-            .is_some()
+        STATION_SETS
+            .get_ptr_mut(station.set())
+            .is_some_and(|set| station.is_in(Entry(set)))
     }
 
     #[inline(always)]

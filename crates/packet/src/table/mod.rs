@@ -19,7 +19,7 @@
 //! | `NEXT_HOPS` | array | [`hop`] |
 //! | `FRAGMENTS`, `ENDPOINTS` | hashes | [`fragment`] |
 //! | `LOCALITY` | hash: [`locality::LocalityKey`] to 16 words | [`locality`] |
-//! | `STATIONS` | hash: [`station::Station`] to nothing | [`station`] |
+//! | `STATION_SETS` | 16 words | [`station`] |
 //! | `ESTIMATES` | 16 words, by a destination's id; the controller's alone | [`destination`] |
 //! | `REASONS` | per processor, one word, by [`Reason`](crate::reason::Reason) | |
 

@@ -32,8 +32,6 @@ pub struct Sizes {
 
 /// How many devices XDP sends to.
 const DEVICES: u32 = 1024;
-/// How many link-layer addresses there are on devices that have XDP.
-const STATIONS: u32 = 4096;
 
 impl Default for Sizes {
     fn default() -> Sizes {
@@ -166,7 +164,6 @@ pub fn load(instance: &str, sizes: Sizes) -> Result<(Maps, Attachments), BpfErro
         .map_max_entries("STATISTICS", sizes.destinations)
         .map_max_entries("ENDPOINTS", sizes.services + 2 * sizes.destinations)
         .map_max_entries("MEMBERS", sizes.member_places())
-        .map_max_entries("STATIONS", STATIONS)
         .map_max_entries("REDIRECTS", DEVICES)
         .map_max_entries("CONNECTIONS", sizes.connection_lines())
         .load(OBJECT)

@@ -397,7 +397,7 @@ impl<'a> Tables for &'a Maps {
 }
 
 /// A map's memory.
-struct Mapping {
+pub(super) struct Mapping {
     start: *const AtomicU64,
     words: usize,
     entries: u32,
@@ -410,7 +410,7 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    fn new(map: &MapData, words: usize) -> Result<Mapping, BpfError> {
+    pub(super) fn new(map: &MapData, words: usize) -> Result<Mapping, BpfError> {
         let refused =
             |error: &dyn std::fmt::Display| BpfError::kernel("mapping a map into memory", error);
         let info = map.info().map_err(|error| refused(&error))?;

@@ -7,28 +7,26 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use aya::maps::{HashMap, MapData, xdp::DevMapHash};
+use aya::maps::{Map, MapData, xdp::DevMapHash};
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::xdp::XdpLink;
 use aya::programs::{TestRun, TestRunOptions, Xdp, XdpMode};
 use aya::{Ebpf, maps::MapError};
-use elver_packet::table::station::Station;
+use elver_packet::host::{Slice, entry};
+use elver_packet::table::station::{SETS, Station, WORDS};
 use elver_packet::wire::MacAddress;
-use zerocopy::{FromBytes, IntoBytes};
 
 use super::BpfError;
 use super::attach::{Attachments, pins, refused};
 use super::load::{XDP_STAGES, describe, fill_stages};
+use super::maps::Mapping;
 
 /// Ends the name of a pinned XDP link.
 const XDP: &str = "-xdp";
 
-/// The octets of a key of the map of stations.
-type StationOctets = [u8; size_of::<Station>()];
-
 /// What the programs at XDP hooks are told.
 pub(super) struct FastPath {
-    stations: HashMap<MapData, StationOctets, u32>,
+    stations: Mapping,
     redirects: DevMapHash<MapData>,
     /// Whether the programs are in their places.
     is_loaded: bool,
@@ -42,11 +40,23 @@ impl FastPath {
                 BpfError::kernel("opening the maps of XDP", format!("no map {name}"))
             })
         };
+        let Map::Array(stations) = map("STATION_SETS")? else {
+            return Err(BpfError::kernel(
+                "opening the maps of XDP",
+                "stations are no array",
+            ));
+        };
         Ok(FastPath {
-            stations: HashMap::try_from(map("STATIONS")?).map_err(refused)?,
+            stations: Mapping::new(&stations, WORDS)?,
             redirects: DevMapHash::try_from(map("REDIRECTS")?).map_err(refused)?,
             is_loaded: false,
         })
+    }
+
+    /// A set of stations.
+    fn set(&self, number: u32) -> Result<Slice<'_>, BpfError> {
+        entry(&self.stations, number, WORDS)
+            .ok_or_else(|| BpfError::kernel("telling XDP whom it serves", "no such set"))
     }
 }
 
@@ -98,22 +108,24 @@ impl Attachments {
     /// indices: frames for others are left to tc.
     ///
     /// # Errors
-    /// The map is full.
+    /// There is no room for one of them. The others are told nevertheless.
     pub fn set_stations(&mut self, wanted: &BTreeSet<(u32, MacAddress)>) -> Result<(), BpfError> {
-        let refused = |error: MapError| BpfError::kernel("telling XDP whom it serves", error);
-        let map = &mut self.fast_path.stations;
-        let present = map.keys().collect::<Result<Vec<_>, _>>().map_err(refused)?;
-        for octets in present {
-            let is_wanted = Station::read_from_bytes(&octets)
-                .is_ok_and(|station| wanted.contains(&(station.device, station.address)));
-            if !is_wanted {
-                map.remove(&octets).map_err(refused)?;
-            }
+        let wanted: BTreeSet<Station> = wanted
+            .iter()
+            .map(|(device, address)| Station::new(*device, *address))
+            .collect();
+        for number in 0..SETS {
+            let set = self.fast_path.set(number)?;
+            Station::retain(set, |station| wanted.contains(&station));
         }
-        for (device, address) in wanted {
-            let mut octets = StationOctets::default();
-            octets.copy_from_slice(Station::new(*device, *address).as_bytes());
-            map.insert(octets, 1, 0).map_err(refused)?;
+        let mut homeless = 0;
+        for station in &wanted {
+            let set = self.fast_path.set(station.set())?;
+            homeless += u32::from(!station.enter(set));
+        }
+        if homeless != 0 {
+            let error = format!("no room for {homeless} link-layer addresses, which tc serves");
+            return Err(BpfError::kernel("telling XDP whom it serves", error));
         }
         Ok(())
     }
