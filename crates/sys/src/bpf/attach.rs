@@ -113,7 +113,7 @@ impl Attachments {
         Ok(Attachments {
             instance: instance.to_owned(),
             hooks: Hooks::of_director(instance),
-            fast_path: FastPath::open(&mut programs)?,
+            fast_path: FastPath::open(instance, &mut programs)?,
             programs,
         })
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use aya::maps::{Map, MapData, xdp::DevMapHash};
+use aya::maps::{MapData, xdp::DevMapHash};
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::xdp::XdpLink;
 use aya::programs::{TestRun, TestRunOptions, Xdp, XdpMode};
@@ -16,10 +16,10 @@ use elver_packet::host::{Slice, entry};
 use elver_packet::table::station::{SETS, Station, WORDS};
 use elver_packet::wire::MacAddress;
 
-use super::BpfError;
 use super::attach::{Attachments, pins, refused};
 use super::load::{XDP_STAGES, describe, fill_stages};
-use super::maps::Mapping;
+use super::maps::{Mapping, pinned};
+use super::{BpfError, directory};
 
 /// Ends the name of a pinned XDP link.
 const XDP: &str = "-xdp";
@@ -33,21 +33,15 @@ pub(super) struct FastPath {
 }
 
 impl FastPath {
-    pub(super) fn open(programs: &mut Ebpf) -> Result<FastPath, BpfError> {
+    pub(super) fn open(instance: &str, programs: &mut Ebpf) -> Result<FastPath, BpfError> {
         let refused = |error: MapError| BpfError::kernel("opening the maps of XDP", error);
         let mut map = |name: &str| {
             programs.take_map(name).ok_or_else(|| {
                 BpfError::kernel("opening the maps of XDP", format!("no map {name}"))
             })
         };
-        let Map::Array(stations) = map("STATION_SETS")? else {
-            return Err(BpfError::kernel(
-                "opening the maps of XDP",
-                "stations are no array",
-            ));
-        };
         Ok(FastPath {
-            stations: Mapping::new(&stations, WORDS)?,
+            stations: Mapping::new(&pinned(&directory(instance), "STATION_SETS")?, WORDS)?,
             redirects: DevMapHash::try_from(map("REDIRECTS")?).map_err(refused)?,
             is_loaded: false,
         })
