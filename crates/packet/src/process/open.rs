@@ -305,6 +305,9 @@ fn insert<F: Family, T: Tables>(
     let answer = server.reversed();
     let settings = Settings(tables.settings().ok_or(Reason::NotReady)?);
     let answer_place = answer.place(settings);
+    if is_answered_here {
+        connection::expect(tables, &answer_place);
+    }
 
     let forward =
         connection::claim(tables, &passage.place, passage.now).ok_or(Reason::Contended)?;
