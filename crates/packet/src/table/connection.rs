@@ -317,9 +317,14 @@ pub fn find<F: Family, T: Tables>(
 }
 
 /// The way of its first set in which an entry with this tag is looked for before the others.
+///
+/// Of a product by the number of ways itself the compiler would make a shift and a subtraction,
+/// and the verifier in the kernel would not know how little it can be. It does of this.
 #[inline(always)]
 fn expected_way(tag: u32) -> u32 {
-    1 + ((u64::from(tag) * u64::from(WAYS)) >> 32) as u32
+    const SCALE: u32 = 28;
+    const FACTOR: u32 = (WAYS << SCALE) / (1 << 16) - 1;
+    1 + (((tag >> 16) * FACTOR) >> SCALE)
 }
 
 /// Asks memory for what a look-up at this place, or a [`claim`], is going to read. From there
